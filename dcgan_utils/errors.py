@@ -1,0 +1,26 @@
+"""The one kind of error that is meant for the reader of a notebook."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["WorkbookError", "did_you_mean"]
+
+
+class WorkbookError(ValueError):
+    """Something the user can put right: the message says what, where and how.
+
+    In a notebook (and so under papermill and in the HTML report) it shows as its message
+    alone, without a stack trace: the trace would hide the sentence that helps.
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows in place of a traceback."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``" Did you mean 'gamma'?"`` for the known name nearest to ``word``, or ``""``."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" Did you mean '{near[0]}'?" if near else ""
