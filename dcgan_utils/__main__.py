@@ -1,0 +1,64 @@
+"""The small command line: ``python -m dcgan_utils --help``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from dcgan_utils.errors import WorkbookError
+from dcgan_utils.report import Page, build_report
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m dcgan_utils", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    report = commands.add_parser(
+        "report",
+        help="train once a noise distribution, compare, and write an HTML report",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    report.add_argument(
+        "--dataset", default="plein_air", help="a known name, a folder of pictures, or a zip"
+    )
+    report.add_argument(
+        "--noises", default="uniform,normal,gamma", help="noise distributions, by commas"
+    )
+    report.add_argument("--preset", default="quick", help="quick, monet or best")
+    report.add_argument(
+        "-p",
+        "--parameter",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="any other parameter of train.ipynb, as for papermill; may be repeated",
+    )
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; return 0, or 1 if a notebook failed, or 2 if the input was wrong."""
+    options = _parser().parse_args(arguments)
+    try:
+        index, pages = build_report(
+            options.dataset,
+            options.noises,
+            preset=options.preset,
+            parameters=dict(options.parameter),
+            stream=sys.stdout,
+            on_page=_tell,
+        )
+    except WorkbookError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"\nThe report lies in {index}")
+    return 1 if any(page.failed for page in pages) else 0
+
+
+def _tell(page: Page) -> None:
+    state = f"FAILED: {page.failed}" if page.failed else "done"
+    print(f"{page.title}: {state} after {page.seconds:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

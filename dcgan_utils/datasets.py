@@ -1,0 +1,411 @@
+"""Picture collections: a name, a folder or a zip in; one checked tensor and a report out.
+
+`locate` says where a collection is, at no cost; `load_dataset` reads it. The pictures are
+decoded on all cores and kept in ``data/.cache``, under a key made from their content.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import importlib.util
+import json
+import logging
+import operator
+import os
+import uuid
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import PIL
+import torch
+
+from dcgan_utils.errors import WorkbookError
+from dcgan_utils.paths import data_dir
+from dcgan_utils.pictures import (
+    FORMATS,
+    PICTURE_ENDINGS,
+    DamagedPicture,
+    NotAPicture,
+    Picture,
+    decode_picture,
+    parse_background,
+    to_float,
+    to_uint8,
+)
+from dcgan_utils.sources import Location, SourceFile, locate, open_listing, printable, provide
+
+__all__ = ["Dataset", "LoadReport", "Location", "load_dataset", "locate", "to_float", "to_uint8"]
+
+MAX_IMG_SIZE = 1024
+TFRECORD_ENDINGS = (".tfrec", ".tfrecord")
+DECODER_VERSION = 1  # raise it whenever the same bytes would give other pixels or reasons
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What was found in a collection.
+
+    Attributes
+    ----------
+    formats, modes : dict
+        How many pictures have each file format (``"JPEG"``) and Pillow mode (``"RGB"``).
+    sizes : tuple of (int, int)
+        Original (width, height) of each picture in pixels, in the order of `Dataset.files`.
+    skipped : tuple of (str, str)
+        Files that should be pictures but could not be used, each with the reason.
+    ignored : tuple of str
+        Files that are no pictures, such as text.
+    """
+
+    formats: dict[str, int]
+    modes: dict[str, int]
+    sizes: tuple[tuple[int, int], ...]
+    skipped: tuple[tuple[str, str], ...]
+    ignored: tuple[str, ...]
+
+    def __str__(self) -> str:
+        smallest, largest = (f(self.sizes, key=lambda size: size[0] * size[1]) for f in (min, max))
+        span = _by(smallest) + (f" to {_by(largest)}" if len(set(self.sizes)) > 1 else "")
+        kinds = f"{_counts(self.formats)}; {_counts(self.modes)}; {span}"
+        lines = [f"Pictures: {len(self.sizes)} ({kinds})"]
+        if self.skipped:
+            lines.append(f"Skipped: {len(self.skipped)} ({_first_reasons(self.skipped)})")
+        if self.ignored:
+            lines.append(f"Ignored, being no pictures: {len(self.ignored)}")
+        return "\n".join(lines)
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"
+
+
+def _first_reasons(skipped: tuple[tuple[str, str], ...], most: int = 3) -> str:
+    shown = "; ".join(f"{name}: {reason}" for name, reason in skipped[:most])
+    return shown + (f"; and {len(skipped) - most} more" if len(skipped) > most else "")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A collection that is ready for training.
+
+    Attributes
+    ----------
+    name : str
+        Short and safe in file names.
+    images : uint8 tensor, shape (N, 3, img_size, img_size)
+        Pixels in 0..255.
+    files : tuple of str
+        Name of each picture, relative to `source`, in sorted order.
+    report : LoadReport
+    data_hash : str
+        Hex digest of the pixels, their order and their shape; it stands for `images` when two
+        datasets are compared with ``==``.
+    source : Path
+        The folder or zip that was read.
+    """
+
+    name: str
+    images: torch.Tensor = field(repr=False, compare=False)
+    files: tuple[str, ...] = field(repr=False)
+    report: LoadReport = field(repr=False)
+    data_hash: str
+    source: Path
+
+
+def load_dataset(
+    source: str | Path,
+    img_size: int,
+    *,
+    fit: str = "crop",
+    background: str = "white",
+    strict: bool = False,
+) -> Dataset:
+    """Load a collection of pictures as one ``uint8`` tensor.
+
+    Parameters
+    ----------
+    source : str or Path
+        A known name (``plein_air``, ``monet``, ...), or a path to a folder, which is searched
+        recursively, or to a zip. See `locate`.
+    img_size : int
+        Side of the square pictures in pixels, 1 to 1024.
+    fit : {"crop", "pad"}
+        Keep the centre of a picture that is not square, or keep all of it on a square of
+        `background`.
+    background : str
+        Colour put under transparent parts: a name, or a code such as ``#ffeedd``.
+    strict : bool
+        Refuse the collection when a picture in it cannot be used, instead of skipping it.
+
+    Raises
+    ------
+    WorkbookError
+        When the source or a value is wrong, a collection cannot be fetched, no picture can be
+        used, or `strict` finds one that cannot.
+    """
+    recipe = _checked_recipe(img_size, fit, background)
+    location = locate(source)
+    path = location.path or provide(location.name)
+    with open_listing(path, location.folders) as files:
+        cache = data_dir() / ".cache" / f"{_content_key(path, files, recipe)}.npz"
+        content = _read_cache(cache)
+        if content is None:
+            content = _decode_all(path, files, functools.partial(decode_picture, **recipe))
+            _write_cache(cache, content)
+    skipped = content.report.skipped
+    if strict and skipped:
+        raise WorkbookError(
+            f"Pictures in '{path}' that cannot be used: {len(skipped)} "
+            f"({_first_reasons(skipped)}); repair or remove them, or load with strict=False."
+        )
+    return Dataset(
+        name=location.name,
+        images=torch.from_numpy(content.images),
+        files=content.files,
+        report=content.report,
+        data_hash=content.data_hash,
+        source=path,
+    )
+
+
+def _checked_recipe(img_size: int, fit: str, background: str) -> dict:
+    """Check everything besides the files that decides about the pixels."""
+    try:
+        side = operator.index(img_size)
+    except TypeError:
+        side = 0
+    if isinstance(img_size, bool) or not 1 <= side <= MAX_IMG_SIZE:
+        raise WorkbookError(
+            f"img_size={img_size!r} is not possible: give a whole number of pixels from 1 to "
+            f"{MAX_IMG_SIZE}."
+        )
+    if fit not in ("crop", "pad"):
+        raise WorkbookError(f"fit={fit!r} is not known: it is 'crop' or 'pad'.")
+    return {"img_size": side, "fit": fit, "background": parse_background(background)}
+
+
+# --- Decoding ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of a file: a picture, a reason to skip it, or neither (it is ignored)."""
+
+    name: str
+    picture: Picture | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class _Content:
+    """A decoded collection, as it is cached."""
+
+    images: np.ndarray
+    files: tuple[str, ...]
+    report: LoadReport
+    data_hash: str
+
+
+def _decode_all(
+    path: Path, files: list[SourceFile], decode: Callable[[bytes], Picture]
+) -> _Content:
+    if any(file.path and _is_tfrecord(file.name) for file in files):
+        _require_tfrecord(path)
+    with warnings.catch_warnings(), _pool() as pool:
+        # Pillow warns about what the report says better (and the filters are not per thread).
+        warnings.simplefilter("ignore")
+        batches = pool.map(functools.partial(_decode_file, decode=decode), files)
+        outcomes = [outcome for batch in batches for outcome in batch]
+    outcomes.sort(key=lambda outcome: outcome.name)
+    return _gather(path, outcomes)
+
+
+def _pool() -> ThreadPoolExecutor:
+    """Threads are enough: Pillow, zlib and hashlib let go of Python's lock."""
+    return ThreadPoolExecutor(max_workers=os.cpu_count())
+
+
+def _gather(path: Path, outcomes: list[_Outcome]) -> _Content:
+    loaded = [outcome for outcome in outcomes if outcome.picture]
+    skipped = tuple((o.name, o.reason) for o in outcomes if o.reason)
+    if not loaded:
+        reasons = f" ({len(skipped)} skipped: {_first_reasons(skipped)})" if skipped else ""
+        raise WorkbookError(
+            f"There is no usable picture in '{path}'{reasons}: put JPEG, PNG or other pictures "
+            "there, or name another folder or zip."
+        )
+    pictures = [outcome.picture for outcome in loaded]
+    report = LoadReport(
+        formats=_tally(picture.format for picture in pictures),
+        modes=_tally(picture.mode for picture in pictures),
+        sizes=tuple(picture.size for picture in pictures),
+        skipped=skipped,
+        ignored=tuple(o.name for o in outcomes if not o.picture and not o.reason),
+    )
+    # Left to itself, NumPy stacks to channels-last memory: other rounding than out of the cache.
+    images = np.stack([picture.pixels.transpose(2, 0, 1) for picture in pictures])
+    images = np.ascontiguousarray(images)
+    return _Content(images, tuple(outcome.name for outcome in loaded), report, _data_hash(images))
+
+
+def _tally(names: Iterable[str]) -> dict[str, int]:
+    """Count each name, the commonest first."""
+    return dict(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0])))
+
+
+def _decode_file(file: SourceFile, decode: Callable[[bytes], Picture]) -> list[_Outcome]:
+    if not _is_tfrecord(file.name):
+        may_be_else = PurePosixPath(file.name).suffix.lower() not in PICTURE_ENDINGS
+        return [_decode_one(file.name, file.read, decode, may_be_else=may_be_else)]
+    if file.path is None:
+        return [_Outcome(file.name, reason="a TFRecord file inside a zip: unpack the zip")]
+    return _decode_tfrecord(file, decode)
+
+
+def _decode_one(
+    name: str, read: Callable[[], bytes], decode: Callable[[bytes], Picture], *, may_be_else: bool
+) -> _Outcome:
+    """Decode one picture; with `may_be_else`, what does not look like one is ignored."""
+    try:
+        return _Outcome(name, picture=decode(read()))
+    except DamagedPicture as error:
+        return _Outcome(name, reason=str(error))
+    except NotAPicture as error:
+        return _Outcome(name, reason=None if may_be_else else str(error))
+
+
+def _is_tfrecord(name: str) -> bool:
+    return name.lower().endswith(TFRECORD_ENDINGS)
+
+
+def _require_tfrecord(path: Path) -> None:
+    if importlib.util.find_spec("tfrecord") is None:
+        raise WorkbookError(
+            f"'{path}' holds TFRecord files, whose reader is not installed: run "
+            'pip install "dcgan-utils[tfrecord]".'
+        )
+
+
+def _decode_tfrecord(file: SourceFile, decode: Callable[[bytes], Picture]) -> list[_Outcome]:
+    """Decode the pictures of a TFRecord file, each named by its ``image_name``."""
+    from tfrecord.reader import tfrecord_loader
+
+    if not _is_complete_tfrecord(file.path):
+        return [_Outcome(file.name, reason="a TFRecord file that is empty or cut short")]
+    folder = PurePosixPath(file.name).parent
+    outcomes = []
+    try:
+        features = {"image": "byte", "image_name": "byte"}
+        for record in tfrecord_loader(str(file.path), None, features):
+            name = printable(str(folder / record["image_name"].decode("utf-8", "replace")))
+            read = functools.partial(bytes, record["image"])
+            outcomes.append(_decode_one(name, read, decode, may_be_else=False))
+    except Exception as error:  # whatever the parser stumbles on
+        return [_Outcome(file.name, reason=f"a damaged TFRecord file ({error!r:.80})")]
+    return outcomes
+
+
+def _is_complete_tfrecord(path: Path) -> bool:
+    """Follow the record lengths: the library trusts them, and would reserve any amount."""
+    try:
+        with path.open("rb") as stream:
+            end, position = stream.seek(0, os.SEEK_END), 0
+            while position < end:
+                stream.seek(position)
+                length = int.from_bytes(stream.read(8), "little")
+                position += 8 + 4 + length + 4  # the length and the data have a checksum each
+            return 0 < end == position
+    except OSError:
+        return False
+
+
+# --- Cache and hashes --------------------------------------------------------------------
+
+
+def _content_key(path: Path, files: list[SourceFile], recipe: dict) -> str:
+    """Hash all that decides about the result: names, bytes, recipe and decoder."""
+    digest = hashlib.blake2b(digest_size=20)
+    decoder = [DECODER_VERSION, PIL.__version__, FORMATS]
+    digest.update(json.dumps([decoder, recipe, [file.name for file in files]]).encode())
+    with _pool() as pool:
+        paths = [file.path for file in files] if path.is_dir() else [path]
+        for part in pool.map(_file_hash, paths):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _file_hash(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "blake2b").digest()
+    except OSError:
+        return b"cannot be read"
+
+
+def _data_hash(images: np.ndarray) -> str:
+    digest = hashlib.blake2b(str(images.shape).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(images))
+    return digest.hexdigest()
+
+
+def _read_cache(cache: Path) -> _Content | None:
+    """Return what was cached, or None; a damaged cache is thrown away."""
+    if not cache.exists():
+        return None
+    try:
+        with np.load(cache, allow_pickle=False) as stored:
+            images, text = stored["images"], str(stored["meta"])
+        meta = json.loads(text)
+        if meta["data_hash"] != _data_hash(images):
+            raise ValueError("the pixels are not those that were stored")
+        report = _report_from_json(meta["report"])
+        return _Content(images, tuple(meta["files"]), report, meta["data_hash"])
+    except Exception as error:  # whatever a damaged file makes zipfile, NumPy or json raise
+        log.warning("The cache %s is damaged (%s) and is made again.", cache.name, error)
+        with contextlib.suppress(OSError):
+            cache.unlink()
+        return None
+
+
+def _report_from_json(report: dict) -> LoadReport:
+    """Turn JSON's lists back into tuples."""
+    return LoadReport(
+        formats=report["formats"],
+        modes=report["modes"],
+        sizes=tuple((width, height) for width, height in report["sizes"]),
+        skipped=tuple((name, reason) for name, reason in report["skipped"]),
+        ignored=tuple(report["ignored"]),
+    )
+
+
+def _write_cache(cache: Path, content: _Content) -> None:
+    """Store a decoded collection in one step, so a killed process leaves no half file."""
+    meta = {
+        "files": content.files,
+        "report": asdict(content.report),
+        "data_hash": content.data_hash,
+    }
+    temporary = cache.with_suffix(f".{uuid.uuid4().hex}.tmp")
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as stream:
+            np.savez(stream, images=content.images, meta=np.array(json.dumps(meta)))
+        temporary.replace(cache)
+    except OSError as error:
+        log.warning("The decoded pictures could not be cached in %s (%s).", cache.parent, error)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()

@@ -1,0 +1,254 @@
+"""One generator, one discriminator, and how they learn from each other."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from dcgan_utils import networks
+from dcgan_utils.augment import diffaugment
+from dcgan_utils.config import TrainConfig
+from dcgan_utils.seeds import stream
+
+__all__ = ["DCGAN", "balanced_losses"]
+
+
+class DCGAN:
+    """The model of the first study: two networks, two losses, two optimisers.
+
+    :meth:`train_discriminator` and :meth:`train_generator` make one update each;
+    :meth:`train_step` makes both on one batch. The update of the generator reuses the
+    pictures that the discriminator was just shown: its weights have not changed since, so
+    drawing new ones would cost a forward pass and gain nothing (the PyTorch tutorial does so
+    too; the study draws anew).
+
+    Parameters
+    ----------
+    config
+        Architecture, prior, labels, optimiser and precision.
+
+    Attributes
+    ----------
+    generator, discriminator : torch.nn.Module
+        The networks in training.
+    ema : torch.nn.Module
+        The generator whose weights and running statistics are exponential moving averages
+        of the trained one's; it draws every picture that is shown or measured.
+    """
+
+    def __init__(self, config: TrainConfig):
+        self.config = config
+        self.prior = config.prior
+        self.device = torch.device(config.device)
+        self.generator, self.discriminator = networks.build(
+            config.architecture,
+            noise_size=config.noise_size,
+            img_size=config.img_size,
+            width=config.width,
+        )
+        self.weights_init()
+        for network in (self.generator, self.discriminator):
+            network.to(self.device, memory_format=torch.channels_last)
+        self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self.steps = 0
+        self.instance_noise = config.instance_noise  # the training loop lets it decay
+        self.generator_optimizer = self._adam(self.generator)
+        self.discriminator_optimizer = self._adam(self.discriminator)
+        self.noise_rng = stream(config.seed, "noise")
+        self.augment_rng = stream(config.seed, "augment")
+
+    def _adam(self, network: nn.Module) -> torch.optim.Adam:
+        return torch.optim.Adam(
+            network.parameters(),
+            lr=self.config.lr,
+            betas=(self.config.beta1, self.config.beta2),
+            fused=self.device.type in ("cpu", "cuda"),
+        )
+
+    def weights_init(self) -> None:
+        """Draw the weights of both networks from the run's seed (see `networks.weights_init`)."""
+        rng = stream(self.config.seed, "init")
+        for network in (self.generator, self.discriminator):
+            networks.weights_init(network, rng)
+
+    def real_loss(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the binary cross entropy against ``real_label`` (0.8 in the first study).
+
+        Parameters
+        ----------
+        logits
+            What the discriminator said, shape ``(n,)``: before the sigmoid. The study applies
+            the sigmoid in the network and takes BCELoss; taken together they are stable.
+        """
+        return self._cross_entropy(logits, self.config.real_label)
+
+    def fake_loss(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the binary cross entropy against ``fake_label`` (0.1 in the first study)."""
+        return self._cross_entropy(logits, self.config.fake_label)
+
+    @staticmethod
+    def _cross_entropy(logits: torch.Tensor, label: float) -> torch.Tensor:
+        logits = logits.float()
+        return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
+
+    def generate(self, n: int) -> torch.Tensor:
+        """Return ``n`` pictures from new latent vectors, shape ``(n, 3, H, W)``, with gradients."""
+        z = self.prior.sample(
+            n, self.config.noise_size, generator=self.noise_rng, device=self.device
+        )
+        with self._autocast():
+            return self.generator(z)
+
+    def judge(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the discriminator's logits, shape ``(n,)``, after augmentation and noise."""
+        images = images.float()
+        if self.config.augment == "diffaugment":
+            images = diffaugment(images, self.augment_rng)
+        if self.instance_noise:
+            drawn = torch.randn(images.shape, generator=self.augment_rng)
+            images = images + self.instance_noise * drawn.to(images.device)
+        with self._autocast():
+            return self.discriminator(images.contiguous(memory_format=torch.channels_last))
+
+    def _autocast(self) -> torch.autocast:
+        on = self.config.precision == "bf16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=on)
+
+    def train_discriminator(
+        self, real_images: torch.Tensor, fake_images: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """Update the discriminator once: towards real pictures, away from generated ones.
+
+        The first study's algorithm 2 (where it feeds G for D in line 7, D is meant).
+
+        Parameters
+        ----------
+        real_images, fake_images
+            float, shape ``(n, 3, H, W)``, in [-1, 1]. No gradient reaches the generator.
+
+        Returns
+        -------
+        dict of torch.Tensor
+            ``d_loss_real``, ``d_loss_fake`` and the mean probabilities ``d_real`` = D(x) and
+            ``d_fake`` = D(G(z)), before the update.
+        """
+        on_real = self.judge(real_images)
+        on_fake = self.judge(fake_images.detach())
+        loss_real, loss_fake = self.real_loss(on_real), self.fake_loss(on_fake)
+        self.discriminator_optimizer.zero_grad()
+        (loss_real + loss_fake).backward()
+        self.discriminator_optimizer.step()
+        return {
+            "d_loss_real": loss_real.detach(),
+            "d_loss_fake": loss_fake.detach(),
+            "d_real": on_real.detach().float().sigmoid().mean(),
+            "d_fake": on_fake.detach().float().sigmoid().mean(),
+        }
+
+    def train_generator(self, fake_images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Update the generator once, so that its pictures pass for real.
+
+        Non-saturating: it minimises the loss against the *real* label instead of maximising
+        that against the fake one, whose gradient vanishes while the discriminator wins
+        (Goodfellow et al. 2014, section 3). The first study's algorithm 3.
+
+        Parameters
+        ----------
+        fake_images
+            What :meth:`generate` returned, with gradients.
+
+        Returns
+        -------
+        dict of torch.Tensor
+            ``g_loss``, before the update.
+        """
+        self.discriminator.requires_grad_(False)  # its weight gradients would be thrown away
+        loss = self.real_loss(self.judge(fake_images))
+        self.generator_optimizer.zero_grad()
+        loss.backward()
+        self.generator_optimizer.step()
+        self.discriminator.requires_grad_(True)
+        return {"g_loss": loss.detach()}
+
+    def train_step(self, real_images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Update both networks on one batch, then the moving average; return the losses."""
+        fake_images = self.generate(len(real_images))
+        losses = self.train_discriminator(real_images, fake_images)
+        losses |= self.train_generator(fake_images)
+        self._update_ema()
+        return losses
+
+    @torch.no_grad()
+    def _update_ema(self) -> None:
+        """Move the average towards the generator.
+
+        The decay is smaller in the first steps, so that a short training is not an average
+        over its own beginning.
+        """
+        self.steps += 1
+        decay = min(self.config.ema, self.steps / (self.steps + 9))
+        pairs = zip(_tensors(self.ema), _tensors(self.generator), strict=True)
+        for average, current in pairs:
+            if average.is_floating_point():
+                average.lerp_(current, 1 - decay)
+            else:
+                average.copy_(current)
+
+    def is_finite(self) -> bool:
+        """Tell whether all weights and running statistics are finite numbers."""
+        both = (*_tensors(self.generator), *_tensors(self.discriminator))
+        return all(bool(tensor.isfinite().all()) for tensor in both)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that a later training step depends on, as tensors and plain types."""
+        return {
+            "steps": self.steps,
+            **{name: getattr(self, name).state_dict() for name in _PARTS},
+            **{name: getattr(self, name).get_state() for name in _STREAMS},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what :meth:`state_dict` returned."""
+        self.steps = state["steps"]
+        for name in _PARTS:
+            getattr(self, name).load_state_dict(state[name])
+        for name in _STREAMS:
+            getattr(self, name).set_state(state[name].cpu())
+
+
+_PARTS = ("generator", "discriminator", "ema", "generator_optimizer", "discriminator_optimizer")
+_STREAMS = ("noise_rng", "augment_rng")
+
+
+def _tensors(network: nn.Module) -> list[torch.Tensor]:
+    return [*network.parameters(), *network.buffers()]
+
+
+def balanced_losses(real_label: float, fake_label: float) -> dict[str, float]:
+    """Return both losses at the equilibrium, where generated and real pictures are alike.
+
+    The best that the discriminator can then say, of every picture, is the mean of its two
+    labels. With labels 1 and 0 that is 1/2, and its loss is 2 log 2 = 1.39, the value of the
+    minimax game at its solution (Goodfellow et al. 2014, theorem 1).
+
+    Returns
+    -------
+    dict of float
+        ``discriminator`` (sum of its two losses), ``generator``, and ``verdict``, the
+        probability that the discriminator then gives.
+    """
+    verdict = (real_label + fake_label) / 2
+
+    def cross_entropy(label: float) -> float:
+        return -label * math.log(verdict) - (1 - label) * math.log(1 - verdict)
+
+    return {
+        "discriminator": cross_entropy(real_label) + cross_entropy(fake_label),
+        "generator": cross_entropy(real_label),
+        "verdict": verdict,
+    }

@@ -1,0 +1,231 @@
+"""One picture: bytes of any common kind in, a square of RGB pixels out.
+
+Everything that can be odd about a picture file is dealt with here, so that the collection
+(`dcgan_utils.datasets`) and the training see nothing but ``uint8`` RGB squares.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image, ImageColor, ImageOps
+
+from dcgan_utils.errors import WorkbookError
+
+__all__ = [
+    "FORMATS",
+    "MAX_PIXELS",
+    "PICTURE_ENDINGS",
+    "DamagedPicture",
+    "NotAPicture",
+    "Picture",
+    "decode_picture",
+    "parse_background",
+    "to_float",
+    "to_uint8",
+]
+
+Image.init()
+# No EPS or PDF (they are programs) and no format without a signature (any file could be one).
+FORMATS = tuple(
+    name
+    for name in ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
+    if name in Image.OPEN  # AVIF came with Pillow 11.3
+)
+_UNREAD_ENDINGS = {".eps", ".heic", ".heif", ".ico", ".psd", ".svg", ".tga"}
+PICTURE_ENDINGS = frozenset(
+    {ending for ending, name in Image.registered_extensions().items() if name in FORMATS}
+    | _UNREAD_ENDINGS
+)
+MAX_PIXELS = 89_478_485  # Pillow's own limit, where it only warns
+_TOO_LARGE = f"too large (more than {MAX_PIXELS:,} pixels: perhaps a decompression bomb)"
+
+
+class DamagedPicture(Exception):
+    """The bytes are a picture that cannot be decoded; the message is a plain reason."""
+
+
+class NotAPicture(Exception):
+    """The bytes are no picture of a known format; the message is a plain reason."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture and what its file was like.
+
+    Attributes
+    ----------
+    pixels : uint8 array, shape (img_size, img_size, 3)
+    format : str
+        Pillow's name, such as ``"JPEG"``.
+    mode : str
+        Pillow's mode as stored, such as ``"CMYK"``.
+    size : tuple of int
+        Original (width, height) in pixels, after the EXIF rotation.
+    """
+
+    pixels: np.ndarray
+    format: str
+    mode: str
+    size: tuple[int, int]
+
+
+def decode_picture(
+    data: bytes, img_size: int, *, fit: str = "crop", background: tuple[int, int, int]
+) -> Picture:
+    """Decode a picture, judged by its content alone, to an RGB square.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file. Of an animation the first frame counts.
+    img_size : int
+        Side of the square in pixels.
+    fit : {"crop", "pad"}
+        What becomes of a picture that is not square: keep its centre, or keep all of it on a
+        square of `background`.
+    background : tuple of int
+        RGB in 0..255, put under transparent parts.
+
+    Raises
+    ------
+    NotAPicture
+        When no known format recognises the bytes.
+    DamagedPicture
+        When the picture is too large or cannot be decoded.
+    """
+    image = _open(data)
+    file_format, mode = image.format, image.mode
+    try:
+        image.load()
+        _scale_key_colour(image, data)
+        _turn_upright(image)
+        image = _flatten(image, background)
+        square = _crop(image, img_size) if fit == "crop" else _pad(image, img_size, background)
+    except Exception as error:  # Pillow raises whatever its parsers stumble on
+        raise DamagedPicture(f"damaged or cut short ({_brief(error)})") from error
+    return Picture(np.asarray(square), file_format, mode, image.size)
+
+
+def _open(data: bytes) -> Image.Image:
+    """Read the header and refuse decompression bombs before a pixel is decoded."""
+    if not data:
+        raise NotAPicture("the file is empty")
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise DamagedPicture(_TOO_LARGE) from error
+    except Exception as error:
+        known = ", ".join(FORMATS)
+        raise NotAPicture(f"not a readable picture of a known format ({known})") from error
+    if image.width * image.height > MAX_PIXELS:
+        raise DamagedPicture(_TOO_LARGE)
+    return image
+
+
+def _turn_upright(image: Image.Image) -> None:
+    """Apply the EXIF rotation in place."""
+    # A broken EXIF block says nothing about the pixels. Where Pillow can read the rotation but
+    # not write the other tags back, it has turned the picture by then.
+    with contextlib.suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
+
+
+def _scale_key_colour(image: Image.Image, data: bytes) -> None:
+    """Bring a PNG's one transparent colour to the 8 bits of its decoded pixels.
+
+    The file holds it in its own depth, and Pillow hands it on as it is.
+    """
+    key = image.info.get("transparency")
+    if image.format != "PNG" or key is None:
+        return
+    depth = data[24]
+    if image.mode == "L" and depth < 8:
+        image.info["transparency"] = key * 255 // (2**depth - 1)
+    elif image.mode == "RGB" and depth == 16:
+        image.info["transparency"] = tuple(value >> 8 for value in key)
+
+
+def _flatten(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
+    """Return the picture as RGB, its transparent parts on `background`."""
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _deep_to_8bit(image)
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    canvas = Image.new("RGBA", image.size, (*background, 255))
+    return Image.alpha_composite(canvas, image.convert("RGBA")).convert("RGB")
+
+
+def _deep_to_8bit(image: Image.Image) -> Image.Image:
+    """Scale grey of 16 or 32 bits to 8, where Pillow's own conversion would clip.
+
+    Integers count as 16 bit: 65535 is white. Floats are white at 1, unless some value is
+    above 1: then they are white at 255.
+    """
+    values = np.nan_to_num(np.asarray(image).astype(np.float32))
+    white = 65535.0
+    if image.mode == "F":
+        white = 1.0 if values.max() <= 1 else 255.0
+    grey = Image.fromarray(np.rint(values / white * 255).clip(0, 255).astype(np.uint8))
+    key = image.info.get("transparency")
+    if key is not None:
+        grey.putalpha(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
+    return grey
+
+
+def _crop(image: Image.Image, img_size: int) -> Image.Image:
+    """Cut out the central square and resize it."""
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    # Whole pixels: a picture that has the right size already stays as it is.
+    box = (left, top, left + side, top + side)
+    return image.resize((img_size, img_size), Image.Resampling.LANCZOS, box=box)
+
+
+def _pad(image: Image.Image, img_size: int, background: tuple[int, int, int]) -> Image.Image:
+    """Resize the whole picture and centre it on a square of `background`."""
+    scale = img_size / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    square = Image.new("RGB", (img_size, img_size), background)
+    inner = image.resize((width, height), Image.Resampling.LANCZOS)
+    square.paste(inner, ((img_size - width) // 2, (img_size - height) // 2))
+    return square
+
+
+def _brief(error: Exception) -> str:
+    """Return the first words of an error for a reason in brackets."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:80]
+
+
+def parse_background(background: str) -> tuple[int, int, int]:
+    """Return a colour name or ``#rrggbb`` as RGB in 0..255.
+
+    Raises
+    ------
+    WorkbookError
+        When it is no colour that Pillow knows.
+    """
+    try:
+        colour = ImageColor.getcolor(background, "RGB")
+        if max(colour) > 255:
+            raise ValueError("above 255")
+    except (ValueError, TypeError, AttributeError) as error:
+        raise WorkbookError(
+            f"background={background!r} is no colour: give a name such as 'white' "
+            "or a code such as '#ffeedd'."
+        ) from error
+    return colour
+
+
+def to_float(images: torch.Tensor, device: torch.device | str | None = None) -> torch.Tensor:
+    """Return ``uint8`` pixels (0..255) as ``float32`` in [-1, 1], the range of tanh."""
+    return images.to(device).float() / 127.5 - 1  # moved as bytes: a quarter of the traffic
+
+
+def to_uint8(images: torch.Tensor) -> torch.Tensor:
+    """Return pixels in [-1, 1] as ``uint8`` (0..255), rounded; values outside are clamped."""
+    return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

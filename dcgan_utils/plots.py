@@ -1,0 +1,383 @@
+"""Figures: arrays and tables in, one `Figure` out, in the house style.
+
+Each figure carries its alternative text as its label; :func:`show` hands both to the
+notebook, and so the HTML page has them too. The generator is blue and the discriminator
+orange, as in the second study; the real pictures' side is green.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+import numpy as np
+import seaborn as sns
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+from dcgan_utils.noise import Prior
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from IPython import display
+    from matplotlib.axes import Axes
+
+__all__ = [
+    "animation",
+    "image_grid",
+    "labelled_grids",
+    "layers",
+    "losses",
+    "losses_overlaid",
+    "noise_density",
+    "probabilities",
+    "samples_over_epochs",
+    "show",
+    "spread_overlaid",
+]
+
+BLUE, ORANGE, GREEN, GREY = "#2b6cb0", "#d9730d", "#2f855a", "#6b7280"
+STYLE = sns.axes_style("whitegrid") | {
+    "axes.edgecolor": "#c4c7cc",
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "axes.labelsize": 10,
+    "figure.facecolor": "white",
+    "font.size": 10,
+    "grid.color": "#eceef1",
+    "legend.frameon": False,
+}
+WIDTH = 8.0  # inches, of every figure
+DPI = 120
+
+
+def _figure(height: float) -> Figure:
+    return Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+
+
+def show(figure: Figure) -> display.Image:
+    """Return a figure as a PNG with its alternative text, for the end of a notebook cell."""
+    from IPython import display
+
+    buffer = io.BytesIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(buffer, format="png")
+    return display.Image(buffer.getvalue(), alt=figure.get_label())
+
+
+def animation(path: Path, description: str, *, width: int = 480) -> display.HTML:
+    """Return an animated GIF for the notebook, recoded as WebP to keep the page small."""
+    from html import escape
+
+    from IPython import display
+
+    buffer = io.BytesIO()
+    with Image.open(path) as gif:
+        gif.save(buffer, "WEBP", save_all=True, quality=70, method=2)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return display.HTML(
+        f'<img src="data:image/webp;base64,{data}" width="{width}" alt="{escape(description)}">'
+    )
+
+
+def _tiles(images: torch.Tensor, columns: int) -> np.ndarray:
+    """Lay uint8 pictures ``(n, 3, H, W)`` out in rows with white gaps: ``(h, w, 3)``."""
+    from torchvision.utils import make_grid
+
+    gap = max(2, images.shape[-1] // 32)
+    grid = make_grid(images.cpu(), nrow=columns, padding=gap, pad_value=255)
+    return grid[:, gap:-gap, gap:-gap].permute(1, 2, 0).numpy()
+
+
+def _draw_tiles(axes: Axes, images: torch.Tensor, columns: int) -> None:
+    axes.imshow(_tiles(images, columns), interpolation="nearest")
+    axes.set_axis_off()
+
+
+def image_grid(images: torch.Tensor, *, title: str, description: str, columns: int = 8) -> Figure:
+    """Draw pictures in rows, pixel values as they are: nothing is stretched.
+
+    Parameters
+    ----------
+    images
+        uint8, shape ``(n, 3, H, W)``.
+    title, description
+        Title above, and alternative text.
+    columns
+        Pictures in a row.
+    """
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    with mpl.rc_context(STYLE):
+        figure = _figure(WIDTH * rows / columns + 0.35)
+        axes = figure.subplots()
+        _draw_tiles(axes, images, columns)
+        axes.set_title(title)
+    figure.set_label(description)
+    return figure
+
+
+def labelled_grids(
+    grids: Mapping[str, torch.Tensor], *, title: str, description: str, columns: int = 4
+) -> Figure:
+    """Draw several sets of pictures side by side, each under its name, two or three in a row."""
+    beside = min(len(grids), 3 if len(grids) not in (2, 4) else 2)
+    down = -(-len(grids) // beside)
+    rows = max(-(-len(images) // columns) for images in grids.values())
+    with mpl.rc_context(STYLE):
+        figure = _figure(down * (WIDTH / beside * rows / columns + 0.3) + 0.4)
+        panels = figure.subplots(down, beside, squeeze=False).flatten()
+        for axes in panels:
+            axes.set_axis_off()
+        for axes, (name, images) in zip(panels, grids.items(), strict=False):
+            _draw_tiles(axes, images, columns)
+            axes.set_title(name)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    figure.set_label(description)
+    return figure
+
+
+def samples_over_epochs(samples: Mapping[int, torch.Tensor], *, columns: int = 8) -> Figure:
+    """Draw the same latent vectors at several epochs: a row an epoch, a column a vector.
+
+    Parameters
+    ----------
+    samples
+        Epoch to uint8 pictures ``(n, 3, H, W)``, all from the same vectors.
+    columns
+        How many of the vectors are shown.
+    """
+    epochs = list(samples)
+    columns = min(columns, *(len(images) for images in samples.values()))
+    pictures = torch.cat([samples[epoch][:columns] for epoch in epochs])
+    with mpl.rc_context(STYLE):
+        figure = _figure(WIDTH * len(epochs) / columns + 0.4)
+        axes = figure.subplots()
+        canvas = _tiles(pictures, columns)
+        axes.imshow(canvas, interpolation="nearest")
+        step = canvas.shape[0] / len(epochs)
+        axes.set_yticks([step * (row + 0.5) for row in range(len(epochs))], epochs)
+        axes.set_xticks([])
+        axes.grid(visible=False)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+        axes.set_ylabel("epoch")
+        axes.set_title("The same latent vectors as the training goes on")
+    figure.set_label(
+        f"Pictures generated from {columns} fixed latent vectors, one column each, "
+        f"after epochs {', '.join(map(str, epochs))}, one row each."
+    )
+    return figure
+
+
+def noise_density(prior: Prior, sample: torch.Tensor) -> Figure:
+    """Draw a prior's density with a histogram of drawn coordinates over it.
+
+    Parameters
+    ----------
+    prior
+        The noise prior.
+    sample
+        Latent vectors, ``(n, noise_size)``.
+    """
+    noise_size = sample.shape[1]
+    values = sample.flatten().numpy()
+    reach = 4.5 * prior.std
+    values = values[np.abs(values - prior.mean) <= reach]
+    with mpl.rc_context(STYLE):
+        figure = _figure(2.9)
+        axes = figure.subplots()
+        if prior.discrete:
+            atoms, counts = np.unique(values, return_counts=True)
+            axes.bar(atoms, counts / counts.sum(), width=0.2, color=BLUE, alpha=0.35, label="drawn")
+            exact = prior.density(atoms, noise_size=noise_size)
+            axes.plot(atoms, exact, "o", color=BLUE, label="exact")
+            axes.set_ylabel("probability")
+        else:
+            sns.histplot(
+                x=values,
+                stat="density",
+                bins=80,
+                color=BLUE,
+                alpha=0.35,
+                lw=0,
+                ax=axes,
+                label="drawn",
+            )
+            x = np.linspace(prior.mean - reach, prior.mean + reach, 800)
+            density = prior.density(x, noise_size=noise_size) if noise_size > 1 else None
+            if density is not None:
+                axes.plot(x, density, color=BLUE, lw=1.8, label="exact")
+            axes.set_ylabel("density")
+        axes.axvline(prior.mean, color=ORANGE, lw=1.5, ls="--", label="mean")
+        axes.set_xlabel("value of one coordinate of the latent vector")
+        axes.set_title(f"The noise: {prior.label}")
+        axes.legend()
+    figure.set_label(
+        f"Density of {prior.label}, with mean {prior.mean:.3g} and standard deviation "
+        f"{prior.std:.3g}, over a histogram of drawn coordinates."
+    )
+    return figure
+
+
+def layers(table: pd.DataFrame, *, start: str, title: str, color: str) -> Figure:
+    """Draw a network as a row of blocks: as high as the field's side, as wide as its channels.
+
+    Parameters
+    ----------
+    table
+        From `networks.layer_table`; only layers that change the shape become a block.
+    start
+        Shape of the input, such as ``"100"`` or ``"3 × 64 × 64"``.
+    title, color
+        Title of the figure, colour of the blocks.
+    """
+    shapes = [start, *table["output"]]
+    names = ["input", *table["layer"]]
+    kept = [i for i in range(len(shapes)) if i == 0 or shapes[i] != shapes[i - 1]]
+    with mpl.rc_context(STYLE):
+        figure = _figure(2.6)
+        axes = figure.subplots()
+        x = 0.0
+        for position, index in enumerate(kept):
+            channels, side = _channels_and_side(shapes[index])
+            width, height = 0.25 + 0.11 * np.log2(channels), 0.25 + 0.42 * np.log2(side)
+            axes.add_patch(
+                mpl.patches.Rectangle(
+                    (x, -height / 2),
+                    width,
+                    height,
+                    fc=color,
+                    alpha=0.25 + 0.5 * (position % 2) / 2,
+                    ec=color,
+                )
+            )
+            label = shapes[index].replace(" ", "")
+            axes.text(x + width / 2, -height / 2 - 0.15, label, ha="center", va="top", fontsize=8)
+            if position:
+                name = names[index].split(",")[0].replace(" ", "\n")
+                axes.text(x - 0.35, 1.75, name, ha="center", va="bottom", fontsize=7, color=GREY)
+                axes.annotate(
+                    "", (x - 0.06, 0), (x - 0.64, 0), arrowprops={"arrowstyle": "->", "color": GREY}
+                )
+            x += width + 0.7
+        axes.set_xlim(-0.3, x - 0.4)
+        axes.set_ylim(-2.2, 2.4)
+        axes.set_axis_off()
+        axes.set_title(title)
+    trail = ", ".join(shapes[index].replace(" ", "") for index in kept)
+    figure.set_label(f"{title}: the shapes from input to output are {trail}.")
+    return figure
+
+
+def _channels_and_side(shape: str) -> tuple[int, int]:
+    numbers = [int(number) for number in shape.split(" × ")] if shape else [1]
+    return numbers[0], numbers[-1] if len(numbers) > 1 else 1
+
+
+def losses(history: pd.DataFrame, *, expected: Mapping[str, float]) -> Figure:
+    """Draw both losses by epoch, with the values they have when neither network wins.
+
+    Parameters
+    ----------
+    history
+        A run's history.
+    expected
+        ``discriminator`` and ``generator``: the losses at the equilibrium.
+    """
+    with mpl.rc_context(STYLE):
+        figure = _figure(3.2)
+        axes = figure.subplots()
+        curves = {
+            "discriminator": (history["d_loss_real"] + history["d_loss_fake"], ORANGE),
+            "generator": (history["g_loss"], BLUE),
+        }
+        for name, (values, color) in curves.items():
+            axes.plot(history["epoch"], values, color=color, lw=1.6, label=name)
+            axes.axhline(expected[name], color=color, lw=1, ls=":", label=f"{name}, if balanced")
+        _by_epoch(axes, "loss", "Losses of both networks")
+        axes.set_ylim(bottom=0)
+        axes.legend(ncols=2)
+    first, last = history.iloc[0], history.iloc[-1]
+    figure.set_label(
+        f"Line chart of the losses over {int(last['epoch'])} epochs: the discriminator's goes "
+        f"from {first['d_loss_real'] + first['d_loss_fake']:.2f} to "
+        f"{last['d_loss_real'] + last['d_loss_fake']:.2f}, the generator's from "
+        f"{first['g_loss']:.2f} to {last['g_loss']:.2f}."
+    )
+    return figure
+
+
+def probabilities(history: pd.DataFrame, *, real_label: float, fake_label: float) -> Figure:
+    """Draw D(x) and D(G(z)) by epoch, with the labels towards which they are pulled."""
+    with mpl.rc_context(STYLE):
+        figure = _figure(3.0)
+        axes = figure.subplots()
+        axes.plot(history["epoch"], history["d_real"], color=GREEN, lw=1.6, label="D(x), real")
+        axes.plot(
+            history["epoch"], history["d_fake"], color=BLUE, lw=1.6, label="D(G(z)), generated"
+        )
+        axes.axhline(real_label, color=GREEN, lw=1, ls=":", label="label of real")
+        axes.axhline(fake_label, color=BLUE, lw=1, ls=":", label="label of generated")
+        _by_epoch(axes, "probability of being real", "What the discriminator says")
+        axes.set_ylim(0, 1)
+        axes.legend(ncols=2)
+    last = history.iloc[-1]
+    figure.set_label(
+        f"Line chart of the discriminator's verdicts: at the end {last['d_real']:.2f} on real and "
+        f"{last['d_fake']:.2f} on generated pictures."
+    )
+    return figure
+
+
+def _by_epoch(axes: Axes, quantity: str, title: str) -> None:
+    axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(quantity)
+    axes.set_title(title)
+
+
+def losses_overlaid(histories: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw the losses of several runs over one another, one panel a network."""
+    with mpl.rc_context(STYLE):
+        figure = _figure(3.4)
+        left, right = figure.subplots(1, 2)
+        for color, (name, history) in zip(_palette(histories), histories.items(), strict=True):
+            discriminator = history["d_loss_real"] + history["d_loss_fake"]
+            left.plot(history["epoch"], discriminator, color=color, lw=1.5, label=name)
+            right.plot(history["epoch"], history["g_loss"], color=color, lw=1.5, label=name)
+        _by_epoch(left, "loss", "Discriminator")
+        _by_epoch(right, "loss", "Generator")
+        left.legend()
+    figure.set_label(_overlay_text("Losses of discriminator and generator", histories))
+    return figure
+
+
+def spread_overlaid(histories: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw how much the samples of several runs differ from one another, epoch by epoch."""
+    with mpl.rc_context(STYLE):
+        figure = _figure(3.0)
+        axes = figure.subplots()
+        for color, (name, history) in zip(_palette(histories), histories.items(), strict=True):
+            axes.plot(history["epoch"], history["sample_spread"], color=color, lw=1.5, label=name)
+        axes.axhline(1, color=GREEN, lw=1, ls=":", label="the real pictures")
+        _by_epoch(axes, "spread, relative to real", "How different the samples are")
+        axes.set_ylim(bottom=0)
+        axes.legend()
+    figure.set_label(_overlay_text("Spread of the samples relative to real pictures", histories))
+    return figure
+
+
+def _palette(items: Mapping) -> list:
+    return sns.color_palette("colorblind", len(items))
+
+
+def _overlay_text(what: str, items: Mapping[str, pd.DataFrame]) -> str:
+    return f"Line chart. {what} by epoch, one line each for {', '.join(items)}."

@@ -1,0 +1,271 @@
+"""The report: notebooks run through papermill, rendered as pages that need no network."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import io
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from dcgan_utils import noise
+from dcgan_utils.config import TrainConfig
+from dcgan_utils.datasets import load_dataset, locate
+from dcgan_utils.paths import notebooks_dir, reports_dir
+from dcgan_utils.runs import environment, run_name
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+__all__ = ["Page", "build_report", "render_html", "run_notebook"]
+
+logger = logging.getLogger(__name__)
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Page:
+    """One executed notebook and the page made from it.
+
+    Attributes
+    ----------
+    failed
+        The error's sentence if the notebook stopped, else empty.
+    picture
+        Base64 JPEG of the figure whose cell is tagged ``cover``, or empty.
+    """
+
+    title: str
+    summary: str
+    notebook: Path
+    html: Path
+    seconds: float
+    failed: str
+    picture: str
+
+
+def build_report(
+    dataset: str = "plein_air",
+    noises: str = "uniform,normal,gamma",
+    *,
+    preset: str = "quick",
+    parameters: dict[str, Any] | None = None,
+    stream: TextIO | None = None,
+    on_page: Callable[[Page], None] | None = None,
+) -> tuple[Path, list[Page]]:
+    """Train once a prior, compare, and write the pages into ``reports/<dataset>/``.
+
+    Parameters
+    ----------
+    dataset
+        As `datasets.load_dataset` takes it.
+    noises
+        Specs separated by commas.
+    preset, parameters
+        Passed on to ``train.ipynb``.
+    stream
+        Where the notebooks' text output is copied while they run.
+    on_page
+        Called with each page once it is written.
+
+    Returns
+    -------
+    index : Path
+        The page that links the others.
+    pages : list of Page
+        In order; those that failed say why.
+
+    Raises
+    ------
+    WorkbookError
+        If the input is wrong; nothing has been trained then.
+    """
+    location = locate(dataset)
+    source = dataset if location.name == dataset else str(location.path.resolve())
+    given = {**(parameters or {}), "preset": preset, "dataset": source}
+    priors = noise.parse_list(noises)
+    configs = [TrainConfig.resolve(**given, noise=str(prior)) for prior in priors]
+    pictures = load_dataset(source, configs[0].img_size)
+    folder = reports_dir() / pictures.name
+    folder.mkdir(parents=True, exist_ok=True)
+
+    pages: list[Page] = []
+
+    def add(page: Page) -> None:
+        pages.append(page)
+        write_index(folder, pictures.name, pages)
+        if on_page is not None:
+            on_page(page)
+
+    for prior in priors:
+        add(
+            run_notebook(
+                "train",
+                folder / f"train-{prior.slug}.ipynb",
+                given | {"noise": str(prior)},
+                title=f"Training with {prior.label}",
+                summary=f"A DCGAN trained on {pictures.name} from {prior.label} noise.",
+                stream=stream,
+            )
+        )
+    trained = [
+        run_name(config, pictures)
+        for config, page in zip(configs, pages, strict=True)
+        if not page.failed
+    ]
+    if trained:
+        add(
+            run_notebook(
+                "compare",
+                folder / "compare.ipynb",
+                {"runs": ",".join(trained)},
+                title="The noises compared",
+                summary="Samples side by side, losses overlaid, the numbers in a table.",
+                stream=stream,
+            )
+        )
+    return folder / "index.html", pages
+
+
+def run_notebook(
+    name: str,
+    output: Path,
+    parameters: dict[str, Any],
+    *,
+    title: str,
+    summary: str = "",
+    stream: TextIO | None = None,
+) -> Page:
+    """Run one notebook and render it beside its executed copy.
+
+    A notebook that fails leaves its copy with the error in place; its page says so.
+
+    Parameters
+    ----------
+    name
+        Stem of a notebook in ``notebooks/``.
+    output
+        Where the executed copy goes; the page lies beside it.
+    parameters
+        Injected after the notebook's parameters cell.
+    title, summary
+        For the page and the index.
+    stream
+        Where the notebook's text output is copied while it runs.
+    """
+    import nbformat
+    import papermill
+
+    failed, began = "", time.perf_counter()
+    try:
+        papermill.execute_notebook(
+            notebooks_dir() / f"{name}.ipynb",
+            output,
+            parameters=parameters,
+            kernel_name="python3",
+            progress_bar=False,
+            stdout_file=stream,
+        )
+    except papermill.PapermillExecutionError as error:
+        failed = f"{error.ename}: {error.evalue}"
+        logger.error("%s stopped: %s", output.name, failed)
+    executed = nbformat.read(output, as_version=4)
+    html = output.with_suffix(".html")
+    html.write_text(render_html(executed, title=title, failed=bool(failed)), encoding="utf-8")
+    seconds = time.perf_counter() - began
+    return Page(title, summary, output, html, seconds, failed, _cover(executed))
+
+
+def render_html(notebook: NotebookNode, *, title: str, failed: bool = False) -> str:
+    """Render an executed notebook as one self-contained page.
+
+    Formulas become MathML, which browsers draw by themselves; nbconvert's own page would
+    load MathJax from elsewhere.
+    """
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(
+        template_name="workbook",
+        extra_template_basedirs=[str(_TEMPLATES)],
+        filters={"markdown2html": _markdown_to_html},
+    )
+    page = {"title": title, "css": _css(), "failed": failed}
+    body, _ = exporter.from_notebook_node(_without_papermill_banner(notebook), {"page": page})
+    return body
+
+
+def _without_papermill_banner(notebook: NotebookNode) -> NotebookNode:
+    """Drop the cells that papermill adds to point at an error: ours says it in its own way."""
+    kept = [
+        c for c in notebook.cells if "papermill-error-cell-tag" not in c.metadata.get("tags", [])
+    ]
+    return type(notebook)({**notebook, "cells": kept})
+
+
+def _markdown_to_html(source: str) -> str:
+    from latex2mathml.converter import convert
+    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+    class Renderer(IPythonRenderer):
+        def block_math(self, body: str) -> str:
+            return convert(body.strip(), display="block")
+
+        def inline_math(self, body: str) -> str:
+            return convert(body.strip())
+
+    return MarkdownWithMath(renderer=Renderer(escape=False)).render(source)
+
+
+def _css() -> str:
+    """Return the house style, with code colours for the light and the dark look."""
+    from pygments.formatters import HtmlFormatter
+
+    light = HtmlFormatter(style="default").get_style_defs(".highlight")
+    dark = HtmlFormatter(style="github-dark").get_style_defs(".highlight")
+    own = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+    return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{own}"
+
+
+def _outputs_tagged(notebook: NotebookNode, tag: str) -> Iterator[dict[str, Any]]:
+    for cell in notebook.cells:
+        if tag in cell.metadata.get("tags", []):
+            yield from (output.get("data", {}) for output in cell.get("outputs", []))
+
+
+def _cover(notebook: NotebookNode) -> str:
+    from PIL import Image
+
+    for data in _outputs_tagged(notebook, "cover"):
+        if "image/png" in data:
+            picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
+            picture.thumbnail((640, 640))
+            buffer = io.BytesIO()
+            picture.convert("RGB").save(buffer, "JPEG", quality=85)
+            return base64.b64encode(buffer.getvalue()).decode()
+    return ""
+
+
+def write_index(folder: Path, name: str, pages: list[Page]) -> Path:
+    """Write ``index.html``: a card a page, with its cover picture."""
+    from jinja2 import Environment, FileSystemLoader
+
+    template = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True).get_template(
+        "report.html.j2"
+    )
+    from markupsafe import Markup
+
+    index = folder / "index.html"
+    text = template.render(
+        title=f"{name}: what the noise does to the pictures",
+        lead="One DCGAN for each noise distribution, all else equal; then all beside each other.",
+        pages=pages,
+        css=Markup(_css()),
+        environment=environment(),
+        made=datetime.datetime.now().strftime("%Y-%m-%d %H:%M"),
+    )
+    index.write_text(text, encoding="utf-8")
+    return index

@@ -1,0 +1,335 @@
+"""The run folder: everything that one training leaves behind, and how it is picked up again.
+
+``reports/runs/<name>/`` holds ``config.json``, ``history.csv`` (one row an epoch),
+``samples/epoch_0001.png`` ..., ``checkpoint.pt`` and, once finished, ``progress.gif``.
+Nothing else writes there. Each file is valid whenever the process dies: what matters is
+written beside and renamed.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from dcgan_utils import __version__
+from dcgan_utils.config import TrainConfig
+from dcgan_utils.errors import WorkbookError
+from dcgan_utils.paths import runs_dir
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dcgan_utils.datasets import Dataset
+
+__all__ = ["Run", "environment", "find_runs", "run_name"]
+
+
+def environment() -> dict[str, str]:
+    """Return the versions and the machine that a result rests on."""
+    import PIL
+    import torchvision
+
+    return {
+        "dcgan_utils": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "numpy": np.__version__,
+        "pillow": PIL.__version__,
+        "system": platform.platform(),
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+@contextmanager
+def _written_whole(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that takes the place of ``path`` only once all of it is on the disk."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with beside.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _identity(config: TrainConfig, data_hash: str) -> dict[str, Any]:
+    return config.identity | {"data_hash": data_hash}
+
+
+def run_name(config: TrainConfig, dataset: Dataset) -> str:
+    """Return the folder name of a run: collection, noise, seed, and a hash of all parameters."""
+    identity = json.dumps(_identity(config, dataset.data_hash), sort_keys=True)
+    digest = hashlib.blake2b(identity.encode(), digest_size=4).hexdigest()
+    return f"{dataset.name}-{config.prior.slug}-s{config.seed}-{digest}"
+
+
+class Run:
+    """A run folder that exists.
+
+    Parameters
+    ----------
+    folder
+        Path of the folder, or its bare name below ``reports/runs``.
+
+    Raises
+    ------
+    WorkbookError
+        If there is no run in that folder.
+    """
+
+    def __init__(self, folder: str | Path):
+        folder = Path(folder).expanduser()
+        self.folder = folder if folder.exists() else runs_dir() / folder
+        try:
+            self.about = json.loads((self.folder / "config.json").read_text())
+            # Where it was trained need not exist here: a run from a GPU opens on a laptop.
+            stored = self.about["config"] | {"device": "auto"}
+        except (OSError, ValueError, KeyError, TypeError):
+            raise WorkbookError(
+                f"'{folder}' is no run folder: it has no readable config.json. "
+                f"Runs lie in '{runs_dir()}'; train.ipynb makes one."
+            ) from None
+        self.config = TrainConfig.resolve(**stored)
+
+    @classmethod
+    def create(
+        cls, config: TrainConfig, dataset: Dataset, *, folder: str | Path | None = None
+    ) -> Run:
+        """Make the folder of a run, or open it if the same run was begun before.
+
+        Parameters
+        ----------
+        config, dataset
+            What is trained on what; together they name the folder.
+        folder
+            Another place for it.
+
+        Raises
+        ------
+        WorkbookError
+            If ``folder`` holds a different run; the message tells the differences.
+        """
+        folder = Path(folder or runs_dir() / run_name(config, dataset)).expanduser()
+        if (folder / "config.json").exists():
+            run = cls(folder)
+            run._refuse_another(_identity(config, dataset.data_hash))
+            return run
+        (folder / "samples").mkdir(parents=True, exist_ok=True)
+        about = {
+            "name": folder.name,
+            "config": config.model_dump(),
+            "data": {
+                "name": dataset.name,
+                "source": str(dataset.source),
+                "pictures": len(dataset.images),
+                "data_hash": dataset.data_hash,
+            },
+            "environment": environment(),
+        }
+        with _written_whole(folder / "config.json") as file:
+            file.write(json.dumps(about, indent=2).encode())
+        return cls(folder)
+
+    def _refuse_another(self, wanted: dict[str, Any]) -> None:
+        stored = _identity(self.config, self.about["data"]["data_hash"])
+        changes = [
+            f"{name} is {stored.get(name)} there and {value} here"
+            for name, value in wanted.items()
+            if stored.get(name) != value
+        ]
+        if changes:
+            raise WorkbookError(
+                f"the folder '{self.folder}' holds another run: {'; '.join(changes)}. "
+                "Choose another folder, or the same parameters to go on with that run."
+            )
+
+    def __repr__(self) -> str:
+        return f"Run({self.name!r})"
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done: the animation is the last thing that is written."""
+        return self.gif_path.exists()
+
+    @property
+    def gif_path(self) -> Path:
+        """The animation of the fixed noise through the epochs."""
+        return self.folder / "progress.gif"
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """The latest state of the training."""
+        return self.folder / "checkpoint.pt"
+
+    @property
+    def _history_path(self) -> Path:
+        return self.folder / "history.csv"
+
+    def history(self) -> pd.DataFrame:
+        """Return one row an epoch: losses, D(x), D(G(z)), gauges, seconds; may be empty."""
+        import pandas as pd
+
+        if not self._history_path.exists():
+            return pd.DataFrame(columns=["epoch"])
+        return pd.read_csv(self._history_path, float_precision="round_trip")
+
+    def log_epoch(self, row: dict[str, float]) -> None:
+        """Append one epoch to the history; it is on its way to the disk when this returns."""
+        new = not self._history_path.exists()
+        with self._history_path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(row)
+            writer.writerow(row.values())
+
+    def forget_after(self, epoch: int) -> None:
+        """Drop what was written after ``epoch``, from which the training goes on."""
+        if not self._history_path.exists():
+            return
+        with self._history_path.open(newline="") as file:
+            header, *rows = list(csv.reader(file)) or [[]]
+        kept = [row for row in rows if len(row) == len(header) and int(row[0]) <= epoch]
+        if not kept:
+            self._history_path.unlink()
+            return
+        with _written_whole(self._history_path) as file:
+            file.write("".join(",".join(row) + "\r\n" for row in [header, *kept]).encode())
+
+    def save_checkpoint(self, state: dict[str, Any]) -> None:
+        """Write the state of the training; the former one stays until this one is whole."""
+        with _written_whole(self.checkpoint_path) as file:
+            torch.save(state, file)
+
+    def load_checkpoint(self) -> dict[str, Any] | None:
+        """Return the state last saved, on the CPU, or ``None`` if there is none.
+
+        Raises
+        ------
+        WorkbookError
+            If the file cannot be read, or holds more than tensors and plain types.
+        """
+        if not self.checkpoint_path.exists():
+            return None
+        try:
+            return torch.load(self.checkpoint_path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises a dozen kinds for a damaged file
+            raise WorkbookError(
+                f"the checkpoint '{self.checkpoint_path}' cannot be read "
+                f"({type(error).__name__}). Delete the folder '{self.folder}' to train anew."
+            ) from error
+
+    def _samples_path(self, epoch: int) -> Path:
+        return self.folder / "samples" / f"epoch_{epoch:04d}.png"
+
+    def save_samples(self, epoch: int, images: torch.Tensor) -> None:
+        """Write the pictures drawn from the fixed noise as one PNG, in rows, without gaps.
+
+        Parameters
+        ----------
+        epoch
+            The epoch after which they were drawn.
+        images
+            uint8, shape ``(n, 3, H, W)``.
+        """
+        from torchvision.utils import make_grid
+
+        grid = make_grid(images.cpu(), nrow=_columns(len(images)), padding=0)
+        with _written_whole(self._samples_path(epoch)) as file:
+            Image.fromarray(grid.permute(1, 2, 0).numpy()).save(file, "PNG")
+
+    def samples(self, epoch: int) -> torch.Tensor:
+        """Return the pictures drawn from the fixed noise, uint8 ``(sample_size, 3, H, W)``."""
+        side, columns = self.config.img_size, _columns(self.config.sample_size)
+        with Image.open(self._samples_path(epoch)) as grid:
+            pixels = torch.from_numpy(np.array(grid.convert("RGB")))
+        tiles = pixels.unflatten(0, (-1, side)).unflatten(2, (columns, side))
+        return tiles.permute(0, 2, 4, 1, 3).flatten(0, 1)[: self.config.sample_size]
+
+    def sampled_epochs(self, most: int | None = None) -> list[int]:
+        """Return the epochs that have samples; at ``most`` that many, evenly spread."""
+        found = (self.folder / "samples").glob("epoch_*.png")
+        epochs = sorted(int(path.stem.removeprefix("epoch_")) for path in found)
+        if most is None or len(epochs) <= most:
+            return epochs
+        chosen = np.linspace(0, len(epochs) - 1, most).round().astype(int)
+        return [epochs[index] for index in chosen]
+
+    def save_gif(self, frames: list[Image.Image], *, milliseconds: int = 120) -> None:
+        """Write the animation, its last frame held for two seconds."""
+        durations = [milliseconds] * (len(frames) - 1) + [2000]
+        with _written_whole(self.gif_path) as file:
+            frames[0].save(
+                file,
+                "GIF",
+                save_all=True,
+                append_images=frames[1:],
+                duration=durations,
+                loop=0,
+            )
+
+
+def _columns(pictures: int) -> int:
+    """Return how many pictures stand in a row: eight, or fewer in a small square."""
+    return min(8, int(np.ceil(np.sqrt(pictures))) if pictures <= 25 else 8)
+
+
+def find_runs(pattern: str) -> list[Run]:
+    """Return the runs that a text names.
+
+    Parameters
+    ----------
+    pattern
+        Names or paths of run folders separated by commas, or patterns of names such as
+        ``monet-*``, looked for in ``reports/runs``. A bare collection name, ``monet``, means
+        all its runs.
+
+    Returns
+    -------
+    list of Run
+        Ordered as named, those of a pattern by their names; none twice.
+
+    Raises
+    ------
+    WorkbookError
+        If a name or pattern fits no run; the message lists the runs that exist.
+    """
+    runs: dict[Path, Run] = {}
+    for piece in filter(None, (piece.strip() for piece in pattern.split(","))):
+        for folder in _folders(piece):
+            runs.setdefault(folder.resolve(), Run(folder))
+    if not runs:
+        raise WorkbookError(f"no run is named; name run folders of '{runs_dir()}'.")
+    return list(runs.values())
+
+
+def _folders(piece: str) -> list[Path]:
+    path = Path(piece).expanduser()
+    if (path / "config.json").exists():
+        return [path]
+    for glob in (piece, f"{piece}-*"):
+        found = [] if path.is_absolute() else sorted(runs_dir().glob(glob))
+        found = [folder for folder in found if (folder / "config.json").exists()]
+        if found:
+            return found
+    existing = sorted(path.parent.name for path in runs_dir().glob("*/config.json"))
+    listed = f"There are: {', '.join(existing)}" if existing else "There are none yet"
+    raise WorkbookError(f"no run in '{runs_dir()}' fits '{piece}'. {listed}.")

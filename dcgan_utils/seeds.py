@@ -1,0 +1,20 @@
+"""Independent streams of random numbers, all from one seed."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+
+__all__ = ["stream"]
+
+
+def stream(seed: int, purpose: str) -> torch.Generator:
+    """Return a generator on the CPU for one purpose, such as ``"init"`` or ``"noise"``.
+
+    Streams of different purposes are independent. So two runs with the same seed and
+    different priors start from the same weights and see the pictures in the same order:
+    they are *paired*, and what differs between them is the prior's doing.
+    """
+    digest = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)

@@ -1,0 +1,246 @@
+"""Where pictures come from: known names, folders and zips, and the files in them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import re
+import stat
+import unicodedata
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from dcgan_utils.errors import WorkbookError, did_you_mean
+from dcgan_utils.paths import data_dir, home
+from dcgan_utils.pictures import NotAPicture
+
+__all__ = ["KAGGLE", "Location", "SourceFile", "locate", "open_listing", "printable", "provide"]
+
+MAX_FILE_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class _Kaggle:
+    """A collection on Kaggle; of its `folders` the first that exists is used."""
+
+    handle: str
+    folders: tuple[str, ...]
+
+    @property
+    def is_competition(self) -> bool:
+        return "/" not in self.handle  # data sets have an owner
+
+    @property
+    def page(self) -> str:
+        kind = "competitions" if self.is_competition else "datasets"
+        return f"https://www.kaggle.com/{kind}/{self.handle}"
+
+    @property
+    def slug(self) -> str:
+        return self.handle.rpartition("/")[2]
+
+
+KAGGLE = {
+    "monet": _Kaggle("gan-getting-started", ("monet_jpg", "monet_tfrec")),
+    "photo": _Kaggle("gan-getting-started", ("photo_jpg", "photo_tfrec")),
+    "pokemon": _Kaggle("kvpratama/pokemon-images-dataset", ("pokemon_jpg", "pokemon")),
+}
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a collection is.
+
+    Attributes
+    ----------
+    name : str
+        Short and safe in file names.
+    path : Path or None
+        Its folder or zip; None when `load_dataset` has yet to paint it or fetch it.
+    folders : tuple of str
+        When a zip holds one of these folders, only the first of them counts.
+    """
+
+    name: str
+    path: Path | None
+    folders: tuple[str, ...] = ()
+
+
+def locate(source: str | Path) -> Location:
+    """Find out where a collection is, without reading, painting or fetching a picture.
+
+    A text that is a known name means that collection. Everything else is a path: ``~`` is
+    expanded, and a relative path is looked for from the working directory, then from the
+    project's home.
+
+    Raises
+    ------
+    WorkbookError
+        When there is no such name or path, or the path is neither a folder nor a zip.
+    """
+    if isinstance(source, str):
+        if source in KAGGLE:
+            return Location(source, _find_registered(source), KAGGLE[source].folders)
+        if source in _painters():
+            return Location(source, None)
+    path = _find_path(source)
+    if path.is_dir():
+        return Location(_slug(path.name), path)
+    if zipfile.is_zipfile(path):
+        return Location(_slug(path.stem), path)
+    raise WorkbookError(f"'{path}' is a file but no zip: give a folder of pictures or a zip.")
+
+
+def _painters() -> dict[str, Callable[[Path], Path]]:
+    from dcgan_utils.painters import PAINTERS  # takes SciPy along, which reading does not need
+
+    return PAINTERS
+
+
+def _find_registered(name: str) -> Path | None:
+    """Look for a Kaggle collection in ``data/``."""
+    data, kaggle = data_dir(), KAGGLE[name]
+    roots = (data, data / name, data / kaggle.slug)
+    candidates = [root / folder for folder in kaggle.folders for root in roots]
+    candidates += [data / name, data / f"{name}.zip"]
+    return next((path for path in candidates if path.exists()), None)
+
+
+def _find_path(source: str | Path) -> Path:
+    if not isinstance(source, (str, Path)) or not str(source).strip():
+        raise WorkbookError(f"source={source!r} is no collection: {_choices()}.")
+    try:
+        given = Path(source).expanduser()
+        for path in (given, home() / given):
+            if path.exists():
+                return path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise WorkbookError(f"The path '{source}' cannot be read ({error}).") from error
+    if isinstance(source, Path) or not re.fullmatch(r"[\w -]+", source):
+        tried = "" if given.is_absolute() else f" (from '{Path.cwd()}' or from '{home()}')"
+        raise WorkbookError(f"There is no folder or zip at '{source}'{tried}: {_choices()}.")
+    known = [*_painters(), *KAGGLE]
+    raise WorkbookError(
+        f"'{source}' is no known collection: {_choices()}.{did_you_mean(source, known)}"
+    )
+
+
+def _choices() -> str:
+    names = ", ".join([*_painters(), *KAGGLE])
+    return f"give one of {names}, or a path to a folder or a zip"
+
+
+def _slug(name: str) -> str:
+    """Return a file's name in lower case, with nothing in it that a shell or page minds."""
+    return re.sub(r"[^\w]+", "-", name.lower()).strip("-_")[:40] or "pictures"
+
+
+def provide(name: str) -> Path:
+    """Paint an embedded collection or fetch one from Kaggle; return its folder."""
+    if name not in KAGGLE:
+        return _painters()[name](data_dir() / name)
+    kaggle = KAGGLE[name]
+    try:
+        import kagglehub  # slow to import, and needed only here
+
+        if kaggle.is_competition:
+            root = Path(kagglehub.competition_download(kaggle.handle))
+        else:
+            root = Path(kagglehub.dataset_download(kaggle.handle))
+    except Exception as error:  # no account, rules not accepted, no network, not installed
+        brief = (str(error).strip().splitlines() or ["no reason given"])[0][:100].rstrip(".")
+        raise WorkbookError(
+            f"'{name}' is not in '{data_dir()}' and could not be fetched from Kaggle "
+            f"({type(error).__name__}: {brief}): download it by hand from {kaggle.page} and put "
+            f"its folder {kaggle.folders[0]} there (see data/README.md)."
+        ) from error
+    folders = (root / folder for folder in kaggle.folders)
+    return next((folder for folder in folders if folder.is_dir()), root)
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file of a folder or an entry of a zip; `read` raises NotAPicture when it cannot."""
+
+    name: str
+    read: Callable[[], bytes]
+    path: Path | None = None  # None: inside a zip
+
+
+@contextlib.contextmanager
+def open_listing(path: Path, folders: tuple[str, ...]) -> Iterator[list[SourceFile]]:
+    """List the files of a folder or zip, sorted by name; a zip stays open meanwhile."""
+    if path.is_dir():
+        yield sorted(_list_folder(path), key=lambda file: file.name)
+        return
+    try:
+        archive = zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise WorkbookError(f"The zip '{path}' is damaged: make or fetch it again.") from error
+    with archive:
+        yield sorted(_list_zip(archive, folders), key=lambda file: file.name)
+
+
+def _list_folder(root: Path) -> Iterator[SourceFile]:
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = Path(folder, name)
+            relative = path.relative_to(root)
+            if _is_visible(relative) and not _is_special(path):
+                yield SourceFile(
+                    printable(relative.as_posix()), functools.partial(_read_file, path), path
+                )
+
+
+def _is_special(path: Path) -> bool:
+    """Tell pipes and devices, whose reading might never end; a broken link is to be reported."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+def _list_zip(archive: zipfile.ZipFile, folders: tuple[str, ...]) -> Iterator[SourceFile]:
+    entries = [(PurePosixPath(entry.filename), entry) for entry in archive.infolist()]
+    chosen = [f for f in folders if any(f in path.parts[:-1] for path, _ in entries)][:1]
+    for path, entry in entries:
+        inside = not chosen or chosen[0] in path.parts[:-1]
+        if inside and not entry.is_dir() and _is_visible(path):
+            yield SourceFile(
+                printable(entry.filename), functools.partial(_read_entry, archive, entry)
+            )
+
+
+def _is_visible(path: Path | PurePosixPath) -> bool:
+    return not any(
+        part == "__MACOSX" or (part.startswith(".") and part not in (".", ".."))
+        for part in path.parts
+    )
+
+
+def printable(name: str) -> str:
+    """Return a name that prints, and sorts alike on all systems."""
+    return unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode())
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise NotAPicture("the file is larger than 256 MiB")
+        return path.read_bytes()
+    except OSError as error:
+        raise NotAPicture(f"the file cannot be read ({error.strerror})") from error
+
+
+def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    if entry.flag_bits & 1:
+        raise NotAPicture("encrypted: unpack the zip with its password first")
+    if entry.file_size > MAX_FILE_BYTES:
+        raise NotAPicture("the file is larger than 256 MiB")
+    try:
+        return archive.read(entry)
+    except Exception as error:  # zipfile lets through what its decompressors raise
+        raise NotAPicture("damaged inside the zip") from error

@@ -1,0 +1,230 @@
+"""The epoch loop: a config, pictures and a run folder in, a trained run out."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw
+
+from dcgan_utils.config import TrainConfig
+from dcgan_utils.datasets import Dataset, to_float, to_uint8
+from dcgan_utils.dcgan import DCGAN
+from dcgan_utils.errors import WorkbookError
+from dcgan_utils.runs import Run
+from dcgan_utils.seeds import stream
+
+__all__ = ["TrainingInterrupted", "train"]
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Ctrl-C or the notebook's stop button, after the state was saved."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows in place of a traceback."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+def train(
+    config: TrainConfig,
+    dataset: Dataset,
+    *,
+    folder: str | Path | None = None,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+) -> Run:
+    """Train a DCGAN, or go on where an earlier training of the same config stopped.
+
+    A resumed run equals an undisturbed one bit for bit, on the same machine. A finished
+    run is returned at once.
+
+    Parameters
+    ----------
+    config
+        Resolved parameters.
+    dataset
+        The pictures, at ``config.img_size``. They are kept in memory.
+    folder
+        The run folder, if not the one below ``reports/runs`` that config and pictures name.
+    on_epoch
+        Called with the new row of the history after each epoch.
+
+    Returns
+    -------
+    Run
+        With history, samples of every epoch, checkpoint and animation.
+
+    Raises
+    ------
+    WorkbookError
+        If a loss or a weight stops being a finite number, or if ``folder`` holds another run.
+    TrainingInterrupted
+        After Ctrl-C; the state is saved, in mid-epoch too.
+    """
+    run = Run.create(config, dataset, folder=folder)
+    if run.finished:
+        logger.info("%s is finished already; nothing to train.", run.name)
+        return run
+    # Without this cuDNN may pick another algorithm each time, with other rounding.
+    with torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False):
+        loop = _Loop(config, dataset, run)
+        with _held_interrupt() as interrupted:
+            while loop.epoch < config.epochs:
+                row = loop.run_epoch(interrupted)
+                if on_epoch is not None:
+                    on_epoch(row)
+        run.save_gif(_frames(run))
+    return run
+
+
+class _Loop:
+    """Where a training stands; what it holds is what the checkpoint stores."""
+
+    def __init__(self, config: TrainConfig, dataset: Dataset, run: Run):
+        self.config, self.run = config, run
+        self.model = DCGAN(config)
+        self.images = dataset.images.to(self.model.device)
+        self.order_rng = stream(config.seed, "order")
+        self.fixed_noise = config.prior.sample(
+            config.sample_size,
+            config.noise_size,
+            generator=stream(config.seed, "preview"),
+            device=self.model.device,
+        )
+        self.real_spread = _spread(self.images[:: math.ceil(len(self.images) / 1000)])
+        self.epoch = 0  # complete ones
+        self.seen = 0  # pictures of the epoch under way
+        self.order = torch.empty(0, dtype=torch.long)
+        self.totals: dict[str, float] = {}
+        self.seconds = 0.0
+        self._resume()
+
+    def _resume(self) -> None:
+        state = self.run.load_checkpoint()
+        self.run.forget_after(state["epoch"] if state else 0)
+        if state is None:
+            return
+        self.model.load_state_dict(state["model"])
+        self.order_rng.set_state(state["order_rng"])
+        for name in ("epoch", "seen", "order", "totals", "seconds"):
+            setattr(self, name, state[name])
+        logger.info("%s goes on after epoch %d.", self.run.name, self.epoch)
+
+    def _save(self) -> None:
+        self.run.save_checkpoint(
+            {
+                "epoch": self.epoch,
+                "seen": self.seen,
+                "order": self.order,
+                "totals": self.totals,
+                "seconds": self.seconds,
+                "order_rng": self.order_rng.get_state(),
+                "model": self.model.state_dict(),
+            }
+        )
+
+    def run_epoch(self, interrupted: Callable[[], bool]) -> dict[str, float]:
+        """Show all pictures once, then write samples, history and checkpoint."""
+        started = time.perf_counter() - self.seconds
+        if self.seen == 0:
+            self.order = torch.randperm(len(self.images), generator=self.order_rng)
+            self.totals = {}
+        self.model.instance_noise = self.config.instance_noise * (
+            1 - self.epoch / self.config.epochs
+        )
+        while self.seen < len(self.images):
+            self._run_batch()
+            if interrupted():
+                self.seconds = time.perf_counter() - started
+                self._save()
+                raise TrainingInterrupted(
+                    f"stopped in epoch {self.epoch + 1} of {self.config.epochs}; all is saved "
+                    f"in '{self.run.folder}'. Run it again to go on from here."
+                )
+        if not self.model.is_finite():
+            raise self._diverged("a weight")
+        self.epoch, self.seen = self.epoch + 1, 0
+        samples = self._samples()
+        row = {"epoch": self.epoch}
+        row |= {name: total / len(self.images) for name, total in self.totals.items()}
+        row["sample_spread"] = _spread(samples) / max(self.real_spread, 1e-12)
+        row["seconds"] = time.perf_counter() - started
+        self.seconds = 0.0
+        self.run.save_samples(self.epoch, samples)
+        self.run.log_epoch(row)
+        self._save()
+        return row
+
+    def _run_batch(self) -> None:
+        chosen = self.order[self.seen : self.seen + self.config.batch_size]
+        real = to_float(self.images[chosen.to(self.images.device)])
+        losses = self.model.train_step(real.contiguous(memory_format=torch.channels_last))
+        values = torch.stack(list(losses.values())).tolist()  # one transfer from the device
+        self.seen += len(chosen)
+        for name, value in zip(losses, values, strict=True):
+            if not math.isfinite(value):
+                raise self._diverged(name)
+            self.totals[name] = self.totals.get(name, 0.0) + value * len(chosen)
+
+    def _diverged(self, what: str) -> WorkbookError:
+        batch = math.ceil(self.seen / self.config.batch_size)
+        last = f"epoch {self.epoch}" if self.epoch else "none: this was the first epoch"
+        return WorkbookError(
+            f"training diverged: {what} is not a finite number any more "
+            f"(epoch {self.epoch + 1}, batch {batch}). Last good checkpoint: {last}. "
+            "A smaller lr, precision=fp32 or other labels may help."
+        )
+
+    @torch.no_grad()
+    def _samples(self) -> torch.Tensor:
+        return to_uint8(self.model.ema(self.fixed_noise))
+
+
+def _spread(images: torch.Tensor) -> float:
+    """Return how much uint8 pictures differ from one another: mean deviation of a pixel."""
+    return images.float().std(dim=0, unbiased=False).mean().item()
+
+
+@contextlib.contextmanager
+def _held_interrupt() -> Iterator[Callable[[], bool]]:
+    """Hold Ctrl-C back until the batch is complete; a second one goes through at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False  # signals reach the main thread only
+        return
+    pressed = False
+
+    def hold(number, frame):
+        nonlocal pressed
+        if pressed:
+            signal.default_int_handler(number, frame)
+        pressed = True
+
+    former = signal.signal(signal.SIGINT, hold)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
+def _frames(run: Run, *, most: int = 60, pictures: int = 16) -> list[Image.Image]:
+    """Return the frames of the animation: the first vectors in a square, epoch below."""
+    from torchvision.utils import make_grid
+
+    frames = []
+    for epoch in run.sampled_epochs(most):
+        tiles = run.samples(epoch)[:pictures]
+        grid = make_grid(tiles, nrow=math.ceil(math.sqrt(len(tiles))), padding=2, pad_value=255)
+        picture = Image.fromarray(grid.permute(1, 2, 0).numpy())
+        frame = Image.new("RGB", (picture.width, picture.height + 16), "white")
+        frame.paste(picture)
+        ImageDraw.Draw(frame).text((4, picture.height + 2), f"epoch {epoch}", fill="black")
+        frames.append(frame.quantize(128, dither=Image.Dither.NONE))
+    return frames

@@ -1,0 +1,637 @@
+"""Collections: every way to name one, what is left out and why, and the cache."""
+
+import io
+import os
+import struct
+import sys
+import types
+import warnings
+import zipfile
+import zlib
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tfrecord.writer import TFRecordWriter
+
+from dcgan_utils import datasets, painters
+from dcgan_utils.datasets import load_dataset, locate
+from dcgan_utils.errors import WorkbookError
+
+RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path, monkeypatch):
+    """Give each test a home of its own; return its ``data/``."""
+    monkeypatch.setenv("DCGAN_HOME", str(tmp_path / "home"))
+    folder = tmp_path / "home" / "data"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    def refuse(handle):
+        raise ConnectionError("no network in tests")
+
+    use_kagglehub(monkeypatch, refuse)
+
+
+def use_kagglehub(monkeypatch, download):
+    client = types.SimpleNamespace(competition_download=download, dataset_download=download)
+    monkeypatch.setitem(sys.modules, "kagglehub", client)
+
+
+def picture(colour=RED, file_format="PNG", size=(8, 8)):
+    stream = io.BytesIO()
+    Image.new("RGB", size, colour).save(stream, file_format)
+    return stream.getvalue()
+
+
+def write(path, content=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(picture() if content is None else content)
+    return path
+
+
+def fill(folder, **colours):
+    for stem, colour in colours.items():
+        write(folder / f"{stem}.png", picture(colour))
+    return folder
+
+
+def zipped(path, entries):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return path
+
+
+def colours(dataset):
+    """Return the colour of the middle of each picture."""
+    side = dataset.images.shape[-1] // 2
+    return [tuple(pixel) for pixel in dataset.images[:, :, side, side].tolist()]
+
+
+def bomb(side):
+    def chunk(kind, body):
+        check = struct.pack(">I", zlib.crc32(kind + body))
+        return struct.pack(">I", len(body)) + kind + body + check
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    pixels = chunk(b"IDAT", zlib.compress(bytes(1000)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b"")
+
+
+# --- The dataset ---------------------------------------------------------------------------
+
+
+def test_what_a_dataset_holds(tmp_path):
+    folder = fill(tmp_path / "My Pictures (2)", a=RED, b=GREEN)
+    write(folder / "deep" / "c.jpg", picture(BLUE, "JPEG", (20, 10)))
+    write(folder / "labels.csv", b"file,label\n")
+    dataset = load_dataset(folder, 16)
+    assert dataset.name == "my-pictures-2"
+    assert dataset.files == ("a.png", "b.png", "deep/c.jpg")
+    assert dataset.images.shape == (3, 3, 16, 16)
+    assert dataset.images.dtype == torch.uint8
+    assert colours(dataset)[:2] == [RED, GREEN]
+    assert dataset.source == folder
+    report = dataset.report
+    assert report.formats == {"PNG": 2, "JPEG": 1}
+    assert report.modes == {"RGB": 3}
+    assert report.sizes == ((8, 8), (8, 8), (20, 10))
+    assert report.skipped == ()
+    assert report.ignored == ("labels.csv",)
+    with pytest.raises(FrozenInstanceError):
+        dataset.name = "other"
+
+
+def test_report_as_text(tmp_path):
+    folder = fill(tmp_path / "p", a=RED)
+    write(folder / "b.jpg", picture(RED, "JPEG", (20, 10)))
+    write(folder / "notes.txt", b"text")
+    for name in "vwxyz":
+        write(folder / f"{name}.png", b"")
+    assert str(load_dataset(folder, 8).report).splitlines() == [
+        "Pictures: 2 (1 JPEG, 1 PNG; 2 RGB; 8 x 8 to 20 x 10)",
+        "Skipped: 5 (v.png: the file is empty; w.png: the file is empty; "
+        "x.png: the file is empty; and 2 more)",
+        "Ignored, being no pictures: 1",
+    ]
+
+
+def test_order_is_by_name_and_not_by_creation(tmp_path):
+    first = fill(tmp_path / "first", a=RED, b=GREEN, c=BLUE)
+    second = fill(tmp_path / "second", c=BLUE, b=GREEN, a=RED)
+    one, other = load_dataset(first, 8), load_dataset(second, 8)
+    assert one.files == other.files == ("a.png", "b.png", "c.png")
+    assert one.data_hash == other.data_hash
+
+
+def test_data_hash_knows_order_and_shape(tmp_path):
+    one = load_dataset(fill(tmp_path / "one", a=RED, b=GREEN), 8)
+    swapped = load_dataset(fill(tmp_path / "two", a=GREEN, b=RED), 8)
+    larger = load_dataset(tmp_path / "one", 16)
+    assert len({one.data_hash, swapped.data_hash, larger.data_hash}) == 3
+
+
+def test_fit_and_background_reach_the_pixels(tmp_path):
+    folder = tmp_path / "wide"
+    write(folder / "a.png", picture(RED, size=(16, 8)))
+    padded = load_dataset(folder, 8, fit="pad", background="#00f")
+    assert tuple(padded.images[0, :, 0, 0].tolist()) == BLUE
+    assert colours(padded) == [RED]
+    assert (load_dataset(folder, 8).images[0, 0] == 255).all()
+
+
+# --- Naming a collection -------------------------------------------------------------------
+
+
+def test_paths_from_home_and_working_directory(tmp_path, monkeypatch, data):
+    fill(tmp_path / "user" / "mine", a=RED)
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    assert locate("~/mine").path == tmp_path / "user" / "mine"
+    fill(data / "mine", a=RED)
+    assert locate("data/mine").path == data / "mine"
+    monkeypatch.chdir(tmp_path)
+    nearer = fill(tmp_path / "data" / "mine", a=RED)
+    assert locate("data/mine").path == nearer
+    assert locate(Path("data") / "mine").path == nearer
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("Monet JPG", "monet-jpg"), ("...", "pictures"), ("Älgar", "älgar"), ("x" * 99, "x" * 40)],
+)
+def test_names_are_safe_in_file_names(tmp_path, folder, name):
+    (tmp_path / folder).mkdir()
+    assert locate(tmp_path / folder).name == name
+
+
+def test_unknown_name_lists_the_known_ones():
+    with pytest.raises(WorkbookError) as error:
+        locate("monnet")
+    assert str(error.value) == (
+        f"'monnet' is no known collection: give one of {', '.join(painters.PAINTERS)}, monet, "
+        "photo, pokemon, or a path to a folder or a zip. Did you mean 'monet'?"
+    )
+
+
+@pytest.mark.parametrize("missing", ["./nowhere", "nowhere.zip", Path("nowhere")])
+def test_missing_path(missing):
+    with pytest.raises(WorkbookError, match=r"There is no folder or zip at '.*nowhere"):
+        locate(missing)
+
+
+@pytest.mark.parametrize("nonsense", ["", "  ", None, 7])
+def test_no_source_at_all(nonsense):
+    with pytest.raises(WorkbookError, match="is no collection: give one of plein_air"):
+        locate(nonsense)
+
+
+@pytest.mark.parametrize("path", ["x" * 5000, "~nobody7/x"])
+def test_path_that_no_system_takes(path):
+    with pytest.raises(WorkbookError, match="cannot be read"):
+        locate(path)
+
+
+def test_file_that_is_no_zip(tmp_path):
+    with pytest.raises(WorkbookError, match=r"cat.png' is a file but no zip: give a folder"):
+        locate(write(tmp_path / "cat.png"))
+
+
+def test_damaged_zip(tmp_path):
+    path = zipped(tmp_path / "p.zip", {"a.png": picture()})
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"PK\1\2", b"PK\7\7"))
+    with pytest.raises(WorkbookError, match=r"The zip '.*p.zip' is damaged"):
+        load_dataset(path, 8)
+
+
+@pytest.mark.parametrize("names", [[], ["notes.txt"], [".hidden.png", "__MACOSX/a.png"]])
+def test_nothing_to_use(tmp_path, names):
+    folder = tmp_path / "none"
+    folder.mkdir()
+    for name in names:
+        write(folder / name, picture() if name.endswith("png") else b"text")
+    with pytest.raises(WorkbookError, match=r"There is no usable picture in '.*none': put JPEG"):
+        load_dataset(folder, 8)
+
+
+def test_nothing_but_broken_pictures(tmp_path):
+    write(tmp_path / "none" / "a.png", b"")
+    with pytest.raises(WorkbookError, match=r"\(1 skipped: a.png: the file is empty\)"):
+        load_dataset(tmp_path / "none", 8)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1025, 64.0, "64", None, True])
+def test_wrong_img_size(tmp_path, wrong):
+    with pytest.raises(WorkbookError, match="whole number of pixels from 1 to 1024"):
+        load_dataset(fill(tmp_path / "p", a=RED), wrong)
+
+
+def test_wrong_fit_and_background(tmp_path):
+    folder = fill(tmp_path / "p", a=RED)
+    with pytest.raises(WorkbookError, match="fit='stretch' is not known: it is 'crop' or 'pad'"):
+        load_dataset(folder, 8, fit="stretch")
+    with pytest.raises(WorkbookError, match="background='whyte' is no colour"):
+        load_dataset(folder, 8, background="whyte")
+
+
+# --- Which files count ---------------------------------------------------------------------
+
+
+def test_content_decides_and_not_the_ending(tmp_path):
+    folder = tmp_path / "p"
+    write(folder / "a.PNG", picture(RED))
+    write(folder / "b.png", picture(GREEN, "WEBP"))
+    write(folder / "c.txt", picture(BLUE))
+    write(folder / "d", picture(BLUE, "BMP"))
+    dataset = load_dataset(folder, 8, strict=True)
+    assert dataset.files == ("a.PNG", "b.png", "c.txt", "d")
+    assert dataset.report.formats == {"PNG": 2, "BMP": 1, "WEBP": 1}
+    assert (colours(dataset)[0], colours(dataset)[2:]) == (RED, [BLUE, BLUE])
+
+
+def test_hidden_files_and_macos_litter_are_left_out(tmp_path):
+    folder = fill(tmp_path / "p", a=RED)
+    for name in (".b.png", ".git/c.png", "__MACOSX/d.png", "deep/__MACOSX/e.png", ".DS_Store"):
+        write(folder / name)
+    report = load_dataset(folder, 8).report
+    assert (len(report.sizes), report.ignored) == (1, ())
+
+
+BROKEN = {
+    "empty.png": (b"", "the file is empty"),
+    "TEXT.JPG": (b"not a picture", "not a readable picture of a known format"),
+    "photo.heic": (b"\0\0\0\x18ftypheic", "not a readable picture of a known format"),
+    "short.png": (picture(size=(64, 64))[:-40], "damaged or cut short"),
+    "short.txt": (picture(RED, "BMP")[:-40], "damaged or cut short"),
+    "bomb.png": (bomb(60_000), "too large (more than 89,478,485 pixels: perhaps"),
+    "vast.png": (bomb(10_000), "too large (more than 89,478,485 pixels: perhaps"),
+}
+
+
+@pytest.mark.parametrize("pack", ["folder", "zip"])
+def test_broken_pictures_are_skipped_with_a_reason(tmp_path, pack):
+    entries = {"fine.png": picture(), "notes.json": b"{}"}
+    entries |= {name: content for name, (content, _) in BROKEN.items()}
+    source = tmp_path / "p"
+    if pack == "zip":
+        source = zipped(tmp_path / "p.zip", entries)
+    else:
+        for name, content in entries.items():
+            write(source / name, content)
+    for _ in range(2):  # the second time out of the cache
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            dataset = load_dataset(source, 8)
+            assert warnings.filters[0][0] == "error"
+        assert dataset.files == ("fine.png",)
+        assert dataset.report.ignored == ("notes.json",)
+        skipped = dict(dataset.report.skipped)
+        assert list(skipped) == sorted(BROKEN)
+        assert all(skipped[name].startswith(reason) for name, (_, reason) in BROKEN.items())
+        with pytest.raises(WorkbookError, match=r"cannot be used: 7 \(TEXT.JPG: not .* 4 more\)"):
+            load_dataset(source, 8, strict=True)
+
+
+def test_strict_minds_no_other_files(tmp_path):
+    folder = fill(tmp_path / "p", a=RED)
+    for name in ("labels.csv", "labels.json", "README", "empty.txt"):
+        write(folder / name, b"" if "empty" in name else b"BMW, P6 and GIF87 are words")
+    assert len(load_dataset(folder, 8, strict=True).report.ignored) == 4
+
+
+def test_unreadable_and_enormous_files(tmp_path):
+    folder = fill(tmp_path / "p", a=RED)
+    (folder / "link.png").symlink_to(tmp_path / "gone.png")
+    os.mkfifo(folder / "pipe.png")
+    with (folder / "huge.png").open("wb") as stream:
+        stream.truncate(257 * 2**20)
+    skipped = dict(load_dataset(folder, 8).report.skipped)
+    assert skipped["link.png"] == "the file cannot be read (No such file or directory)"
+    assert skipped["huge.png"] == "the file is larger than 256 MiB"
+    assert "pipe.png" not in skipped
+
+
+# --- Zips ----------------------------------------------------------------------------------
+
+
+def test_zip_equals_its_folder(tmp_path):
+    folder = fill(tmp_path / "p", a=RED, b=GREEN)
+    path = zipped(tmp_path / "P 1.zip", {"b.png": picture(GREEN), "a.png": picture(RED)})
+    dataset = load_dataset(path, 8)
+    assert (dataset.name, dataset.files) == ("p-1", ("a.png", "b.png"))
+    assert dataset.data_hash == load_dataset(folder, 8).data_hash
+
+
+def test_zip_is_never_unpacked(tmp_path):
+    entries = ("../evil.png", "/abs.png", "in/a.png", "__MACOSX/a.png", ".b.png", "folder/")
+    path = zipped(tmp_path / "deep" / "p.zip", {name: picture() for name in entries[:-1]})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.mkdir("folder")
+    before = sorted(tmp_path.rglob("*.png"))
+    dataset = load_dataset(path, 8, strict=True)
+    assert dataset.files == ("../evil.png", "/abs.png", "in/a.png")
+    assert sorted(tmp_path.rglob("*.png")) == before == []
+    assert not Path("/abs.png").exists()
+
+
+def test_entries_that_cannot_be_read(tmp_path):
+    names = ("encrypted.png", "huge.png", "torn.png", "fine.png")
+    path = zipped(tmp_path / "p.zip", {name: picture() for name in names})
+    content = bytearray(path.read_bytes())
+    content[content.index(b"\x89PNG", content.index(b"torn.png")) + 20] ^= 1
+    at = {name: content.rindex(name.encode()) - 46 for name in names}  # central directory
+    content[at["encrypted.png"] + 8] |= 1
+    content[at["huge.png"] + 24 : at["huge.png"] + 28] = struct.pack("<I", 2**31)
+    path.write_bytes(content)
+    dataset = load_dataset(path, 8)
+    assert dataset.files == ("fine.png",)
+    assert dict(dataset.report.skipped) == {
+        "encrypted.png": "encrypted: unpack the zip with its password first",
+        "huge.png": "the file is larger than 256 MiB",
+        "torn.png": "damaged inside the zip",
+    }
+
+
+# --- TFRecords -----------------------------------------------------------------------------
+
+
+def write_tfrecord(path, **pictures):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = TFRecordWriter(str(path))
+    for name, colour in pictures.items():
+        content = picture(colour, "JPEG", (16, 16))
+        writer.write({"image_name": (name.encode(), "byte"), "image": (content, "byte")})
+    writer.close()
+    return path
+
+
+def test_tfrecords(tmp_path):
+    folder = tmp_path / "monet_tfrec"
+    write_tfrecord(folder / "monet00-2.tfrec", b=GREEN, d=BLUE)
+    write_tfrecord(folder / "monet01-2.TFRecord", a=RED, c=RED)
+    before = sorted(folder.iterdir())
+    dataset = load_dataset(folder, 8, strict=True)
+    assert dataset.files == ("a", "b", "c", "d")
+    near = np.abs(np.array(colours(dataset)) - np.array([RED, GREEN, RED, BLUE]))
+    assert near.max() <= 3
+    assert dataset.report.formats == {"JPEG": 4}
+    assert sorted(folder.iterdir()) == before
+
+
+def test_damaged_tfrecords_are_skipped(tmp_path):
+    folder = tmp_path / "p"
+    write_tfrecord(folder / "fine.tfrec", a=RED)
+    whole = write_tfrecord(folder / "long.tfrec", b=RED, c=RED).read_bytes()
+    write(folder / "empty.tfrec", b"")
+    write(folder / "long.tfrec", struct.pack("<Q", 2**62) + whole[8:])
+    write(folder / "other.tfrec", struct.pack("<Q", 5) + bytes(4) + b"\xff" * 5 + bytes(4))
+    write(folder / "short.tfrec", whole[:-10])
+    dataset = load_dataset(folder, 8)
+    assert dataset.files == ("a",)
+    names, reasons = zip(*dataset.report.skipped, strict=True)
+    assert names == ("empty.tfrec", "long.tfrec", "other.tfrec", "short.tfrec")
+    cut_short = "a TFRecord file that is empty or cut short"
+    assert reasons[0] == reasons[1] == reasons[3] == cut_short
+    assert reasons[2].startswith("a damaged TFRecord file")
+
+
+def test_damaged_picture_within_a_tfrecord(tmp_path):
+    path = write_tfrecord(tmp_path / "p" / "x.tfrec", a=RED)
+    writer = TFRecordWriter(str(tmp_path / "p" / "y.tfrec"))
+    writer.write({"image_name": (b"broken", "byte"), "image": (b"no picture", "byte")})
+    writer.close()
+    ((name, reason),) = load_dataset(path.parent, 8).report.skipped
+    assert name == "broken"
+    assert reason.startswith("not a readable picture")
+
+
+def test_tfrecord_in_a_zip_is_told(tmp_path):
+    record = write_tfrecord(tmp_path / "x.tfrec", a=RED).read_bytes()
+    path = zipped(tmp_path / "p.zip", {"x.tfrec": record, "a.png": picture()})
+    expected = (("x.tfrec", "a TFRecord file inside a zip: unpack the zip"),)
+    assert load_dataset(path, 8).report.skipped == expected
+
+
+def test_missing_tfrecord_library(tmp_path, monkeypatch):
+    write_tfrecord(tmp_path / "p" / "x.tfrec", a=RED)
+    monkeypatch.setitem(sys.modules, "tfrecord.reader", None)
+    with pytest.raises(WorkbookError, match=r'pip install "dcgan-utils\[tfrecord\]"'):
+        load_dataset(tmp_path / "p", 8)
+
+
+# --- Embedded and registered names ---------------------------------------------------------
+
+
+def test_embedded_collection_is_painted_into_data(monkeypatch, data):
+    monkeypatch.setitem(painters.PAINTERS, "plein_air", lambda folder: fill(folder, a=RED))
+    assert locate("plein_air").path is None
+    assert not (data / "plein_air").exists()
+    dataset = load_dataset("plein_air", 8)
+    assert (dataset.name, dataset.source) == ("plein_air", data / "plein_air")
+    assert colours(dataset) == [RED]
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("monet", "monet_jpg"),
+        ("monet", "monet"),
+        ("monet", "monet/monet_jpg"),
+        ("monet", "gan-getting-started/monet_jpg"),
+        ("monet", "gan-getting-started/monet_tfrec"),
+        ("photo", "photo_jpg"),
+        ("pokemon", "pokemon_jpg/pokemon_jpg"),
+        ("pokemon", "pokemon"),
+        ("pokemon", "pokemon-images-dataset/pokemon_jpg/pokemon_jpg"),
+    ],
+)
+def test_registered_name_is_found_in_data(data, name, place):
+    fill(data / place, a=RED)
+    dataset = load_dataset(name, 8)
+    assert dataset.name == name
+    assert (dataset.source / dataset.files[0]).parent == data / place
+
+
+def test_jpg_comes_before_tfrec(data):
+    fill(data / "gan-getting-started" / "monet_jpg", a=RED)
+    fill(data / "monet_tfrec", b=RED)
+    assert load_dataset("monet", 8).files == ("a.png",)
+
+
+def test_registered_zip_counts_only_its_folder(data):
+    names = ("pokemon/pokemon/1.png", "pokemon_jpg/pokemon_jpg/1.jpg", "other.png")
+    zipped(data / "pokemon.zip", {name: picture() for name in names})
+    assert load_dataset("pokemon", 8).files == ("pokemon_jpg/pokemon_jpg/1.jpg",)
+    zipped(data / "monet.zip", {"a.png": picture()})
+    assert load_dataset("monet", 8).files == ("a.png",)
+
+
+def test_fetched_from_kaggle(tmp_path, monkeypatch):
+    def download(handle):
+        root = tmp_path / "kaggle" / handle
+        if handle == "gan-getting-started":
+            fill(root / "monet_jpg", m=RED)
+            fill(root / "photo_jpg", p=GREEN)
+        else:
+            assert handle == "kvpratama/pokemon-images-dataset"
+            fill(root / "pokemon" / "pokemon", x=RED)
+            fill(root / "pokemon_jpg" / "pokemon_jpg", y=BLUE)
+        return str(root)
+
+    use_kagglehub(monkeypatch, download)
+    assert locate("monet").path is None
+    found = {name: load_dataset(name, 8) for name in ("monet", "photo", "pokemon")}
+    assert [colours(dataset) for dataset in found.values()] == [[RED], [GREEN], [BLUE]]
+    assert found["pokemon"].files == ("pokemon_jpg/y.png",)
+    assert [dataset.name for dataset in found.values()] == list(found)
+
+
+def test_kaggle_uses_the_competition_for_monet_and_the_dataset_for_pokemon(monkeypatch, tmp_path):
+    client = types.SimpleNamespace(
+        competition_download=lambda handle: fill(tmp_path / "competition", a=RED),
+        dataset_download=lambda handle: fill(tmp_path / "dataset", a=RED),
+    )
+    monkeypatch.setitem(sys.modules, "kagglehub", client)
+    assert load_dataset("photo", 8).source == tmp_path / "competition"
+    assert load_dataset("pokemon", 8).source == tmp_path / "dataset"
+
+
+def test_kaggle_fails_in_one_sentence(monkeypatch, data):
+    def refuse(handle):
+        raise PermissionError("403 Forbidden\nYou must accept the rules.\nMore lines")
+
+    use_kagglehub(monkeypatch, refuse)
+    with pytest.raises(WorkbookError) as error:
+        load_dataset("monet", 8)
+    assert str(error.value) == (
+        f"'monet' is not in '{data}' and could not be fetched from Kaggle (PermissionError: 403 "
+        "Forbidden): download it by hand from "
+        "https://www.kaggle.com/competitions/gan-getting-started and put its folder "
+        "monet_jpg there (see data/README.md)."
+    )
+
+
+def test_kagglehub_is_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "kagglehub", None)
+    with pytest.raises(WorkbookError, match=r"\(ModuleNotFoundError: .*put its folder pokemon"):
+        load_dataset("pokemon", 8)
+
+
+# --- The cache -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_decoding(monkeypatch):
+    """Return a switch after which no picture may be decoded any more."""
+
+    def refuse(*args, **options):
+        raise AssertionError("decoded again")
+
+    return lambda: monkeypatch.setattr(datasets, "decode_picture", refuse)
+
+
+def cached(data):
+    return sorted((data / ".cache").iterdir())
+
+
+@pytest.mark.parametrize("pack", ["folder", "zip"])
+def test_second_load_is_equal_and_decodes_nothing(tmp_path, no_decoding, data, pack):
+    folder = fill(tmp_path / "p", a=RED, b=GREEN)
+    write(folder / "c.png", b"")
+    write(folder / "d.txt", b"text")
+    entries = {path.name: path.read_bytes() for path in folder.iterdir()}
+    source = folder if pack == "folder" else zipped(tmp_path / "p.zip", entries)
+    first = load_dataset(source, 8)
+    no_decoding()
+    second = load_dataset(source, 8)
+    assert second == first
+    assert torch.equal(second.images, first.images)
+    assert first.images.is_contiguous()
+    assert second.images.is_contiguous()
+    assert [path.suffix for path in cached(data)] == [".npz"]
+
+
+def test_cached_pictures_do_not_hide_the_name(tmp_path, no_decoding):
+    load_dataset(fill(tmp_path / "one", a=RED), 8)
+    no_decoding()
+    same = load_dataset(fill(tmp_path / "two", a=RED), 8)
+    assert (same.name, same.source) == ("two", tmp_path / "two")
+
+
+def test_edited_file_of_the_same_size_and_time_is_noticed(tmp_path):
+    folder = tmp_path / "p"
+    path = write(folder / "a.bmp", picture(RED, "BMP"))
+    load_dataset(folder, 8)
+    before = path.stat()
+    path.write_bytes(picture(BLUE, "BMP"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert colours(load_dataset(folder, 8)) == [BLUE]
+
+
+def test_added_renamed_and_removed_files_are_noticed(tmp_path):
+    folder = fill(tmp_path / "p", a=RED)
+    load_dataset(folder, 8)
+    fill(folder, b=GREEN)
+    assert load_dataset(folder, 8).files == ("a.png", "b.png")
+    (folder / "a.png").rename(folder / "c.png")
+    assert colours(load_dataset(folder, 8)) == [GREEN, RED]
+    (folder / "b.png").unlink()
+    assert load_dataset(folder, 8).files == ("c.png",)
+
+
+def test_each_recipe_has_its_own_entry(tmp_path, data):
+    folder = fill(tmp_path / "p", a=RED)
+    for options in ({}, {"fit": "pad"}, {"background": "black"}, {"background": "#fff"}):
+        load_dataset(folder, 8, **options)
+    load_dataset(folder, 9)
+    assert len(cached(data)) == 4  # white is #fff
+
+
+@pytest.mark.parametrize("damage", ["garbage", "cut", "empty", "other pixels"])
+def test_damaged_cache_is_made_again(tmp_path, data, caplog, damage):
+    folder = fill(tmp_path / "p", a=RED, b=GREEN)
+    first = load_dataset(folder, 8)
+    (cache,) = cached(data)
+    content = cache.read_bytes()
+    broken = {"garbage": b"garbage" * 99, "cut": content[: len(content) // 2], "empty": b""}
+    if damage == "other pixels":
+        with np.load(cache) as stored:
+            meta = stored["meta"]
+        np.savez(cache, images=np.zeros((2, 3, 8, 8), np.uint8), meta=meta)
+    else:
+        cache.write_bytes(broken[damage])
+    again = load_dataset(folder, 8)
+    assert again == first
+    assert torch.equal(again.images, first.images)
+    assert "is damaged" in caplog.text
+    caplog.clear()
+    assert load_dataset(folder, 8) == first
+    assert not caplog.text
+
+
+def test_cache_that_cannot_be_written_only_warns(tmp_path, data, caplog):
+    write(data / ".cache", b"in the way")
+    assert colours(load_dataset(fill(tmp_path / "p", a=RED), 8)) == [RED]
+    assert "could not be cached" in caplog.text
+
+
+def test_full_disk_leaves_no_half_file(tmp_path, data, caplog, monkeypatch):
+    def fail(stream, **arrays):
+        stream.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", fail)
+    assert colours(load_dataset(fill(tmp_path / "p", a=RED), 8)) == [RED]
+    assert "No space left" in caplog.text
+    assert cached(data) == []
