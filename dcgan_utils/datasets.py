@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import importlib.util
+import importlib
 import json
 import logging
 import operator
@@ -292,11 +292,13 @@ def _is_tfrecord(name: str) -> bool:
 
 
 def _require_tfrecord(path: Path) -> None:
-    if importlib.util.find_spec("tfrecord") is None:
+    try:
+        importlib.import_module("tfrecord.reader")
+    except ImportError:
         raise WorkbookError(
             f"'{path}' holds TFRecord files, whose reader is not installed: run "
             'pip install "dcgan-utils[tfrecord]".'
-        )
+        ) from None
 
 
 def _decode_tfrecord(file: SourceFile, decode: Callable[[bytes], Picture]) -> list[_Outcome]:

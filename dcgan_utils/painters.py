@@ -1,0 +1,160 @@
+"""Picture collections that are painted on the spot, so nothing has to be downloaded.
+
+``plein_air`` is a collection of impressionist landscapes.
+"""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import joblib
+import numpy as np
+from PIL import Image, ImageOps
+
+from dcgan_utils.brush import Palette, Sketch, mix, paint
+from dcgan_utils.landscapes import SUBJECTS
+
+__all__ = ["PAINTERS", "PALETTES", "SUBJECTS", "Label", "paint_plein_air", "paint_scene"]
+
+ROUND_EVERY = 50  # one canvas in so many is round
+MARGIN = 253  # grey level around a round canvas
+
+# Shadows are never black: they lean to the complement of the light (violet, blue).
+PALETTES = {
+    "dawn": Palette("93b0d6", "f8cdb8", "ffe3b4", "ffe0c8", "747cb4", "d3c6dc", (0.15, 0.45), 0.22),
+    "noon": Palette("5c98da", "d4e8f2", "fff8e0", "fff6d6", "5a68b4", "b8d2ea", (0.80, 1.10), 0.26),
+    "sunset": Palette("7c84c4", "fdb26c", "ffdc7c", "ffc890", "6c5298", "e2a8a4", (0.1, 0.35), 0.2),
+    "overcast": Palette("a2b0c2", "dadcd8", "f0eada", "e6e4dc", "707c9a", "c6ccd2", (0.7, 1), 0.18),
+    "dusk": Palette("5064a8", "d4a2bc", "ffd2ac", "c4bce0", "4c5298", "988cc0", (0.05, 0.25), 0.14),
+}
+
+
+@dataclass(frozen=True)
+class Label:
+    """What is known about a picture: the columns of ``labels.csv``.
+
+    ``subject`` is one of ``SUBJECTS``, ``palette`` (the time of day) one of ``PALETTES``. A
+    ``round`` canvas is a disc that touches the borders on a near-white ground. ``horizon`` is
+    a fraction of the height from the top, None if the subject has none.
+    """
+
+    file: str
+    subject: str
+    palette: str
+    round: bool
+    horizon: float | None
+
+
+def paint_scene(index: int, *, size: int = 256, seed: int = 0) -> tuple[Image.Image, Label]:
+    """Paint one picture of ``plein_air``.
+
+    Parameters
+    ----------
+    index : int
+        The picture's number, from 1. The picture depends on nothing but this and ``seed``.
+    size : int
+        Width and height in pixels.
+    seed : int
+        Seed of the collection.
+
+    Returns
+    -------
+    tuple of PIL.Image.Image and Label
+        An RGB picture and what is known about it.
+    """
+    rng = np.random.default_rng([seed, index])
+    subject, is_round = _subject(index, seed), _is_round(index, seed)
+    name = rng.choice(list(PALETTES), p=[palette.weight for palette in PALETTES.values()])
+    palette, is_mirrored = PALETTES[name], rng.random() < 0.5
+    horizon = 0.35 + 0.25 * rng.beta(4, 4)  # mostly near the middle, as painters place it
+    sun = (rng.uniform(0.1, 0.9), horizon * (1 - rng.uniform(*palette.sun)))
+    sketch = Sketch(rng, palette, horizon, sun)
+    SUBJECTS[subject](sketch)
+    picture = paint(sketch, size)
+    if is_round:
+        middle = np.arange(size) + 0.5 - size / 2
+        outside = np.clip(np.hypot(middle, middle[:, None]) - size / 2 + 1, 0, 1)
+        picture = mix(picture, np.float32(MARGIN), outside)
+    image = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
+    if is_mirrored:
+        image = ImageOps.mirror(image)
+    file = f"plein_air_{index:04d}.jpg"
+    return image, Label(file, subject, str(name), is_round, sketch.horizon or None)
+
+
+def _subject(index: int, seed: int) -> str:
+    """Return a picture's subject: every run of ``len(SUBJECTS)`` pictures has each one once."""
+    block, place = divmod(index - 1, len(SUBJECTS))
+    return np.random.default_rng([seed, block, 1]).permutation(list(SUBJECTS))[place].item()
+
+
+def _is_round(index: int, seed: int) -> bool:
+    block, place = divmod(index - 1, ROUND_EVERY)
+    return bool(place == np.random.default_rng([seed, block, 2]).integers(ROUND_EVERY))
+
+
+def paint_plein_air(folder: Path, *, count: int = 600, size: int = 256, seed: int = 0) -> Path:
+    """Paint the collection ``plein_air`` on all cores, unless it is there already.
+
+    Parameters
+    ----------
+    folder : Path
+        Gets ``plein_air_0001.jpg`` and so on, and ``labels.csv`` with the fields of ``Label``.
+        If its labels name ``count`` pictures and it holds them, it is left as it is; the
+        pictures of an unfinished collection are replaced.
+    count : int
+        How many pictures.
+    size : int
+        Width and height in pixels.
+    seed : int
+        Seed of the collection.
+
+    Returns
+    -------
+    Path
+        ``folder``.
+    """
+    folder = Path(folder)
+    if _is_complete(folder, count):
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    # Painted beside the folder and moved in with the labels last: an interrupted painting can
+    # never be mistaken for a collection, and files that are not ours stay untouched.
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as easel:
+        jobs = (joblib.delayed(_paint_file)(Path(easel), i + 1, size, seed) for i in range(count))
+        labels = joblib.Parallel(n_jobs=-1)(jobs)
+        with (Path(easel) / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, [column.name for column in fields(Label)])
+            writer.writeheader()
+            writer.writerows(map(_row, labels))
+        for old in (folder / "labels.csv", *folder.glob("plein_air_*.jpg")):
+            old.unlink(missing_ok=True)
+        for name in (*(label.file for label in labels), "labels.csv"):
+            (Path(easel) / name).replace(folder / name)
+    return folder
+
+
+def _is_complete(folder: Path, count: int) -> bool:
+    if not (folder / "labels.csv").is_file():
+        return False
+    with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
+        names = [row["file"] for row in csv.DictReader(file)]
+    return len(names) == count and all((folder / name).is_file() for name in names)
+
+
+def _paint_file(folder: Path, index: int, size: int, seed: int) -> Label:
+    image, label = paint_scene(index, size=size, seed=seed)
+    image.save(folder / label.file, quality=90)
+    return label
+
+
+def _row(label: Label) -> dict[str, str]:
+    horizon = "" if label.horizon is None else f"{label.horizon:.4f}"
+    return asdict(label) | {"round": str(label.round).lower(), "horizon": horizon}
+
+
+PAINTERS: dict[str, Callable[..., Path]] = {"plein_air": paint_plein_air}
