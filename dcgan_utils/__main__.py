@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.report import Page, build_report
@@ -40,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; return 0, or 1 if a notebook failed, or 2 if the input was wrong."""
     options = _parser().parse_args(arguments)
     try:
+        _refuse_doubles(name for name, _ in options.parameter)
         index, pages = build_report(
             options.dataset,
             options.noises,
@@ -53,6 +55,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     print(f"\nThe report lies in {index}")
     return 1 if any(page.failed for page in pages) else 0
+
+
+def _refuse_doubles(names: Iterable[str]) -> None:
+    own = {"dataset": "--dataset", "noise": "--noises", "preset": "--preset"}
+    for name in names:
+        if name in own:
+            raise WorkbookError(f"'-p {name}' is given as {own[name]} here.")
 
 
 def _tell(page: Page) -> None:

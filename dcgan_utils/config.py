@@ -74,6 +74,12 @@ def _one_of(*allowed: Any) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def _named(value: Any) -> str:
+    if not str(value).strip():
+        raise ValueError("must be a collection's name, or a path to a folder or zip.")
+    return str(value)  # a folder called 2024 comes as a number
+
+
 def _canonical_noise(value: Any) -> str:
     return str(noise.parse(value))
 
@@ -93,7 +99,7 @@ def _known_device(value: Any) -> str:
         "mps": torch.backends.mps.is_available(),
     }
     if int(index or 0) >= present[kind]:
-        raise ValueError(f"'{value}' is not on this machine; device=auto takes what there is.")
+        raise ValueError(f"'{value}' is not on this machine; auto takes what there is.")
     return name
 
 
@@ -124,7 +130,7 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    dataset: Annotated[str, BeforeValidator(str), Field(min_length=1)]
+    dataset: Annotated[str, BeforeValidator(_named)]
     preset: str
     noise: Annotated[str, BeforeValidator(_canonical_noise)]
     noise_size: Annotated[Whole, Field(ge=1, le=10_000)]

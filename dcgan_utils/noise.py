@@ -404,11 +404,17 @@ class Sphere(Prior):
         z = z.normal_(generator=generator)
         return math.sqrt(z.shape[1]) * torch.nn.functional.normalize(z, dim=1)
 
+    def density(self, x, *, noise_size=100):
+        """Return the density at ``x``; NaN for vectors of one coordinate, which is +1 or -1."""
+        import numpy as np
+
+        if noise_size == 1:
+            return np.full(np.shape(x), np.nan)
+        return super().density(x, noise_size=noise_size)
+
     def _scipy(self, noise_size):
         from scipy import stats
 
-        if noise_size < 2:
-            raise _refuse(self, "a sphere in one dimension is two points and has no density")
         radius, shape = math.sqrt(noise_size), (noise_size - 1) / 2
         return stats.beta(shape, shape, loc=-radius, scale=2 * radius)
 

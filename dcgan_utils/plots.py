@@ -189,8 +189,8 @@ def noise_density(prior: Prior, sample: torch.Tensor) -> Figure:
     """
     noise_size = sample.shape[1]
     values = sample.flatten().numpy()
-    reach = 4.5 * prior.std
-    values = values[np.abs(values - prior.mean) <= reach]
+    low, high = np.quantile(values, [0.001, 0.999])  # heavy tails would flatten the rest
+    values = values[(values >= low) & (values <= high)]
     with mpl.rc_context(STYLE):
         figure = _figure(2.9)
         axes = figure.subplots()
@@ -211,10 +211,9 @@ def noise_density(prior: Prior, sample: torch.Tensor) -> Figure:
                 ax=axes,
                 label="drawn",
             )
-            x = np.linspace(prior.mean - reach, prior.mean + reach, 800)
-            density = prior.density(x, noise_size=noise_size) if noise_size > 1 else None
-            if density is not None:
-                axes.plot(x, density, color=BLUE, lw=1.8, label="exact")
+            x = np.linspace(low - 0.05 * (high - low), high + 0.05 * (high - low), 800)
+            density = prior.density(x, noise_size=noise_size)
+            axes.plot(x, density, color=BLUE, lw=1.8, label="exact")
             axes.set_ylabel("density")
         axes.axvline(prior.mean, color=ORANGE, lw=1.5, ls="--", label="mean")
         axes.set_xlabel("value of one coordinate of the latent vector")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from dcgan_utils import noise
 from dcgan_utils.config import TrainConfig
 from dcgan_utils.datasets import load_dataset, locate
+from dcgan_utils.errors import WorkbookError
 from dcgan_utils.paths import notebooks_dir, reports_dir
 from dcgan_utils.runs import environment, run_name
 
@@ -156,14 +157,26 @@ def run_notebook(
         For the page and the index.
     stream
         Where the notebook's text output is copied while it runs.
+
+    Raises
+    ------
+    WorkbookError
+        If there is no such notebook.
     """
     import nbformat
     import papermill
 
+    source = notebooks_dir() / f"{name}.ipynb"
+    if not source.exists():
+        there = ", ".join(sorted(path.stem for path in notebooks_dir().glob("*.ipynb")))
+        raise WorkbookError(
+            f"there is no notebook '{source}'. There are: {there or 'none'}. The report needs "
+            "the project's checkout, installed with 'pip install -e'."
+        )
     failed, began = "", time.perf_counter()
     try:
         papermill.execute_notebook(
-            notebooks_dir() / f"{name}.ipynb",
+            source,
             output,
             parameters=parameters,
             kernel_name="python3",

@@ -184,13 +184,20 @@ class Run:
     def _history_path(self) -> Path:
         return self.folder / "history.csv"
 
+    def _rows(self) -> tuple[list[str], list[list[str]]]:
+        """Return header and whole rows of the history; a killed process may leave half a row."""
+        if not self._history_path.exists():
+            return ["epoch"], []
+        with self._history_path.open(newline="") as file:
+            header, *rows = list(csv.reader(file)) or [["epoch"]]
+        return header, [row for row in rows if len(row) == len(header)]
+
     def history(self) -> pd.DataFrame:
         """Return one row an epoch: losses, D(x), D(G(z)), gauges, seconds; may be empty."""
         import pandas as pd
 
-        if not self._history_path.exists():
-            return pd.DataFrame(columns=["epoch"])
-        return pd.read_csv(self._history_path, float_precision="round_trip")
+        header, rows = self._rows()
+        return pd.DataFrame(rows, columns=header).astype(float).astype({"epoch": int})
 
     def log_epoch(self, row: dict[str, float]) -> None:
         """Append one epoch to the history; it is on its way to the disk when this returns."""
@@ -203,13 +210,10 @@ class Run:
 
     def forget_after(self, epoch: int) -> None:
         """Drop what was written after ``epoch``, from which the training goes on."""
-        if not self._history_path.exists():
-            return
-        with self._history_path.open(newline="") as file:
-            header, *rows = list(csv.reader(file)) or [[]]
-        kept = [row for row in rows if len(row) == len(header) and int(row[0]) <= epoch]
+        header, rows = self._rows()
+        kept = [row for row in rows if int(row[0]) <= epoch]
         if not kept:
-            self._history_path.unlink()
+            self._history_path.unlink(missing_ok=True)
             return
         with _written_whole(self._history_path) as file:
             file.write("".join(",".join(row) + "\r\n" for row in [header, *kept]).encode())

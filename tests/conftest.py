@@ -1,0 +1,70 @@
+"""What all tests share: small pictures, a home of their own, one thread."""
+
+import os
+
+# Tiny networks gain nothing from threads, and on a busy machine they wait for each other.
+# Set before torch is imported, here and in the processes that tests start.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dcgan_utils.config import TrainConfig
+from dcgan_utils.datasets import load_dataset
+
+TINY = {
+    "img_size": 32,
+    "width": 8,
+    "noise_size": 8,
+    "batch_size": 4,
+    "epochs": 2,
+    "sample_size": 6,
+    "precision": "fp32",
+    "device": "cpu",
+}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory, monkeypatch):
+    """Give every test its own ``data/`` and ``reports/``."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("DCGAN_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Return a folder with ten small pictures, each of another colour."""
+    folder = tmp_path / "ten pictures"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(10):
+        colour = rng.integers(0, 256, 3)
+        pixels = np.clip(colour + rng.integers(-20, 20, (40, 40, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index:02d}.png")
+    return folder
+
+
+@pytest.fixture
+def collection(pictures):
+    """Return the ten pictures at 32 px."""
+    return load_dataset(pictures, 32)
+
+
+@pytest.fixture
+def tiny():
+    """Return a function that makes the config of a tiny run, with changes."""
+    return lambda **changes: TrainConfig.resolve(**TINY | changes)
+
+
+def equal_states(one, other):
+    """Tell whether two nested states hold the same values, bit for bit."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(equal_states(one[k], other[k]) for k in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(equal_states, one, other))
+    return one == other

@@ -1,0 +1,134 @@
+import pytest
+import torch
+
+from dcgan_utils import config
+from dcgan_utils.config import PRESETS, TrainConfig, notebook_parameters
+from dcgan_utils.errors import WorkbookError
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_are_complete(preset):
+    resolved = TrainConfig.resolve(preset=preset, device="cpu")
+    assert resolved.preset == preset
+    assert None not in resolved.model_dump().values()
+
+
+def test_the_first_study_is_a_preset():
+    monet = TrainConfig.resolve(preset="monet")
+    assert (monet.img_size, monet.noise, monet.epochs) == (64, "normal(0, 1)", 400)
+    assert (monet.real_label, monet.fake_label) == (0.8, 0.1)
+    assert (monet.lr, monet.beta1, monet.beta2) == (2e-4, 0.5, 0.999)
+
+
+def test_none_means_as_the_preset_says():
+    assert TrainConfig.resolve(epochs=None, preset="monet") == TrainConfig.resolve(preset="monet")
+    assert TrainConfig.resolve(epochs=7, preset="monet").epochs == 7
+
+
+def test_text_is_coerced():
+    resolved = TrainConfig.resolve(epochs="60", img_size="32", lr="1e-3", dataset=2024, seed=7.0)
+    assert (resolved.epochs, resolved.img_size, resolved.lr) == (60, 32, 1e-3)
+    assert (resolved.dataset, resolved.seed) == ("2024", 7)
+
+
+def test_noise_is_made_canonical():
+    assert TrainConfig.resolve(noise="N(0, 100)").noise == "normal(0, 10)"
+    assert TrainConfig.resolve(noise="gamma").prior.mean == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"epoch": 5}, "'epoch' is not a parameter. Did you mean 'epochs'?"),
+        ({"epochs": 0}, "epochs should be greater than or equal to 1, not '0'."),
+        ({"epochs": "many"}, "epochs should be a valid integer"),
+        ({"epochs": 1.5}, "epochs should be a valid integer"),
+        ({"epochs": True}, "epochs must be a whole number"),
+        ({"img_size": 65}, "img_size must be one of 32, 64, 128, 256, not '65'."),
+        ({"noise": "gama"}, "noise 'gama' is not known. Did you mean 'gamma'?"),
+        ({"preset": "mone"}, "Did you mean 'monet'?"),
+        ({"architecture": "stylegan"}, "architecture must be one of dcgan"),
+        ({"augment": "flip"}, "augment must be one of none, diffaugment"),
+        ({"lr": 0}, "lr should be greater than 0"),
+        ({"lr": float("nan")}, "lr should be a finite number"),
+        ({"ema": 1}, "ema should be less than 1"),
+        ({"real_label": 1.2}, "real_label should be less than or equal to 1"),
+        ({"real_label": 0.1}, "real_label (0.1) must be greater than fake_label (0.1)."),
+        ({"seed": -1}, "seed should be greater than or equal to 0"),
+        ({"precision": "fp16"}, "precision must be one of auto, fp32, bf16"),
+        ({"device": "tpu"}, "device must be auto, cpu, cuda, cuda:0 ... or mps, not 'tpu'."),
+        ({"device": "cuda:99"}, "device 'cuda:99' is not on this machine"),
+        ({"dataset": ""}, "dataset must be a collection's name"),
+    ],
+)
+def test_wrong_values_are_refused_in_a_sentence(wrong, sentence):
+    with pytest.raises(WorkbookError) as refusal:
+        TrainConfig.resolve(**wrong)
+    assert sentence in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_every_wrong_value_is_told():
+    with pytest.raises(WorkbookError, match=r"epochs.*width|width.*epochs"):
+        TrainConfig.resolve(epochs=0, width=0)
+
+
+@pytest.mark.parametrize(("fast", "chosen"), [(True, "bf16"), (False, "fp32")])
+def test_auto_takes_bf16_where_it_is_fast(monkeypatch, fast, chosen):
+    monkeypatch.setattr(config, "_multiplies_bf16_fast", lambda device: fast)
+    assert TrainConfig.resolve(precision="auto", device="cpu").precision == chosen
+    assert TrainConfig.resolve(precision="fp32", device="cpu").precision == "fp32"
+
+
+def test_auto_takes_the_gpu_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+    resolved = TrainConfig.resolve(device="auto", precision="auto")
+    assert (resolved.device, resolved.precision) == ("cuda", "bf16")
+    assert TrainConfig.resolve(device="cuda:1").device == "cuda:1"
+    with pytest.raises(WorkbookError, match="not on this machine"):
+        TrainConfig.resolve(device="cuda:2")
+
+
+def test_identity_is_what_decides_the_result():
+    one = TrainConfig.resolve(preset="quick", dataset="here", device="cpu")
+    assert one.identity == one.model_copy(update={"dataset": "there"}).identity
+    assert one.identity != one.model_copy(update={"seed": 1}).identity
+
+
+def after_cells(*cells, **names):
+    return {"In": ["", *cells, "config = ..."], **names}
+
+
+def test_parameters_are_read_from_the_notebook():
+    found = notebook_parameters(
+        after_cells("import torch", "epochs: int = 3  # help\nnoise = None", epochs=3, noise=None)
+    )
+    assert found == {"epochs": 3, "noise": None}
+
+
+def test_a_misspelt_injected_parameter_is_found():
+    found = notebook_parameters(
+        after_cells(
+            "import torch",
+            "epochs: int = 3",
+            "# Parameters\nepoch = 5\nlr = float('nan')\n",
+            epochs=3,
+            epoch=5,
+            lr=1.0,
+        )
+    )
+    assert found["epoch"] == 5
+
+
+def test_other_variables_of_the_notebook_are_no_parameters():
+    found = notebook_parameters(
+        after_cells("epochs: int = 3", "x = compute()", epochs=3, x=9, y=10, torch=torch)
+    )
+    assert found == {"epochs": 3}
+
+
+def test_cells_that_are_no_python_are_no_parameters():
+    found = notebook_parameters(after_cells("epochs = 3", "%matplotlib inline", epochs=3))
+    assert found == {"epochs": 3}

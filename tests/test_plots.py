@@ -1,0 +1,83 @@
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from dcgan_utils import networks, noise, plots
+from dcgan_utils.seeds import stream
+
+
+@pytest.fixture
+def history():
+    epochs = np.arange(1, 31)
+    names = ("d_loss_real", "d_loss_fake", "g_loss", "d_real", "d_fake", "sample_spread")
+    return pd.DataFrame({"epoch": epochs} | dict.fromkeys(names, 1 / epochs))
+
+
+def some(n=10, side=32):
+    return torch.randint(0, 256, (n, 3, side, side), dtype=torch.uint8, generator=stream(0, "x"))
+
+
+def figures(history):
+    generator, _ = networks.build("dcgan", noise_size=100, img_size=64, width=8)
+    table = networks.layer_table(generator, (100,))
+    several = {"U(-1, 1)": history, "Gamma(2, 1)": history}
+    grids = {"real": some(), "new": some()}
+    yield plots.image_grid(some(), title="Some", description="ten pictures")
+    yield plots.labelled_grids(grids, title="Both", description="two times ten")
+    yield plots.samples_over_epochs({1: some(), 5: some()})
+    yield plots.layers(table, start="100", title="Generator", color=plots.BLUE)
+    yield plots.losses(history, expected={"discriminator": 1.38, "generator": 0.76})
+    yield plots.probabilities(history, real_label=0.8, fake_label=0.1)
+    yield plots.losses_overlaid(several)
+    yield plots.spread_overlaid(several)
+
+
+def test_every_figure_is_drawn_and_described(history):
+    for figure in figures(history):
+        shown = plots.show(figure)
+        data, metadata = shown._repr_png_()
+        assert len(metadata["alt"]) > 10
+        pixels = np.asarray(Image.open(io.BytesIO(plots.show(figure).data)).convert("L"))
+        assert pixels.shape[1] == plots.WIDTH * plots.DPI
+        assert pixels.std() > 3
+        assert data
+
+
+def test_pictures_are_shown_as_they_are():
+    dark = torch.full((2, 3, 32, 32), 100, dtype=torch.uint8)
+    dark[1] = 104
+    axes = plots.image_grid(dark, title="", description="d").axes[0]
+    shown = axes.images[0].get_array()
+    assert set(np.unique(shown)) == {100, 104, 255}
+
+
+@pytest.mark.parametrize(
+    "spec", ["uniform", "gamma", "N(0, 100)", "bernoulli", "student_t", "sphere",
+             "standardized(bernoulli(0.2))"],
+)  # fmt: skip
+@pytest.mark.parametrize("noise_size", [1, 100])
+def test_every_noise_can_be_drawn(spec, noise_size):
+    prior = noise.parse(spec)
+    figure = plots.noise_density(prior, prior.sample(500, noise_size, generator=stream(0, "n")))
+    assert prior.label in figure.get_label()
+    assert prior.label in figure.axes[0].get_title(loc="left")
+    plots.show(figure)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7])
+def test_any_number_of_grids_fits(count):
+    grids = {f"noise {index}": some(16) for index in range(count)}
+    figure = plots.labelled_grids(grids, title="t", description="d")
+    assert sum(len(axes.images) for axes in figure.axes) == count
+
+
+def test_animations_are_embedded_and_described(tmp_path):
+    frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "green", "blue")]
+    frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
+    html = plots.animation(tmp_path / "x.gif", 'moving "colours" <here>').data
+    assert "data:image/webp;base64," in html
+    assert 'alt="moving &quot;colours&quot; &lt;here&gt;"' in html

@@ -1,0 +1,280 @@
+"""The report, made for real: notebooks through papermill, pages in a browser without network."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import nbformat
+import numpy as np
+import pytest
+from conftest import TINY
+from PIL import Image
+
+from dcgan_utils.__main__ import main
+from dcgan_utils.errors import WorkbookError
+from dcgan_utils.paths import notebooks_dir, reports_dir
+from dcgan_utils.report import build_report, render_html, run_notebook
+
+NAMES = sorted(path.stem for path in notebooks_dir().glob("*.ipynb"))
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory):
+    """Return index and pages of a report on tiny pictures from two noises."""
+    home = tmp_path_factory.mktemp("a home with spaces")
+    pictures = home / 'odd <b>"name"'
+    pictures.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(8):
+        pixels = rng.integers(0, 256, (36, 48, 3), np.uint8)
+        Image.fromarray(pixels).save(pictures / f"{index}.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DCGAN_HOME", str(home))
+        parameters = {**TINY, "img_size": "32"}  # text, as the command line gives it
+        return build_report(str(pictures), "gamma,N(0, 100)", parameters=parameters)
+
+
+def test_a_report_has_a_page_a_noise_and_a_comparison(report):
+    index, pages = report
+    assert [page.failed for page in pages] == ["", "", ""]
+    assert [page.html.name for page in pages] == [
+        "train-gamma.html",
+        "train-normal_0_10.html",
+        "compare.html",
+    ]
+    text = index.read_text()
+    for page in pages:
+        assert f'href="{page.html.name}"' in text
+        assert page.html.exists()
+        assert page.picture, "every page has a picture on the index"
+        assert page.html.stat().st_size < 5_000_000
+    assert "<b>" not in text
+
+
+def test_executed_notebooks_keep_their_kernel_and_results(report):
+    for page in report[1]:
+        executed = nbformat.read(page.notebook, as_version=4)
+        assert executed.metadata.kernelspec.name == "python3"
+        assert any(cell.get("outputs") for cell in executed.cells)
+
+
+def test_progress_is_one_line_an_epoch(report):
+    page = report[1][0]
+    lines = re.findall(r"epoch \d/2  loss of D [\d.]+, of G", page.html.read_text())
+    assert len(lines) == TINY["epochs"]
+
+
+def test_figures_have_alternative_texts(report):
+    for page in report[1]:
+        images = re.findall(r"<img[^>]*>", page.html.read_text())
+        assert len(images) >= 3
+        for image in images:
+            alternative = re.search(r'alt="([^"]+)"', image)
+            assert alternative, image[:80]
+            assert "No description" not in alternative[1]
+
+
+def chromium():
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.mark.skipif(chromium() is None, reason="Chromium is not installed")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_open_from_disk_without_network(report, scheme):
+    from playwright.sync_api import sync_playwright
+
+    index, pages = report
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"]
+        )
+        context = browser.new_context(
+            offline=True, color_scheme=scheme, viewport={"width": 360, "height": 800}
+        )
+        tab = context.new_page()
+        troubles, requests = [], []
+        tab.on("requestfailed", lambda request: troubles.append(request.url[:100]))
+        tab.on("console", lambda message: troubles.append(message.text))
+        tab.on("pageerror", lambda error: troubles.append(str(error)))
+        tab.on("request", lambda request: requests.append(request.url))
+        for path in [index, *(page.html for page in pages)]:
+            tab.goto(path.as_uri())
+            broken = "[...document.images].filter(i => !i.complete || !i.naturalWidth).length"
+            assert tab.evaluate(broken) == 0
+            assert tab.evaluate("document.documentElement.scrollWidth") <= 360, "fits a phone"
+        assert not troubles
+        assert all(url.startswith(("file:", "data:")) for url in requests)
+
+        tab.goto(pages[0].html.as_uri())
+        formulas = tab.locator('math[display="block"]')
+        assert formulas.count() >= 2
+        for position in range(formulas.count()):
+            box = formulas.nth(position).bounding_box()
+            assert box["width"] > 50
+            assert box["height"] > 10
+        assert "$" not in tab.locator(".prose").all_inner_texts()
+        code = tab.locator("details.code .highlight").first
+        assert not code.is_visible()
+        tab.get_by_role("button", name="Show all code").click()
+        assert code.is_visible()
+        tab.get_by_role("button", name="Hide all code").click()
+        assert not code.is_visible()
+        browser.close()
+
+
+def test_a_failing_notebook_leaves_its_copy_and_says_so(home):
+    page = run_notebook("train", home / "out.ipynb", {"dataset": "nowhere"}, title="<i>Fails</i>")
+    assert page.failed.startswith("WorkbookError: 'nowhere' is no known collection")
+    outputs = [o for c in nbformat.read(page.notebook, 4).cells for o in c.get("outputs", [])]
+    assert [o["ename"] for o in outputs if o["output_type"] == "error"] == ["WorkbookError"]
+    html = page.html.read_text()
+    assert 'role="alert"' in html
+    assert "is no known collection" in html
+    assert "Traceback (most recent" not in html
+    assert "<i>Fails" not in html
+
+
+def test_a_report_with_a_failing_notebook_goes_on_and_fails(pictures, monkeypatch, capsys):
+    from dcgan_utils import report
+
+    def run(name, output, parameters, *, title, **rest):
+        failed = "ValueError: boom" if parameters.get("noise") == "gamma(2, 1)" else ""
+        return report.Page(title, "", output, output.with_suffix(".html"), 1.0, failed, "")
+
+    monkeypatch.setattr(report, "run_notebook", run)
+    arguments = ["report", "--dataset", str(pictures), "--noises", "gamma,uniform"]
+    assert main(arguments) == 1
+    said = capsys.readouterr().out
+    assert "Gamma(2, 1): FAILED: ValueError: boom" in said
+    assert "The noises compared: done" in said
+    index = reports_dir() / "ten-pictures" / "index.html"
+    assert str(index) in said
+    assert "boom" in index.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--noises", "gama"], "Did you mean 'gamma'?"),
+        (["--noises", "gamma,gamma"], "named twice"),
+        (["--dataset", "nowhere"], "is no known collection"),
+        (["--preset", "best!"], "preset must be one of"),
+        (["-p", "epoch", "5"], "'epoch' is not a parameter"),
+        (["-p", "img_size", "65"], "img_size must be one of"),
+    ],
+)
+def test_wrong_input_is_refused_before_anything_runs(
+    arguments, sentence, pictures, monkeypatch, capsys
+):
+    from dcgan_utils import report
+
+    monkeypatch.setattr(report, "run_notebook", lambda *a, **k: pytest.fail("something ran"))
+    assert main(["report", "--dataset", str(pictures), *arguments]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", ["noise", "preset", "dataset"])
+def test_parameters_with_an_option_of_their_own_are_no_extras(wrong, pictures, capsys):
+    assert main(["report", "--dataset", str(pictures), "-p", wrong, "gamma"]) == 2
+    assert f"--{wrong}" in capsys.readouterr().err
+
+
+def test_formulas_become_mathml():
+    cells = [nbformat.v4.new_markdown_cell(r"$$\min_G \frac{1}{2}$$ and $z$, but 5\$ and `$x$`")]
+    html = render_html(nbformat.v4.new_notebook(cells=cells), title="t")
+    assert html.count("<math") == 2
+    assert "<mfrac>" in html
+    assert "https://" not in html
+    assert "<code>$x$</code>" in html
+
+
+# --- The notebooks themselves ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebooks_are_stored_without_outputs_and_with_short_cells(name):
+    notebook = nbformat.read(notebooks_dir() / f"{name}.ipynb", as_version=4)
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert "papermill" not in notebook.metadata
+    tagged = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            assert cell.execution_count is None
+            assert not cell.outputs
+            assert cell in tagged or len(cell.source.splitlines()) <= 16
+    assert notebook.cells[0].cell_type == "markdown"
+    assert notebook.cells[0].source.startswith("# ")
+    assert "**Question.**" in notebook.cells[0].source
+
+
+def test_train_notebook_has_exactly_the_parameters_of_the_config():
+    from papermill.inspection import _infer_parameters, load_notebook_node
+
+    from dcgan_utils.config import TrainConfig
+
+    notebook = load_notebook_node(str(notebooks_dir() / "train.ipynb"))
+    parameters = _infer_parameters(notebook)
+    assert [p.name for p in parameters] != []
+    assert {p.name for p in parameters} == set(TrainConfig.model_fields)
+    assert all(p.help for p in parameters)
+
+
+def papermill(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "papermill", *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_train_runs_from_inside_notebooks_with_a_relative_folder(home, pictures, tmp_path):
+    flags = [part for name, value in TINY.items() for part in ("-p", name, value)]
+    relative = os.path.relpath(pictures, notebooks_dir())
+    done = papermill(
+        "train.ipynb", tmp_path / "out.ipynb", "-p", "noise", "gamma", "-p", "dataset", relative,
+        *flags, cwd=notebooks_dir(),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(list((home / "reports" / "runs").glob("ten-pictures-gamma-s0-*/progress.gif"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("noise", "gama", "Did you mean 'gamma'?"),
+        ("epochs", 0, "epochs should be greater than or equal to 1"),
+        ("img_size", 65, "img_size must be one of 32, 64, 128, 256"),
+        ("epoch", 5, "'epoch' is not a parameter. Did you mean 'epochs'?"),
+        ("dataset", "nowhere", "'nowhere' is no known collection"),
+    ],
+)
+def test_a_wrong_parameter_ends_the_notebook_with_one_sentence(name, value, sentence, tmp_path):
+    done = papermill(
+        notebooks_dir() / "train.ipynb", tmp_path / "out.ipynb", "-p", name, value, cwd=tmp_path
+    )
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("WorkbookError: ")
+    assert sentence in last
+
+
+def test_help_lists_the_parameters():
+    done = papermill("--help-notebook", "train.ipynb", cwd=notebooks_dir())
+    assert done.returncode == 0
+    assert "noise_size: int" in done.stdout
+    assert "length of a latent vector" in done.stdout
+
+
+def test_compare_refuses_runs_that_are_not_there(home):
+    page = run_notebook("compare", home / "out.ipynb", {"runs": "nothing"}, title="t")
+    assert "no run in" in page.failed
+
+
+def test_a_missing_notebook_is_told(home):
+    with pytest.raises(WorkbookError, match="There are: compare, train"):
+        run_notebook("nonsense", home / "out.ipynb", {}, title="t")

@@ -1,0 +1,171 @@
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dcgan_utils.errors import WorkbookError
+from dcgan_utils.paths import runs_dir
+from dcgan_utils.runs import Run, find_runs, run_name
+
+
+@pytest.fixture
+def run(tiny, collection):
+    return Run.create(tiny(), collection)
+
+
+def test_name_tells_collection_noise_and_seed(tiny, collection):
+    name = run_name(tiny(noise="N(1, 1)", seed=3), collection)
+    assert name.startswith("ten-pictures-normal_1_1-s3-")
+
+
+def test_name_depends_on_what_decides_the_result(tiny, collection, pictures, tmp_path):
+    from dcgan_utils.datasets import load_dataset
+
+    base = run_name(tiny(), collection)
+    assert base == run_name(tiny(dataset=str(tmp_path), preset="monet", ema=0.99), collection)
+    assert base != run_name(tiny(lr=1e-3), collection)
+    Image.new("RGB", (40, 40)).save(pictures / "00.png")
+    assert base != run_name(tiny(), load_dataset(pictures, 32))
+
+
+def test_the_same_config_opens_the_same_run(run, tiny, collection):
+    assert run.folder.parent == runs_dir()
+    assert Run.create(tiny(), collection).folder == run.folder
+    assert Run(run.name).config == run.config == tiny()
+
+
+def test_another_config_in_the_folder_is_refused_with_the_difference(run, tiny, collection):
+    with pytest.raises(WorkbookError) as refusal:
+        Run.create(tiny(lr=0.01, noise="gamma"), collection, folder=run.folder)
+    assert "lr is 0.0002 there and 0.01 here" in str(refusal.value)
+    assert "noise is normal(0, 1) there and gamma(2, 1) here" in str(refusal.value)
+    assert "epochs" not in str(refusal.value)
+
+
+def test_config_tells_versions_and_data(run, collection):
+    about = json.loads((run.folder / "config.json").read_text())
+    assert about["data"]["data_hash"] == collection.data_hash
+    assert about["environment"]["torch"] == torch.__version__
+
+
+def test_a_run_from_a_gpu_opens_here(run):
+    about = json.loads((run.folder / "config.json").read_text())
+    about["config"]["device"] = "cuda:7"
+    (run.folder / "config.json").write_text(json.dumps(about))
+    assert Run(run.folder).config.device in ("cpu", "cuda", "mps")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"config": 3}', "{}"])
+def test_a_folder_that_is_no_run_is_refused(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(WorkbookError, match="no run folder"):
+        Run(tmp_path)
+    with pytest.raises(WorkbookError, match="no run folder"):
+        Run(tmp_path / "nowhere")
+
+
+def test_history_round_trips_exactly(run):
+    assert run.history().empty
+    run.log_epoch({"epoch": 1, "g_loss": 0.1 + 0.2})
+    run.log_epoch({"epoch": 2, "g_loss": 1e-17})
+    assert run.history()["g_loss"].tolist() == [0.1 + 0.2, 1e-17]
+
+
+def test_forgetting_drops_later_epochs_and_half_lines(run):
+    for epoch in (1, 2, 3):
+        run.log_epoch({"epoch": epoch, "g_loss": epoch / 3})
+    with (run.folder / "history.csv").open("a") as file:
+        file.write("4")
+    run.forget_after(2)
+    assert run.history()["epoch"].tolist() == [1, 2]
+    assert run.history()["g_loss"].tolist() == [1 / 3, 2 / 3]
+    run.forget_after(0)
+    assert run.history().empty
+
+
+@pytest.mark.parametrize("n", [1, 2, 6, 9, 16, 25, 30, 64])
+def test_samples_round_trip(tiny, collection, tmp_path, n):
+    run = Run.create(tiny(sample_size=n), collection)
+    images = torch.randint(0, 256, (n, 3, 32, 32), dtype=torch.uint8)
+    run.save_samples(7, images)
+    assert torch.equal(run.samples(7), images)
+    assert run.sampled_epochs() == [7]
+
+
+def test_sampled_epochs_are_spread_evenly(run):
+    for epoch in range(1, 12):
+        run.save_samples(epoch, torch.zeros(6, 3, 32, 32, dtype=torch.uint8))
+    assert run.sampled_epochs(3) == [1, 6, 11]
+    assert run.sampled_epochs() == list(range(1, 12))
+
+
+def test_checkpoint_round_trips_and_leaves_nothing_beside(run):
+    assert run.load_checkpoint() is None
+    run.save_checkpoint({"epoch": 1, "weights": torch.arange(3)})
+    run.save_checkpoint({"epoch": 2, "weights": torch.arange(3)})
+    assert run.load_checkpoint()["epoch"] == 2
+    assert sorted(path.name for path in run.folder.iterdir()) == [
+        "checkpoint.pt",
+        "config.json",
+        "samples",
+    ]
+
+
+def test_a_failed_write_leaves_the_former_checkpoint(run):
+    run.save_checkpoint({"epoch": 1})
+    with pytest.raises(Exception, match="pickle"):
+        run.save_checkpoint({"epoch": 2, "no plain type": lambda: None})
+    assert run.load_checkpoint() == {"epoch": 1}
+    assert sorted(path.name for path in run.folder.iterdir()) == [
+        "checkpoint.pt",
+        "config.json",
+        "samples",
+    ]
+
+
+def test_a_checkpoint_with_code_in_it_is_refused_unread(run, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "evil"),)
+
+    torch.save({"epoch": Evil()}, run.checkpoint_path)
+    with pytest.raises(WorkbookError, match="cannot be read"):
+        run.load_checkpoint()
+    assert not (tmp_path / "evil").exists()
+
+
+def test_a_damaged_checkpoint_is_told(run):
+    run.checkpoint_path.write_bytes(b"PK\x03\x04 no more")
+    with pytest.raises(WorkbookError, match="cannot be read"):
+        run.load_checkpoint()
+
+
+def test_gif_has_all_frames_and_ends_the_run(run):
+    assert not run.finished
+    rng = np.random.default_rng(0)
+    frames = [Image.fromarray(rng.integers(0, 255, (8, 8), np.uint8)) for _ in range(5)]
+    run.save_gif(frames)
+    with Image.open(run.gif_path) as gif:
+        assert gif.n_frames == 5
+    assert run.finished
+
+
+def test_runs_are_found_by_name_pattern_and_collection(tiny, collection):
+    uniform, gamma = (Run.create(tiny(noise=n), collection) for n in ("uniform", "gamma"))
+    assert [r.name for r in find_runs("ten-pictures")] == sorted([uniform.name, gamma.name])
+    assert [r.name for r in find_runs("*gamma*")] == [gamma.name]
+    assert [r.name for r in find_runs(f"{uniform.name}, {gamma.folder}")] == [
+        uniform.name,
+        gamma.name,
+    ]
+    assert len(find_runs(f"{uniform.name},{uniform.name},ten-pictures")) == 2
+
+
+def test_runs_that_are_not_there_are_told(run):
+    with pytest.raises(WorkbookError, match=f"fits 'monet'. There are: {run.name}"):
+        find_runs("monet")
+    with pytest.raises(WorkbookError, match="no run is named"):
+        find_runs(" , ")

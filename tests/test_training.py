@@ -1,0 +1,241 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+import torch
+from conftest import TINY, equal_states
+from PIL import Image
+
+from dcgan_utils.errors import WorkbookError
+from dcgan_utils.runs import Run
+from dcgan_utils.training import TrainingInterrupted, train
+
+GAUGES = ["epoch", "d_loss_real", "d_loss_fake", "d_real", "d_fake", "g_loss", "sample_spread"]
+
+# A training in a process of its own, which says each epoch and can be told to dawdle.
+SCRIPT = """
+import sys, time
+from dcgan_utils.config import TrainConfig
+from dcgan_utils.datasets import load_dataset
+from dcgan_utils import dcgan, training
+
+step = dcgan.DCGAN.train_step
+def slow_step(self, real):
+    print("step", self.steps, flush=True)
+    time.sleep(0.02)
+    return step(self, real)
+dcgan.DCGAN.train_step = slow_step
+
+config = TrainConfig.resolve(**{config!r})
+training.train(config, load_dataset({folder!r}, 32), folder={run!r})
+"""
+
+
+def start(tmp_path, pictures, run, **changes):
+    script = SCRIPT.format(config=TINY | changes, folder=str(pictures), run=str(run))
+    return subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for_step(process, step):
+    for line in process.stdout:
+        if line.strip() == f"step {step}":
+            return
+    raise AssertionError(process.stderr.read())
+
+
+def assert_equal_runs(one, other):
+    """Compare all that a run leaves behind, but for the times it took."""
+    first, second = one.load_checkpoint(), other.load_checkpoint()
+    assert first.keys() == second.keys()
+    assert all(equal_states(first[k], second[k]) for k in first if k != "seconds")
+    assert one.history()[GAUGES].equals(other.history()[GAUGES])
+    assert one.sampled_epochs() == other.sampled_epochs()
+    for epoch in one.sampled_epochs():
+        assert torch.equal(one.samples(epoch), other.samples(epoch))
+    assert one.gif_path.read_bytes() == other.gif_path.read_bytes()
+
+
+def test_a_run_leaves_what_the_contract_says(tiny, collection):
+    rows = []
+    run = train(tiny(epochs=3), collection, on_epoch=rows.append)
+    history = run.history()
+    assert history["epoch"].tolist() == [1, 2, 3] == [row["epoch"] for row in rows]
+    assert list(history.columns) == [*GAUGES, "seconds"]
+    assert history[["d_real", "d_fake"]].stack().between(0, 1).all()
+    assert (history["seconds"] > 0).all()
+    assert run.sampled_epochs() == [1, 2, 3]
+    assert run.samples(3).shape == (6, 3, 32, 32)
+    assert run.finished
+    with Image.open(run.gif_path) as gif:
+        assert gif.n_frames == 3
+
+
+def test_a_finished_run_is_returned_at_once(tiny, collection):
+    run = train(tiny(), collection)
+    before = run.checkpoint_path.stat().st_mtime_ns
+    again = train(tiny(), collection, on_epoch=lambda row: pytest.fail("trained again"))
+    assert again.folder == run.folder
+    assert run.checkpoint_path.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_one_seed_gives_one_run(tiny, collection, tmp_path, precision):
+    config = tiny(precision=precision)
+    one = train(config, collection, folder=tmp_path / "one")
+    other = train(config, collection, folder=tmp_path / "other")
+    assert_equal_runs(one, other)
+    different = train(tiny(precision=precision, seed=1), collection)
+    assert not torch.equal(one.samples(2), different.samples(2))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"noise": "gamma"},
+        {"precision": "bf16"},
+        {"augment": "diffaugment", "instance_noise": 0.1, "noise": "student_t"},
+    ],
+)
+def test_a_killed_run_goes_on_bit_for_bit(tiny, pictures, collection, tmp_path, changes):
+    changes |= {"epochs": 4}
+    undisturbed = train(tiny(**changes), collection, folder=tmp_path / "undisturbed")
+    process = start(tmp_path, pictures, tmp_path / "killed", **changes)
+    wait_for_step(process, 7)  # three batches an epoch: in the middle of the third
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not Run(tmp_path / "killed").finished
+    resumed = train(tiny(**changes), collection, folder=tmp_path / "killed")
+    assert_equal_runs(undisturbed, resumed)
+
+
+def test_ctrl_c_saves_in_mid_epoch_and_the_run_goes_on_bit_for_bit(
+    tiny, pictures, collection, tmp_path
+):
+    undisturbed = train(tiny(), collection, folder=tmp_path / "undisturbed")
+    process = start(tmp_path, pictures, tmp_path / "interrupted")
+    wait_for_step(process, 4)
+    process.send_signal(signal.SIGINT)
+    assert process.wait() != 0
+    assert "all is saved" in process.stderr.read()
+    state = Run(tmp_path / "interrupted").load_checkpoint()
+    assert state["epoch"] == 1
+    assert 0 < state["seen"] < len(collection.images)
+    resumed = train(tiny(), collection, folder=tmp_path / "interrupted")
+    assert_equal_runs(undisturbed, resumed)
+
+
+def test_ctrl_c_in_this_process_is_a_keyboard_interrupt(tiny, collection, tmp_path):
+    handler = signal.getsignal(signal.SIGINT)
+
+    def press(row):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(TrainingInterrupted, match="epoch 2 of 2") as stop:
+        train(tiny(), collection, folder=tmp_path / "run", on_epoch=press)
+    assert isinstance(stop.value, KeyboardInterrupt)
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_training_works_beside_the_main_thread(tiny, collection):
+    runs = []
+    thread = threading.Thread(target=lambda: runs.append(train(tiny(), collection)))
+    thread.start()
+    thread.join()
+    assert runs[0].finished
+
+
+def test_divergence_stops_with_epoch_batch_and_last_checkpoint(
+    tiny, collection, tmp_path, monkeypatch
+):
+    from dcgan_utils.dcgan import DCGAN
+
+    step = DCGAN.train_step
+
+    def poisoned(self, real):
+        if self.steps == 4:
+            next(self.discriminator.parameters()).data.fill_(float("nan"))
+        return step(self, real)
+
+    monkeypatch.setattr(DCGAN, "train_step", poisoned)
+    with pytest.raises(WorkbookError, match=r"epoch 2, batch 2.*Last good checkpoint: epoch 1"):
+        train(tiny(), collection, folder=tmp_path / "run")
+    state = Run(tmp_path / "run").load_checkpoint()
+    assert state["epoch"] == 1
+    assert all(t.isfinite().all() for t in state["model"]["discriminator"].values())
+
+
+def test_a_weight_lost_in_the_last_batch_is_not_saved(tiny, collection, tmp_path, monkeypatch):
+    from dcgan_utils.dcgan import DCGAN
+
+    step = DCGAN.train_step
+
+    def poisoned(self, real):
+        losses = step(self, real)
+        if self.steps == 3:
+            next(self.generator.parameters()).data.fill_(float("inf"))
+        return losses
+
+    monkeypatch.setattr(DCGAN, "train_step", poisoned)
+    with pytest.raises(WorkbookError, match=r"a weight is not a finite number.*none: this was"):
+        train(tiny(), collection, folder=tmp_path / "run")
+    assert Run(tmp_path / "run").load_checkpoint() is None
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 10, 64])
+def test_any_batch_size_shows_every_picture_once(tiny, collection, batch_size, monkeypatch):
+    from dcgan_utils.dcgan import DCGAN
+
+    shown, step = [], DCGAN.train_step
+
+    def noting(self, real):
+        shown.append(real)
+        return step(self, real)
+
+    monkeypatch.setattr(DCGAN, "train_step", noting)
+    train(tiny(batch_size=batch_size, epochs=1), collection)
+    seen = {tuple(picture.flatten().tolist()) for batch in shown for picture in batch}
+    assert sum(map(len, shown)) == len(seen) == 10
+
+
+def test_previews_come_from_one_noise_whatever_happens_else(tiny, collection):
+    # A generator that learns nothing (tiny lr) must draw the same previews every epoch.
+    run = train(tiny(lr=1e-12, ema=0.5, noise="uniform"), collection)
+    first, second = run.samples(1).float(), run.samples(2).float()
+    assert (first - second).abs().mean() < 1
+
+
+def test_a_generator_that_repeats_itself_has_no_spread(tiny, collection, monkeypatch):
+    from dcgan_utils import training
+
+    monkeypatch.setattr(
+        training._Loop, "_samples", lambda self: torch.zeros(6, 3, 32, 32, dtype=torch.uint8)
+    )
+    assert train(tiny(), collection).history()["sample_spread"].tolist() == [0, 0]
+
+
+def test_one_picture_is_enough(tiny, tmp_path):
+    from dcgan_utils.datasets import load_dataset
+
+    folder = tmp_path / "one"
+    folder.mkdir()
+    Image.new("RGB", (32, 32), "red").save(folder / "red.png")
+    assert train(tiny(sample_size=1), load_dataset(folder, 32)).finished
+
+
+def test_instance_noise_decays(tiny, collection, monkeypatch):
+    from dcgan_utils.dcgan import DCGAN
+
+    strengths, step = [], DCGAN.train_step
+
+    def noting(self, real):
+        strengths.append(self.instance_noise)
+        return step(self, real)
+
+    monkeypatch.setattr(DCGAN, "train_step", noting)
+    train(tiny(instance_noise=0.4, epochs=4, batch_size=10), collection)
+    assert strengths == pytest.approx([0.4, 0.3, 0.2, 0.1])
