@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
 
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.report import Page, build_report
@@ -38,10 +37,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; return 0, or 1 if a notebook failed, or 2 if the input was wrong."""
+    """Run one command.
+
+    Returns
+    -------
+    int
+        0, or 1 if a notebook failed, 2 if the input was wrong, 130 after Ctrl-C.
+    """
     options = _parser().parse_args(arguments)
     try:
-        _refuse_doubles(name for name, _ in options.parameter)
+        _check_names([name for name, _ in options.parameter])
         index, pages = build_report(
             options.dataset,
             options.noises,
@@ -53,15 +58,20 @@ def main(arguments: list[str] | None = None) -> int:
     except WorkbookError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nStopped. The same command goes on from the last saved epoch.", file=sys.stderr)
+        return 130
     print(f"\nThe report lies in {index}")
     return 1 if any(page.failed for page in pages) else 0
 
 
-def _refuse_doubles(names: Iterable[str]) -> None:
+def _check_names(names: list[str]) -> None:
     own = {"dataset": "--dataset", "noise": "--noises", "preset": "--preset"}
     for name in names:
         if name in own:
             raise WorkbookError(f"'-p {name}' is given as {own[name]} here.")
+        if names.count(name) > 1:
+            raise WorkbookError(f"'-p {name}' is given twice.")
 
 
 def _tell(page: Page) -> None:

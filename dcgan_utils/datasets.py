@@ -16,6 +16,7 @@ import operator
 import os
 import uuid
 import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -39,7 +40,16 @@ from dcgan_utils.pictures import (
     to_float,
     to_uint8,
 )
-from dcgan_utils.sources import Location, SourceFile, locate, open_listing, printable, provide
+from dcgan_utils.seeds import stream
+from dcgan_utils.sources import (
+    MAX_FILE_BYTES,
+    Location,
+    SourceFile,
+    locate,
+    open_listing,
+    printable,
+    provide,
+)
 
 __all__ = ["Dataset", "LoadReport", "Location", "load_dataset", "locate", "to_float", "to_uint8"]
 
@@ -123,6 +133,11 @@ class Dataset:
     report: LoadReport = field(repr=False)
     data_hash: str
     source: Path
+
+    def draw(self, n: int, *, seed: int) -> torch.Tensor:
+        """Return ``n`` pictures at random, or all if there are fewer, none of them twice."""
+        order = torch.randperm(len(self.images), generator=stream(seed, "draw"))
+        return self.images[order[:n]]
 
 
 def load_dataset(
@@ -351,6 +366,9 @@ def _content_key(path: Path, files: list[SourceFile], recipe: dict) -> str:
 
 def _file_hash(path: Path) -> bytes:
     try:
+        about = path.stat()
+        if about.st_size > MAX_FILE_BYTES and not zipfile.is_zipfile(path):
+            return f"not read: {about.st_size} bytes, {about.st_mtime_ns}".encode()
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "blake2b").digest()
     except OSError:

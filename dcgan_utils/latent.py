@@ -14,8 +14,15 @@ from dcgan_utils.seeds import stream
 __all__ = ["load_generator", "sample"]
 
 
-def load_generator(run: Run) -> nn.Module:
+def load_generator(run: Run, *, device: str | None = None) -> nn.Module:
     """Return a run's generator with averaged (EMA) weights, in evaluation mode.
+
+    Parameters
+    ----------
+    run
+        A run with a checkpoint.
+    device
+        Where it is put; without one, where ``auto`` says.
 
     Raises
     ------
@@ -33,11 +40,11 @@ def load_generator(run: Run) -> nn.Module:
         width=config.width,
     )
     generator.load_state_dict(state["model"]["ema"])
-    return generator.eval().requires_grad_(False).to(config.device)
+    return generator.eval().requires_grad_(False).to(device or config.device)
 
 
 @torch.no_grad()
-def sample(run: Run, n: int, *, seed: int = 0) -> torch.Tensor:
+def sample(run: Run, n: int, *, seed: int = 0, device: str | None = None) -> torch.Tensor:
     """Draw new pictures from a run: not those of its fixed noise, and none chosen.
 
     Parameters
@@ -48,6 +55,8 @@ def sample(run: Run, n: int, *, seed: int = 0) -> torch.Tensor:
         Number of pictures.
     seed
         The same seed gives the same latent vectors.
+    device
+        Where they are drawn; without one, where ``auto`` says.
 
     Returns
     -------
@@ -59,8 +68,9 @@ def sample(run: Run, n: int, *, seed: int = 0) -> torch.Tensor:
     WorkbookError
         If the run has no checkpoint yet, or it cannot be read.
     """
-    generator = load_generator(run)
+    device = device or run.config.device
+    generator = load_generator(run, device=device)
     z = run.config.prior.sample(
-        n, run.config.noise_size, generator=stream(seed, "sample"), device=run.config.device
+        n, run.config.noise_size, generator=stream(seed, "sample"), device=device
     )
     return torch.cat([to_uint8(generator(part)).cpu() for part in z.split(256)])

@@ -464,6 +464,8 @@ _FAMILIES = (Uniform, Normal, Gamma, Exponential, Laplace, StudentT, Bernoulli, 
 PRIORS: dict[str, type[Prior]] = {family.name: family for family in _FAMILIES}
 _SYMBOLS = {family.symbol: family for family in _FAMILIES}  # read with exactly this case
 
+_HUGE = 1e30  # float32 ends at 3e38, and a tail reaches beyond the deviation
+
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _CALL = re.compile(r"\s*(\w+)\s*(?:\((.*)\))?\s*", re.DOTALL)
 
@@ -506,12 +508,22 @@ def parse(spec: str) -> Prior:
     if family is None:
         near = did_you_mean(word.lower(), [*PRIORS, Standardized.name])
         raise WorkbookError(f"noise '{spec}' is not known.{near} There are: {catalogue()}.")
-    arguments = _arguments(spec, family, inside)
-    if word == Normal.symbol and "std" in arguments:
-        if not arguments["std"] > 0:
-            raise WorkbookError(f"noise '{spec}': the variance must be positive.")
-        arguments["std"] = math.sqrt(arguments["std"])
-    return family(**arguments)
+    if word == Normal.symbol:
+        prior = _parse_mathematical_normal(spec, inside)
+    else:
+        names = list(inspect.signature(family).parameters)
+        prior = family(**_arguments(spec, family.name, names, inside))
+    if not (abs(prior.mean) < _HUGE and 1 / _HUGE < prior.std < _HUGE):
+        raise WorkbookError(f"noise '{spec}': its numbers are too large or small for float32.")
+    return prior
+
+
+def _parse_mathematical_normal(spec: str, inside: str | None) -> Normal:
+    arguments = _arguments(spec, Normal.symbol, ["mean", "variance"], inside)
+    variance = arguments.get("variance", 1.0)
+    if not variance > 0:
+        raise WorkbookError(f"noise '{spec}': the variance must be positive.")
+    return Normal(arguments.get("mean", 0.0), math.sqrt(variance))
 
 
 def _parse_standardized(spec: str, inside: str | None) -> Standardized:
@@ -522,10 +534,9 @@ def _parse_standardized(spec: str, inside: str | None) -> Standardized:
     return Standardized(parse(inside))
 
 
-def _arguments(spec: str, family: type[Prior], inside: str | None) -> dict[str, float]:
+def _arguments(spec: str, word: str, names: list[str], inside: str | None) -> dict[str, float]:
     """Return the numbers between the parentheses by parameter name."""
-    names = list(inspect.signature(family).parameters)
-    usage = f"{family.name}({', '.join(names)})" if names else family.name
+    usage = f"{word}({', '.join(names)})" if names else word
     pieces = inside.split(",") if inside and inside.strip() else []
     if len(pieces) > len(names):
         raise WorkbookError(f"noise '{spec}' has too many parameters: it is {usage}.")

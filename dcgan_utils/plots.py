@@ -18,7 +18,7 @@ import numpy as np
 import seaborn as sns
 import torch
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageOps, ImageSequence
 
 from dcgan_utils.noise import Prior
 
@@ -80,7 +80,20 @@ def animation(path: Path, description: str, *, width: int = 480) -> display.HTML
 
     buffer = io.BytesIO()
     with Image.open(path) as gif:
-        gif.save(buffer, "WEBP", save_all=True, quality=70, method=2)
+        durations, frames = [], []
+        for frame in ImageSequence.Iterator(gif):
+            durations.append(frame.info.get("duration", 120))
+            frames.append(ImageOps.contain(frame.convert("RGB"), (width, width)))
+    frames[0].save(
+        buffer,
+        "WEBP",
+        save_all=True,
+        append_images=frames[1:],
+        duration=durations,
+        loop=0,
+        quality=70,
+        method=2,
+    )
     data = base64.b64encode(buffer.getvalue()).decode()
     return display.HTML(
         f'<img src="data:image/webp;base64,{data}" width="{width}" alt="{escape(description)}">'

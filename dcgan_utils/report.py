@@ -91,8 +91,15 @@ def build_report(
     priors = noise.parse_list(noises)
     configs = [TrainConfig.resolve(**given, noise=str(prior)) for prior in priors]
     pictures = load_dataset(source, configs[0].img_size)
-    folder = reports_dir() / pictures.name
-    folder.mkdir(parents=True, exist_ok=True)
+    # reports/runs/ holds the run folders, so a collection of that name needs another.
+    folder = reports_dir() / (pictures.name if pictures.name != "runs" else "runs-report")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WorkbookError(
+            f"'{folder}' cannot be made ({error.strerror}): name a folder that you can write to "
+            "in the environment variable DCGAN_HOME."
+        ) from error
 
     pages: list[Page] = []
 
@@ -165,6 +172,7 @@ def run_notebook(
     """
     import nbformat
     import papermill
+    from nbclient.exceptions import DeadKernelError
 
     source = notebooks_dir() / f"{name}.ipynb"
     if not source.exists():
@@ -185,6 +193,12 @@ def run_notebook(
         )
     except papermill.PapermillExecutionError as error:
         failed = f"{error.ename}: {error.evalue}"
+    except DeadKernelError:
+        failed = (
+            "the kernel died, perhaps for want of memory: "
+            "a smaller width, batch_size or img_size may help."
+        )
+    if failed:
         logger.error("%s stopped: %s", output.name, failed)
     executed = nbformat.read(output, as_version=4)
     html = output.with_suffix(".html")

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from PIL import Image
 
 from dcgan_utils import __version__
@@ -56,14 +59,27 @@ def environment() -> dict[str, str]:
 def _written_whole(path: Path) -> Iterator[IO[bytes]]:
     """Open a file that takes the place of ``path`` only once all of it is on the disk."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with _told_when_not_writable(path):
+        try:
+            with beside.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def _told_when_not_writable(path: Path) -> Iterator[None]:
     try:
-        with beside.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        raise WorkbookError(
+            f"'{path}' cannot be written ({error.strerror or error}). Free some space, or name "
+            "a folder that you can write to in the environment variable DCGAN_HOME. What was "
+            "saved before is intact."
+        ) from error
 
 
 def _identity(config: TrainConfig, data_hash: str) -> dict[str, Any]:
@@ -128,7 +144,8 @@ class Run:
             run = cls(folder)
             run._refuse_another(_identity(config, dataset.data_hash))
             return run
-        (folder / "samples").mkdir(parents=True, exist_ok=True)
+        with _told_when_not_writable(folder):
+            (folder / "samples").mkdir(parents=True, exist_ok=True)
         about = {
             "name": folder.name,
             "config": config.model_dump(),
@@ -170,6 +187,28 @@ class Run:
         """Whether all epochs are done: the animation is the last thing that is written."""
         return self.gif_path.exists()
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training this run; a dead one's lock does not count.
+
+        Raises
+        ------
+        WorkbookError
+            If another process is training it.
+        """
+        lock = FileLock(self.folder / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise WorkbookError(
+                f"the run '{self.name}' is being trained by another process. Wait for it, or "
+                "stop it; then run this again."
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
     @property
     def gif_path(self) -> Path:
         """The animation of the fixed noise through the epochs."""
@@ -190,7 +229,7 @@ class Run:
             return ["epoch"], []
         with self._history_path.open(newline="") as file:
             header, *rows = list(csv.reader(file)) or [["epoch"]]
-        return header, [row for row in rows if len(row) == len(header)]
+        return header, [row for row in rows if len(row) == len(header) and row[0].isdecimal()]
 
     def history(self) -> pd.DataFrame:
         """Return one row an epoch: losses, D(x), D(G(z)), gauges, seconds; may be empty."""
@@ -200,13 +239,18 @@ class Run:
         return pd.DataFrame(rows, columns=header).astype(float).astype({"epoch": int})
 
     def log_epoch(self, row: dict[str, float]) -> None:
-        """Append one epoch to the history; it is on its way to the disk when this returns."""
+        """Append one epoch to the history; it is on the disk when this returns."""
         new = not self._history_path.exists()
-        with self._history_path.open("a", newline="") as file:
+        with (
+            _told_when_not_writable(self._history_path),
+            self._history_path.open("a", newline="") as file,
+        ):
             writer = csv.writer(file)
             if new:
                 writer.writerow(row)
             writer.writerow(row.values())
+            file.flush()
+            os.fsync(file.fileno())  # before the checkpoint that counts on it
 
     def forget_after(self, epoch: int) -> None:
         """Drop what was written after ``epoch``, from which the training goes on."""
@@ -220,8 +264,10 @@ class Run:
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
         """Write the state of the training; the former one stays until this one is whole."""
+        buffer = io.BytesIO()
+        torch.save(state, buffer)  # into memory: on a full disk torch would hide the reason
         with _written_whole(self.checkpoint_path) as file:
-            torch.save(state, file)
+            file.write(buffer.getbuffer())
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """Return the state last saved, on the CPU, or ``None`` if there is none.
@@ -329,11 +375,19 @@ def _folders(piece: str) -> list[Path]:
     path = Path(piece).expanduser()
     if (path / "config.json").exists():
         return [path]
-    for glob in (piece, f"{piece}-*"):
-        found = [] if path.is_absolute() else sorted(runs_dir().glob(glob))
-        found = [folder for folder in found if (folder / "config.json").exists()]
-        if found:
-            return found
-    existing = sorted(path.parent.name for path in runs_dir().glob("*/config.json"))
-    listed = f"There are: {', '.join(existing)}" if existing else "There are none yet"
-    raise WorkbookError(f"no run in '{runs_dir()}' fits '{piece}'. {listed}.")
+    existing = sorted(config.parent for config in runs_dir().glob("*/config.json"))
+    found = [folder for folder in existing if fnmatch(folder.name, piece)]
+    found = found or [folder for folder in existing if _collection(folder) == piece]
+    if not found:
+        names = ", ".join(folder.name for folder in existing)
+        listed = f"There are: {names}" if names else "There are none yet"
+        raise WorkbookError(f"no run in '{runs_dir()}' fits '{piece}'. {listed}.")
+    return found
+
+
+def _collection(folder: Path) -> str | None:
+    """Return the name of the collection a run was trained on, or None if that is not told."""
+    try:
+        return Run(folder).about["data"]["name"]
+    except WorkbookError:
+        return None

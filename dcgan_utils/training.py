@@ -43,8 +43,8 @@ def train(
 ) -> Run:
     """Train a DCGAN, or go on where an earlier training of the same config stopped.
 
-    A resumed run equals an undisturbed one bit for bit, on the same machine. A finished
-    run is returned at once.
+    A resumed run equals an undisturbed one bit for bit on the same machine (tested on the
+    CPU). A finished run is returned at once.
 
     Parameters
     ----------
@@ -73,8 +73,11 @@ def train(
     if run.finished:
         logger.info("%s is finished already; nothing to train.", run.name)
         return run
-    # Without this cuDNN may pick another algorithm each time, with other rounding.
-    with torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False):
+    # Else cuDNN may pick another algorithm each time, with other rounding; and fp32 is fp32.
+    exact = torch.backends.cudnn.flags(
+        enabled=True, deterministic=True, benchmark=False, allow_tf32=False
+    )
+    with run.locked(), exact:
         loop = _Loop(config, dataset, run)
         with _held_interrupt() as interrupted:
             while loop.epoch < config.epochs:
@@ -99,7 +102,7 @@ class _Loop:
             generator=stream(config.seed, "preview"),
             device=self.model.device,
         )
-        self.real_spread = _spread(self.images[:: math.ceil(len(self.images) / 1000)])
+        self.real_spread = _spread(self.images[:: math.ceil(len(self.images) / 256)])
         self.epoch = 0  # complete ones
         self.seen = 0  # pictures of the epoch under way
         self.order = torch.empty(0, dtype=torch.long)
@@ -166,7 +169,7 @@ class _Loop:
     def _run_batch(self) -> None:
         chosen = self.order[self.seen : self.seen + self.config.batch_size]
         real = to_float(self.images[chosen.to(self.images.device)])
-        losses = self.model.train_step(real.contiguous(memory_format=torch.channels_last))
+        losses = self.model.train_step(real.contiguous(memory_format=self.model.memory_format))
         values = torch.stack(list(losses.values())).tolist()  # one transfer from the device
         self.seen += len(chosen)
         for name, value in zip(losses, values, strict=True):
@@ -189,8 +192,11 @@ class _Loop:
 
 
 def _spread(images: torch.Tensor) -> float:
-    """Return how much uint8 pictures differ from one another: mean deviation of a pixel."""
-    return images.float().std(dim=0, unbiased=False).mean().item()
+    """Return how much uint8 pictures differ from one another: the root of the mean variance.
+
+    The variance is the unbiased one, so that few pictures compare fairly with many.
+    """
+    return images.float().var(dim=0).mean().sqrt().item() if len(images) > 1 else 0.0
 
 
 @contextlib.contextmanager
@@ -212,6 +218,8 @@ def _held_interrupt() -> Iterator[Callable[[], bool]]:
         yield lambda: pressed
     finally:
         signal.signal(signal.SIGINT, former)
+    if pressed:  # after the last batch: nobody has acted on it yet
+        raise KeyboardInterrupt
 
 
 def _frames(run: Run, *, most: int = 60, pictures: int = 16) -> list[Image.Image]:

@@ -22,7 +22,7 @@ def test_samples_come_from_the_prior_of_the_run(tiny, collection, monkeypatch):
     seen = []
     generator = latent.load_generator(run)
     monkeypatch.setattr(
-        latent, "load_generator", lambda run: lambda z: seen.append(z) or generator(z)
+        latent, "load_generator", lambda run, device: lambda z: seen.append(z) or generator(z)
     )
     latent.sample(run, 300)
     z = torch.cat(seen)

@@ -100,6 +100,7 @@ def test_sphere_has_the_radius_of_a_typical_normal_vector():
         (" gamma ( scale = 1 , shape = 2 ) ", "gamma"),
         ("NORMAL(0, 2)", "normal(0, 2)"),
         ("gamma()", "gamma"),
+        ("N(variance=4)", "normal(0, 2)"),
         ("gamma(scale=3)", "gamma(2, 3)"),
     ],
 )
@@ -166,6 +167,8 @@ def test_no_text_does_more_than_be_read_or_refused(text):
         ("normal(0, mean=2)", "'mean' does not fit here"),
         ("normal(0, 0)", "the standard deviation must be positive"),
         ("N(0, -1)", "the variance must be positive"),
+        ("N(mean=0, std=10)", "'std' does not fit here: it is N(mean, variance)"),
+        ("normal(0, 1e39)", "too large or small for float32"),
         ("uniform(1, -1)", "low must be smaller than high"),
         ("gamma(-2, 1)", "must be positive"),
         ("laplace(0, 0)", "must be positive"),

@@ -80,4 +80,5 @@ def test_animations_are_embedded_and_described(tmp_path):
     frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
     html = plots.animation(tmp_path / "x.gif", 'moving "colours" <here>').data
     assert "data:image/webp;base64," in html
+    assert len(html) < 3000
     assert 'alt="moving &quot;colours&quot; &lt;here&gt;"' in html

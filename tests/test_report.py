@@ -50,7 +50,16 @@ def test_a_report_has_a_page_a_noise_and_a_comparison(report):
         assert page.html.exists()
         assert page.picture, "every page has a picture on the index"
         assert page.html.stat().st_size < 5_000_000
+
+
+def test_the_index_escapes_what_it_is_given(tmp_path):
+    from dcgan_utils.report import Page, write_index
+
+    page = Page("<b>t</b>", "<b>s</b>", tmp_path / "a&b.ipynb", tmp_path / "a.html", 1, "", "")
+    failed = Page("t", "s", tmp_path / "c.ipynb", tmp_path / "c.html", 1, "<b>f</b>", "")
+    text = write_index(tmp_path, "<b>name</b>", [page, failed]).read_text()
     assert "<b>" not in text
+    assert text.count("&lt;b&gt;") >= 4
 
 
 def test_executed_notebooks_keep_their_kernel_and_results(report):
@@ -114,7 +123,7 @@ def test_pages_open_from_disk_without_network(report, scheme):
             box = formulas.nth(position).bounding_box()
             assert box["width"] > 50
             assert box["height"] > 10
-        assert "$" not in tab.locator(".prose").all_inner_texts()
+        assert not any("$" in text for text in tab.locator(".prose").all_inner_texts())
         code = tab.locator("details.code .highlight").first
         assert not code.is_visible()
         tab.get_by_role("button", name="Show all code").click()
@@ -179,6 +188,24 @@ def test_wrong_input_is_refused_before_anything_runs(
 def test_parameters_with_an_option_of_their_own_are_no_extras(wrong, pictures, capsys):
     assert main(["report", "--dataset", str(pictures), "-p", wrong, "gamma"]) == 2
     assert f"--{wrong}" in capsys.readouterr().err
+
+
+def test_a_kernel_that_dies_fails_its_page_alone(home, tmp_path, monkeypatch):
+    from dcgan_utils import report
+
+    cells = [nbformat.v4.new_code_cell("import os; os.kill(os.getpid(), 9)")]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "dies.ipynb")
+    monkeypatch.setattr(report, "notebooks_dir", lambda: tmp_path)
+    page = run_notebook("dies", home / "out.ipynb", {}, title="Dies")
+    assert "the kernel died" in page.failed
+    assert 'role="alert"' in page.html.read_text()
+
+
+def test_a_report_that_cannot_be_written_is_told(pictures, home, capsys):
+    (home / "reports").write_text("no folder")
+    assert main(["report", "--dataset", str(pictures)]) == 2
+    assert "DCGAN_HOME" in capsys.readouterr().err
 
 
 def test_formulas_become_mathml():

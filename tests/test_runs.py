@@ -126,6 +126,18 @@ def test_a_failed_write_leaves_the_former_checkpoint(run):
     ]
 
 
+def test_a_folder_that_cannot_be_written_is_told(run, tiny, collection, tmp_path):
+    run.save_checkpoint({"epoch": 1})
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WorkbookError, match=r"cannot be written.*DCGAN_HOME"):
+        Run.create(tiny(), collection, folder=tmp_path / "file" / "run")
+    run.folder.rename(tmp_path / "gone")
+    with pytest.raises(WorkbookError, match="cannot be written"):
+        run.save_checkpoint({"epoch": 2})
+    with pytest.raises(WorkbookError, match="cannot be written"):
+        run.log_epoch({"epoch": 1})
+
+
 def test_a_checkpoint_with_code_in_it_is_refused_unread(run, tmp_path):
     class Evil:
         def __reduce__(self):

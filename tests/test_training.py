@@ -141,6 +141,17 @@ def test_ctrl_c_in_this_process_is_a_keyboard_interrupt(tiny, collection, tmp_pa
     assert signal.getsignal(signal.SIGINT) is handler
 
 
+def test_a_run_in_training_is_refused_to_others(tiny, pictures, collection, tmp_path):
+    process = start(tmp_path, pictures, tmp_path / "run", epochs=50)
+    wait_for_step(process, 4)
+    with pytest.raises(WorkbookError, match="being trained by another process"):
+        train(tiny(epochs=50), collection, folder=tmp_path / "run")
+    process.kill()
+    process.wait()
+    with Run(tmp_path / "run").locked():
+        pass  # a dead process holds no lock
+
+
 def test_training_works_beside_the_main_thread(tiny, collection):
     runs = []
     thread = threading.Thread(target=lambda: runs.append(train(tiny(), collection)))
@@ -216,6 +227,15 @@ def test_a_generator_that_repeats_itself_has_no_spread(tiny, collection, monkeyp
         training._Loop, "_samples", lambda self: torch.zeros(6, 3, 32, 32, dtype=torch.uint8)
     )
     assert train(tiny(), collection).history()["sample_spread"].tolist() == [0, 0]
+
+
+def test_spread_does_not_depend_on_how_many_pictures_there_are():
+    from dcgan_utils.training import _spread
+
+    images = torch.randint(0, 256, (512, 3, 8, 8), generator=torch.Generator().manual_seed(0))
+    few = torch.tensor([_spread(part) for part in images.split(4)])
+    assert few.mean().item() == pytest.approx(_spread(images), rel=0.02)
+    assert _spread(images[:1]) == 0
 
 
 def test_one_picture_is_enough(tiny, tmp_path):
