@@ -125,11 +125,12 @@ class Prior:
         :class:`Sphere` alone.
         """
         import numpy as np
+        from scipy import stats  # slow to import, and needed for figures only
 
-        return self._scipy(noise_size).pdf(np.asarray(x, dtype=float))
+        return self._scipy(stats, noise_size).pdf(np.asarray(x, dtype=float))
 
-    def _scipy(self, noise_size: int):
-        """Return the frozen scipy distribution of one coordinate."""
+    def _scipy(self, stats, noise_size: int):
+        """Return the frozen ``scipy.stats`` distribution of one coordinate."""
         raise NotImplementedError
 
 
@@ -164,9 +165,7 @@ class Uniform(Prior):
     def _draw(self, z, generator):
         return z.uniform_(self.low, self.high, generator=generator)
 
-    def _scipy(self, noise_size):
-        from scipy import stats
-
+    def _scipy(self, stats, noise_size):
         return stats.uniform(self.low, self.high - self.low)
 
 
@@ -192,9 +191,7 @@ class Normal(Prior):
     def _draw(self, z, generator):
         return z.normal_(self.mean, self.std, generator=generator)
 
-    def _scipy(self, noise_size):
-        from scipy import stats
-
+    def _scipy(self, stats, noise_size):
         return stats.norm(self.mean, self.std)
 
 
@@ -229,9 +226,7 @@ class Gamma(Prior):
     def _draw(self, z, generator):
         return _standard_gamma(z, self.shape, generator) * self.scale
 
-    def _scipy(self, noise_size):
-        from scipy import stats
-
+    def _scipy(self, stats, noise_size):
         return stats.gamma(self.shape, scale=self.scale)
 
 
@@ -266,9 +261,7 @@ class Exponential(Prior):
     def _draw(self, z, generator):
         return z.exponential_(1 / self.scale, generator=generator)
 
-    def _scipy(self, noise_size):
-        from scipy import stats
-
+    def _scipy(self, stats, noise_size):
         return stats.expon(scale=self.scale)
 
 
@@ -298,9 +291,7 @@ class Laplace(Prior):
         second.exponential_(generator=generator)
         return self.mean + self.scale * (first - second)
 
-    def _scipy(self, noise_size):
-        from scipy import stats
-
+    def _scipy(self, stats, noise_size):
         return stats.laplace(self.mean, self.scale)
 
 
@@ -337,9 +328,7 @@ class StudentT(Prior):
         chi2 = 2 * _standard_gamma(z, self.df / 2, generator)
         return z.normal_(generator=generator) * (self.df / chi2).sqrt()
 
-    def _scipy(self, noise_size):
-        from scipy import stats
-
+    def _scipy(self, stats, noise_size):
         return stats.t(self.df)
 
 
@@ -412,9 +401,7 @@ class Sphere(Prior):
             return np.full(np.shape(x), np.nan)
         return super().density(x, noise_size=noise_size)
 
-    def _scipy(self, noise_size):
-        from scipy import stats
-
+    def _scipy(self, stats, noise_size):
         radius, shape = math.sqrt(noise_size), (noise_size - 1) / 2
         return stats.beta(shape, shape, loc=-radius, scale=2 * radius)
 
