@@ -68,7 +68,7 @@ def show(figure: Figure) -> display.Image:
 
     buffer = io.BytesIO()
     with mpl.rc_context(STYLE):
-        figure.savefig(buffer, format="png")
+        figure.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.08)
     return display.Image(buffer.getvalue(), alt=figure.get_label())
 
 
