@@ -257,7 +257,7 @@ def layers(table: pd.DataFrame, *, start: str, title: str, color: str) -> Figure
     with mpl.rc_context(STYLE):
         figure = _figure(2.6)
         axes = figure.subplots()
-        x = 0.0
+        x = lowest = 0.0
         for position, index in enumerate(kept):
             channels, side = _channels_and_side(shapes[index])
             width, height = 0.25 + 0.11 * np.log2(channels), 0.25 + 0.42 * np.log2(side)
@@ -271,6 +271,7 @@ def layers(table: pd.DataFrame, *, start: str, title: str, color: str) -> Figure
                     ec=color,
                 )
             )
+            lowest = min(lowest, -height / 2)
             label = shapes[index].replace(" ", "")
             axes.text(x + width / 2, -height / 2 - 0.15, label, ha="center", va="top", fontsize=8)
             if position:
@@ -281,7 +282,7 @@ def layers(table: pd.DataFrame, *, start: str, title: str, color: str) -> Figure
                 )
             x += width + 0.7
         axes.set_xlim(-0.3, x - 0.4)
-        axes.set_ylim(-2.2, 2.4)
+        axes.set_ylim(lowest - 0.4, 2.4)
         axes.set_axis_off()
         axes.set_title(title)
     trail = ", ".join(shapes[index].replace(" ", "") for index in kept)
