@@ -22,7 +22,7 @@ from dcgan_utils.runs import environment, run_name
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-__all__ = ["Page", "build_report", "render_html", "run_notebook"]
+__all__ = ["Page", "build_report", "render_html", "run_notebook", "write_index"]
 
 logger = logging.getLogger(__name__)
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -125,7 +125,7 @@ def build_report(
         for config, page in zip(configs, pages, strict=True)
         if not page.failed
     ]
-    if trained:
+    if len(trained) > 1:
         add(
             run_notebook(
                 "compare",
@@ -279,12 +279,11 @@ def _cover(notebook: NotebookNode) -> str:
 def write_index(folder: Path, name: str, pages: list[Page]) -> Path:
     """Write ``index.html``: a card a page, with its cover picture."""
     from jinja2 import Environment, FileSystemLoader
+    from markupsafe import Markup
 
     template = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True).get_template(
         "report.html.j2"
     )
-    from markupsafe import Markup
-
     index = folder / "index.html"
     text = template.render(
         title=f"{name}: what the noise does to the pictures",

@@ -2,7 +2,8 @@
 
 ``reports/runs/<name>/`` holds ``config.json``, ``history.csv`` (one row an epoch),
 ``samples/epoch_0001.png`` ..., ``checkpoint.pt`` and, once finished, ``progress.gif``.
-Nothing else writes there. Each file is valid whenever the process dies: what matters is
+Nothing else writes there; ``.lock`` keeps a second process
+from training the same run. Each file is valid whenever the process dies: what matters is
 written beside and renamed.
 """
 

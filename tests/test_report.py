@@ -153,7 +153,7 @@ def test_a_report_with_a_failing_notebook_goes_on_and_fails(pictures, monkeypatc
         return report.Page(title, "", output, output.with_suffix(".html"), 1.0, failed, "")
 
     monkeypatch.setattr(report, "run_notebook", run)
-    arguments = ["report", "--dataset", str(pictures), "--noises", "gamma,uniform"]
+    arguments = ["report", "--dataset", str(pictures), "--noises", "gamma,uniform,normal"]
     assert main(arguments) == 1
     said = capsys.readouterr().out
     assert "Gamma(2, 1): FAILED: ValueError: boom" in said
