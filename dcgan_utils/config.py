@@ -1,27 +1,18 @@
-"""All that decides a training run, in one validated object."""
+"""The parameters of the notebooks, each set in one validated object."""
 
 from __future__ import annotations
 
-import ast
 from typing import Annotated, Any, Self
 
 import torch
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from dcgan_utils import networks, noise
+from dcgan_utils import features, networks, noise
 from dcgan_utils.augment import POLICIES
 from dcgan_utils.errors import WorkbookError, did_you_mean
+from dcgan_utils.parameters import Device, Named, Parameters, Seed, Whole, one_of
 
-__all__ = ["PRESETS", "TrainConfig", "notebook_parameters"]
+__all__ = ["PRESETS", "EdaConfig", "TrainConfig"]
 
 # What the three presets share is the DCGAN paper's and the first study's.
 _COMMON = {
@@ -72,44 +63,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def _one_of(*allowed: Any) -> BeforeValidator:
-    """Accept one of a few values, numbers also as text."""
-
-    def check(value: Any) -> Any:
-        for choice in allowed:
-            if value == choice or (isinstance(value, str) and value.strip() == str(choice)):
-                return choice
-        near = did_you_mean(str(value), map(str, allowed))
-        raise ValueError(f"must be one of {', '.join(map(str, allowed))}, not '{value}'.{near}")
-
-    return BeforeValidator(check)
-
-
-def _named(value: Any) -> str:
-    if not str(value).strip():
-        raise ValueError("must be a collection's name, or a path to a folder or zip.")
-    return str(value)  # a folder called 2024 comes as a number
-
-
 def _canonical_noise(value: Any) -> str:
     return str(noise.parse(value))
-
-
-def _known_device(value: Any) -> str:
-    name = str(value).strip().lower()
-    if name == "auto":  # not mps: it is slower to trust than to wait for the CPU
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdecimal()):
-        raise ValueError(f"must be auto, cpu, cuda, cuda:0 ... or mps, not '{value}'.")
-    present = {
-        "cpu": 1,
-        "cuda": torch.cuda.device_count(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if int(index or 0) >= present[kind]:
-        raise ValueError(f"'{value}' is not on this machine; auto takes what there is.")
-    return name
 
 
 def _multiplies_bf16_fast(device: str) -> bool:
@@ -120,31 +75,21 @@ def _multiplies_bf16_fast(device: str) -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_tile"))
 
 
-def _whole(value: Any) -> Any:
-    """Let ``60.0`` and ``"60"`` pass as 60; a bool is no number here."""
-    if isinstance(value, bool):
-        raise ValueError(f"must be a whole number, not {value}.")
-    return value
-
-
-Whole = Annotated[int, BeforeValidator(_whole)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
-class TrainConfig(BaseModel):
+class TrainConfig(Parameters):
     """The resolved parameters of one run; immutable.
 
     Build it with :meth:`resolve`, which fills what is not given from the preset.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    dataset: Annotated[str, BeforeValidator(_named)]
+    dataset: Named
     preset: str
     noise: Annotated[str, BeforeValidator(_canonical_noise)]
     noise_size: Annotated[Whole, Field(ge=1, le=10_000)]
-    img_size: Annotated[int, _one_of(*networks.IMG_SIZES)]
-    architecture: Annotated[str, _one_of(*networks.ARCHITECTURES)]
+    img_size: Annotated[int, one_of(*networks.IMG_SIZES)]
+    architecture: Annotated[str, one_of(*networks.ARCHITECTURES)]
     width: Annotated[Whole, Field(ge=1, le=1024)]
     batch_size: Annotated[Whole, Field(ge=1, le=8192)]
     epochs: Annotated[Whole, Field(ge=1, le=1_000_000)]
@@ -154,12 +99,12 @@ class TrainConfig(BaseModel):
     beta2: Annotated[float, Field(ge=0, lt=1)]
     real_label: Probability
     fake_label: Probability
-    augment: Annotated[str, _one_of(*POLICIES)]
+    augment: Annotated[str, one_of(*POLICIES)]
     instance_noise: Annotated[float, Field(ge=0, le=10)]
     ema: Annotated[float, Field(ge=0, lt=1)]
-    seed: Annotated[Whole, Field(ge=0, lt=2**63)]
-    device: Annotated[str, BeforeValidator(_known_device)]
-    precision: Annotated[str, _one_of("auto", "fp32", "bf16")]  # after device: auto asks it
+    seed: Seed
+    device: Device
+    precision: Annotated[str, one_of("auto", "fp32", "bf16")]  # after device: auto asks it
 
     @field_validator("precision", mode="before")
     @classmethod
@@ -201,11 +146,8 @@ class TrainConfig(BaseModel):
             raise WorkbookError(
                 f"preset must be one of {', '.join(PRESETS)}, not '{preset}'.{near}"
             )
-        try:
-            return cls(**{"dataset": "plein_air"} | PRESETS[preset] | given | {"preset": preset})
-        except ValidationError as refusal:
-            sentences = [_sentence(error) for error in refusal.errors()]
-            raise WorkbookError(" ".join(sentences)) from None
+        values = {"dataset": "plein_air"} | PRESETS[preset] | given | {"preset": preset}
+        return cls.checked(**values)
 
     @property
     def prior(self) -> noise.Prior:
@@ -218,67 +160,24 @@ class TrainConfig(BaseModel):
         return self.model_dump(exclude={"dataset", "preset", "device"})
 
 
-def _sentence(error: dict[str, Any]) -> str:
-    """Say in plain words what pydantic found wrong."""
-    name = ".".join(map(str, error["loc"]))
-    if error["type"] == "extra_forbidden":
-        near = did_you_mean(name, TrainConfig.model_fields)
-        known = ", ".join(TrainConfig.model_fields)
-        return f"'{name}' is not a parameter.{near} There are: {known}."
-    if error["type"] == "value_error":
-        own_words = str(error["ctx"]["error"])
-        return (
-            own_words
-            if not name or isinstance(error["ctx"]["error"], WorkbookError)
-            else (f"{name} {own_words}")
-        )
-    what = error["msg"].removeprefix("Input ")
-    return f"{name} {what[0].lower()}{what[1:]}, not '{error['input']}'."
+class EdaConfig(Parameters):
+    """What ``eda.ipynb`` looks at, and how; immutable."""
 
+    dataset: Named = "plein_air"
+    other: Named | None = None
+    img_size: Annotated[Whole, Field(ge=16, le=512)] = 128
+    cluster_on: Annotated[str, one_of("pixels", "features")] = "pixels"
+    k: Annotated[Whole, Field(ge=1, le=100)] = 10
+    cluster: Annotated[Whole, Field(ge=0)] = 0
+    extractor: Annotated[str, one_of(*features.EXTRACTORS)] = features.DEFAULT
+    n_neighbors: Annotated[Whole, Field(ge=2, le=200)] = 15
+    seed: Seed = 0
+    device: Device = Field("auto", validate_default=True)
 
-def notebook_parameters(namespace: dict[str, Any]) -> dict[str, Any]:
-    """Collect the parameters that a notebook has set, and any misspelt ones among them.
-
-    papermill only warns of a parameter that the notebook does not have, and would train for
-    hours without it. So the names assigned by the parameters cell and by the cell that
-    papermill injected after it are read from IPython's history, and a name that is no
-    parameter stays in the result, for :meth:`TrainConfig.resolve` to refuse.
-
-    Parameters
-    ----------
-    namespace
-        The notebook's ``globals()``, seen from the cell right after the parameters.
-    """
-    found = {name: namespace[name] for name in TrainConfig.model_fields if name in namespace}
-    for source in reversed(namespace.get("In", [])[:-1]):
-        names = _assigned(source)
-        if not names:
-            break
-        found |= {name: namespace[name] for name in names if name in namespace}
-    return found
-
-
-def _assigned(source: str) -> list[str]:
-    """Return the names a cell sets to plain values, or none if it does anything else."""
-    try:
-        statements = ast.parse(source).body
-    except SyntaxError:
-        return []
-    names = []
-    for statement in statements:
-        targets = getattr(statement, "targets", [getattr(statement, "target", None)])
-        value = getattr(statement, "value", None)
-        if not all(isinstance(t, ast.Name) for t in targets) or not _is_plain(value):
-            return []
-        names += [target.id for target in targets]
-    return names
-
-
-def _is_plain(value: ast.expr | None) -> bool:
-    if value is None:
-        return False
-    try:
-        ast.literal_eval(value)
-    except ValueError:  # papermill writes infinity and NaN as float('inf')
-        return isinstance(value, ast.Call) and ast.unparse(value.func) == "float"
-    return True
+    @model_validator(mode="after")
+    def _cluster_exists(self) -> Self:
+        if self.cluster >= self.k:
+            raise ValueError(
+                f"cluster ({self.cluster}) must be less than k ({self.k}): they count from 0."
+            )
+        return self

@@ -1,11 +1,11 @@
-"""The one kind of error that is meant for the reader of a notebook."""
+"""The errors that are meant for the reader of a notebook."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["WorkbookError", "did_you_mean"]
+__all__ = ["NotMeaningful", "WorkbookError", "did_you_mean"]
 
 
 class WorkbookError(ValueError):
@@ -24,3 +24,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'gamma'?"`` for the known name nearest to ``word``, or ``""``."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" Did you mean '{near[0]}'?" if near else ""
+
+
+class NotMeaningful(WorkbookError):
+    """There is too little for an analysis, such as a plane for one picture: not a mistake."""

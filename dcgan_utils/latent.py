@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import torch
 from torch import nn
 
-from dcgan_utils import networks
-from dcgan_utils.datasets import to_uint8
+from dcgan_utils import cache, networks
+from dcgan_utils.datasets import Dataset, LoadReport, load_dataset, to_uint8
 from dcgan_utils.errors import WorkbookError
+from dcgan_utils.paths import runs_dir
 from dcgan_utils.runs import Run
 from dcgan_utils.seeds import stream
 
-__all__ = ["load_generator", "sample"]
+__all__ = ["generated_dataset", "load_beside", "load_generator", "sample"]
 
 
 def load_generator(run: Run, *, device: str | None = None) -> nn.Module:
@@ -74,3 +78,55 @@ def sample(run: Run, n: int, *, seed: int = 0, device: str | None = None) -> tor
         n, run.config.noise_size, generator=stream(seed, "sample"), device=device
     )
     return torch.cat([to_uint8(generator(part)).cpu() for part in z.split(256)])
+
+
+def generated_dataset(run: Run, n: int, *, seed: int = 0, device: str | None = None) -> Dataset:
+    """Return ``n`` new pictures of a run as a collection; see `sample` for the parameters."""
+    images = sample(run, n, seed=seed, device=device)
+    side = run.config.img_size
+    report = LoadReport(
+        formats={"generated": n},
+        modes={"RGB": n},
+        sizes=((side, side),) * n,
+        file_sizes=(0,) * n,
+        skipped=(),
+        ignored=(),
+    )
+    files = tuple(f"generated_{number:05d}" for number in range(1, n + 1))
+    data_hash = cache.content_hash(images.numpy())
+    return Dataset(run.name, images, files, report, data_hash, run.folder)
+
+
+def load_beside(
+    dataset: str, other: str, img_size: int, *, seed: int = 0, device: str | None = None
+) -> tuple[Dataset, Dataset]:
+    """Load two collections at one size; the other may be a run, then it is what that draws.
+
+    Parameters
+    ----------
+    dataset
+        As `datasets.load_dataset` takes it.
+    other
+        The same, or the name or folder of a run. Its pictures are as many as the collection's,
+        and the collection is loaded at their size, as the discriminator saw it.
+    img_size
+        Side of the pictures, unless ``other`` is a run.
+    seed, device
+        Of the pictures that a run draws.
+
+    Raises
+    ------
+    WorkbookError
+        If one of them cannot be loaded.
+    """
+    folders = (Path(other).expanduser(), runs_dir() / other)
+    run = next((Run(path) for path in folders if (path / "config.json").exists()), None)
+    if run is not None:
+        collection = load_dataset(dataset, run.config.img_size)
+        count = len(collection.images)
+        return collection, generated_dataset(run, count, seed=seed, device=device)
+    beside = load_dataset(other, img_size)  # the unusual one first: it may be misspelt
+    collection = load_dataset(dataset, img_size)
+    if beside.name == collection.name:
+        beside = replace(beside, name=f"{beside.name} (other)")
+    return collection, beside

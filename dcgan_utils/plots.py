@@ -8,8 +8,9 @@ orange, as in the second study; the real pictures' side is green.
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps, ImageSequence
 
+from dcgan_utils.errors import NotMeaningful
 from dcgan_utils.noise import Prior
 
 if TYPE_CHECKING:
@@ -34,7 +36,10 @@ __all__ = [
     "layers",
     "losses",
     "losses_overlaid",
+    "new_figure",
     "noise_density",
+    "or_say_why",
+    "picture_rows",
     "probabilities",
     "samples_over_epochs",
     "show",
@@ -58,18 +63,36 @@ WIDTH = 8.0  # inches, of every figure
 DPI = 120
 
 
-def _figure(height: float) -> Figure:
+def new_figure(height: float) -> Figure:
+    """Return an empty figure of the house's width, so many inches high."""
     return Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
 
 
 def show(figure: Figure) -> display.Image:
-    """Return a figure as a PNG with its alternative text, for the end of a notebook cell."""
+    """Return a figure with its alternative text, for the end of a notebook cell.
+
+    As PNG, or as JPEG where that is smaller: a page of photographs would grow tenfold.
+    """
     from IPython import display
 
-    buffer = io.BytesIO()
+    buffer, photo = io.BytesIO(), io.BytesIO()
     with mpl.rc_context(STYLE):
         figure.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.08)
-    return display.Image(buffer.getvalue(), alt=figure.get_label())
+    with Image.open(buffer) as drawn:
+        drawn.convert("RGB").save(photo, "JPEG", quality=88, subsampling=0)
+    smaller = min(buffer.getvalue(), photo.getvalue(), key=len)
+    return display.Image(smaller, alt=figure.get_label())
+
+
+@contextlib.contextmanager
+def or_say_why() -> Iterator[None]:
+    """Show the reason in place of a figure, if there is too little for its analysis."""
+    from IPython import display
+
+    try:
+        yield
+    except NotMeaningful as reason:
+        display.display(display.Markdown(f"*{reason}*"))
 
 
 def animation(path: Path, description: str, *, width: int = 480) -> display.HTML:
@@ -129,7 +152,7 @@ def image_grid(images: torch.Tensor, *, title: str, description: str, columns: i
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     with mpl.rc_context(STYLE):
-        figure = _figure(WIDTH * rows / columns + 0.35)
+        figure = new_figure(WIDTH * rows / columns + 0.35)
         axes = figure.subplots()
         _draw_tiles(axes, images, columns)
         axes.set_title(title)
@@ -145,7 +168,7 @@ def labelled_grids(
     down = -(-len(grids) // beside)
     rows = max(-(-len(images) // columns) for images in grids.values())
     with mpl.rc_context(STYLE):
-        figure = _figure(down * (WIDTH / beside * rows / columns + 0.3) + 0.4)
+        figure = new_figure(down * (WIDTH / beside * rows / columns + 0.3) + 0.4)
         panels = figure.subplots(down, beside, squeeze=False).flatten()
         for axes in panels:
             axes.set_axis_off()
@@ -167,26 +190,50 @@ def samples_over_epochs(samples: Mapping[int, torch.Tensor], *, columns: int = 8
     columns
         How many of the vectors are shown.
     """
-    epochs = list(samples)
     columns = min(columns, *(len(images) for images in samples.values()))
-    pictures = torch.cat([samples[epoch][:columns] for epoch in epochs])
+    return picture_rows(
+        {f"{epoch}": images[:columns] for epoch, images in samples.items()},
+        side="epoch",
+        title="The same latent vectors as the training goes on",
+        description=f"Pictures generated from {columns} fixed latent vectors, one column each, "
+        f"after epochs {', '.join(map(str, samples))}, one row each.",
+    )
+
+
+def picture_rows(
+    rows: Mapping[str, torch.Tensor], *, title: str, description: str, side: str = ""
+) -> Figure:
+    """Draw pictures in rows, each under its name at the left; short rows end in white.
+
+    Parameters
+    ----------
+    rows
+        Name to uint8 pictures ``(n, 3, H, W)``, all of one size.
+    title, description
+        Title above, and alternative text.
+    side
+        What the names are.
+    """
+    columns = max(len(images) for images in rows.values())
+    white = [
+        torch.full((columns - len(images), *images.shape[1:]), 255, dtype=torch.uint8)
+        for images in rows.values()
+    ]
+    pictures = torch.cat([part for row in zip(rows.values(), white, strict=True) for part in row])
     with mpl.rc_context(STYLE):
-        figure = _figure(WIDTH * len(epochs) / columns + 0.4)
+        figure = new_figure(WIDTH * len(rows) / columns + 0.4)
         axes = figure.subplots()
         canvas = _tiles(pictures, columns)
         axes.imshow(canvas, interpolation="nearest")
-        step = canvas.shape[0] / len(epochs)
-        axes.set_yticks([step * (row + 0.5) for row in range(len(epochs))], epochs)
+        step = canvas.shape[0] / len(rows)
+        axes.set_yticks([step * (row + 0.5) for row in range(len(rows))], list(rows))
         axes.set_xticks([])
         axes.grid(visible=False)
         for spine in axes.spines.values():
             spine.set_visible(False)
-        axes.set_ylabel("epoch")
-        axes.set_title("The same latent vectors as the training goes on")
-    figure.set_label(
-        f"Pictures generated from {columns} fixed latent vectors, one column each, "
-        f"after epochs {', '.join(map(str, epochs))}, one row each."
-    )
+        axes.set_ylabel(side)
+        axes.set_title(title)
+    figure.set_label(description)
     return figure
 
 
@@ -205,7 +252,7 @@ def noise_density(prior: Prior, sample: torch.Tensor) -> Figure:
     low, high = np.quantile(values, [0.001, 0.999])  # heavy tails would flatten the rest
     values = values[(values >= low) & (values <= high)]
     with mpl.rc_context(STYLE):
-        figure = _figure(2.9)
+        figure = new_figure(2.9)
         axes = figure.subplots()
         if prior.discrete:
             atoms, counts = np.unique(values, return_counts=True)
@@ -255,7 +302,7 @@ def layers(table: pd.DataFrame, *, start: str, title: str, color: str) -> Figure
     names = ["input", *table["layer"]]
     kept = [i for i in range(len(shapes)) if i == 0 or shapes[i] != shapes[i - 1]]
     with mpl.rc_context(STYLE):
-        figure = _figure(2.6)
+        figure = new_figure(2.6)
         axes = figure.subplots()
         x = lowest = 0.0
         for position, index in enumerate(kept):
@@ -306,7 +353,7 @@ def losses(history: pd.DataFrame, *, expected: Mapping[str, float]) -> Figure:
         ``discriminator`` and ``generator``: the losses at the equilibrium.
     """
     with mpl.rc_context(STYLE):
-        figure = _figure(3.2)
+        figure = new_figure(3.2)
         axes = figure.subplots()
         curves = {
             "discriminator": (history["d_loss_real"] + history["d_loss_fake"], ORANGE),
@@ -331,7 +378,7 @@ def losses(history: pd.DataFrame, *, expected: Mapping[str, float]) -> Figure:
 def probabilities(history: pd.DataFrame, *, real_label: float, fake_label: float) -> Figure:
     """Draw D(x) and D(G(z)) by epoch, with the labels towards which they are pulled."""
     with mpl.rc_context(STYLE):
-        figure = _figure(3.0)
+        figure = new_figure(3.0)
         axes = figure.subplots()
         axes.plot(history["epoch"], history["d_real"], color=GREEN, lw=1.6, label="D(x), real")
         axes.plot(
@@ -360,7 +407,7 @@ def _by_epoch(axes: Axes, quantity: str, title: str) -> None:
 def losses_overlaid(histories: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw the losses of several runs over one another, one panel a network."""
     with mpl.rc_context(STYLE):
-        figure = _figure(3.4)
+        figure = new_figure(3.4)
         left, right = figure.subplots(1, 2)
         for color, (name, history) in zip(_palette(histories), histories.items(), strict=True):
             discriminator = history["d_loss_real"] + history["d_loss_fake"]
@@ -376,7 +423,7 @@ def losses_overlaid(histories: Mapping[str, pd.DataFrame]) -> Figure:
 def spread_overlaid(histories: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw how much the samples of several runs differ from one another, epoch by epoch."""
     with mpl.rc_context(STYLE):
-        figure = _figure(3.0)
+        figure = new_figure(3.0)
         axes = figure.subplots()
         for color, (name, history) in zip(_palette(histories), histories.items(), strict=True):
             axes.plot(history["epoch"], history["sample_spread"], color=color, lw=1.5, label=name)

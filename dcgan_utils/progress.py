@@ -1,4 +1,4 @@
-"""How a training shows that it moves: a bar in JupyterLab, one line an epoch elsewhere."""
+"""How long work shows that it moves: a bar in JupyterLab, lines of text elsewhere."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 
-__all__ = ["epoch_reporter", "log_to_notebook"]
+__all__ = ["epoch_reporter", "log_to_notebook", "step_reporter"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def epoch_reporter(epochs: int) -> Callable[[dict[str, float]], None]:
     Under papermill a bar would stick at its first state, and a widget would be missing in
     the HTML page; so there each epoch is one line of text.
     """
-    if "JPY_SESSION_NAME" not in os.environ:  # set by the Jupyter server for its notebooks
+    if not _in_jupyterlab():
         return lambda row: logger.info("%s", _line(row, epochs))
 
     from tqdm.auto import tqdm
@@ -43,6 +43,36 @@ def epoch_reporter(epochs: int) -> Callable[[dict[str, float]], None]:
             bar.close()
 
     return advance
+
+
+def step_reporter(what: str) -> Callable[[int, int], None]:
+    """Return a function that reports how many of all are done; as text, each quarter."""
+    if not _in_jupyterlab():
+        told = 0
+
+        def tell(done: int, of: int) -> None:
+            nonlocal told
+            if 4 * done // of > told:
+                told = 4 * done // of
+                logger.info("%s: %d of %d", what, done, of)
+
+        return tell
+
+    from tqdm.auto import tqdm
+
+    bar = tqdm(desc=what)
+
+    def advance(done: int, of: int) -> None:
+        bar.total = of
+        bar.update(done - bar.n)
+        if done == of:
+            bar.close()
+
+    return advance
+
+
+def _in_jupyterlab() -> bool:
+    return "JPY_SESSION_NAME" in os.environ  # set by the Jupyter server for its notebooks
 
 
 def _numbers(row: dict[str, float]) -> str:

@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from dcgan_utils import config
-from dcgan_utils.config import PRESETS, TrainConfig, notebook_parameters
+from dcgan_utils.config import PRESETS, TrainConfig
 from dcgan_utils.errors import WorkbookError
+from dcgan_utils.parameters import notebook_parameters
 
 
 @pytest.mark.parametrize("preset", PRESETS)

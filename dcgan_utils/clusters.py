@@ -1,0 +1,348 @@
+"""Vectors in, their order out: k-means++, principal components, UMAP, separability.
+
+The methods are scikit-learn's and umap-learn's; here is what they are asked, and what is done
+where there is too little to ask about. Vectors are float32 arrays of shape ``(N, D)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from dcgan_utils import cache
+from dcgan_utils.errors import NotMeaningful
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "Clustering",
+    "Components",
+    "agreement",
+    "choose_k",
+    "evenness",
+    "kmeans",
+    "mean_pictures",
+    "principal_components",
+    "separability",
+    "umap_embedding",
+]
+
+FOLDS = 5
+
+
+def _distinct(vectors: np.ndarray) -> int:
+    return len({vector.tobytes() for vector in vectors})
+
+
+# --- k-means -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """A division of vectors into clusters, numbered from 0, the largest first.
+
+    Attributes
+    ----------
+    labels : int array, shape (N,)
+        Each vector's cluster.
+    centres : float array, shape (k, D)
+    distances : float array, shape (N,)
+        From each vector to its own cluster's centre.
+    """
+
+    labels: np.ndarray
+    centres: np.ndarray
+    distances: np.ndarray
+
+    @property
+    def k(self) -> int:
+        """How many clusters there are."""
+        return len(self.centres)
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """How many members each cluster has, shape ``(k,)``."""
+        return np.bincount(self.labels, minlength=self.k)
+
+    def members(self, cluster: int) -> np.ndarray:
+        """Return the numbers of a cluster's members, the nearest to its centre first."""
+        numbers = np.flatnonzero(self.labels == cluster)
+        return numbers[np.argsort(self.distances[numbers], kind="stable")]
+
+
+def kmeans(vectors: np.ndarray, k: int = 10, *, seed: int = 0, starts: int = 10) -> Clustering:
+    """Divide vectors by k-means, started from k-means++ (Arthur and Vassilvitskii 2007).
+
+    Parameters
+    ----------
+    vectors
+        What is to be divided.
+    k
+        Number of clusters. If fewer of the vectors differ, there are only so many.
+    seed
+        Of the starts.
+    starts
+        How often it begins anew; the division with the least inertia counts.
+    """
+    from sklearn.cluster import KMeans
+
+    k = min(k, _distinct(vectors))
+    fitted = KMeans(k, init="k-means++", n_init=starts, random_state=_legacy(seed)).fit(vectors)
+    order = np.argsort(-np.bincount(fitted.labels_, minlength=k), kind="stable")
+    labels, centres = np.argsort(order)[fitted.labels_], fitted.cluster_centers_[order]
+    distances = np.linalg.norm(vectors - centres[labels], axis=1)
+    return Clustering(labels, centres, distances)
+
+
+def _legacy(seed: int) -> int:
+    """Fit a seed of 64 bits into the 32 that scikit-learn and UMAP take."""
+    return seed % 2**32
+
+
+def evenness(sizes: np.ndarray) -> float:
+    """Return how evenly clusters are filled: the entropy of the shares, divided by its most.
+
+    1 means all alike, near 0 means nearly all in one. The second study chose its k by this.
+    """
+    if len(sizes) < 2:
+        return 1.0
+    shares = np.asarray(sizes) / np.sum(sizes)
+    shares = shares[shares > 0]
+    return float(-(shares * np.log(shares)).sum() / np.log(len(sizes)))
+
+
+def choose_k(
+    vectors: np.ndarray, ks: Iterable[int] = range(2, 21), *, seed: int = 0
+) -> pd.DataFrame:
+    """Tabulate three criteria for the number of clusters.
+
+    Parameters
+    ----------
+    vectors
+        What is to be clustered.
+    ks
+        Numbers to try; those that are too many for the vectors are left out.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Row ``k``; columns ``inertia`` (sum of squared distances to the centres),
+        ``silhouette`` (mean of at most 2,000 vectors, -1 to 1), ``evenness`` (0 to 1).
+
+    Raises
+    ------
+    NotMeaningful
+        If fewer than three vectors differ.
+
+    Notes
+    -----
+    Inertia always falls with k: look for a bend. Silhouette favours few, compact clusters in
+    high dimensions. Evenness says nothing about whether the clusters mean anything.
+    """
+    import pandas as pd
+    from sklearn.metrics import silhouette_score
+
+    distinct = _distinct(vectors)
+    rows = {}
+    for k in ks:
+        if 2 <= k < distinct:
+            clustering = kmeans(vectors, k, seed=seed, starts=3)
+            rows[k] = {
+                "inertia": float((clustering.distances.astype(np.float64) ** 2).sum()),
+                "silhouette": silhouette_score(
+                    vectors,
+                    clustering.labels,
+                    sample_size=min(2000, len(vectors)),
+                    random_state=_legacy(seed),
+                ),
+                "evenness": evenness(clustering.sizes),
+            }
+    if not rows:
+        raise NotMeaningful(
+            f"To choose a number of clusters takes at least 3 different pictures; here are "
+            f"{distinct}."
+        )
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("k")
+
+
+def mean_pictures(images: torch.Tensor, labels: np.ndarray) -> torch.Tensor:
+    """Return each cluster's mean picture: uint8, shape ``(k, 3, H, W)``.
+
+    For clusters of pixels these are the centroids.
+    """
+    means = [images[labels == label].double().mean(0) for label in range(labels.max() + 1)]
+    return torch.stack(means).round().to(torch.uint8)
+
+
+def agreement(clusterings: Mapping[str, Clustering], known: pd.DataFrame) -> pd.DataFrame:
+    """Return the adjusted Rand index of each clustering (columns) with each label (rows).
+
+    1 means the same division, 0 what chance gives (Hubert and Arabie 1985).
+
+    Parameters
+    ----------
+    clusterings
+        Name to clustering.
+    known
+        One row a vector, one column a label.
+    """
+    import pandas as pd
+    from sklearn.metrics import adjusted_rand_score
+
+    return pd.DataFrame(
+        {
+            name: {
+                column: adjusted_rand_score(known[column], clustering.labels) for column in known
+            }
+            for name, clustering in clusterings.items()
+        }
+    ).rename_axis("label")
+
+
+# --- Planes --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Components:
+    """Principal components, the one that explains most first.
+
+    Attributes
+    ----------
+    mean : float32 array, shape (D,)
+    directions : float32 array, shape (n, D)
+        Unit vectors.
+    scores : float32 array, shape (N, n)
+        Each vector's coordinates along them.
+    explained : float array, shape (n,)
+        Share of the variance that each explains.
+    """
+
+    mean: np.ndarray
+    directions: np.ndarray
+    scores: np.ndarray
+    explained: np.ndarray
+
+    def reconstruct(self, rows: np.ndarray, n: int) -> np.ndarray:
+        """Return some of the vectors as the first ``n`` components give them back."""
+        return self.mean + self.scores[rows, :n] @ self.directions[:n]
+
+    def at(self, component: int, deviations: float) -> np.ndarray:
+        """Return the mean, moved along one component by so many standard deviations."""
+        step = deviations * self.scores[:, component].std()
+        return self.mean + step * self.directions[component]
+
+
+def principal_components(vectors: np.ndarray, n: int, *, seed: int = 0) -> Components:
+    """Find the first ``n`` principal components, or as many as there can be.
+
+    Raises
+    ------
+    NotMeaningful
+        If fewer than three vectors differ: they have no plane.
+    """
+    from sklearn.decomposition import PCA
+
+    distinct = _distinct(vectors)
+    if distinct < 3:
+        raise NotMeaningful(
+            f"Principal components take at least 3 different pictures; here are {distinct}."
+        )
+    n = min(n, distinct - 1, vectors.shape[1])
+    fitted = PCA(n, random_state=_legacy(seed)).fit(vectors)
+    return Components(
+        fitted.mean_,
+        fitted.components_,
+        fitted.transform(vectors),
+        fitted.explained_variance_ratio_,
+    )
+
+
+def umap_embedding(
+    vectors: np.ndarray, n_components: int = 2, *, n_neighbors: int = 15, seed: int = 0
+) -> np.ndarray:
+    """Embed vectors so that neighbours stay together (McInnes, Healy and Melville 2018).
+
+    Returns
+    -------
+    float32 array, shape ``(N, n_components)``
+        Kept in the cache, since another system would give other coordinates.
+
+    Raises
+    ------
+    NotMeaningful
+        If no more vectors differ than are to be neighbours.
+
+    Notes
+    -----
+    Who is near whom means something; distances between groups, and the size of a group, do not.
+    """
+    distinct = _distinct(vectors)
+    if distinct <= n_neighbors:
+        raise NotMeaningful(
+            f"UMAP places each picture by its {n_neighbors} nearest, and here are only {distinct} "
+            "different ones: choose fewer with n_neighbors, or add pictures."
+        )
+    made_with = [n_components, n_neighbors, seed, version("umap-learn")]
+    kept = cache.location("umap", cache.content_hash(vectors), *made_with)
+    entry = cache.read(kept)
+    if entry is not None:
+        return entry.arrays["embedding"]
+
+    from umap import UMAP  # compiles for seconds
+
+    reducer = UMAP(
+        n_components=n_components,
+        n_neighbors=n_neighbors,
+        # A spectral start needs clearly more points than dimensions.
+        init="spectral" if len(vectors) > 4 * n_components else "random",
+        random_state=_legacy(seed),
+        n_jobs=1,  # repeatable with one thread only
+    )
+    embedding = reducer.fit_transform(vectors).astype(np.float32)
+    cache.write(kept, {"embedding": embedding})
+    return embedding
+
+
+# --- Two collections -----------------------------------------------------------------------
+
+
+def separability(one: np.ndarray, other: np.ndarray, *, seed: int = 0) -> np.ndarray:
+    """Return how well a linear classifier tells two sets of vectors apart.
+
+    Returns
+    -------
+    float array, shape (5,)
+        Area under the ROC curve in each fold of a cross-validation, of a logistic regression on
+        standardised vectors: 0.5 is chance, 1 means that a plane lies between them.
+
+    Raises
+    ------
+    NotMeaningful
+        If a set has fewer than ten vectors: too few for five folds.
+
+    Notes
+    -----
+    A difference need not be one of content: another camera, border or compression separates
+    two collections just as well.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    if min(len(one), len(other)) < 2 * FOLDS:
+        raise NotMeaningful(
+            f"To tell two collections apart takes {2 * FOLDS} pictures of each; here are "
+            f"{len(one)} and {len(other)}."
+        )
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=_legacy(seed))
+    vectors = np.concatenate([one, other])
+    which = np.repeat([0, 1], [len(one), len(other)])
+    return cross_val_score(classifier, vectors, which, cv=folds, scoring="roc_auc")

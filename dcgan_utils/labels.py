@@ -1,0 +1,104 @@
+"""What is known about the pictures of a collection: its ``labels.csv``, if it has one."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from dcgan_utils.datasets import Dataset
+from dcgan_utils.pictures import NotAPicture
+from dcgan_utils.sources import SourceFile, open_listing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["categories", "precision_recall", "read_labels"]
+
+logger = logging.getLogger(__name__)
+MAX_CATEGORIES = 30
+
+
+def read_labels(dataset: Dataset) -> pd.DataFrame:
+    """Read every ``labels.csv`` of a collection.
+
+    Such a file has a column ``file``, relative to its own folder, and any others. The embedded
+    collections have one; so may yours.
+
+    Parameters
+    ----------
+    dataset
+        A collection, from a folder or a zip.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a picture, in the order of `Dataset.files`; text in every column, None where
+        nothing is known. Without labels it has no columns.
+    """
+    import pandas as pd
+
+    with open_listing(dataset.source, ()) as files:
+        rows = {
+            name: row
+            for file in files
+            if PurePosixPath(file.name).name == "labels.csv"
+            for name, row in _rows(file)
+        }
+    known = {name: rows[name] for name in dataset.files if name in rows}
+    return pd.DataFrame.from_dict(known, orient="index", dtype=object).reindex(dataset.files)
+
+
+def _rows(file: SourceFile) -> Iterator[tuple[str, dict[str, str]]]:
+    folder = PurePosixPath(file.name).parent
+    try:
+        rows = list(csv.DictReader(io.StringIO(file.read().decode("utf-8-sig")), strict=True))
+        named = [(str(folder / row.pop("file")), row) for row in rows]
+    except (NotAPicture, UnicodeDecodeError, csv.Error, KeyError, TypeError) as error:
+        logger.warning(
+            "%s is left aside (%r): it should be a table in UTF-8, separated by commas, with a "
+            "column 'file'.",
+            file.name,
+            error,
+        )
+        return
+    for name, row in named:
+        row.pop(None, None)  # cells beyond the last column
+        yield name, {column: value or None for column, value in row.items()}
+
+
+def categories(labels: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns that sort the pictures into groups: 2 to 30 of them, none unknown."""
+    return labels[
+        [
+            column
+            for column in labels
+            if labels[column].notna().all() and 2 <= labels[column].nunique() <= MAX_CATEGORIES
+        ]
+    ]
+
+
+def precision_recall(found: Collection[int], truth: Sequence[bool]) -> tuple[float, float]:
+    """Return which share of the found is true, and which share of the true is found.
+
+    Parameters
+    ----------
+    found
+        Numbers of pictures.
+    truth
+        Whether each picture is one of those to be found.
+
+    Returns
+    -------
+    tuple of float
+        Precision and recall, 0 to 1; NaN where nothing was found, or is there to find.
+    """
+    hits = sum(bool(truth[number]) for number in found)
+    there = sum(map(bool, truth))
+    return (
+        hits / len(found) if len(found) else float("nan"),
+        hits / there if there else float("nan"),
+    )

@@ -1,0 +1,371 @@
+"""The cloud of pictures, turned and prodded in a browser without network."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from dcgan_utils.cloud import cloud
+from dcgan_utils.errors import WorkbookError
+
+COLORS = ["#ff0000", "#0000ff"]
+HOSTILE = "</script><script>document.body.remove()</script><b>\"'&\u2028\\u0041 ünï 🎨"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+
+
+def paint(number, side=48):
+    """Return pictures with a gradient and some grain, each of other colours."""
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0, 255, (2, number, 3, 1, 1))
+    slope = np.linspace(0, 1, side)[:, None] * np.linspace(0.3, 1, side)
+    pixels = corners[0] + (corners[1] - corners[0]) * slope
+    pixels = pixels + rng.normal(0, 10, pixels.shape)
+    return torch.from_numpy(pixels.clip(0, 255).astype(np.uint8))
+
+
+def make(number=40, **changes):
+    """Return a cloud's HTML: two groups, the even and the odd."""
+    arguments = {
+        "points": np.random.default_rng(0).normal(size=(number, 3)),
+        "images": paint(number),
+        "groups": [index % 2 for index in range(number)],
+        "group_names": ["evens", "odds"],
+        "names": [f"picture {index}.png" for index in range(number)],
+        "colors": COLORS,
+        "title": "A cloud",
+        "description": "Pictures in two groups.",
+    }
+    return cloud(**arguments | changes).data
+
+
+# --- What is embedded --------------------------------------------------------------------
+
+
+def data_of(html):
+    return json.loads(re.search(r"const data = (.*);\n", html)[1])
+
+
+def test_coordinates_are_centred_scaled_alike_and_short():
+    points = 1e-4 * np.array([[100, 50, 50], [102, 50, 50], [101, 50, 50.5], [101, 50, 49.5]])
+    html = make(4, points=points.astype(np.float32))
+    read = np.array(data_of(html)["points"]).reshape(4, 3)
+    expected = [[-1, 0, 0], [1, 0, 0], [0, 0, 0.5], [0, 0, -0.5]]
+    np.testing.assert_allclose(read, expected, atol=0.002)
+    assert all(len(str(value)) <= 6 for value in data_of(html)["points"])
+
+
+def test_fifteen_hundred_thumbnails_stay_small():
+    assert len(make(1500)) < 1_200_000
+
+
+def test_small_pictures_are_not_enlarged():
+    assert data_of(make(images=paint(40, side=16)))["side"] == 16
+    assert data_of(make())["side"] == 32
+
+
+def test_nothing_is_fetched_from_elsewhere():
+    assert not re.search(r"(https?:)?//[a-z]", make().replace("data:image/webp", ""))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"points": np.zeros((40, 2))}, r"not \(40, 2\)"),
+        ({"points": np.zeros((0, 3))}, r"not \(0, 3\)"),
+        ({"points": np.full((40, 3), np.nan)}, "40 of the 40 points"),
+        ({"points": np.eye(40, 3) * np.float64("inf")}, "40 of the 40 points"),
+        ({"images": paint(39)}, "39 pictures"),
+        ({"names": ["one"]}, "1 names"),
+        ({"groups": [0]}, "1 groups"),
+        ({"groups": [-1] * 40}, "from -1 to -1"),
+        ({"groups": [2] * 40}, "between 0 and 1"),
+        ({"colors": ["red"]}, "2 group names and 1 colours"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(changes, sentence):
+    with pytest.raises(WorkbookError, match=sentence):
+        make(**changes)
+
+
+# --- In the browser ----------------------------------------------------------------------
+
+CANVAS = ".stage > canvas"
+PAINTED = """canvas => canvas.width > 0 && canvas.getContext("2d")
+    .getImageData(0, 0, canvas.width, canvas.height).data.some(value => value)"""
+COUNT = """(canvas, [red, green, blue]) => {
+    const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+    let count = 0;
+    for (let i = 0; i < pixels.length; i += 4)
+        count += pixels[i] === red && pixels[i + 1] === green && pixels[i + 2] === blue;
+    return count;
+}"""
+RED, BLUE = [255, 0, 0], [0, 0, 255]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser, tmp_path):
+    """Return a function that opens clouds in one page; in the end nothing may have gone wrong."""
+    troubles, requests, contexts = [], [], []
+
+    def visit(*clouds, **settings):
+        page = tmp_path / "page.html"
+        page.write_text(
+            '<!DOCTYPE html><meta charset="utf-8"><link rel="icon" href="data:,">'
+            '<meta name="viewport" content="width=device-width">' + "".join(clouds),
+            encoding="utf-8",
+        )
+        settings = {
+            "reduced_motion": "reduce",
+            "viewport": {"width": 800, "height": 700},
+        } | settings
+        contexts.append(browser.new_context(offline=True, **settings))
+        tab = contexts[-1].new_page()
+        tab.on("console", lambda message: troubles.append(message.text))
+        tab.on("pageerror", lambda error: troubles.append(str(error)))
+        tab.on("request", lambda request: requests.append(request.url))
+        tab.goto(page.as_uri())
+        if settings.get("java_script_enabled", True):
+            for canvas in tab.locator(CANVAS).all():
+                until(canvas, PAINTED)
+        return tab
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert not troubles
+    assert all(url.startswith(("file:", "data:")) for url in requests)
+
+
+def until(locator, condition, argument=None):
+    """Wait until a JavaScript function of an element and an argument gives true."""
+    handle = locator.element_handle()
+    locator.page.wait_for_function(
+        f"([element, argument]) => ({condition})(element, argument)", arg=[handle, argument]
+    )
+
+
+def drawing(canvas):
+    return canvas.evaluate("canvas => canvas.toDataURL()")
+
+
+def changes(canvas, act):
+    """Do something, wait until the canvas shows another picture."""
+    before = drawing(canvas)
+    act()
+    until(canvas, "(canvas, before) => canvas.toDataURL() !== before", before)
+
+
+def settle(tab):
+    """Wait until all that has been asked for is drawn."""
+    tab.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+
+
+def middle(canvas):
+    box = canvas.bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def drag(tab, canvas, across, down):
+    x, y = middle(canvas)
+    tab.mouse.move(x, y)
+    tab.mouse.down()
+    tab.mouse.move(x + across, y + down, steps=4)
+    tab.mouse.up()
+
+
+@needs_browser
+def test_everything_that_turns_or_zooms_changes_the_picture(visit):
+    tab = visit(make())
+    canvas = tab.locator(CANVAS)
+    changes(canvas, lambda: drag(tab, canvas, 80, 0))
+    changes(canvas, lambda: drag(tab, canvas, 0, 80))
+    canvas.focus()
+    for key in ["ArrowLeft", "ArrowUp", "+", "ArrowRight", "ArrowDown", "-"]:
+        changes(canvas, lambda key=key: tab.keyboard.press(key))
+    changes(canvas, tab.get_by_role("button", name="Zoom in").click)
+    changes(canvas, tab.get_by_role("button", name="Zoom out").click)
+    changes(canvas, tab.get_by_role("button", name="Show dots").click)
+    changes(canvas, tab.get_by_role("button", name="Show pictures").click)
+
+
+@needs_browser
+def test_a_group_is_hidden_and_shown_from_the_legend(visit):
+    tab = visit(make())
+    canvas = tab.locator(CANVAS)
+    changes(canvas, tab.get_by_role("button", name="Show dots").click)
+    assert canvas.evaluate(COUNT, RED) > 100
+    assert canvas.evaluate(COUNT, BLUE) > 100
+    button = tab.get_by_role("button", name="evens (20)")
+    changes(canvas, button.click)
+    assert button.get_attribute("aria-pressed") == "false"
+    assert canvas.evaluate(COUNT, RED) == 0
+    assert canvas.evaluate(COUNT, BLUE) > 100
+    changes(canvas, button.click)
+    assert button.get_attribute("aria-pressed") == "true"
+    assert canvas.evaluate(COUNT, RED) > 100
+
+
+@needs_browser
+def test_a_picture_stands_at_its_point_in_a_border_of_its_colour(visit):
+    images = torch.zeros(5, 3, 32, 32, dtype=torch.uint8)
+    images[3, 1] = 255
+    points = np.zeros((5, 3))
+    tab = visit(make(5, images=images, points=points, groups=[1, 1, 1, 0, 1]))
+    canvas = tab.locator(CANVAS)
+    changes(canvas, tab.get_by_role("button", name="odds (4)").click)
+    x, y = (value // 2 for value in canvas.evaluate("canvas => [canvas.width, canvas.height]"))
+    pixel = "(c, [x, y]) => [...c.getContext('2d').getImageData(x, y, 1, 1).data]"
+    red, green, blue, _ = canvas.evaluate(pixel, [x, y])
+    assert green > 200
+    assert red < 60 > blue
+    assert canvas.evaluate(COUNT, RED) > 100
+
+
+@needs_browser
+def test_pointing_shows_name_and_group_and_hostile_names_are_text(visit):
+    hostile = {"names": [HOSTILE], "group_names": [HOSTILE, ""], "title": HOSTILE}
+    tab = visit(make(1, **hostile, description=HOSTILE))
+    canvas, tip = tab.locator(CANVAS), tab.locator(".tip")
+    assert not tip.is_visible()
+    tab.mouse.move(*middle(canvas))
+    tip.wait_for(state="visible")
+    assert tip.locator("b").text_content() == HOSTILE
+    assert tip.locator("span").text_content() == HOSTILE
+    assert tip.locator("canvas").evaluate(PAINTED)
+    assert tab.locator("figcaption").text_content() == HOSTILE
+    assert tab.locator("[data-group]").first.text_content() == f"{HOSTILE} (1)"
+    assert canvas.get_attribute("aria-label") == HOSTILE
+    assert canvas.get_attribute("role") == "img"
+    stage, shown = tab.locator(".stage").bounding_box(), tip.bounding_box()
+    assert stage["x"] <= shown["x"]
+    assert shown["x"] + shown["width"] <= stage["x"] + stage["width"]
+    tab.mouse.move(1, 1)
+    tip.wait_for(state="hidden")
+
+
+@needs_browser
+def test_the_wheel_scrolls_the_page_until_the_canvas_is_chosen(visit):
+    tab = visit(make(), "<div style='height: 3000px'></div>")
+    canvas = tab.locator(CANVAS)
+    before = drawing(canvas)
+    tab.mouse.move(*middle(canvas))
+    tab.mouse.wheel(0, 50)
+    tab.wait_for_function("scrollY === 50")
+    assert drawing(canvas) == before
+    canvas.click(position={"x": 5, "y": 60})
+    changes(canvas, lambda: tab.mouse.wheel(0, -100))
+    tab.evaluate("document.activeElement.blur()")
+    tab.keyboard.down("Control")
+    changes(canvas, lambda: tab.mouse.wheel(0, -100))
+    tab.keyboard.up("Control")
+    assert tab.evaluate("scrollY") == 50
+
+
+@needs_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone_and_a_finger(visit, scheme):
+    phone = {"viewport": {"width": 360, "height": 700}, "device_scale_factor": 2, "has_touch": True}
+    tab = visit(
+        make(1, names=["a" * 300], group_names=["b" * 300, "odds"]),
+        "<div style='height: 3000px'></div>",
+        color_scheme=scheme,
+        **phone,
+    )
+    canvas, tip = tab.locator(CANVAS), tab.locator(".tip")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+    assert canvas.evaluate("canvas => canvas.width === 2 * canvas.clientWidth")
+    tab.touchscreen.tap(*middle(canvas))
+    tip.wait_for(state="visible")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+    tab.set_viewport_size({"width": 320, "height": 700})
+    until(canvas, "canvas => canvas.width === 2 * canvas.clientWidth && canvas.width < 640")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 320
+
+    x, y = middle(canvas)
+    swipe = {"x": x, "y": y, "gestureSourceType": "touch", "speed": 2000}
+    devtools = tab.context.new_cdp_session(tab)
+    before = drawing(canvas)
+    devtools.send("Input.synthesizeScrollGesture", {**swipe, "xDistance": 0, "yDistance": -100})
+    tab.wait_for_function("scrollY > 50")
+    assert drawing(canvas) == before
+
+
+@needs_browser
+def test_a_finger_that_goes_sideways_turns_the_cloud(visit):
+    tab = visit(make(), has_touch=True)
+    canvas = tab.locator(CANVAS)
+    x, y = middle(canvas)
+    swipe = {"x": x, "y": y, "gestureSourceType": "touch", "xDistance": 100, "yDistance": 0}
+    devtools = tab.context.new_cdp_session(tab)
+    changes(canvas, lambda: devtools.send("Input.synthesizeScrollGesture", swipe))
+
+
+@needs_browser
+def test_clouds_on_one_page_do_not_interfere(visit):
+    same = make()
+    tab = visit(make(), same, same)
+    canvases = tab.locator(CANVAS).all()
+    assert len(canvases) == 3
+    for number, canvas in enumerate(canvases):
+        others = [drawing(other) for other in canvases if other is not canvas]
+        changes(canvas, tab.get_by_role("button", name="Show dots").first.click)
+        canvas.focus()
+        changes(canvas, lambda: tab.keyboard.press("ArrowLeft"))
+        settle(tab)
+        assert [drawing(other) for other in canvases if other is not canvas] == others
+        assert tab.get_by_role("button", name="Show pictures").count() == number + 1
+
+
+@needs_browser
+def test_it_turns_slowly_until_touched_or_out_of_sight(visit):
+    tab = visit(make(), "<div style='height: 3000px'></div>", reduced_motion="no-preference")
+    canvas = tab.locator(CANVAS)
+    still = """canvas => {
+        const before = window.last;
+        window.last = canvas.toDataURL();
+        return before === window.last;
+    }"""
+    handle = canvas.element_handle()
+    changes(canvas, lambda: None)
+    tab.evaluate("scrollTo(0, 2500)")
+    tab.wait_for_function(still, arg=handle, polling=100)
+    changes(canvas, lambda: tab.evaluate("scrollTo(0, 0)"))
+    changes(canvas, lambda: None)
+    canvas.focus()
+    tab.keyboard.press("ArrowLeft")
+    settle(tab)
+    before = drawing(canvas)
+    settle(tab)
+    settle(tab)
+    assert drawing(canvas) == before
+
+
+@needs_browser
+def test_it_stands_still_where_motion_is_not_wanted(visit):
+    tab = visit(make())
+    before = drawing(tab.locator(CANVAS))
+    settle(tab)
+    settle(tab)
+    assert drawing(tab.locator(CANVAS)) == before
+
+
+@needs_browser
+def test_without_javascript_there_is_a_sentence(visit):
+    tab = visit(make(), java_script_enabled=False)
+    assert "needs JavaScript" in tab.locator("noscript").inner_text()
