@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 import seaborn as sns
 import torch
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from dcgan_utils.pixels import COLOURS, Horizon, Pair
@@ -38,7 +39,10 @@ __all__ = [
 ]
 
 CHANNEL_COLOURS = dict(zip(COLOURS, ("#c53030", GREEN, BLUE), strict=True))
-CHANNEL_MAPS = dict(zip(COLOURS, ("Reds_r", "Greens_r", "Blues_r"), strict=True))
+CHANNEL_MAPS = {
+    colour: LinearSegmentedColormap.from_list(colour, ["black", ink, "white"])
+    for colour, ink in CHANNEL_COLOURS.items()
+}
 
 
 def group_colours(count: int) -> list[str]:
@@ -111,8 +115,8 @@ def file_sizes(sizes: Sequence[int], images: torch.Tensor, names: Sequence[str])
     kilobytes = np.asarray(sizes) / 1000
     ends = {"smallest": order[0], "median": order[(len(order) - 1) // 2], "largest": order[-1]}
     with mpl.rc_context(STYLE):
-        figure = new_figure(3.4)
-        grid = figure.add_gridspec(3, 2, width_ratios=[3.4, 1])
+        figure = new_figure(4.0)
+        grid = figure.add_gridspec(3, 2, width_ratios=[3.2, 1])
         axes = figure.add_subplot(grid[:, 0])
         _histogram(axes, kilobytes, BLUE)
         axes.axvline(np.median(kilobytes), color=ORANGE, lw=1.5, ls="--", label="median")
@@ -131,12 +135,14 @@ def file_sizes(sizes: Sequence[int], images: torch.Tensor, names: Sequence[str])
 
 
 def _histogram(axes: Axes, values: np.ndarray, color: str) -> None:
-    """Draw a histogram, also of values that are all the same."""
-    if np.ptp(values) > 1e-9 * max(1, abs(values[0])):
-        bins = min(40, max(5, round(2 * len(values) ** 0.5)))
-    else:
-        bins = [values[0] - 1, values[0] + 1]
-    axes.hist(values, bins=bins, color=color, alpha=0.7, lw=0)
+    """Draw a histogram, also of values that are all the same: one narrow bar."""
+    middle = float(np.median(values))
+    if np.ptp(values) > 1e-9 * max(1, abs(middle)):
+        axes.hist(values, min(40, max(5, round(2 * len(values) ** 0.5))), color=color, alpha=0.7)
+        return
+    room = max(abs(middle), 1) / 2
+    axes.bar([middle], [len(values)], width=room / 20, color=color, alpha=0.7)
+    axes.set_xlim(middle - room, middle + room)
 
 
 def dimensions(
@@ -160,6 +166,9 @@ def dimensions(
         left.scatter(*places.T, s=area, color=BLUE, alpha=0.6, lw=0)
         left.set(xlabel="width in pixels", ylabel="height in pixels")
         left.margins(0.2)
+        if len(places) <= 3:
+            for place in places:
+                left.annotate("{} x {}".format(*place), place, (8, 8), textcoords="offset points")
         left.set_title("Dimensions")
         _histogram(middle, width / height, BLUE)
         middle.axvline(1, color=ORANGE, lw=1.2, ls="--")
@@ -218,13 +227,17 @@ def duplicates(images: torch.Tensor, pairs: Sequence[Pair], names: Sequence[str]
 # --- Pixels --------------------------------------------------------------------------------
 
 
-def _map(figure: Figure, axes: Axes, values: np.ndarray, colours: str, top: float) -> None:
-    drawn = axes.imshow(values, cmap=colours, vmin=0, vmax=top, interpolation="nearest")
+def _map(
+    figure: Figure, axes: Axes, values: np.ndarray, colours: str, limits: tuple[float, float]
+) -> None:
+    """Draw values as a picture with a scale of its own below."""
+    low, high = limits
+    drawn = axes.imshow(values, colours, vmin=low, vmax=high, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     axes.grid(visible=False)
     bar = figure.colorbar(drawn, ax=axes, orientation="horizontal", shrink=0.9, pad=0.03)
     bar.ax.tick_params(labelsize=7, length=2)
-    bar.ax.locator_params(nbins=3)
+    bar.ax.locator_params(nbins=4)
     bar.outline.set_visible(False)
 
 
@@ -243,12 +256,15 @@ def statistics_in_colour(
         figure = new_figure(4.0)
         panels = figure.subplots(2, len(per_colour))
         for (name, values), above, below in zip(per_colour.items(), *panels, strict=True):
-            top = _top(name, values)
-            picture = np.clip(values / top, 0, 1).transpose(1, 2, 0)
-            above.imshow(picture, interpolation="nearest")
-            above.set_axis_off()
+            levels = name in ("minimum", "maximum", "mean")
+            top = 255.0 if levels else max(float(values.max()), 1e-9)
+            above.imshow((values / top).transpose(1, 2, 0), interpolation="nearest")
+            above.set(xticks=[], yticks=[])
             above.set_title(name, fontsize=9, loc="center")
-            _map(figure, below, over_colours[name], "gray", _top(name, over_colours[name]))
+            pooled = over_colours[name]
+            _map(figure, below, pooled, "gray", (pooled.min(), pooled.max()))
+        panels[0, 0].set_ylabel("in colour")
+        panels[1, 0].set_ylabel("over all colours")
         figure.suptitle(
             "Each place over all pictures: in colour, and over all three colours",
             x=0.01, ha="left", fontsize=11,
@@ -260,11 +276,6 @@ def statistics_in_colour(
     return figure
 
 
-def _top(name: str, values: np.ndarray) -> float:
-    """Return where a scale ends: 255 for levels, else the greatest value."""
-    return 255.0 if name in ("minimum", "maximum", "mean") else max(float(values.max()), 1e-9)
-
-
 def statistics_of_each_colour(per_colour: Mapping[str, np.ndarray]) -> Figure:
     """Draw each statistic of red, green and blue, each column on one scale."""
     with mpl.rc_context(STYLE):
@@ -273,7 +284,8 @@ def statistics_of_each_colour(per_colour: Mapping[str, np.ndarray]) -> Figure:
         for row, colour in enumerate(COLOURS):
             panels[row, 0].set_ylabel(colour)
             for axes, (name, values) in zip(panels[row], per_colour.items(), strict=True):
-                _map(figure, axes, values[row], CHANNEL_MAPS[colour], _top(name, values))
+                limits = (values.min(), values.max())
+                _map(figure, axes, values[row], CHANNEL_MAPS[colour], limits)
                 if row == 0:
                     axes.set_title(name, fontsize=9, loc="center")
         figure.suptitle("The same for each colour", x=0.01, ha="left", fontsize=11)
@@ -337,12 +349,13 @@ def horizon(mean: np.ndarray, found: Horizon) -> Figure:
         left.grid(visible=False)
         left.set_title("The mean picture")
         right.plot(found.brightness, np.arange(height), color=BLUE, lw=1.8)
+        right.locator_params(axis="x", nbins=5)
         right.set_xlabel("mean brightness of the row, 0 to 255")
         right.set_title("From top to bottom")
         right.tick_params(labelleft=False)
         if found.is_clear:
             left.annotate(
-                "horizon", (0, row), (-0.24, row), xycoords=("axes fraction", "data"),
+                "horizon", (0, row), (-0.34, row), xycoords=("axes fraction", "data"),
                 va="center", color=ORANGE, arrowprops={"arrowstyle": "->", "color": ORANGE},
             )  # fmt: skip
             for axes in (left, right):
@@ -388,19 +401,20 @@ def choose_k(table: pd.DataFrame, *, chosen: int) -> Figure:
         The number that is marked.
     """
     about = {
-        "inertia": "look for a bend",
+        "inertia": f"relative to k = {table.index[0]}; look for a bend",
         "silhouette": "higher is better",
-        "evenness": "1: all alike",
+        "evenness": "1: all clusters are as large",
     }
+    drawn = table.assign(inertia=table["inertia"] / table["inertia"].iloc[0])
     with mpl.rc_context(STYLE):
         figure = new_figure(4.6)
         panels = figure.subplots(len(about), 1, sharex=True)
         for axes, (name, hint) in zip(panels, about.items(), strict=True):
-            axes.plot(table.index, table[name], color=BLUE, lw=1.6, marker="o", ms=4)
+            axes.plot(drawn.index, drawn[name], color=BLUE, lw=1.6, marker="o", ms=4)
             axes.axvline(chosen, color=ORANGE, lw=1.2, ls="--", label=f"here: k = {chosen}")
             axes.set_ylabel(name)
             axes.set_title(hint, fontsize=8, loc="right", color=GREY)
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.set_xticks(table.index)
         panels[0].legend(loc="upper right")
         panels[0].set_title("How many clusters? Three criteria")
         panels[-1].set_xlabel("number of clusters k")
@@ -418,7 +432,7 @@ def plane(
     group_names: Sequence[str],
     *,
     title: str,
-    axis_names: tuple[str, str],
+    axis_names: tuple[str, str] | None = None,
 ) -> Figure:
     """Draw points in a plane, coloured by group.
 
@@ -430,8 +444,11 @@ def plane(
         Each point's number in ``group_names``.
     group_names
         For the legend.
-    title, axis_names
-        Title, and what lies along x and y.
+    title
+        Above the figure.
+    axis_names
+        What lies along x and y; without them there are no scales either, as for UMAP, whose
+        coordinates mean nothing.
     """
     with mpl.rc_context(STYLE):
         figure = new_figure(4.6)
@@ -442,7 +459,10 @@ def plane(
         ):
             members = points[groups == number]
             axes.scatter(*members.T, s=size, color=ink, alpha=0.7, lw=0, label=name)
-        axes.set(xlabel=axis_names[0], ylabel=axis_names[1])
+        if axis_names is None:
+            axes.set(xticks=[], yticks=[])
+        else:
+            axes.set(xlabel=axis_names[0], ylabel=axis_names[1])
         axes.set_title(title)
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, markerscale=1.5)
     figure.set_label(
@@ -454,7 +474,7 @@ def plane(
 def thumbnails(
     points: np.ndarray, images: torch.Tensor, groups: np.ndarray, *, title: str
 ) -> Figure:
-    """Draw the pictures themselves in a plane, as many as fit without covering each other.
+    """Draw the pictures themselves in a plane, as many as find a free place nearby.
 
     Parameters
     ----------
@@ -467,34 +487,42 @@ def thumbnails(
     title
         Above the figure.
     """
-    low, high = points.min(0), points.max(0)
-    places = (points - low) / np.maximum(high - low, 1e-9)
-    across = 22  # pictures that fit side by side
-    places *= (across - 1, 0.8 * across - 1)
+    columns, rows = 26, 21
+    places = _free_places(points, columns, rows)
     inks = group_colours(int(groups.max()) + 1)
-    taken: list[np.ndarray] = []
     with mpl.rc_context(STYLE):
-        figure = new_figure(0.8 * WIDTH + 0.3)
+        figure = new_figure(WIDTH * rows / columns + 0.3)
         axes = figure.subplots()
-        for number, (x, y) in enumerate(places):
-            if taken and (np.abs(np.array(taken) - (x, y)).max(1) < 1).any():
-                continue
-            taken.append(np.array([x, y]))
-            axes.imshow(
-                images[number].permute(1, 2, 0).numpy(), extent=(x, x + 0.9, y, y + 0.9),
-                interpolation="antialiased",
-            )  # fmt: skip
-            frame = mpl.patches.Rectangle((x, y), 0.9, 0.9, fill=False, lw=1.5)
-            frame.set_edgecolor(inks[groups[number]])
-            axes.add_patch(frame)
-        axes.set(xlim=(-0.2, across + 0.1), ylim=(-0.2, 0.8 * across + 0.1))
+        for number, (x, y) in places.items():
+            picture = images[number].permute(1, 2, 0).numpy()
+            axes.imshow(picture, extent=(x, x + 0.92, y, y + 0.92))
+            ink = inks[groups[number]]
+            axes.add_patch(mpl.patches.Rectangle((x, y), 0.92, 0.92, fill=False, ec=ink, lw=1.5))
+        axes.set(xlim=(-0.1, columns), ylim=(-0.1, rows))
         axes.set_aspect("equal")
         axes.set_axis_off()
         axes.set_title(title)
     figure.set_label(
-        f"{title}: {len(taken)} of {len(points)} pictures as thumbnails, framed by group."
+        f"{title}: {len(places)} of {len(points)} pictures as thumbnails, framed by group."
     )
     return figure
+
+
+def _free_places(points: np.ndarray, columns: int, rows: int) -> dict[int, tuple[int, int]]:
+    """Put points on a raster, each on the nearest free place up to three steps away, or nowhere."""
+    low, high = points.min(0), points.max(0)
+    exact = (points - low) / np.maximum(high - low, 1e-9) * (columns - 1, rows - 1)
+    steps = [(dx, dy) for dx in range(-3, 4) for dy in range(-3, 4) if dx * dx + dy * dy <= 9]
+    free = {(x, y) for x in range(columns) for y in range(rows)}
+    places = {}
+    for number, (x, y) in enumerate(exact):
+        near = [(round(x) + dx, round(y) + dy) for dx, dy in steps]
+        open_places = [place for place in near if place in free]
+        if open_places:
+            best = min(open_places, key=lambda place: (place[0] - x) ** 2 + (place[1] - y) ** 2)
+            free.remove(best)
+            places[number] = best
+    return places
 
 
 def explained(components: Components, *, marked: Sequence[int]) -> Figure:
@@ -519,6 +547,8 @@ def explained(components: Components, *, marked: Sequence[int]) -> Figure:
                 textcoords="offset points", fontsize=8,
             )  # fmt: skip
         axes.set_xscale("log")
+        axes.set_xticks(marked, marked)
+        axes.minorticks_off()
         axes.set_ylim(0, 105)
         axes.set(xlabel="number of components", ylabel="variance explained in %")
         axes.set_title("How much the first components explain together")
