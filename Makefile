@@ -34,7 +34,7 @@ setup:  ## make the virtual environment, if it is missing or out of date
 	"$$VENV/bin/python" -m pip install --quiet --disable-pip-version-check -e '.[dev]'; \
 	echo "$$PWD" > "$$stamp"
 
-report: setup  ## train once a noise, compare, write the HTML report
+report: setup  ## explore, train once a noise, compare, write the HTML report
 	@"$$VENV/bin/python" -m dcgan_utils report --dataset "$$DATASET" --noises "$$NOISES" --preset "$$PRESET" $(ARGS)
 
 test: setup  ## run the tests

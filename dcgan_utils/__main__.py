@@ -14,7 +14,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     report = commands.add_parser(
         "report",
-        help="train once a noise distribution, compare, and write an HTML report",
+        help="explore, train once a noise distribution, compare, and write an HTML report",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     report.add_argument(

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from dcgan_utils.errors import WorkbookError
+from dcgan_utils.files import told_when_not_writable, written_whole
 from dcgan_utils.paths import data_dir
 
 __all__ = ["Entry", "content_hash", "location", "read", "write"]
@@ -68,14 +69,10 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], about: Any = None) -> No
     """
     hashes = {name: content_hash(array) for name, array in arrays.items()}
     meta = np.array(json.dumps({"hashes": hashes, "about": about}))
-    temporary = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as stream:
+        with told_when_not_writable(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as stream:
             np.savez(stream, **arrays, meta=meta)
-        temporary.replace(path)
-    except OSError as error:
-        logger.warning("What was computed could not be cached in %s (%s).", path.parent, error)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    except WorkbookError as error:
+        logger.warning("What was computed could not be cached: %s", error)

@@ -165,8 +165,7 @@ def choose_k(
             }
     if not rows:
         raise NotMeaningful(
-            f"To choose a number of clusters takes at least 3 different pictures; here are "
-            f"{distinct}."
+            f"To choose a number of clusters takes at least 3 different pictures; here: {distinct}."
         )
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("k")
 
@@ -251,7 +250,7 @@ def principal_components(vectors: np.ndarray, n: int, *, seed: int = 0) -> Compo
     distinct = _distinct(vectors)
     if distinct < 3:
         raise NotMeaningful(
-            f"Principal components take at least 3 different pictures; here are {distinct}."
+            f"Principal components take at least 3 different pictures; here: {distinct}."
         )
     n = min(n, distinct - 1, vectors.shape[1])
     fitted = PCA(n, random_state=_legacy(seed)).fit(vectors)
@@ -285,8 +284,8 @@ def umap_embedding(
     distinct = _distinct(vectors)
     if distinct <= n_neighbors:
         raise NotMeaningful(
-            f"UMAP places each picture by its {n_neighbors} nearest, and here are only {distinct} "
-            "different ones: choose fewer with n_neighbors, or add pictures."
+            f"UMAP places each picture by its {n_neighbors} nearest; different pictures here: "
+            f"{distinct}. Choose fewer with n_neighbors, or add pictures."
         )
     made_with = [n_components, n_neighbors, seed, version("umap-learn")]
     kept = cache.location("umap", cache.content_hash(vectors), *made_with)
@@ -338,7 +337,7 @@ def separability(one: np.ndarray, other: np.ndarray, *, seed: int = 0) -> np.nda
 
     if min(len(one), len(other)) < 2 * FOLDS:
         raise NotMeaningful(
-            f"To tell two collections apart takes {2 * FOLDS} pictures of each; here are "
+            f"To tell two collections apart takes {2 * FOLDS} pictures of each; here: "
             f"{len(one)} and {len(other)}."
         )
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))

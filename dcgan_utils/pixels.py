@@ -190,8 +190,8 @@ def find_round_canvases(images: torch.Tensor) -> list[int]:
     """Return the numbers of the pictures that look painted on a round canvas.
 
     Two questions: are the corners, outside the circle that touches the borders, near white
-    (9 in 10 of their pixels)? And is the ring just inside that circle painted (at most half
-    near white)?
+    (9 in 10 of their pixels)? And is a ring inside it, at 0.8 to 0.9 of its radius, painted all
+    round (at most 1 in 10 near white)?
 
     Notes
     -----
@@ -200,13 +200,13 @@ def find_round_canvases(images: torch.Tensor) -> list[int]:
     side = images.shape[-1]
     middle = torch.arange(side) + 0.5 - side / 2
     radius = torch.hypot(middle, middle[:, None]) / (side / 2)
-    corners, ring = radius > 1.03, (radius > 0.85) & (radius < 0.97)
+    corners, ring = radius > 1.03, (radius > 0.8) & (radius < 0.9)
     if not corners.any() or not ring.any():
         return []
     found = []
     for number, image in enumerate(images):
         white = image.amin(0) >= NEAR_WHITE
-        if white[corners].float().mean() >= 0.9 and white[ring].float().mean() <= 0.5:
+        if white[corners].float().mean() >= 0.9 and white[ring].float().mean() <= 0.1:
             found.append(number)
     return found
 

@@ -232,6 +232,8 @@ def _map(
 ) -> None:
     """Draw values as a picture with a scale of its own below."""
     low, high = limits
+    if high - low < 1e-9:  # one value everywhere would be stretched beyond what there can be
+        low, high = min(low, 0.0), max(high, 1.0)
     drawn = axes.imshow(values, colours, vmin=low, vmax=high, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     axes.grid(visible=False)
@@ -313,7 +315,7 @@ def channel_histograms(histograms: Mapping[str, np.ndarray]) -> Figure:
         ):
             for position, (name, counts) in enumerate(histograms.items()):
                 share = 100 * counts[channel] / counts[channel].sum()
-                highest = max(highest, float(np.sort(share)[-3]))
+                highest = max(highest, float(np.sort(share)[-3]) or share.max())
                 if position == 0:
                     axes.fill_between(range(256), share, color=ink, alpha=0.45, lw=0, label=name)
                 else:

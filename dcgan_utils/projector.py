@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dcgan_utils.errors import WorkbookError
+from dcgan_utils.files import told_when_not_writable, written_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +88,7 @@ def export(
     ------
     WorkbookError
         If there are no vectors, not as many as rows of metadata and as pictures, or some
-        are not finite.
+        are not finite, or the folder cannot be written to.
     """
     _check(vectors, metadata, images)
     columns = math.ceil(math.sqrt(len(images)))
@@ -97,15 +98,20 @@ def export(
     sprite_sheet(images, side).save(sprite, "PNG", compress_level=1)
     tensors, content = _tensors(vectors)
 
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / tensors, content)
-    _write(folder / "metadata.tsv", _table(metadata).encode("utf-8", "replace"))
-    _write(folder / "sprite.png", sprite.getvalue())
-    # The configuration comes last, so that it never names a file that is not there yet.
-    _write(
-        folder / "projector_config.pbtxt",
-        _config(name, tensors, vectors.shape, side).encode("utf-8", "replace"),
-    )
+    contents = {
+        tensors: content,
+        "metadata.tsv": _table(metadata).encode("utf-8", "replace"),
+        "sprite.png": sprite.getvalue(),
+        # Last, so that it never names a file that is not there yet.
+        "projector_config.pbtxt": _config(name, tensors, vectors.shape, side).encode(
+            "utf-8", "replace"
+        ),
+    }
+    with told_when_not_writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    for file, written in contents.items():
+        with written_whole(folder / file) as stream:
+            stream.write(written)
     return folder
 
 
@@ -170,9 +176,3 @@ def _config(name: str, tensors: str, shape: tuple[int, ...], side: int) -> str:
   }}
 }}
 """
-
-
-def _write(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_bytes(content)
-    beside.replace(path)

@@ -58,7 +58,7 @@ def build_report(
     stream: TextIO | None = None,
     on_page: Callable[[Page], None] | None = None,
 ) -> tuple[Path, list[Page]]:
-    """Train once a prior, compare, and write the pages into ``reports/<dataset>/``.
+    """Explore, train once a prior, compare; write the pages into ``reports/<dataset>/``.
 
     Parameters
     ----------
@@ -102,6 +102,7 @@ def build_report(
         ) from error
 
     pages: list[Page] = []
+    trained: list[str] = []
 
     def add(page: Page) -> None:
         pages.append(page)
@@ -109,22 +110,28 @@ def build_report(
         if on_page is not None:
             on_page(page)
 
-    for prior in priors:
-        add(
-            run_notebook(
-                "train",
-                folder / f"train-{prior.slug}.ipynb",
-                given | {"noise": str(prior)},
-                title=f"Training with {prior.label}",
-                summary=f"A DCGAN trained on {pictures.name} from {prior.label} noise.",
-                stream=stream,
-            )
+    add(
+        run_notebook(
+            "eda",
+            folder / "eda.ipynb",
+            {"dataset": source, "seed": configs[0].seed, "device": configs[0].device},
+            title="The collection",
+            summary=f"What is in {pictures.name}: pictures, pixels, clusters, planes.",
+            stream=stream,
         )
-    trained = [
-        run_name(config, pictures)
-        for config, page in zip(configs, pages, strict=True)
-        if not page.failed
-    ]
+    )
+    for prior, config in zip(priors, configs, strict=True):
+        page = run_notebook(
+            "train",
+            folder / f"train-{prior.slug}.ipynb",
+            given | {"noise": str(prior)},
+            title=f"Training with {prior.label}",
+            summary=f"A DCGAN trained on {pictures.name} from {prior.label} noise.",
+            stream=stream,
+        )
+        add(page)
+        if not page.failed:
+            trained.append(run_name(config, pictures))
     if len(trained) > 1:
         add(
             run_notebook(
@@ -267,8 +274,9 @@ def _cover(notebook: NotebookNode) -> str:
     from PIL import Image
 
     for data in _outputs_tagged(notebook, "cover"):
-        if "image/png" in data:
-            picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
+        drawn = data.get("image/png") or data.get("image/jpeg")
+        if drawn:
+            picture = Image.open(io.BytesIO(base64.b64decode(drawn)))
             picture.thumbnail((640, 640))
             buffer = io.BytesIO()
             picture.convert("RGB").save(buffer, "JPEG", quality=85)
@@ -287,7 +295,8 @@ def write_index(folder: Path, name: str, pages: list[Page]) -> Path:
     index = folder / "index.html"
     text = template.render(
         title=f"{name}: what the noise does to the pictures",
-        lead="One DCGAN for each noise distribution, all else equal; then all beside each other.",
+        lead="First the collection itself; then one DCGAN for each noise distribution, all else "
+        "equal; then all beside each other.",
         pages=pages,
         css=Markup(_css()),
         environment=environment(),

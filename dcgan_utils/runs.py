@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from PIL import Image
 from dcgan_utils import __version__
 from dcgan_utils.config import TrainConfig
 from dcgan_utils.errors import WorkbookError
+from dcgan_utils.files import told_when_not_writable, written_whole
 from dcgan_utils.paths import runs_dir
 
 if TYPE_CHECKING:
@@ -54,33 +55,6 @@ def environment() -> dict[str, str]:
         "system": platform.platform(),
         "threads": str(torch.get_num_threads()),
     }
-
-
-@contextmanager
-def _written_whole(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that takes the place of ``path`` only once all of it is on the disk."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with _told_when_not_writable(path):
-        try:
-            with beside.open("wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
-
-
-@contextmanager
-def _told_when_not_writable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise WorkbookError(
-            f"'{path}' cannot be written ({error.strerror or error}). Free some space, or name "
-            "a folder that you can write to in the environment variable DCGAN_HOME. What was "
-            "saved before is intact."
-        ) from error
 
 
 def _identity(config: TrainConfig, data_hash: str) -> dict[str, Any]:
@@ -145,7 +119,7 @@ class Run:
             run = cls(folder)
             run._refuse_another(_identity(config, dataset.data_hash))
             return run
-        with _told_when_not_writable(folder):
+        with told_when_not_writable(folder):
             (folder / "samples").mkdir(parents=True, exist_ok=True)
         about = {
             "name": folder.name,
@@ -158,7 +132,7 @@ class Run:
             },
             "environment": environment(),
         }
-        with _written_whole(folder / "config.json") as file:
+        with written_whole(folder / "config.json") as file:
             file.write(json.dumps(about, indent=2).encode())
         return cls(folder)
 
@@ -243,7 +217,7 @@ class Run:
         """Append one epoch to the history; it is on the disk when this returns."""
         new = not self._history_path.exists()
         with (
-            _told_when_not_writable(self._history_path),
+            told_when_not_writable(self._history_path),
             self._history_path.open("a", newline="") as file,
         ):
             writer = csv.writer(file)
@@ -260,14 +234,14 @@ class Run:
         if not kept:
             self._history_path.unlink(missing_ok=True)
             return
-        with _written_whole(self._history_path) as file:
+        with written_whole(self._history_path) as file:
             file.write("".join(",".join(row) + "\r\n" for row in [header, *kept]).encode())
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
         """Write the state of the training; the former one stays until this one is whole."""
         buffer = io.BytesIO()
         torch.save(state, buffer)  # into memory: on a full disk torch would hide the reason
-        with _written_whole(self.checkpoint_path) as file:
+        with written_whole(self.checkpoint_path) as file:
             file.write(buffer.getbuffer())
 
     def load_checkpoint(self) -> dict[str, Any] | None:
@@ -304,7 +278,7 @@ class Run:
         from torchvision.utils import make_grid
 
         grid = make_grid(images.cpu(), nrow=_columns(len(images)), padding=0)
-        with _written_whole(self._samples_path(epoch)) as file:
+        with written_whole(self._samples_path(epoch)) as file:
             Image.fromarray(grid.permute(1, 2, 0).numpy()).save(file, "PNG")
 
     def samples(self, epoch: int) -> torch.Tensor:
@@ -327,7 +301,7 @@ class Run:
     def save_gif(self, frames: list[Image.Image], *, milliseconds: int = 120) -> None:
         """Write the animation, its last frame held for two seconds."""
         durations = [milliseconds] * (len(frames) - 1) + [2000]
-        with _written_whole(self.gif_path) as file:
+        with written_whole(self.gif_path) as file:
             frames[0].save(
                 file,
                 "GIF",

@@ -66,14 +66,18 @@ def test_training_does_not_import_what_only_figures_need():
 def test_modules_import_only_from_lower_floors():
     floors = [
         {"errors", "paths", "seeds"},
-        {"noise", "networks", "augment", "brush", "pictures", "progress"},
+        {"noise", "networks", "augment", "brush", "pictures", "progress", "parameters", "files"},
+        {"cache"},
+        {"pixels", "features", "clusters", "projector"},
         {"landscapes"},
         {"painters"},
         {"sources", "config"},
         {"datasets"},
+        {"labels"},
         {"dcgan", "runs"},
         {"training", "latent"},
-        {"study", "plots"},
+        {"study", "plots", "cloud"},
+        {"plots_eda"},
         {"report"},
         {"__main__"},
     ]

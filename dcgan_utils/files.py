@@ -1,0 +1,41 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from dcgan_utils.errors import WorkbookError
+
+__all__ = ["told_when_not_writable", "written_whole"]
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that takes the place of ``path`` only once all of it is on the disk."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with told_when_not_writable(path):
+        try:
+            with beside.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def told_when_not_writable(path: Path) -> Iterator[None]:
+    """Say in one sentence why ``path`` could not be written, as a `WorkbookError`."""
+    try:
+        yield
+    except OSError as error:
+        raise WorkbookError(
+            f"'{path}' cannot be written ({error.strerror or error}). Free some space, or name "
+            "a folder that you can write to in the environment variable DCGAN_HOME. What was "
+            "saved before is intact."
+        ) from error
