@@ -2,9 +2,8 @@ import pytest
 import torch
 
 from dcgan_utils import config
-from dcgan_utils.config import PRESETS, TrainConfig
+from dcgan_utils.config import PRESETS, EdaConfig, TrainConfig
 from dcgan_utils.errors import WorkbookError
-from dcgan_utils.parameters import notebook_parameters
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -98,38 +97,30 @@ def test_identity_is_what_decides_the_result():
     assert one.identity != one.model_copy(update={"seed": 1}).identity
 
 
-def after_cells(*cells, **names):
-    return {"In": ["", *cells, "config = ..."], **names}
+# --- The exploration -----------------------------------------------------------------------
 
 
-def test_parameters_are_read_from_the_notebook():
-    found = notebook_parameters(
-        after_cells("import torch", "epochs: int = 3  # help\nnoise = None", epochs=3, noise=None)
-    )
-    assert found == {"epochs": 3, "noise": None}
+def test_the_exploration_has_defaults_for_everything():
+    resolved = EdaConfig.checked(k="12", img_size="64", dataset=2024)
+    assert (resolved.k, resolved.img_size, resolved.dataset) == (12, 64, "2024")
+    assert resolved.other is None
+    assert resolved.device in ("cpu", "cuda")
 
 
-def test_a_misspelt_injected_parameter_is_found():
-    found = notebook_parameters(
-        after_cells(
-            "import torch",
-            "epochs: int = 3",
-            "# Parameters\nepoch = 5\nlr = float('nan')\n",
-            epochs=3,
-            epoch=5,
-            lr=1.0,
-        )
-    )
-    assert found["epoch"] == 5
-
-
-def test_other_variables_of_the_notebook_are_no_parameters():
-    found = notebook_parameters(
-        after_cells("epochs: int = 3", "x = compute()", epochs=3, x=9, y=10, torch=torch)
-    )
-    assert found == {"epochs": 3}
-
-
-def test_cells_that_are_no_python_are_no_parameters():
-    found = notebook_parameters(after_cells("epochs = 3", "%matplotlib inline", epochs=3))
-    assert found == {"epochs": 3}
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"cluster_on": "pixel"}, "cluster_on must be one of pixels, features, not 'pixel'. Did"),
+        ({"extractor": "vgg"}, "extractor must be one of efficientnet_lite0, efficientnet_b0"),
+        ({"k": 0}, "k should be greater than or equal to 1"),
+        ({"cluster": 10}, "cluster (10) must be less than k (10)"),
+        ({"img_size": 2000}, "img_size should be less than or equal to 512"),
+        ({"other": " "}, "other must be a collection's name"),
+        ({"neighbors": 5}, "'neighbors' is not a parameter. Did you mean 'n_neighbors'?"),
+        ({"device": "tpu"}, "device must be auto, cpu"),
+    ],
+)
+def test_impossible_explorations_are_refused_in_one_sentence(wrong, sentence):
+    with pytest.raises(WorkbookError) as refusal:
+        EdaConfig.checked(**wrong)
+    assert sentence in str(refusal.value)

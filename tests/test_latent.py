@@ -1,7 +1,10 @@
+import shutil
+
 import pytest
 import torch
 
 from dcgan_utils import latent
+from dcgan_utils.datasets import load_dataset
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.runs import Run
 from dcgan_utils.training import train
@@ -42,3 +45,32 @@ def test_the_generator_is_the_averaged_one_and_at_rest(tiny, collection):
 def test_a_run_without_checkpoint_is_told(tiny, collection):
     with pytest.raises(WorkbookError, match="no checkpoint yet"):
         latent.sample(Run.create(tiny(), collection), 4)
+
+
+# --- Two collections ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("named", ["name", "folder"])
+def test_what_a_run_draws_stands_beside_its_collection(tiny, collection, named):
+    run = train(tiny(), collection)
+    other = run.name if named == "name" else str(run.folder)
+    reals, generated = latent.load_beside(str(collection.source), other, 128, seed=5)
+    assert reals == collection, "at the size that the run was trained at"
+    assert torch.equal(generated.images, latent.sample(run, len(reals.images), seed=5))
+    assert generated.name == run.name
+    assert len(set(generated.files)) == len(generated.report.sizes) == len(reals.images)
+    assert generated.data_hash != reals.data_hash
+
+
+def test_two_collections_of_one_name_can_be_told_apart(pictures, tmp_path):
+    twin = tmp_path / "elsewhere" / pictures.name
+    shutil.copytree(pictures, twin)
+    one, other = latent.load_beside(str(pictures), str(twin), 16)
+    assert torch.equal(one.images, other.images)
+    assert (one, one.name) == (load_dataset(pictures, 16), "ten-pictures")
+    assert other.name == "ten-pictures (other)"
+
+
+def test_another_collection_that_is_not_there_is_told(pictures):
+    with pytest.raises(WorkbookError, match="'nowhere' is no known collection"):
+        latent.load_beside(str(pictures), "nowhere", 16)

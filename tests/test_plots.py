@@ -39,8 +39,10 @@ def figures(history):
 def test_every_figure_is_drawn_and_described(history):
     for figure in figures(history):
         shown = plots.show(figure)
-        data, metadata = shown._repr_png_()
-        assert len(metadata["alt"]) > 10
+        data, metadata = shown._repr_mimebundle_()
+        assert {"image/png", "image/jpeg"} & set(data)
+        (about,) = metadata.values()
+        assert len(about["alt"]) > 10
         pixels = np.asarray(Image.open(io.BytesIO(plots.show(figure).data)).convert("L"))
         assert pixels.shape[1] == pytest.approx(plots.WIDTH * plots.DPI, rel=0.1)
         assert pixels[-30:].std() > 1, "no empty strip at the bottom"

@@ -121,6 +121,24 @@ def test_progress_is_a_bar_in_jupyterlab(monkeypatch, capsys):
     assert "3/3" in capsys.readouterr().err
 
 
+def test_steps_are_told_each_quarter_outside_jupyterlab(monkeypatch, caplog):
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    monkeypatch.setattr(logging.getLogger("dcgan_utils"), "propagate", True)
+    report = progress.step_reporter("features")
+    with caplog.at_level(logging.INFO, "dcgan_utils"):
+        for done in range(10, 101, 10):
+            report(done, 100)
+    assert caplog.messages == [f"features: {n} of 100" for n in (30, 50, 80, 100)]
+
+
+def test_steps_are_a_bar_in_jupyterlab(monkeypatch, capsys):
+    monkeypatch.setenv("JPY_SESSION_NAME", "/notebooks/eda.ipynb")
+    report = progress.step_reporter("features")
+    report(1, 2)
+    report(2, 2)
+    assert "features: 100%" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("target", ["help", "report", "test", "lab"])
 def test_make_help_lists_the_targets(target):
     said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True).stdout

@@ -36,10 +36,11 @@ def report(tmp_path_factory):
         return build_report(str(pictures), "gamma,N(0, 100)", parameters=parameters)
 
 
-def test_a_report_has_a_page_a_noise_and_a_comparison(report):
+def test_a_report_has_the_collection_a_page_a_noise_and_a_comparison(report):
     index, pages = report
-    assert [page.failed for page in pages] == ["", "", ""]
+    assert [page.failed for page in pages] == ["", "", "", ""]
     assert [page.html.name for page in pages] == [
+        "eda.html",
         "train-gamma.html",
         "train-normal_0_10.html",
         "compare.html",
@@ -70,7 +71,7 @@ def test_executed_notebooks_keep_their_kernel_and_results(report):
 
 
 def test_progress_is_one_line_an_epoch(report):
-    page = report[1][0]
+    page = report[1][1]
     lines = re.findall(r"epoch \d/2  loss of D [\d.]+, of G", page.html.read_text())
     assert len(lines) == TINY["epochs"]
 
@@ -116,7 +117,7 @@ def test_pages_open_from_disk_without_network(report, scheme):
         assert not troubles
         assert all(url.startswith(("file:", "data:")) for url in requests)
 
-        tab.goto(pages[0].html.as_uri())
+        tab.goto(pages[1].html.as_uri())
         formulas = tab.locator('math[display="block"]')
         assert formulas.count() >= 2
         for position in range(formulas.count()):
@@ -303,5 +304,5 @@ def test_compare_refuses_runs_that_are_not_there(home):
 
 
 def test_a_missing_notebook_is_told(home):
-    with pytest.raises(WorkbookError, match="There are: compare, train"):
+    with pytest.raises(WorkbookError, match="There are: compare, eda, train"):
         run_notebook("nonsense", home / "out.ipynb", {}, title="t")

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from dcgan_utils import cache
+from dcgan_utils.paths import data_dir
+
+
+def test_what_was_written_is_read():
+    path = cache.location("kind", "part", 1)
+    assert cache.read(path) is None
+    arrays = {"a": np.arange(6.0).reshape(2, 3), "b": np.array([True])}
+    cache.write(path, arrays, {"text": ["é"]})
+    entry = cache.read(path)
+    assert entry.about == {"text": ["é"]}
+    assert entry.hashes["a"] == cache.content_hash(arrays["a"])
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(entry.arrays[name], array)
+    assert [file.name for file in (data_dir() / ".cache").iterdir()] == [path.name]
+
+
+def test_every_part_makes_another_place():
+    places = {cache.location("k", *parts) for parts in [(1,), (2,), (1, 2), ("1",), ([1, 2],)]}
+    assert len({*places, cache.location("other", 1)}) == 6
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", None])
+def test_a_damaged_file_is_thrown_away(damage, caplog):
+    path = cache.location("kind", 1)
+    cache.write(path, {"a": np.zeros(100)})
+    path.write_bytes(path.read_bytes()[:-40] if damage is None else damage)
+    assert cache.read(path) is None
+    assert not path.exists()
+    assert "is damaged" in caplog.text
+
+
+def test_pickled_objects_are_not_read(caplog):
+    path = cache.location("kind", 1)
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as stream:
+        np.savez(stream, a=np.array([print], dtype=object), meta=np.array("{}"))
+    assert cache.read(path) is None
+
+
+def test_content_hash_knows_shape_and_values():
+    array = np.arange(6)
+    hashes = {cache.content_hash(a) for a in (array, array.reshape(2, 3), array + 1)}
+    assert len(hashes) == 3
+    assert cache.content_hash(array.reshape(2, 3).T.copy()) == cache.content_hash(
+        array.reshape(2, 3).T
+    )

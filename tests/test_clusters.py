@@ -1,0 +1,181 @@
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from dcgan_utils import clusters
+from dcgan_utils.errors import NotMeaningful
+from dcgan_utils.paths import data_dir
+
+
+@pytest.fixture(autouse=True)
+def no_warnings():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("default", category=ImportWarning)  # umap's, of TensorFlow
+        yield
+
+
+def groups(sizes=(40, 30, 20), spread=0.5, seed=0):
+    """Return vectors in well separated groups, shuffled, and which group each is from."""
+    rng = np.random.default_rng(seed)
+    which = rng.permutation(np.repeat(range(len(sizes)), sizes))
+    centres = 10 * np.eye(len(sizes), 12)
+    return (centres[which] + rng.normal(0, spread, (len(which), 12))).astype(np.float32), which
+
+
+def test_kmeans_finds_groups_the_largest_first():
+    vectors, which = groups((20, 40, 30))
+    found = clusters.kmeans(vectors, 3)
+    assert found.k == 3
+    assert found.sizes.tolist() == [40, 30, 20]
+    assert pd.crosstab(found.labels, which).to_numpy().tolist() == [
+        [0, 40, 0],
+        [0, 0, 30],
+        [20, 0, 0],
+    ]
+    for label in range(3):
+        members = found.members(label)
+        np.testing.assert_allclose(found.centres[label], vectors[members].mean(0), atol=1e-4)
+        assert (np.diff(found.distances[members]) >= 0).all(), "nearest first"
+
+
+def test_the_same_seed_gives_the_same_clusters():
+    vectors = np.random.default_rng(0).normal(size=(200, 20)).astype(np.float32)
+    one, again, other = (clusters.kmeans(vectors, 10, seed=seed) for seed in (5, 5, 2**40))
+    np.testing.assert_array_equal(one.labels, again.labels)
+    np.testing.assert_array_equal(one.centres, again.centres)
+    assert (one.labels != other.labels).any()
+
+
+@pytest.mark.parametrize(("n", "distinct"), [(1, 1), (2, 2), (9, 9), (12, 1), (12, 3)])
+def test_there_are_no_more_clusters_than_different_vectors(n, distinct):
+    vectors = np.eye(distinct, 4 if distinct < 4 else distinct, dtype=np.float32)
+    found = clusters.kmeans(np.resize(vectors, (n, vectors.shape[1])), 10)
+    assert found.k == distinct
+    assert found.sizes.sum() == n
+    assert (found.sizes > 0).all()
+
+
+def test_evenness():
+    assert clusters.evenness([5, 5, 5]) == pytest.approx(1)
+    assert clusters.evenness([7]) == 1
+    assert clusters.evenness([10, 0]) == 0
+    # Shares 1/2, 1/4, 1/4 have an entropy of 1.5 bits, of at most log2(3).
+    assert clusters.evenness([2, 1, 1]) == pytest.approx(1.5 / np.log2(3))
+
+
+def test_the_criteria_know_the_right_number():
+    table = clusters.choose_k(groups()[0], range(2, 7))
+    assert table.index.tolist() == [2, 3, 4, 5, 6]
+    assert table["silhouette"].idxmax() == 3
+    assert (np.diff(table["inertia"]) < 0).all()
+    assert table["evenness"].between(0, 1).all()
+
+
+def test_too_many_clusters_are_left_out():
+    assert clusters.choose_k(np.eye(5, dtype=np.float32)).index.tolist() == [2, 3, 4]
+
+
+@pytest.mark.parametrize("vectors", [np.eye(1), np.eye(2), np.ones((50, 3))])
+def test_too_little_to_choose_from_is_told(vectors):
+    with pytest.raises(NotMeaningful, match="at least 3 different pictures"):
+        clusters.choose_k(vectors)
+    with pytest.raises(NotMeaningful, match="at least 3 different pictures"):
+        clusters.principal_components(vectors, 2)
+
+
+def test_mean_pictures():
+    images = (
+        torch.tensor([0, 10, 100, 101], dtype=torch.uint8).reshape(4, 1, 1, 1).expand(4, 3, 2, 2)
+    )
+    means = clusters.mean_pictures(images, np.array([1, 1, 0, 0]))
+    assert means.shape == (2, 3, 2, 2)
+    assert means[:, 0, 0, 0].tolist() == [100, 5]
+
+
+def test_agreement_with_labels():
+    vectors, which = groups()
+    known = pd.DataFrame({"group": which, "noise": np.arange(len(which)) % 2})
+    table = clusters.agreement({"three": clusters.kmeans(vectors, 3)}, known)
+    assert table.loc["group", "three"] == 1
+    assert abs(table.loc["noise", "three"]) < 0.1
+
+
+def test_components_give_the_vectors_back():
+    vectors = np.random.default_rng(0).normal(size=(30, 12)).astype(np.float32) * np.arange(1, 13)
+    found = clusters.principal_components(vectors, 100)
+    assert found.explained.sum() == pytest.approx(1, abs=1e-5)
+    assert (np.diff(found.explained) <= 0).all()
+    rows = np.array([3, 7])
+    np.testing.assert_allclose(found.reconstruct(rows, 12), vectors[rows], atol=1e-3)
+    errors = [((found.reconstruct(np.arange(30), n) - vectors) ** 2).sum() for n in range(13)]
+    assert (np.diff(errors) < 0).all()
+    np.testing.assert_allclose(found.at(0, 0), vectors.mean(0), atol=1e-4)
+    moved = (found.at(0, 2) - found.mean) @ found.directions[0]
+    assert moved == pytest.approx(2 * found.scores[:, 0].std(), rel=1e-3)
+
+
+def test_there_are_fewer_components_than_pictures():
+    assert clusters.principal_components(np.eye(5, 50), 100).scores.shape == (5, 4)
+
+
+# --- UMAP ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_components", [2, 3])
+def test_umap_keeps_groups_together(n_components):
+    vectors, which = groups()
+    embedding = clusters.umap_embedding(vectors, n_components)
+    assert embedding.shape == (len(vectors), n_components)
+    assert np.isfinite(embedding).all()
+    distances = np.linalg.norm(embedding[:, None] - embedding, axis=2)
+    nearest = distances.argsort(1)[:, 1:6]
+    assert (which[nearest] == which[:, None]).mean() > 0.95
+
+
+def test_umap_is_repeatable_and_kept():
+    vectors, _ = groups()
+    first = clusters.umap_embedding(vectors, seed=3)
+    (kept,) = (data_dir() / ".cache").glob("umap-*")
+    written = kept.stat().st_mtime_ns
+    np.testing.assert_array_equal(clusters.umap_embedding(vectors, seed=3), first)
+    assert kept.stat().st_mtime_ns == written
+    kept.unlink()
+    np.testing.assert_array_equal(clusters.umap_embedding(vectors, seed=3), first)
+
+
+@pytest.mark.parametrize("n", [3, 4, 5, 9])
+def test_umap_of_few_pictures(n):
+    vectors = np.random.default_rng(n).normal(size=(n, 6)).astype(np.float32)
+    for n_components in (2, 3):
+        assert clusters.umap_embedding(vectors, n_components, n_neighbors=2).shape == (
+            n,
+            n_components,
+        )
+
+
+@pytest.mark.parametrize("vectors", [np.eye(1), np.eye(15), np.ones((100, 3))])
+def test_umap_refuses_fewer_pictures_than_neighbours(vectors):
+    with pytest.raises(NotMeaningful, match="15 nearest; different pictures here"):
+        clusters.umap_embedding(vectors.astype(np.float32))
+
+
+# --- Separability --------------------------------------------------------------------------
+
+
+def test_separability():
+    rng = np.random.default_rng(0)
+    one, same, shifted = rng.normal(size=(3, 100, 20))
+    assert clusters.separability(one, shifted + 3).min() == 1
+    assert clusters.separability(one, same).mean() == pytest.approx(0.5, abs=0.1)
+    between = clusters.separability(one, shifted + 0.3).mean()
+    assert 0.6 < between < 1
+    assert len(clusters.separability(one[:10], shifted[:20])) == 5
+
+
+def test_few_pictures_cannot_be_told_apart():
+    with pytest.raises(NotMeaningful, match="here: 9 and 20"):
+        clusters.separability(np.eye(9, 20), np.eye(20))

@@ -1,0 +1,141 @@
+"""The exploration's notebook on odd collections, cell by cell, where a warning is an error."""
+
+import csv
+import logging
+import re
+import warnings
+
+import nbformat
+import numpy as np
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+from PIL import Image
+
+from dcgan_utils.config import EdaConfig
+from dcgan_utils.paths import notebooks_dir, reports_dir
+from dcgan_utils.training import train
+
+
+@pytest.fixture
+def explore(monkeypatch):
+    """Return a function that runs the notebook and returns its texts and number of figures."""
+    package = logging.getLogger("dcgan_utils")
+    monkeypatch.setattr(package, "handlers", [])
+    monkeypatch.setattr(package, "propagate", package.propagate)
+    monkeypatch.setattr(package, "level", package.level)
+
+    def run(**parameters):
+        InteractiveShell.clear_instance()
+        shell = InteractiveShell.instance()
+        notebook = nbformat.read(notebooks_dir() / "eda.ipynb", as_version=4)
+        texts, figures = [], 0
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            warnings.filterwarnings("default", category=ImportWarning)  # umap's, of TensorFlow
+            for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+                sources = [cell.source]
+                if "parameters" in cell.metadata.get("tags", []):
+                    sources.append("\n".join(f"{k} = {v!r}" for k, v in parameters.items()))
+                for source in sources:
+                    with capture_output() as captured:
+                        result = shell.run_cell(source, store_history=True)
+                    result.raise_error()
+                    shown = [output.data for output in captured.outputs]
+                    shown.append(shell.display_formatter.format(result.result)[0])
+                    texts += [captured.stdout, *(data.get("text/markdown", "") for data in shown)]
+                    figures += sum("image/png" in data or "image/jpeg" in data for data in shown)
+        return "\n".join(texts), figures
+
+    yield run
+    InteractiveShell.clear_instance()
+
+
+def collection_of(folder, arrays, labels=None):
+    folder.mkdir()
+    names = [f"{number:02d}.png" for number in range(len(arrays))]
+    for name, array in zip(names, arrays, strict=True):
+        Image.fromarray(array.astype(np.uint8)).save(folder / name)
+    if labels is not None:
+        with (folder / "labels.csv").open("w", newline="") as file:
+            csv.writer(file).writerows(
+                [("file", "kind", "round"), *zip(names, *labels, strict=True)]
+            )
+    return str(folder)
+
+
+def noise_pictures(n, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (n, 30, 40, 3))
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 9])
+def test_few_pictures(explore, tmp_path, n):
+    text, figures = explore(dataset=collection_of(tmp_path / "few", noise_pictures(n)), img_size=32)
+    assert f"Of {n} pictures, **0** repeat" in text
+    assert f"15 nearest; different pictures here: {n}." in text
+    assert ("Principal components take at least 3" in text) == (n < 3)
+    assert f"Different pictures: {n}, so there are no more clusters" in text
+    assert figures >= (10 if n < 3 else 15)
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        np.repeat(noise_pictures(1), 20, 0),
+        np.full((20, 30, 40, 3), 200),
+    ],
+    ids=["all the same", "of one flat colour"],
+)
+def test_pictures_that_do_not_differ(explore, tmp_path, arrays):
+    text, figures = explore(dataset=collection_of(tmp_path / "same", arrays), img_size=32)
+    assert "**19** repeat an earlier one pixel for pixel" in text
+    assert "different pictures here: 1." in text
+    assert figures >= 10
+
+
+def test_flat_pictures_of_many_colours(explore, tmp_path):
+    levels = np.random.default_rng(0).integers(0, 256, (20, 1, 1, 3))
+    flat = np.broadcast_to(levels, (20, 30, 40, 3))
+    text, figures = explore(dataset=collection_of(tmp_path / "flat", flat), img_size=32)
+    assert "silhouette is highest" in text
+    assert figures >= 17
+
+
+def test_labels_another_collection_and_clusters_of_features(explore, tmp_path):
+    arrays = noise_pictures(16) // 4
+    arrays[8:] += 150
+    kinds = ["dark"] * 8 + ["bright"] * 8
+    rounds = ["false"] * 15 + ["true"]
+    dataset = collection_of(tmp_path / "here", arrays, (kinds, rounds))
+    other = collection_of(tmp_path / "there", noise_pictures(12, seed=1))
+    text, figures = explore(
+        dataset=dataset, other=other, img_size=32, cluster_on="features", k=2, cluster=1,
+        n_neighbors=4,
+    )  # fmt: skip
+    assert "The labels know 1 round canvases" in text
+    assert "**here**: 16 pictures; **there**: 12 pictures." in text
+    assert float(re.search(r"area under the ROC curve of \*\*([\d.]+)", text)[1]) > 0.7
+    assert "take at least" not in text
+    assert figures >= 21
+    exported = reports_dir() / "here" / "projector"
+    assert (exported / "projector_config.pbtxt").exists()
+    header = (exported / "metadata.tsv").read_text().splitlines()[0]
+    assert header.split("\t") == ["file", "cluster", "kind", "round"]
+
+
+def test_a_run_stands_beside_what_it_was_trained_on(explore, tiny, collection):
+    run = train(tiny(), collection)
+    text, _ = explore(dataset=str(collection.source), other=run.name, n_neighbors=3)
+    assert f"**{run.name}**: 10 pictures." in text
+    assert "10 at 32 px" in text
+
+
+def test_the_notebook_has_exactly_the_parameters_of_the_config():
+    from papermill.inspection import _infer_parameters, load_notebook_node
+
+    parameters = _infer_parameters(load_notebook_node(str(notebooks_dir() / "eda.ipynb")))
+    defaults = EdaConfig.model_fields
+    assert {p.name for p in parameters} == set(defaults)
+    assert all(p.help for p in parameters)
+    for parameter in parameters:
+        assert parameter.default == repr(defaults[parameter.name].default).replace("'", '"')

@@ -1,0 +1,69 @@
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dcgan_utils.datasets import load_dataset
+from dcgan_utils.labels import categories, precision_recall, read_labels
+
+
+def labelled(folder, text, encoding="utf-8"):
+    for name in ("a.png", "b.png", "sub/c.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(len(name)).integers(0, 256, (20, 20, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / name)
+    (folder / "labels.csv").write_text(text, encoding=encoding)
+    return folder
+
+
+TEXT = "file,kind,size\nb.png,cat,\na.png,dog,3\nsub/c.png,dog,4\nmissing.png,emu,5\n"
+
+
+@pytest.mark.parametrize("pack", ["folder", "zip"])
+def test_labels_come_in_the_order_of_the_pictures(tmp_path, pack):
+    source = folder = labelled(tmp_path / "p", TEXT)
+    if pack == "zip":
+        source = tmp_path / "p.zip"
+        with zipfile.ZipFile(source, "w") as archive:
+            for path in folder.rglob("*.*"):
+                archive.write(path, f"inside/{path.relative_to(folder)}")
+    dataset = load_dataset(source, 16)
+    known = read_labels(dataset)
+    assert tuple(known.index) == dataset.files
+    assert known["kind"].tolist() == ["dog", "cat", "dog"]
+    assert known["size"].isna().tolist() == [False, True, False]
+
+
+def test_without_labels_there_are_no_columns(collection):
+    known = read_labels(collection)
+    assert len(known) == len(collection.files)
+    assert known.columns.empty
+    assert categories(known).empty
+
+
+@pytest.mark.parametrize(
+    "text", ["", "name,kind\na.png,dog\n", 'file,kind\n"a.png,dog', "file\n\n"]
+)
+def test_other_tables_are_left_aside(tmp_path, text):
+    assert read_labels(load_dataset(labelled(tmp_path / "p", text), 16)).columns.empty
+
+
+def test_a_table_that_is_no_utf8_is_told(tmp_path, caplog):
+    folder = labelled(tmp_path / "p", "file,kind\na.png,Füchse\n", encoding="latin-1")
+    assert read_labels(load_dataset(folder, 16)).columns.empty
+    assert "labels.csv is left aside" in caplog.text
+
+
+def test_categories_are_complete_and_few(tmp_path):
+    dataset = load_dataset(labelled(tmp_path / "p", TEXT), 16)
+    assert list(categories(read_labels(dataset))) == ["kind"]
+
+
+def test_precision_and_recall():
+    truth = [True, True, False, False]
+    assert precision_recall([0, 1], truth) == (1, 1)
+    assert precision_recall([0, 2], truth) == (0.5, 0.5)
+    assert precision_recall([2], truth) == (0, 0)
+    assert np.isnan(precision_recall([], truth)[0])
+    assert np.isnan(precision_recall([0], [False] * 4)[1])

@@ -1,0 +1,203 @@
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dcgan_utils import pixels
+from dcgan_utils.errors import WorkbookError
+from dcgan_utils.painters import paint_scene
+
+
+def some(n=37, side=12, seed=0):
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy(rng.integers(0, 256, (n, 3, side, side), np.uint8))
+
+
+def blobs(n, side=64, seed=0):
+    """Return smooth pictures that differ in structure, as photographs do."""
+    coarse = torch.from_numpy(np.random.default_rng(seed).uniform(0, 255, (n, 3, 6, 6)))
+    smooth = torch.nn.functional.interpolate(coarse, side, mode="bicubic")
+    return smooth.clamp(0, 255).to(torch.uint8)
+
+
+# --- Statistics ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("axes", [(0,), (0, 1)])
+@pytest.mark.parametrize("batch", [1, 5, 100])
+def test_statistics_agree_with_numpy_on_the_whole(batch, axes):
+    images = some()
+    gathered = pixels.statistics(iter(images.split(batch)))
+    found = gathered.per_colour() if axes == (0,) else gathered.over_colours()
+    whole = images.numpy().astype(np.float64)
+    np.testing.assert_array_equal(found["minimum"], whole.min(axes))
+    np.testing.assert_array_equal(found["maximum"], whole.max(axes))
+    np.testing.assert_allclose(found["mean"], whole.mean(axes), rtol=1e-14)
+    np.testing.assert_allclose(found["variance"], whole.var(axes), rtol=1e-12)
+    np.testing.assert_allclose(found["standard deviation"], whole.std(axes), rtol=1e-12)
+    assert gathered.count == len(images)
+
+
+def test_statistics_do_not_depend_on_the_batches():
+    one, other = (pixels.statistics(some(150).split(size)) for size in (7, 150))
+    for name, values in one.per_colour().items():
+        np.testing.assert_array_equal(values, other.per_colour()[name])
+
+
+def test_histograms_count_every_pixel():
+    images = some()
+    histogram = pixels.statistics([images]).histogram
+    for channel in range(3):
+        values, counts = np.unique(images[:, channel], return_counts=True)
+        np.testing.assert_array_equal(histogram[channel, values], counts)
+    assert histogram.sum() == images.numel()
+
+
+def test_bright_pictures_that_hardly_differ_keep_their_variance():
+    images = torch.full((1001, 3, 2, 2), 254, dtype=torch.uint8)
+    images[0] = 255
+    variance = pixels.statistics(images.split(10)).per_colour()["variance"]
+    np.testing.assert_allclose(variance, images.numpy().var(0, dtype=np.float64), rtol=1e-8)
+
+
+def test_one_picture_and_equal_ones_have_no_variance():
+    for images in (some(1), some(1).expand(50, -1, -1, -1)):
+        found = pixels.statistics([images]).per_colour()
+        assert not found["variance"].any()
+        np.testing.assert_array_equal(found["mean"], images[0].numpy())
+
+
+@pytest.mark.parametrize("wrong", [some().float(), some()[0], some()[:, :1]])
+def test_statistics_refuse_what_is_no_picture(wrong):
+    with pytest.raises(WorkbookError, match="uint8 pictures of shape"):
+        pixels.statistics([wrong])
+
+
+def test_statistics_refuse_another_size():
+    with pytest.raises(WorkbookError, match="load all at one img_size"):
+        pixels.statistics([some(side=12), some(side=8)])
+
+
+# --- The horizon ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", [10, 32, 50])
+def test_the_horizon_is_where_it_gets_dark(row):
+    picture = np.full((3, 64, 64), 180.0)
+    picture[:, row:] = 90
+    found = pixels.find_horizon(picture + np.random.default_rng(0).normal(0, 5, picture.shape))
+    assert found.position * 64 == row
+    assert found.drop == pytest.approx(90, abs=2)
+    assert found.is_clear
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        np.full((3, 32, 32), 80.0),
+        np.full((3, 1, 1), 80.0),
+        np.abs(np.linspace(-1, 1, 64))[None, :, None] * np.full((3, 64, 64), 200.0),  # dark middle
+        np.repeat(np.linspace(0, 200, 64)[None, :, None], 64, 2),  # dark above
+    ],
+)
+def test_there_is_not_always_a_horizon(picture):
+    assert not pixels.find_horizon(picture).is_clear
+
+
+# --- Round canvases ------------------------------------------------------------------------
+
+
+def on_a_disc(image, radius=1.0, margin=250):
+    side = image.shape[-1]
+    middle = torch.arange(side) + 0.5 - side / 2
+    outside = torch.hypot(middle, middle[:, None]) > radius * side / 2
+    return torch.where(outside, torch.tensor(margin, dtype=torch.uint8), image)
+
+
+@pytest.mark.parametrize("side", [32, 64, 256])
+def test_round_canvases_are_found(side):
+    images = blobs(6, side) // 2
+    for number, radius in ((1, 1.0), (4, 0.93)):
+        images[number] = on_a_disc(images[number], radius)
+    assert pixels.find_round_canvases(images) == [1, 4]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        torch.full((3, 64, 64), 255, dtype=torch.uint8),
+        on_a_disc(blobs(1)[0] // 2, radius=0.5),  # a subject on a white ground
+        on_a_disc(blobs(1)[0] // 2, margin=150),  # a grey mat
+        torch.zeros(3, 2, 2, dtype=torch.uint8),
+    ],
+    ids=["white", "small disc", "grey mat", "too small to tell"],
+)
+def test_other_pictures_are_no_round_canvases(image):
+    assert pixels.find_round_canvases(image[None]) == []
+
+
+def test_round_canvases_of_plein_air():
+    painted = [paint_scene(index, size=64) for index in range(1, 101)]
+    images = torch.stack(
+        [torch.from_numpy(np.array(image)).permute(2, 0, 1) for image, _ in painted]
+    )
+    expected = [number for number, (_, label) in enumerate(painted) if label.round]
+    assert len(expected) == 2
+    assert pixels.find_round_canvases(images) == expected
+
+
+# --- Duplicates ----------------------------------------------------------------------------
+
+
+def as_jpeg(image, quality):
+    buffer = io.BytesIO()
+    Image.fromarray(image.permute(1, 2, 0).numpy()).save(buffer, "JPEG", quality=quality)
+    return torch.from_numpy(np.array(Image.open(buffer))).permute(2, 0, 1)
+
+
+def test_exact_and_near_duplicates_are_found():
+    images = blobs(8)
+    images = torch.cat([images, images[2:3], as_jpeg(images[5], 40)[None], images[2:3]])
+    pairs = pixels.find_duplicates(images)
+    assert [(p.first, p.second, p.exact) for p in pairs] == [
+        (2, 8, True),
+        (2, 10, True),
+        (5, 9, False),
+    ]
+    assert pairs[2].bits <= pixels.MOST_BITS
+
+
+def test_different_pictures_are_no_duplicates():
+    assert pixels.find_duplicates(blobs(300)) == []
+
+
+def test_the_same_shape_in_another_colour_is_no_duplicate():
+    flat = torch.tensor([[250, 0, 0], [0, 0, 250], [0, 250, 0]], dtype=torch.uint8)
+    assert pixels.find_duplicates(flat[:, :, None, None].expand(-1, -1, 32, 32)) == []
+
+
+def test_of_equal_pictures_all_but_one_repeat():
+    pairs = pixels.find_duplicates(blobs(1).expand(600, -1, -1, -1))
+    assert [(p.first, p.second) for p in pairs] == [(0, second) for second in range(1, 600)]
+
+
+def test_one_picture_repeats_nothing():
+    assert pixels.find_duplicates(blobs(1)) == []
+
+
+# --- Vectors -------------------------------------------------------------------------------
+
+
+def test_vectors_and_pictures_go_back_and_forth():
+    images = some(300, side=8)
+    vectors = pixels.pixel_vectors(images, 8)
+    assert vectors.shape == (300, 192)
+    assert vectors.dtype == np.float32
+    assert torch.equal(pixels.as_pictures(vectors), images)
+    assert pixels.pixel_vectors(images, 32).shape == (300, 192), "nothing is enlarged"
+    np.testing.assert_allclose(
+        pixels.pixel_vectors(images, 1), images.numpy().mean((2, 3)), rtol=1e-5
+    )
+    assert pixels.as_pictures([vectors[0] * 1000, -vectors[0]]).max() == 255
