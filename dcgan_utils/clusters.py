@@ -37,7 +37,7 @@ FOLDS = 5
 
 
 def _distinct(vectors: np.ndarray) -> int:
-    return len({vector.tobytes() for vector in vectors})
+    return len({cache.content_hash(vector) for vector in vectors})
 
 
 # --- k-means -------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from dcgan_utils import cache
 from dcgan_utils.errors import WorkbookError
 
 __all__ = [
@@ -256,7 +257,7 @@ def find_duplicates(images: torch.Tensor) -> list[Pair]:
 
     hashes = _perceptual_hashes(images)
     colours = F.adaptive_avg_pool2d(images.float(), 4).flatten(1).numpy()
-    earliest: dict[bytes, int] = {}
+    earliest: dict[str, int] = {}
     pairs = []
     for start in range(0, len(images), 256):
         block = slice(start, start + 256)
@@ -264,7 +265,7 @@ def find_duplicates(images: torch.Tensor) -> list[Pair]:
         apart = cdist(colours[block], colours[: start + 256], "cityblock") / colours.shape[1]
         bits[apart > MOST_LEVELS] = np.inf
         for row, second in enumerate(range(start, start + len(bits))):
-            twin = earliest.setdefault(images[second].numpy().tobytes(), second)
+            twin = earliest.setdefault(cache.content_hash(images[second].numpy()), second)
             if twin != second:
                 pairs.append(Pair(twin, second, 0, exact=True))
             elif second and (least := bits[row, :second].min()) <= MOST_BITS:

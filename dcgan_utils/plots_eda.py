@@ -463,6 +463,7 @@ def plane(
             axes.scatter(*members.T, s=size, color=ink, alpha=0.7, lw=0, label=name)
         if axis_names is None:
             axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
         else:
             axes.set(xlabel=axis_names[0], ylabel=axis_names[1])
         axes.set_title(title)
