@@ -303,7 +303,9 @@ def umap_embedding(
         random_state=_legacy(seed),
         n_jobs=1,  # repeatable with one thread only
     )
+    threads = torch.get_num_threads()
     embedding = reducer.fit_transform(vectors).astype(np.float32)
+    torch.set_num_threads(threads)  # numba has set OpenMP's number for all, PyTorch too
     cache.write(kept, {"embedding": embedding})
     return embedding
 

@@ -147,6 +147,12 @@ def test_umap_is_repeatable_and_kept():
     np.testing.assert_array_equal(clusters.umap_embedding(vectors, seed=3), first)
 
 
+def test_umap_leaves_the_threads_of_pytorch_alone():
+    before = torch.get_num_threads()
+    clusters.umap_embedding(groups()[0])
+    assert torch.get_num_threads() == before
+
+
 @pytest.mark.parametrize("n", [3, 4, 5, 9])
 def test_umap_of_few_pictures(n):
     vectors = np.random.default_rng(n).normal(size=(n, 6)).astype(np.float32)
