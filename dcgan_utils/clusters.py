@@ -30,6 +30,7 @@ __all__ = [
     "mean_pictures",
     "principal_components",
     "separability",
+    "separability_of_halves",
     "umap_embedding",
 ]
 
@@ -347,3 +348,23 @@ def separability(one: np.ndarray, other: np.ndarray, *, seed: int = 0) -> np.nda
     vectors = np.concatenate([one, other])
     which = np.repeat([0, 1], [len(one), len(other)])
     return cross_val_score(classifier, vectors, which, cv=folds, scoring="roc_auc")
+
+
+def separability_of_halves(vectors: np.ndarray, *, times: int = 5, seed: int = 0) -> np.ndarray:
+    """Return what `separability` finds between random halves of one set: chance, as it scatters.
+
+    Each time at most 1,000 of the vectors are divided.
+
+    Returns
+    -------
+    float array, shape ``(times,)``
+        Mean area under the curve of each division.
+
+    Raises
+    ------
+    NotMeaningful
+        If there are fewer than twenty vectors.
+    """
+    rng = np.random.default_rng(seed)
+    halves = (np.array_split(rng.permutation(vectors)[:1000], 2) for _ in range(times))
+    return np.array([separability(one, other, seed=seed).mean() for one, other in halves])

@@ -256,7 +256,7 @@ def find_duplicates(images: torch.Tensor) -> list[Pair]:
     from scipy.spatial.distance import cdist
 
     hashes = _perceptual_hashes(images)
-    colours = F.adaptive_avg_pool2d(images.float(), 4).flatten(1).numpy()
+    colours = pixel_vectors(images, 4)
     earliest: dict[str, int] = {}
     pairs = []
     for start in range(0, len(images), 256):

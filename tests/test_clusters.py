@@ -182,6 +182,16 @@ def test_separability():
     assert len(clusters.separability(one[:10], shifted[:20])) == 5
 
 
+def test_halves_of_one_set_are_told_apart_by_chance_only():
+    vectors = np.random.default_rng(0).normal(size=(200, 20))
+    found = clusters.separability_of_halves(vectors, times=8)
+    assert found.shape == (8,)
+    assert found.mean() == pytest.approx(0.5, abs=0.06)
+    assert np.ptp(found) > 0
+    with pytest.raises(NotMeaningful, match="10 pictures of each"):
+        clusters.separability_of_halves(vectors[:19])
+
+
 def test_few_pictures_cannot_be_told_apart():
     with pytest.raises(NotMeaningful, match="here: 9 and 20"):
         clusters.separability(np.eye(9, 20), np.eye(20))
