@@ -1,6 +1,6 @@
-"""Vectors in, their order out: k-means++, principal components, UMAP, separability.
+"""Vectors in, their groups out: k-means++, and how well two sets can be told apart.
 
-The methods are scikit-learn's and umap-learn's; here is what they are asked, and what is done
+The methods are scikit-learn's; here is what they are asked, and what is done
 where there is too little to ask about. Vectors are float32 arrays of shape ``(N, D)``.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,28 +15,28 @@ import torch
 
 from dcgan_utils import cache
 from dcgan_utils.errors import NotMeaningful
+from dcgan_utils.seeds import seed32
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
     "Clustering",
-    "Components",
     "agreement",
     "choose_k",
+    "count_distinct",
     "evenness",
     "kmeans",
     "mean_pictures",
-    "principal_components",
     "separability",
     "separability_of_halves",
-    "umap_embedding",
 ]
 
 FOLDS = 5
 
 
-def _distinct(vectors: np.ndarray) -> int:
+def count_distinct(vectors: np.ndarray) -> int:
+    """Return how many of the vectors differ, to the last bit."""
     return len({cache.content_hash(vector) for vector in vectors})
 
 
@@ -93,17 +92,12 @@ def kmeans(vectors: np.ndarray, k: int = 10, *, seed: int = 0, starts: int = 10)
     """
     from sklearn.cluster import KMeans
 
-    k = min(k, _distinct(vectors))
-    fitted = KMeans(k, init="k-means++", n_init=starts, random_state=_legacy(seed)).fit(vectors)
+    k = min(k, count_distinct(vectors))
+    fitted = KMeans(k, init="k-means++", n_init=starts, random_state=seed32(seed)).fit(vectors)
     order = np.argsort(-np.bincount(fitted.labels_, minlength=k), kind="stable")
     labels, centres = np.argsort(order)[fitted.labels_], fitted.cluster_centers_[order]
     distances = np.linalg.norm(vectors - centres[labels], axis=1)
     return Clustering(labels, centres, distances)
-
-
-def _legacy(seed: int) -> int:
-    """Fit a seed of 64 bits into the 32 that scikit-learn and UMAP take."""
-    return seed % 2**32
 
 
 def evenness(sizes: np.ndarray) -> float:
@@ -134,7 +128,7 @@ def choose_k(
     -------
     pandas.DataFrame
         Row ``k``; columns ``inertia`` (sum of squared distances to the centres),
-        ``silhouette`` (mean of at most 2,000 vectors, -1 to 1), ``evenness`` (0 to 1).
+        ``silhouette`` (mean of some 2,000 vectors at most, -1 to 1), ``evenness`` (0 to 1).
 
     Raises
     ------
@@ -143,25 +137,24 @@ def choose_k(
 
     Notes
     -----
-    Inertia always falls with k: look for a bend. Silhouette favours few, compact clusters in
-    high dimensions. Evenness says nothing about whether the clusters mean anything.
+    Inertia falls with k, but for the luck of the starts: look for a bend. Silhouette favours
+    few, compact clusters in high dimensions. Evenness says nothing about whether the clusters
+    mean anything.
     """
     import pandas as pd
     from sklearn.metrics import silhouette_score
 
-    distinct = _distinct(vectors)
+    distinct = count_distinct(vectors)
+    drawn = np.random.default_rng(seed).permutation(len(vectors))[:2000]
     rows = {}
     for k in ks:
         if 2 <= k < distinct:
-            clustering = kmeans(vectors, k, seed=seed, starts=3)
+            clustering = kmeans(vectors, k, seed=seed, starts=5)
+            # One member of each cluster is always there: a draw might miss the small ones.
+            chosen = np.union1d(drawn, [clustering.members(number)[0] for number in range(k)])
             rows[k] = {
                 "inertia": float((clustering.distances.astype(np.float64) ** 2).sum()),
-                "silhouette": silhouette_score(
-                    vectors,
-                    clustering.labels,
-                    sample_size=min(2000, len(vectors)),
-                    random_state=_legacy(seed),
-                ),
+                "silhouette": silhouette_score(vectors[chosen], clustering.labels[chosen]),
                 "evenness": evenness(clustering.sizes),
             }
     if not rows:
@@ -190,7 +183,12 @@ def agreement(clusterings: Mapping[str, Clustering], known: pd.DataFrame) -> pd.
     clusterings
         Name to clustering.
     known
-        One row a vector, one column a label.
+        One row a vector, one column a label; rows where it is not known do not count.
+
+    Notes
+    -----
+    With more clusters than a label has values 1 cannot be reached, and for a label that nearly
+    all vectors share the index says little.
     """
     import pandas as pd
     from sklearn.metrics import adjusted_rand_score
@@ -198,117 +196,12 @@ def agreement(clusterings: Mapping[str, Clustering], known: pd.DataFrame) -> pd.
     return pd.DataFrame(
         {
             name: {
-                column: adjusted_rand_score(known[column], clustering.labels) for column in known
+                column: adjusted_rand_score(values.dropna(), clustering.labels[values.notna()])
+                for column, values in known.items()
             }
             for name, clustering in clusterings.items()
         }
     ).rename_axis("label")
-
-
-# --- Planes --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Components:
-    """Principal components, the one that explains most first.
-
-    Attributes
-    ----------
-    mean : float32 array, shape (D,)
-    directions : float32 array, shape (n, D)
-        Unit vectors.
-    scores : float32 array, shape (N, n)
-        Each vector's coordinates along them.
-    explained : float array, shape (n,)
-        Share of the variance that each explains.
-    """
-
-    mean: np.ndarray
-    directions: np.ndarray
-    scores: np.ndarray
-    explained: np.ndarray
-
-    def reconstruct(self, rows: np.ndarray, n: int) -> np.ndarray:
-        """Return some of the vectors as the first ``n`` components give them back."""
-        return self.mean + self.scores[rows, :n] @ self.directions[:n]
-
-    def at(self, component: int, deviations: float) -> np.ndarray:
-        """Return the mean, moved along one component by so many standard deviations."""
-        step = deviations * self.scores[:, component].std()
-        return self.mean + step * self.directions[component]
-
-
-def principal_components(vectors: np.ndarray, n: int, *, seed: int = 0) -> Components:
-    """Find the first ``n`` principal components, or as many as there can be.
-
-    Raises
-    ------
-    NotMeaningful
-        If fewer than three vectors differ: they have no plane.
-    """
-    from sklearn.decomposition import PCA
-
-    distinct = _distinct(vectors)
-    if distinct < 3:
-        raise NotMeaningful(
-            f"Principal components take at least 3 different pictures; here: {distinct}."
-        )
-    n = min(n, distinct - 1, vectors.shape[1])
-    fitted = PCA(n, random_state=_legacy(seed)).fit(vectors)
-    return Components(
-        fitted.mean_,
-        fitted.components_,
-        fitted.transform(vectors),
-        fitted.explained_variance_ratio_,
-    )
-
-
-def umap_embedding(
-    vectors: np.ndarray, n_components: int = 2, *, n_neighbors: int = 15, seed: int = 0
-) -> np.ndarray:
-    """Embed vectors so that neighbours stay together (McInnes, Healy and Melville 2018).
-
-    Returns
-    -------
-    float32 array, shape ``(N, n_components)``
-        Kept in the cache, since another system would give other coordinates.
-
-    Raises
-    ------
-    NotMeaningful
-        If no more vectors differ than are to be neighbours.
-
-    Notes
-    -----
-    Who is near whom means something; distances between groups, and the size of a group, do not.
-    """
-    distinct = _distinct(vectors)
-    if distinct <= n_neighbors:
-        raise NotMeaningful(
-            f"UMAP places each picture by its {n_neighbors} nearest; different pictures here: "
-            f"{distinct}. Choose fewer with n_neighbors, or add pictures."
-        )
-    made_with = [n_components, n_neighbors, seed, version("umap-learn")]
-    kept = cache.location("umap", cache.content_hash(vectors), *made_with)
-    entry = cache.read(kept)
-    if entry is not None:
-        return entry.arrays["embedding"]
-
-    from umap import UMAP  # compiles for seconds
-
-    reducer = UMAP(
-        n_components=n_components,
-        n_neighbors=n_neighbors,
-        # A spectral start needs clearly more points than dimensions.
-        init="spectral" if len(vectors) > 4 * n_components else "random",
-        random_state=_legacy(seed),
-        n_jobs=1,  # repeatable with one thread only
-    )
-    threads = torch.get_num_threads()
-    embedding = reducer.fit_transform(vectors).astype(np.float32)
-    torch.set_num_threads(threads)  # numba has set OpenMP's number for all, PyTorch too
-    cache.write(kept, {"embedding": embedding})
-    return embedding
 
 
 # --- Two collections -----------------------------------------------------------------------
@@ -331,7 +224,8 @@ def separability(one: np.ndarray, other: np.ndarray, *, seed: int = 0) -> np.nda
     Notes
     -----
     A difference need not be one of content: another camera, border or compression separates
-    two collections just as well.
+    two collections just as well. Far below 0.5 the two share pictures: while a copy is tested,
+    its twin has been learnt with the other name.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_score
@@ -344,7 +238,7 @@ def separability(one: np.ndarray, other: np.ndarray, *, seed: int = 0) -> np.nda
             f"{len(one)} and {len(other)}."
         )
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=_legacy(seed))
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed32(seed))
     vectors = np.concatenate([one, other])
     which = np.repeat([0, 1], [len(one), len(other)])
     return cross_val_score(classifier, vectors, which, cv=folds, scoring="roc_auc")

@@ -108,7 +108,9 @@ def extract(
     device: str = "cpu",
     on_batch: Callable[[int, int], None] | None = None,
 ) -> Features:
-    """Return the features of pictures: the network's last layer, averaged over the places.
+    """Return the features of pictures: the network's last layer before the classifier.
+
+    It is averaged over the places of the picture, so any input size gives 1,280 numbers.
 
     Parameters
     ----------
@@ -146,9 +148,19 @@ def extract(
     entry = cache.read(kept)
     if entry is not None:
         return Features(entry.arrays["vectors"], extractor, input_size)
-    vectors = _run(recipe, images, input_size, torch.device(device), on_batch)
+    # Each different picture once: in another batch a copy's vector would differ in its last bits.
+    first, again = _distinct(images)
+    vectors = _run(recipe, images[first], input_size, torch.device(device), on_batch)[again]
     cache.write(kept, {"vectors": vectors})
     return Features(vectors, extractor, input_size)
+
+
+def _distinct(images: torch.Tensor) -> tuple[list[int], np.ndarray]:
+    """Return the numbers of the different pictures, and which of them each picture is."""
+    numbers: dict[str, int] = {}
+    hashes = [cache.content_hash(image.numpy()) for image in images]
+    again = np.array([numbers.setdefault(digest, len(numbers)) for digest in hashes])
+    return np.unique(again, return_index=True)[1].tolist(), again
 
 
 @torch.inference_mode()

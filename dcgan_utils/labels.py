@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from dcgan_utils.datasets import Dataset
 from dcgan_utils.pictures import NotAPicture
-from dcgan_utils.sources import SourceFile, open_listing
+from dcgan_utils.sources import SourceFile, open_listing, printable
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["categories", "precision_recall", "read_labels"]
+__all__ = ["are_true", "categories", "precision_recall", "read_labels"]
 
 logger = logging.getLogger(__name__)
 MAX_CATEGORIES = 30
@@ -56,7 +56,7 @@ def _rows(file: SourceFile) -> Iterator[tuple[str, dict[str, str]]]:
     folder = PurePosixPath(file.name).parent
     try:
         rows = list(csv.DictReader(io.StringIO(file.read().decode("utf-8-sig")), strict=True))
-        named = [(str(folder / row.pop("file")), row) for row in rows]
+        named = [(printable(str(folder / row.pop("file"))), row) for row in rows]
     except (NotAPicture, UnicodeDecodeError, csv.Error, KeyError, TypeError) as error:
         logger.warning(
             "%s is left aside (%r): it should be a table in UTF-8, separated by commas, with a "
@@ -71,14 +71,18 @@ def _rows(file: SourceFile) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def categories(labels: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns that sort the pictures into groups: 2 to 30 of them, none unknown."""
-    return labels[
-        [
-            column
-            for column in labels
-            if labels[column].notna().all() and 2 <= labels[column].nunique() <= MAX_CATEGORIES
-        ]
+    """Return the columns that sort pictures into groups: 2 to 30, not one for each picture."""
+    sorting = [
+        column
+        for column, values in labels.items()
+        if 2 <= values.nunique() <= min(MAX_CATEGORIES, values.count() - 1)
     ]
+    return labels[sorting]
+
+
+def are_true(values: pd.Series) -> list[bool]:
+    """Read a column of yes and no: ``true``, ``yes`` and ``1`` in any case mean yes."""
+    return [str(value).strip().lower() in ("true", "yes", "1") for value in values]
 
 
 def precision_recall(found: Collection[int], truth: Sequence[bool]) -> tuple[float, float]:

@@ -120,7 +120,8 @@ def load_beside(
         If one of them cannot be loaded.
     """
     folders = (Path(other).expanduser(), runs_dir() / other)
-    run = next((Run(path) for path in folders if (path / "config.json").exists()), None)
+    are_runs = (path for path in folders if (path / "config.json").exists())
+    run = next((Run(path) for path in are_runs if (path / "samples").is_dir()), None)
     if run is not None:
         collection = load_dataset(dataset, run.config.img_size)
         count = len(collection.images)

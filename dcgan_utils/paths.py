@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["data_dir", "home", "notebooks_dir", "reports_dir", "runs_dir"]
+__all__ = ["data_dir", "home", "notebooks_dir", "report_dir", "reports_dir", "runs_dir"]
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -31,6 +31,12 @@ def data_dir() -> Path:
 def reports_dir() -> Path:
     """Return the folder of the HTML pages, one subfolder a collection."""
     return home() / "reports"
+
+
+def report_dir(collection: str) -> Path:
+    """Return the folder of a collection's pages."""
+    # reports/runs/ holds the run folders, so a collection of that name needs another.
+    return reports_dir() / (collection if collection != "runs" else "runs-report")
 
 
 def runs_dir() -> Path:

@@ -1,4 +1,4 @@
-"""What the bare pixels tell: statistics at each place, a horizon, round canvases, duplicates.
+"""What the bare pixels tell: statistics at each place, a horizon, round canvases.
 
 Pictures are uint8 tensors of shape ``(N, 3, H, W)`` with values in 0..255 throughout.
 """
@@ -11,19 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
 from torch.nn import functional as F
 
-from dcgan_utils import cache
 from dcgan_utils.errors import WorkbookError
 
 __all__ = [
     "COLOURS",
     "Horizon",
-    "Pair",
     "PixelStatistics",
     "as_pictures",
-    "find_duplicates",
     "find_horizon",
     "find_round_canvases",
     "pixel_vectors",
@@ -32,8 +28,6 @@ __all__ = [
 
 COLOURS = ("red", "green", "blue")
 NEAR_WHITE = 230  # all three colours at least that
-MOST_BITS = 6  # of 64 in which the hashes of near duplicates may differ
-MOST_LEVELS = 40  # by which their colours may differ on average, of 255
 
 
 # --- Statistics ----------------------------------------------------------------------------
@@ -140,6 +134,8 @@ class Horizon:
         How much darker the lower part is on average, in levels of 255.
     share : float
         Share of the differences between rows that this one step explains, 0 to 1.
+    ramp : float
+        Share that a steady slope from top to bottom explains, 0 to 1.
     brightness : float64 array, shape (H,)
         Mean of each row.
     """
@@ -147,12 +143,17 @@ class Horizon:
     position: float
     drop: float
     share: float
+    ramp: float
     brightness: np.ndarray
 
     @property
     def is_clear(self) -> bool:
-        """Tell whether the step is worth the name: most of the differences, 3 levels or more."""
-        return self.share >= 0.5 and self.drop >= 3
+        """Tell whether the step is worth the name.
+
+        It drops by 3 levels or more, and explains most of the differences between rows, and
+        more of them than a steady slope does.
+        """
+        return self.drop >= 3 and self.share >= max(0.5, self.ramp)
 
 
 def find_horizon(picture: np.ndarray) -> Horizon:
@@ -173,15 +174,21 @@ def find_horizon(picture: np.ndarray) -> Horizon:
     """
     rows = picture.reshape(-1, *picture.shape[-2:]).mean((0, 2))
     height = len(rows)
-    if height < 2:
-        return Horizon(0.5, 0.0, 0.0, rows)
+    variance = rows.var()
+    if height < 2 or variance < 1e-9:
+        return Horizon(0.5, 0.0, 0.0, 0.0, rows)
     above = np.arange(1, height)
     sums = np.cumsum(rows)[:-1]
     drops = sums / above - (rows.sum() - sums) / (height - above)
     between = np.where(drops > 0, drops**2 * above * (height - above) / height**2, 0)
     best = int(between.argmax())
-    share = between[best] / rows.var() if rows.var() > 1e-9 else 0.0
-    return Horizon(float(above[best] / height), float(drops[best]), float(share), rows)
+    return Horizon(
+        position=float(above[best] / height),
+        drop=float(drops[best]),
+        share=float(between[best] / variance),
+        ramp=float(np.corrcoef(np.arange(height), rows)[0, 1] ** 2),
+        brightness=rows,
+    )
 
 
 # --- Round canvases ------------------------------------------------------------------------
@@ -210,76 +217,6 @@ def find_round_canvases(images: torch.Tensor) -> list[int]:
         if white[corners].float().mean() >= 0.9 and white[ring].float().mean() <= 0.1:
             found.append(number)
     return found
-
-
-# --- Duplicates ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A picture and an earlier one that it repeats.
-
-    Attributes
-    ----------
-    first, second : int
-        Numbers of the earlier and the later picture.
-    bits : int
-        In how many of 64 bits their perceptual hashes differ.
-    exact : bool
-        Whether all their pixels are the same.
-    """
-
-    first: int
-    second: int
-    bits: int
-    exact: bool
-
-
-def find_duplicates(images: torch.Tensor) -> list[Pair]:
-    """Find the pictures that repeat an earlier one, exactly or nearly.
-
-    Each is paired with the earlier picture that is nearest to it, so the length of the list
-    is the number of pictures that could go. Near means that the perceptual hashes (pHash of
-    the package ImageHash: signs of low cosine frequencies) differ in at most 6 of 64 bits,
-    and the colours, on a raster of 4 x 4, by at most 40 levels on average.
-
-    Returns
-    -------
-    list of Pair
-        The most alike first.
-
-    Notes
-    -----
-    The hash survives scaling, compression and a change of brightness. It does not see through
-    mirroring, rotation or a crop.
-    """
-    from scipy.spatial.distance import cdist
-
-    hashes = _perceptual_hashes(images)
-    colours = pixel_vectors(images, 4)
-    earliest: dict[str, int] = {}
-    pairs = []
-    for start in range(0, len(images), 256):
-        block = slice(start, start + 256)
-        bits = np.rint(32 - hashes[block] @ hashes[: start + 256].T / 2)
-        apart = cdist(colours[block], colours[: start + 256], "cityblock") / colours.shape[1]
-        bits[apart > MOST_LEVELS] = np.inf
-        for row, second in enumerate(range(start, start + len(bits))):
-            twin = earliest.setdefault(cache.content_hash(images[second].numpy()), second)
-            if twin != second:
-                pairs.append(Pair(twin, second, 0, exact=True))
-            elif second and (least := bits[row, :second].min()) <= MOST_BITS:
-                nearest = int(bits[row, :second].argmin())
-                pairs.append(Pair(nearest, second, int(least), exact=False))
-    return sorted(pairs, key=lambda pair: (not pair.exact, pair.bits, pair.second))
-
-
-def _perceptual_hashes(images: torch.Tensor) -> np.ndarray:
-    """Return a hash of 64 signs (-1, 1) a picture: float32, shape ``(N, 64)``."""
-    import imagehash
-
-    bits = [imagehash.phash(Image.fromarray(i.permute(1, 2, 0).numpy())).hash for i in images]
-    return 2 * np.stack(bits).reshape(len(bits), 64).astype(np.float32) - 1
 
 
 # --- Pixels as vectors ---------------------------------------------------------------------

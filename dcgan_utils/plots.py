@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,7 +77,8 @@ def show(figure: Figure) -> display.Image:
     from IPython import display
 
     buffer, photo = io.BytesIO(), io.BytesIO()
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # of a file name: its letter becomes a box
         figure.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.08)
     with Image.open(buffer) as drawn:
         drawn.convert("RGB").save(photo, "JPEG", quality=88, subsampling=0)

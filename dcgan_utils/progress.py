@@ -60,10 +60,11 @@ def step_reporter(what: str) -> Callable[[int, int], None]:
 
     from tqdm.auto import tqdm
 
-    bar = tqdm(desc=what)
+    bar = None  # until there is something to do: results may come from the cache
 
     def advance(done: int, of: int) -> None:
-        bar.total = of
+        nonlocal bar
+        bar = bar or tqdm(desc=what, total=of)
         bar.update(done - bar.n)
         if done == of:
             bar.close()

@@ -16,7 +16,7 @@ from dcgan_utils import noise
 from dcgan_utils.config import TrainConfig
 from dcgan_utils.datasets import load_dataset, locate
 from dcgan_utils.errors import WorkbookError
-from dcgan_utils.paths import notebooks_dir, reports_dir
+from dcgan_utils.paths import notebooks_dir, report_dir
 from dcgan_utils.runs import environment, run_name
 
 if TYPE_CHECKING:
@@ -91,8 +91,7 @@ def build_report(
     priors = noise.parse_list(noises)
     configs = [TrainConfig.resolve(**given, noise=str(prior)) for prior in priors]
     pictures = load_dataset(source, configs[0].img_size)
-    # reports/runs/ holds the run folders, so a collection of that name needs another.
-    folder = reports_dir() / (pictures.name if pictures.name != "runs" else "runs-report")
+    folder = report_dir(pictures.name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -6,7 +6,7 @@ import hashlib
 
 import torch
 
-__all__ = ["stream"]
+__all__ = ["seed32", "stream"]
 
 
 def stream(seed: int, purpose: str) -> torch.Generator:
@@ -18,3 +18,8 @@ def stream(seed: int, purpose: str) -> torch.Generator:
     """
     digest = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
+
+
+def seed32(seed: int) -> int:
+    """Fit a seed of up to 64 bits into the 32 that NumPy's older generators take."""
+    return seed % 2**32

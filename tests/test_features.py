@@ -45,6 +45,20 @@ def test_features_do_not_depend_on_the_batch(monkeypatch):
     )
 
 
+def test_copies_have_the_same_features_to_the_last_bit():
+    images = some(1).expand(40, -1, -1, -1)
+    seen = []
+    found = features.extract(images, input_size=32, on_batch=lambda *done: seen.append(done))
+    assert len(np.unique(found.vectors, axis=0)) == 1
+    assert found.vectors.shape == (40, 1280)
+    assert seen == [(1, 1)], "a copy costs nothing"
+    mixed = features.extract(some(3)[[2, 0, 2, 1]], input_size=64).vectors
+    np.testing.assert_array_equal(mixed[0], mixed[2])
+    np.testing.assert_allclose(
+        mixed[[1, 3, 0]], features.extract(some(3), input_size=64).vectors, atol=1e-3
+    )
+
+
 def test_the_weights_are_those_of_a_trained_network():
     """By features the nearest picture shows mostly the same subject; chance would be 1 in 8."""
     painted = [paint_scene(index, size=96) for index in range(1, 33)]

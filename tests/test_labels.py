@@ -1,11 +1,13 @@
+import unicodedata
 import zipfile
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from dcgan_utils.datasets import load_dataset
-from dcgan_utils.labels import categories, precision_recall, read_labels
+from dcgan_utils.labels import are_true, categories, precision_recall, read_labels
 
 
 def labelled(folder, text, encoding="utf-8"):
@@ -55,9 +57,31 @@ def test_a_table_that_is_no_utf8_is_told(tmp_path, caplog):
     assert "labels.csv is left aside" in caplog.text
 
 
-def test_categories_are_complete_and_few(tmp_path):
-    dataset = load_dataset(labelled(tmp_path / "p", TEXT), 16)
-    assert list(categories(read_labels(dataset))) == ["kind"]
+def test_categories_sort_pictures_into_groups():
+    known = pd.DataFrame(
+        {
+            "kind": ["cat", "dog"] * 20,
+            "partly": ["cat", "dog", None, "emu"] * 10,
+            "name": [f"picture {number}" for number in range(40)],
+            "few names": ["a", "b"] + [None] * 38,
+            "always": ["yes"] * 40,
+            "never": [None] * 40,
+        }
+    )
+    assert list(categories(known)) == ["kind", "partly"]
+
+
+def test_names_match_however_their_letters_are_composed(tmp_path):
+    folder = labelled(tmp_path / "p", "")
+    (folder / "a.png").rename(folder / "Füchse.png")
+    decomposed = unicodedata.normalize("NFD", "Füchse.png")
+    (folder / "labels.csv").write_text(f"file,kind\n{decomposed},fox\n", encoding="utf-8")
+    assert read_labels(load_dataset(folder, 16)).loc["Füchse.png", "kind"] == "fox"
+
+
+def test_yes_and_no():
+    values = pd.Series(["true", "True", " YES", "1", "false", "", None, np.nan, "no"])
+    assert are_true(values) == [True] * 4 + [False] * 5
 
 
 def test_precision_and_recall():

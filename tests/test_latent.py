@@ -71,6 +71,12 @@ def test_two_collections_of_one_name_can_be_told_apart(pictures, tmp_path):
     assert other.name == "ten-pictures (other)"
 
 
+def test_a_folder_with_a_config_is_not_yet_a_run(pictures):
+    (pictures / "config.json").write_text("{}")
+    _, other = latent.load_beside(str(pictures), str(pictures), 16)
+    assert len(other.images) == 10
+
+
 def test_another_collection_that_is_not_there_is_told(pictures):
     with pytest.raises(WorkbookError, match="'nowhere' is no known collection"):
         latent.load_beside(str(pictures), "nowhere", 16)

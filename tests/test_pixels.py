@@ -1,9 +1,6 @@
-import io
-
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from dcgan_utils import pixels
 from dcgan_utils.errors import WorkbookError
@@ -100,6 +97,8 @@ def test_the_horizon_is_where_it_gets_dark(row):
         np.full((3, 1, 1), 80.0),
         np.abs(np.linspace(-1, 1, 64))[None, :, None] * np.full((3, 64, 64), 200.0),  # dark middle
         np.repeat(np.linspace(0, 200, 64)[None, :, None], 64, 2),  # dark above
+        np.repeat(np.linspace(200, 100, 64)[None, :, None], 64, 2),  # ever darker
+        np.repeat(np.linspace(200, 198, 64)[None, :, None], 64, 2),  # hardly
     ],
 )
 def test_there_is_not_always_a_horizon(picture):
@@ -146,45 +145,6 @@ def test_round_canvases_of_plein_air():
     expected = [number for number, (_, label) in enumerate(painted) if label.round]
     assert len(expected) == 2
     assert pixels.find_round_canvases(images) == expected
-
-
-# --- Duplicates ----------------------------------------------------------------------------
-
-
-def as_jpeg(image, quality):
-    buffer = io.BytesIO()
-    Image.fromarray(image.permute(1, 2, 0).numpy()).save(buffer, "JPEG", quality=quality)
-    return torch.from_numpy(np.array(Image.open(buffer))).permute(2, 0, 1)
-
-
-def test_exact_and_near_duplicates_are_found():
-    images = blobs(8)
-    images = torch.cat([images, images[2:3], as_jpeg(images[5], 40)[None], images[2:3]])
-    pairs = pixels.find_duplicates(images)
-    assert [(p.first, p.second, p.exact) for p in pairs] == [
-        (2, 8, True),
-        (2, 10, True),
-        (5, 9, False),
-    ]
-    assert pairs[2].bits <= pixels.MOST_BITS
-
-
-def test_different_pictures_are_no_duplicates():
-    assert pixels.find_duplicates(blobs(300)) == []
-
-
-def test_the_same_shape_in_another_colour_is_no_duplicate():
-    flat = torch.tensor([[250, 0, 0], [0, 0, 250], [0, 250, 0]], dtype=torch.uint8)
-    assert pixels.find_duplicates(flat[:, :, None, None].expand(-1, -1, 32, 32)) == []
-
-
-def test_of_equal_pictures_all_but_one_repeat():
-    pairs = pixels.find_duplicates(blobs(1).expand(600, -1, -1, -1))
-    assert [(p.first, p.second) for p in pairs] == [(0, second) for second in range(1, 600)]
-
-
-def test_one_picture_repeats_nothing():
-    assert pixels.find_duplicates(blobs(1)) == []
 
 
 # --- Vectors -------------------------------------------------------------------------------

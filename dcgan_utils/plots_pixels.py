@@ -1,4 +1,4 @@
-"""Figures of the exploration of a collection; the house style is that of `plots`."""
+"""Figures of files and pixels; the house style is that of `plots`."""
 
 from __future__ import annotations
 
@@ -7,35 +7,26 @@ from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
-import seaborn as sns
 import torch
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from dcgan_utils.pixels import COLOURS, Horizon, Pair
-from dcgan_utils.plots import BLUE, GREEN, GREY, ORANGE, STYLE, WIDTH, new_figure
+from dcgan_utils.duplicates import Pair
+from dcgan_utils.pixels import COLOURS, Horizon
+from dcgan_utils.plots import BLUE, GREEN, ORANGE, STYLE, WIDTH, new_figure
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
-
-    from dcgan_utils.clusters import Components
 
 __all__ = [
     "captioned",
     "channel_histograms",
-    "choose_k",
-    "cluster_sizes",
     "dimensions",
     "duplicates",
-    "explained",
     "file_sizes",
-    "group_colours",
     "horizon",
-    "plane",
     "statistics_in_colour",
     "statistics_of_each_colour",
-    "thumbnails",
 ]
 
 CHANNEL_COLOURS = dict(zip(COLOURS, ("#c53030", GREEN, BLUE), strict=True))
@@ -45,12 +36,6 @@ CHANNEL_MAPS = {
 }
 
 
-def group_colours(count: int) -> list[str]:
-    """Return a colour for each of so many groups, as ``#rrggbb``."""
-    palette = sns.color_palette("tab10" if count <= 10 else "husl", count)
-    return palette.as_hex()
-
-
 def _picture(axes: Axes, image: torch.Tensor, caption: str) -> None:
     axes.imshow(image.permute(1, 2, 0).numpy(), interpolation="nearest")
     axes.set_axis_off()
@@ -58,7 +43,7 @@ def _picture(axes: Axes, image: torch.Tensor, caption: str) -> None:
     axes.set_title(caption.replace("$", r"\$"), fontsize=8, loc="center")
 
 
-def _short(name: str, most: int = 22) -> str:
+def _short(name: str, most: int) -> str:
     return name if len(name) <= most else f"…{name[1 - most :]}"
 
 
@@ -90,7 +75,7 @@ def captioned(
         for axes in panels:
             axes.set_axis_off()
         for axes, image, caption in zip(panels, images, captions, strict=False):
-            _picture(axes, image, _short(caption))
+            _picture(axes, image, _short(caption, 110 // columns))
         figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     figure.set_label(description)
     return figure
@@ -171,7 +156,6 @@ def dimensions(
                 left.annotate("{} x {}".format(*place), place, (8, 8), textcoords="offset points")
         left.set_title("Dimensions")
         _histogram(middle, width / height, BLUE)
-        middle.axvline(1, color=ORANGE, lw=1.2, ls="--")
         middle.set(xlabel="width / height", ylabel="pictures")
         middle.set_title("Aspect ratios")
         kinds = [*formats.items(), *modes.items()]
@@ -181,7 +165,7 @@ def dimensions(
         right.invert_yaxis()
         right.grid(visible=False)
         right.margins(x=0.25)
-        right.set_title("Formats and modes")
+        right.set_title("Formats, modes (green)")
     figure.set_label(
         f"Widths from {width.min():.0f} to {width.max():.0f} and heights from "
         f"{height.min():.0f} to {height.max():.0f} pixels; aspect ratios from "
@@ -192,7 +176,9 @@ def dimensions(
     return figure
 
 
-def duplicates(images: torch.Tensor, pairs: Sequence[Pair], names: Sequence[str]) -> Figure:
+def duplicates(
+    images: torch.Tensor, pairs: Sequence[Pair], names: Sequence[str], *, title: str
+) -> Figure:
     """Draw pairs of pictures that repeat each other, two pairs a row.
 
     Parameters
@@ -200,23 +186,21 @@ def duplicates(images: torch.Tensor, pairs: Sequence[Pair], names: Sequence[str]
     images
         The collection: uint8, shape ``(N, 3, H, W)``.
     pairs
-        Those to show, from `pixels.find_duplicates`.
+        Those to show, from `duplicates.find_duplicates`.
     names
         File names of the collection.
+    title
+        Above the figure.
     """
     numbers = [number for pair in pairs for number in (pair.first, pair.second)]
-    captions = [
-        caption
-        for pair in pairs
-        for caption in (
-            names[pair.first],
-            f"{names[pair.second]}: {'the same' if pair.exact else f'{pair.bits} bits off'}",
-        )
-    ]
+    captions = []
+    for pair in pairs:
+        alike = "the same" if pair.exact else f"{pair.bits} bits off"
+        captions += [names[pair.first], f"{_short(names[pair.second], 16)}: {alike}"]
     return captioned(
         images[numbers],
-        [_short(caption, 30) for caption in captions],
-        title="Pictures that repeat an earlier one",
+        captions,
+        title=title,
         description=f"{len(pairs)} pairs of pictures that look alike: "
         + "; ".join(f"{names[pair.first]} and {names[pair.second]}" for pair in pairs)
         + ".",
@@ -290,7 +274,9 @@ def statistics_of_each_colour(per_colour: Mapping[str, np.ndarray]) -> Figure:
                 _map(figure, axes, values[row], CHANNEL_MAPS[colour], limits)
                 if row == 0:
                     axes.set_title(name, fontsize=9, loc="center")
-        figure.suptitle("The same for each colour", x=0.01, ha="left", fontsize=11)
+        figure.suptitle(
+            "Each place over all pictures, for red, green and blue", x=0.01, ha="left", fontsize=11
+        )
     figure.set_label(
         "Per-pixel minimum, maximum, mean, variance and standard deviation of red, green and "
         "blue, one row each, with scales."
@@ -307,7 +293,7 @@ def channel_histograms(histograms: Mapping[str, np.ndarray]) -> Figure:
         Collection to counts, shape ``(3, 256)``.
     """
     with mpl.rc_context(STYLE):
-        figure = new_figure(2.8)
+        figure = new_figure(3.1)
         panels = figure.subplots(1, 3, sharey=True)
         highest = 0.0
         for axes, (channel, (colour, ink)) in zip(
@@ -320,15 +306,27 @@ def channel_histograms(histograms: Mapping[str, np.ndarray]) -> Figure:
                     axes.fill_between(range(256), share, color=ink, alpha=0.45, lw=0, label=name)
                 else:
                     axes.plot(share, color="#22252a", lw=1.2, label=name)
-            axes.set_title(colour)
+            axes.set_title(colour, fontsize=9)
             axes.set(xlabel="level", xlim=(0, 255))
         # Pure black and pure white may tower over all else: they may leave the frame.
         panels[0].set_ylim(0, 1.1 * highest)
+        _name_towers(panels, next(iter(histograms.values())), 1.1 * highest)
         panels[0].set_ylabel("share in %")
         if len(histograms) > 1:
             panels[0].legend(fontsize=8)
+        figure.suptitle("How often each level occurs", x=0.01, ha="left", fontsize=11)
     figure.set_label(f"Histograms of the red, green and blue levels of {' and '.join(histograms)}.")
     return figure
+
+
+def _name_towers(panels: Sequence[Axes], counts: np.ndarray, top: float) -> None:
+    """Write the shares of black and white beside their bars, where those leave the frame."""
+    for axes, row in zip(panels, counts, strict=True):
+        for level, side in ((0, "left"), (255, "right")):
+            share = 100 * row[level] / row.sum()
+            if share > top:
+                place = abs(level - 6), 0.97 * top
+                axes.text(*place, f"{level}: {share:.0f} %", ha=side, va="top", fontsize=8)
 
 
 def horizon(mean: np.ndarray, found: Horizon) -> Figure:
@@ -366,195 +364,4 @@ def horizon(mean: np.ndarray, found: Horizon) -> Figure:
     figure.set_label(
         f"The mean picture and the mean brightness of its rows; the horizon is {what}."
     )
-    return figure
-
-
-# --- Clusters and planes -------------------------------------------------------------------
-
-
-def cluster_sizes(sizes: Sequence[int], *, what: str) -> Figure:
-    """Draw how many members each cluster has, with the line at which all would be alike."""
-    with mpl.rc_context(STYLE):
-        figure = new_figure(2.4)
-        axes = figure.subplots()
-        names = [str(number) for number in range(len(sizes))]
-        bars = axes.bar(names, sizes, color=group_colours(len(sizes)), width=0.7)
-        axes.bar_label(bars, fontsize=8)
-        axes.axhline(np.mean(sizes), color=GREY, lw=1, ls=":", label="if all were alike")
-        axes.set(xlabel="cluster", ylabel="pictures")
-        axes.grid(visible=False, axis="x")
-        axes.margins(y=0.15)
-        axes.set_title(f"How many pictures are in each cluster of {what}")
-        axes.legend(loc="upper right")
-    figure.set_label(
-        f"Bar chart of the sizes of {len(sizes)} clusters: {', '.join(map(str, sizes))}."
-    )
-    return figure
-
-
-def choose_k(table: pd.DataFrame, *, chosen: int) -> Figure:
-    """Draw the criteria for the number of clusters under one another.
-
-    Parameters
-    ----------
-    table
-        From `clusters.choose_k`.
-    chosen
-        The number that is marked.
-    """
-    about = {
-        "inertia": f"relative to k = {table.index[0]}; look for a bend",
-        "silhouette": "higher is better",
-        "evenness": "1: all clusters are as large",
-    }
-    drawn = table.assign(inertia=table["inertia"] / table["inertia"].iloc[0])
-    with mpl.rc_context(STYLE):
-        figure = new_figure(4.6)
-        panels = figure.subplots(len(about), 1, sharex=True)
-        for axes, (name, hint) in zip(panels, about.items(), strict=True):
-            axes.plot(drawn.index, drawn[name], color=BLUE, lw=1.6, marker="o", ms=4)
-            axes.axvline(chosen, color=ORANGE, lw=1.2, ls="--", label=f"here: k = {chosen}")
-            axes.set_ylabel(name)
-            axes.set_title(hint, fontsize=8, loc="right", color=GREY)
-            axes.set_xticks(table.index)
-        panels[0].legend(loc="upper right")
-        panels[0].set_title("How many clusters? Three criteria")
-        panels[-1].set_xlabel("number of clusters k")
-    best = table["silhouette"].idxmax()
-    figure.set_label(
-        f"Line charts of inertia, silhouette and evenness of sizes for k from {table.index[0]} to "
-        f"{table.index[-1]}; the silhouette is greatest at {best}."
-    )
-    return figure
-
-
-def plane(
-    points: np.ndarray,
-    groups: np.ndarray,
-    group_names: Sequence[str],
-    *,
-    title: str,
-    axis_names: tuple[str, str] | None = None,
-) -> Figure:
-    """Draw points in a plane, coloured by group.
-
-    Parameters
-    ----------
-    points
-        Shape ``(N, 2)``.
-    groups
-        Each point's number in ``group_names``.
-    group_names
-        For the legend.
-    title
-        Above the figure.
-    axis_names
-        What lies along x and y; without them there are no scales either, as for UMAP, whose
-        coordinates mean nothing.
-    """
-    with mpl.rc_context(STYLE):
-        figure = new_figure(4.6)
-        axes = figure.subplots()
-        size = float(np.clip(6000 / len(points), 4, 40))
-        for number, (name, ink) in enumerate(
-            zip(group_names, group_colours(len(group_names)), strict=True)
-        ):
-            members = points[groups == number]
-            axes.scatter(*members.T, s=size, color=ink, alpha=0.7, lw=0, label=name)
-        if axis_names is None:
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_visible(False)
-        else:
-            axes.set(xlabel=axis_names[0], ylabel=axis_names[1])
-        axes.set_title(title)
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, markerscale=1.5)
-    figure.set_label(
-        f"Scatter plot. {title}: {len(points)} pictures, coloured by {', '.join(group_names)}."
-    )
-    return figure
-
-
-def thumbnails(
-    points: np.ndarray, images: torch.Tensor, groups: np.ndarray, *, title: str
-) -> Figure:
-    """Draw the pictures themselves in a plane, as many as find a free place nearby.
-
-    Parameters
-    ----------
-    points
-        Shape ``(N, 2)``.
-    images
-        uint8, shape ``(N, 3, H, W)``.
-    groups
-        Each picture's group, for the colour of its frame.
-    title
-        Above the figure.
-    """
-    columns, rows = 26, 21
-    places = _free_places(points, columns, rows)
-    inks = group_colours(int(groups.max()) + 1)
-    with mpl.rc_context(STYLE):
-        figure = new_figure(WIDTH * rows / columns + 0.3)
-        axes = figure.subplots()
-        for number, (x, y) in places.items():
-            picture = images[number].permute(1, 2, 0).numpy()
-            axes.imshow(picture, extent=(x, x + 0.92, y, y + 0.92))
-            ink = inks[groups[number]]
-            axes.add_patch(mpl.patches.Rectangle((x, y), 0.92, 0.92, fill=False, ec=ink, lw=1.5))
-        axes.set(xlim=(-0.1, columns), ylim=(-0.1, rows))
-        axes.set_aspect("equal")
-        axes.set_axis_off()
-        axes.set_title(title)
-    figure.set_label(
-        f"{title}: {len(places)} of {len(points)} pictures as thumbnails, framed by group."
-    )
-    return figure
-
-
-def _free_places(points: np.ndarray, columns: int, rows: int) -> dict[int, tuple[int, int]]:
-    """Put points on a raster, each on the nearest free place up to three steps away, or nowhere."""
-    low, high = points.min(0), points.max(0)
-    exact = (points - low) / np.maximum(high - low, 1e-9) * (columns - 1, rows - 1)
-    steps = [(dx, dy) for dx in range(-3, 4) for dy in range(-3, 4) if dx * dx + dy * dy <= 9]
-    free = {(x, y) for x in range(columns) for y in range(rows)}
-    places = {}
-    for number, (x, y) in enumerate(exact):
-        near = [(round(x) + dx, round(y) + dy) for dx, dy in steps]
-        open_places = [place for place in near if place in free]
-        if open_places:
-            best = min(open_places, key=lambda place: (place[0] - x) ** 2 + (place[1] - y) ** 2)
-            free.remove(best)
-            places[number] = best
-    return places
-
-
-def explained(components: Components, *, marked: Sequence[int]) -> Figure:
-    """Draw the share of the variance that the first components explain together.
-
-    Parameters
-    ----------
-    components
-        From `clusters.principal_components`.
-    marked
-        Numbers of components to point at.
-    """
-    together = 100 * np.cumsum(components.explained)
-    with mpl.rc_context(STYLE):
-        figure = new_figure(2.8)
-        axes = figure.subplots()
-        axes.plot(np.arange(1, len(together) + 1), together, color=BLUE, lw=1.8)
-        for n in marked:
-            axes.plot(n, together[n - 1], "o", color=ORANGE, ms=5)
-            axes.annotate(
-                f"{n}: {together[n - 1]:.0f} %", (n, together[n - 1]), (6, -10),
-                textcoords="offset points", fontsize=8,
-            )  # fmt: skip
-        axes.set_xscale("log")
-        axes.set_xticks(marked, marked)
-        axes.minorticks_off()
-        axes.set_ylim(0, 105)
-        axes.set(xlabel="number of components", ylabel="variance explained in %")
-        axes.set_title("How much the first components explain together")
-    told = ", ".join(f"{n} explain {together[n - 1]:.0f} %" for n in marked)
-    figure.set_label(f"Curve of the variance explained by the first components: {told}.")
     return figure

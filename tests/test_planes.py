@@ -1,0 +1,96 @@
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from dcgan_utils.errors import NotMeaningful
+from dcgan_utils.paths import data_dir
+from dcgan_utils.planes import principal_components, umap_embedding
+
+
+@pytest.fixture(autouse=True)
+def no_warnings():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("default", category=ImportWarning)  # umap's, of TensorFlow
+        yield
+
+
+def groups(sizes=(40, 30, 20), spread=0.5, seed=0):
+    """Return vectors in well separated groups, shuffled, and which group each is from."""
+    rng = np.random.default_rng(seed)
+    which = rng.permutation(np.repeat(range(len(sizes)), sizes))
+    centres = 10 * np.eye(len(sizes), 12)
+    return (centres[which] + rng.normal(0, spread, (len(which), 12))).astype(np.float32), which
+
+
+def test_components_give_the_vectors_back():
+    vectors = np.random.default_rng(0).normal(size=(30, 12)).astype(np.float32) * np.arange(1, 13)
+    found = principal_components(vectors, 100)
+    assert found.explained.sum() == pytest.approx(1, abs=1e-5)
+    assert (np.diff(found.explained) <= 0).all()
+    rows = np.array([3, 7])
+    np.testing.assert_allclose(found.reconstruct(rows, 12), vectors[rows], atol=1e-3)
+    errors = [((found.reconstruct(np.arange(30), n) - vectors) ** 2).sum() for n in range(13)]
+    assert (np.diff(errors) < 0).all()
+    np.testing.assert_allclose(found.at(0, 0), vectors.mean(0), atol=1e-4)
+    moved = (found.at(0, 2) - found.mean) @ found.directions[0]
+    assert moved == pytest.approx(2 * found.scores[:, 0].std(), rel=1e-3)
+
+
+def test_there_are_fewer_components_than_pictures():
+    assert principal_components(np.eye(5, 50), 100).scores.shape == (5, 4)
+
+
+# --- UMAP ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_components", [2, 3])
+def test_umap_keeps_groups_together(n_components):
+    vectors, which = groups()
+    embedding = umap_embedding(vectors, n_components)
+    assert embedding.shape == (len(vectors), n_components)
+    assert np.isfinite(embedding).all()
+    distances = np.linalg.norm(embedding[:, None] - embedding, axis=2)
+    nearest = distances.argsort(1)[:, 1:6]
+    assert (which[nearest] == which[:, None]).mean() > 0.95
+
+
+def test_umap_is_repeatable_and_kept():
+    vectors, _ = groups()
+    first = umap_embedding(vectors, seed=3)
+    (kept,) = (data_dir() / ".cache").glob("umap-*")
+    written = kept.stat().st_mtime_ns
+    np.testing.assert_array_equal(umap_embedding(vectors, seed=3), first)
+    assert kept.stat().st_mtime_ns == written
+    kept.unlink()
+    np.testing.assert_array_equal(umap_embedding(vectors, seed=3), first)
+
+
+def test_umap_leaves_the_threads_of_pytorch_alone():
+    before = torch.get_num_threads()
+    umap_embedding(groups()[0])
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("n", [3, 4, 5, 9])
+def test_umap_of_few_pictures(n):
+    vectors = np.random.default_rng(n).normal(size=(n, 6)).astype(np.float32)
+    for n_components in (2, 3):
+        assert umap_embedding(vectors, n_components, n_neighbors=2).shape == (
+            n,
+            n_components,
+        )
+
+
+@pytest.mark.parametrize("vectors", [np.eye(1), np.eye(15), np.ones((100, 3))])
+def test_umap_refuses_fewer_pictures_than_neighbours(vectors):
+    with pytest.raises(NotMeaningful, match="15 nearest; different pictures here"):
+        umap_embedding(vectors.astype(np.float32))
+
+
+@pytest.mark.parametrize("vectors", [np.eye(1), np.eye(2), np.ones((50, 3))])
+def test_components_of_too_little_are_refused(vectors):
+    with pytest.raises(NotMeaningful, match="at least 3 different pictures"):
+        principal_components(vectors, 2)

@@ -1,0 +1,75 @@
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dcgan_utils import clusters, planes, plots, plots_clusters
+from dcgan_utils.seeds import stream
+
+
+def some(n=12, side=32):
+    return torch.randint(0, 256, (n, 3, side, side), dtype=torch.uint8, generator=stream(0, "x"))
+
+
+def figures(images):
+    n = len(images)
+    rng, groups = np.random.default_rng(0), np.arange(n) % 3
+    points, names = rng.normal(size=(n, 2)), ["a", "b", "c"]
+    yield plots_clusters.cluster_sizes([n, 3, 1], what="pixels")
+    yield plots_clusters.plane(points, groups, names, title="Plane", axis_names=("x", "y"))
+    yield plots_clusters.plane(points, groups, names, title="Plane")
+    yield plots_clusters.thumbnails(points, images, groups, title="Thumbnails")
+    many = [f"cluster {number}" for number in range(100)]
+    yield plots_clusters.plane(points, groups, many, title="Plane of a hundred clusters")
+    yield plots_clusters.cluster_sizes(range(100, 0, -1), what="pixels")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "images",
+    [some(), some(1), torch.full((4, 3, 32, 32), 200, dtype=torch.uint8)],
+    ids=["noise", "one", "flat"],
+)
+def test_every_figure_is_drawn_and_described(images):
+    for figure in figures(images):
+        shown = plots.show(figure)
+        drawn = np.asarray(Image.open(io.BytesIO(shown.data)).convert("L"))
+        width = plots.WIDTH * plots.DPI
+        assert 0.7 * width < drawn.shape[1] < 1.05 * width
+        assert drawn.std() > 3
+        assert figure.get_label().endswith((".", "pictures"))
+
+
+@pytest.mark.filterwarnings("error")
+def test_figures_of_vectors_are_drawn():
+    vectors = np.random.default_rng(0).normal(size=(40, 12)).astype(np.float32)
+    components = planes.principal_components(vectors, 12)
+    explained = plots_clusters.explained(components, marked=[1, 4])
+    assert "1 explain" in explained.get_label()
+    table = clusters.choose_k(vectors, range(2, 6))
+    chosen = plots_clusters.choose_k(table, chosen=3)
+    for figure in (explained, chosen):
+        assert plots.show(figure).data
+    assert f"greatest at {table['silhouette'].idxmax()}" in chosen.get_label()
+
+
+def test_colours_tell_groups_apart():
+    for count in (1, 10, 30, 100):
+        colours = plots_clusters.group_colours(count)
+        assert len(set(colours)) == count
+        assert all(len(colour) == 7 for colour in colours)
+
+
+@pytest.mark.parametrize("n", [1, 50, 2000])
+def test_thumbnails_cover_no_other(n):
+    points = np.random.default_rng(0).normal(size=(n, 2))
+    points[: n // 2] = points[0]  # a crowd
+    places = plots_clusters._free_places(points, 26, 21)
+    assert len(set(places.values())) == len(places)
+    assert all(0 <= x < 26 and 0 <= y < 21 for x, y in places.values())
+    assert len(places) >= min(n, 29) * 0.5
+    exact = (points - points.min(0)) / np.maximum(np.ptp(points, axis=0), 1e-9) * (25, 20)
+    for number, place in places.items():
+        assert np.linalg.norm(exact[number] - place) < 4

@@ -1,0 +1,79 @@
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dcgan_utils import pixels, plots, plots_pixels
+from dcgan_utils.duplicates import Pair
+from dcgan_utils.seeds import stream
+
+
+def some(n=12, side=32):
+    return torch.randint(0, 256, (n, 3, side, side), dtype=torch.uint8, generator=stream(0, "x"))
+
+
+NAMES = [f"{number}$^.jpg" for number in range(11)] + ["モネ 🎨 with quite a long name.jpg"]
+
+
+def figures(images):
+    n = len(images)
+    names = NAMES[:n]
+    gathered = pixels.statistics([images])
+    per_colour, over_colours = gathered.per_colour(), gathered.over_colours()
+    yield plots_pixels.captioned(images, names, title="Some", description="some pictures")
+    yield plots_pixels.file_sizes(range(1000, 1000 + n), images, names)
+    yield plots_pixels.file_sizes([500] * n, images, names)
+    yield plots_pixels.dimensions([(40, 30)] * n, {"PNG": n}, {"RGB": 1, "P": n - 1})
+    yield plots_pixels.dimensions([(40 + i, 30 - i) for i in range(n)], {"PNG": n}, {"RGB": n})
+    pair = Pair(0, n - 1, 2, exact=False)
+    yield plots_pixels.duplicates(images, [pair], names, title="Pairs")
+    yield plots_pixels.statistics_in_colour(per_colour, over_colours)
+    yield plots_pixels.statistics_of_each_colour(per_colour)
+    yield plots_pixels.channel_histograms({"one": gathered.histogram})
+    yield plots_pixels.channel_histograms({"one": gathered.histogram, "two": gathered.histogram})
+    yield plots_pixels.horizon(per_colour["mean"], pixels.find_horizon(per_colour["mean"]))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "images",
+    [some(), some(1), torch.full((4, 3, 32, 32), 200, dtype=torch.uint8)],
+    ids=["noise", "one", "flat"],
+)
+def test_every_figure_is_drawn_and_described(images):
+    for figure in figures(images):
+        shown = plots.show(figure)
+        drawn = np.asarray(Image.open(io.BytesIO(shown.data)).convert("L"))
+        width = plots.WIDTH * plots.DPI
+        assert 0.7 * width < drawn.shape[1] < 1.05 * width
+        assert drawn.std() > 3
+        assert figure.get_label().endswith((".", "pictures"))
+
+
+def test_the_extremes_of_the_file_sizes_are_named():
+    figure = plots_pixels.file_sizes([5000, 1000, 9000], some(3), ["mid", "small", "large"])
+    assert "smallest 1 kB (small), median 5 kB (mid), largest 9 kB (large)" in figure.get_label()
+
+
+def test_names_are_no_formulas_and_long_ones_are_cut():
+    figure = plots_pixels.captioned(some(2), ["a$^.jpg", "x" * 99], title="t", description="d")
+    formula, long = (axes.get_title() for axes in figure.axes[:2])
+    assert formula == r"a\$^.jpg"
+    assert long.startswith("…")
+    assert len(long) == 22
+    assert plots.show(figure).data
+
+
+def test_the_name_of_a_duplicate_keeps_its_distance():
+    names = ["a" * 50 + "1.jpg", "b" * 50 + "2.jpg"]
+    figure = plots_pixels.duplicates(some(2), [Pair(0, 1, 4, exact=False)], names, title="t")
+    assert figure.axes[1].get_title().endswith("2.jpg: 4 bits off")
+
+
+def test_a_tower_of_white_has_its_share_written():
+    histogram = np.ones((3, 256))
+    histogram[:, 255] = 245
+    figure = plots_pixels.channel_histograms({"one": histogram})
+    assert [text.get_text() for text in figure.axes[0].texts] == ["255: 49 %"]
