@@ -6,13 +6,18 @@ import os
 # Set before torch is imported, here and in the processes that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import io
+import warnings
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from dcgan_utils import plots
 from dcgan_utils.config import TrainConfig
 from dcgan_utils.datasets import load_dataset
+from dcgan_utils.seeds import stream
 
 TINY = {
     "img_size": 32,
@@ -68,3 +73,35 @@ def equal_states(one, other):
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(equal_states, one, other))
     return one == other
+
+
+@pytest.fixture
+def no_warnings():
+    """Make every warning an error, but umap's, that TensorFlow is missing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("default", category=ImportWarning)
+        yield
+
+
+def some(n=12, side=32):
+    """Return pictures of noise."""
+    shape = (n, 3, side, side)
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=stream(0, "pictures"))
+
+
+def groups(sizes=(40, 30, 20), spread=0.5, seed=0):
+    """Return vectors in well separated groups, shuffled, and which group each is from."""
+    rng = np.random.default_rng(seed)
+    which = rng.permutation(np.repeat(range(len(sizes)), sizes))
+    centres = 10 * np.eye(len(sizes), 12)
+    return (centres[which] + rng.normal(0, spread, (len(which), 12))).astype(np.float32), which
+
+
+def assert_drawn(figure):
+    """Check that a figure is neither empty nor wider than the page, and is described."""
+    drawn = np.asarray(Image.open(io.BytesIO(plots.show(figure).data)).convert("L"))
+    width = plots.WIDTH * plots.DPI
+    assert 0.7 * width < drawn.shape[1] < 1.05 * width
+    assert drawn.std() > 3
+    assert len(figure.get_label()) > 10

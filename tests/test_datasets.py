@@ -112,6 +112,20 @@ def test_what_a_dataset_holds(tmp_path):
         dataset.name = "other"
 
 
+@pytest.mark.parametrize("pack", ["folder", "zip"])
+def test_the_report_knows_how_large_the_files_are(tmp_path, pack):
+    entries = {"a.png": picture(), "b.bmp": picture(file_format="BMP"), "c.png": b""}
+    if pack == "zip":
+        source = zipped(tmp_path / "p.zip", entries)
+    else:
+        source = tmp_path / "p"
+        for name, content in entries.items():
+            write(source / name, content)
+    for _ in range(2):  # the second time out of the cache
+        report = load_dataset(source, 8).report
+        assert report.file_sizes == (len(entries["a.png"]), len(entries["b.bmp"]))
+
+
 def test_report_as_text(tmp_path):
     folder = fill(tmp_path / "p", a=RED)
     write(folder / "b.jpg", picture(RED, "JPEG", (20, 10)))

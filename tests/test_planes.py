@@ -1,28 +1,13 @@
-import warnings
-
 import numpy as np
 import pytest
 import torch
+from conftest import groups
 
 from dcgan_utils.errors import NotMeaningful
 from dcgan_utils.paths import data_dir
 from dcgan_utils.planes import principal_components, umap_embedding
 
-
-@pytest.fixture(autouse=True)
-def no_warnings():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        warnings.filterwarnings("default", category=ImportWarning)  # umap's, of TensorFlow
-        yield
-
-
-def groups(sizes=(40, 30, 20), spread=0.5, seed=0):
-    """Return vectors in well separated groups, shuffled, and which group each is from."""
-    rng = np.random.default_rng(seed)
-    which = rng.permutation(np.repeat(range(len(sizes)), sizes))
-    centres = 10 * np.eye(len(sizes), 12)
-    return (centres[which] + rng.normal(0, spread, (len(which), 12))).astype(np.float32), which
+pytestmark = pytest.mark.usefixtures("no_warnings")
 
 
 def test_components_give_the_vectors_back():

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import some
 from PIL import Image
 
 from dcgan_utils import networks, noise, plots
@@ -15,10 +16,6 @@ def history():
     epochs = np.arange(1, 31)
     names = ("d_loss_real", "d_loss_fake", "g_loss", "d_real", "d_fake", "sample_spread")
     return pd.DataFrame({"epoch": epochs} | dict.fromkeys(names, 1 / epochs))
-
-
-def some(n=10, side=32):
-    return torch.randint(0, 256, (n, 3, side, side), dtype=torch.uint8, generator=stream(0, "x"))
 
 
 def figures(history):

@@ -1,18 +1,10 @@
-import io
-
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from conftest import assert_drawn, some
 
 from dcgan_utils import pixels, plots, plots_pixels
 from dcgan_utils.duplicates import Pair
-from dcgan_utils.seeds import stream
-
-
-def some(n=12, side=32):
-    return torch.randint(0, 256, (n, 3, side, side), dtype=torch.uint8, generator=stream(0, "x"))
-
 
 NAMES = [f"{number}$^.jpg" for number in range(11)] + ["モネ 🎨 with quite a long name.jpg"]
 
@@ -44,12 +36,7 @@ def figures(images):
 )
 def test_every_figure_is_drawn_and_described(images):
     for figure in figures(images):
-        shown = plots.show(figure)
-        drawn = np.asarray(Image.open(io.BytesIO(shown.data)).convert("L"))
-        width = plots.WIDTH * plots.DPI
-        assert 0.7 * width < drawn.shape[1] < 1.05 * width
-        assert drawn.std() > 3
-        assert figure.get_label().endswith((".", "pictures"))
+        assert_drawn(figure)
 
 
 def test_the_extremes_of_the_file_sizes_are_named():

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from dcgan_utils import progress
-from dcgan_utils.paths import data_dir, home, reports_dir
+from dcgan_utils.paths import data_dir, home, report_dir, reports_dir, runs_dir
 
 ROOT = Path(__file__).parent.parent
 CONDA_NAMES = {"torch": "pytorch"}
@@ -97,6 +97,8 @@ def test_modules_import_only_from_lower_floors():
 def test_the_environment_variable_moves_data_and_reports(monkeypatch, tmp_path):
     monkeypatch.setenv("DCGAN_HOME", str(tmp_path))
     assert (data_dir(), reports_dir()) == (tmp_path / "data", tmp_path / "reports")
+    assert report_dir("monet") == tmp_path / "reports" / "monet"
+    assert report_dir("runs") not in (runs_dir(), runs_dir().parent)
     monkeypatch.delenv("DCGAN_HOME")
     assert home() == ROOT
 
