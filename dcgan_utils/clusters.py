@@ -169,7 +169,9 @@ def mean_pictures(images: torch.Tensor, labels: np.ndarray) -> torch.Tensor:
 
     For clusters of pixels these are the centroids.
     """
-    means = [images[labels == label].double().mean(0) for label in range(labels.max() + 1)]
+    sizes = np.bincount(labels)
+    sums = [images[labels == label].sum(0, dtype=torch.float64) for label in range(len(sizes))]
+    means = [total / size for total, size in zip(sums, sizes.tolist(), strict=True)]
     return torch.stack(means).round().to(torch.uint8)
 
 

@@ -150,7 +150,7 @@ def extract(
         return Features(entry.arrays["vectors"], extractor, input_size)
     # Each different picture once: in another batch a copy's vector would differ in its last bits.
     first, again = _distinct(images)
-    vectors = _run(recipe, images[first], input_size, torch.device(device), on_batch)[again]
+    vectors = _run(recipe, images, first, input_size, torch.device(device), on_batch)[again]
     cache.write(kept, {"vectors": vectors})
     return Features(vectors, extractor, input_size)
 
@@ -167,6 +167,7 @@ def _distinct(images: torch.Tensor) -> tuple[list[int], np.ndarray]:
 def _run(
     recipe: _Extractor,
     images: torch.Tensor,
+    numbers: list[int],
     input_size: int,
     device: torch.device,
     on_batch: Callable[[int, int], None] | None,
@@ -174,12 +175,12 @@ def _run(
     network = recipe.load().eval().to(device, memory_format=torch.channels_last)
     mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (recipe.mean, recipe.std))
     vectors = []
-    for start in range(0, len(images), BATCH):
-        batch = images[start : start + BATCH].to(device).float()
+    for start in range(0, len(numbers), BATCH):
+        batch = images[numbers[start : start + BATCH]].to(device).float()
         if batch.shape[-1] != input_size:
             batch = F.interpolate(batch, (input_size, input_size), mode="bilinear", antialias=True)
         batch = ((batch - mean) / std).contiguous(memory_format=torch.channels_last)
         vectors.append(network(batch).float().cpu())
         if on_batch is not None:
-            on_batch(min(start + BATCH, len(images)), len(images))
+            on_batch(min(start + BATCH, len(numbers)), len(numbers))
     return torch.cat(vectors).numpy()
