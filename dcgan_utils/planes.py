@@ -65,13 +65,9 @@ def principal_components(vectors: np.ndarray, n: int, *, seed: int = 0) -> Compo
             f"Principal components take at least 3 different pictures; here: {distinct}."
         )
     n = min(n, distinct - 1, vectors.shape[1])
-    fitted = PCA(n, random_state=seed32(seed)).fit(vectors)
-    return Components(
-        fitted.mean_,
-        fitted.components_,
-        fitted.transform(vectors),
-        fitted.explained_variance_ratio_,
-    )
+    fitted = PCA(n, random_state=seed32(seed))
+    scores = fitted.fit_transform(vectors)
+    return Components(fitted.mean_, fitted.components_, scores, fitted.explained_variance_ratio_)
 
 
 def umap_embedding(
