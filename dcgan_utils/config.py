@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 import torch
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from dcgan_utils import features, networks, noise
+from dcgan_utils import features, layers, networks, noise
 from dcgan_utils.augment import POLICIES
 from dcgan_utils.errors import WorkbookError, did_you_mean
 from dcgan_utils.parameters import Device, Named, Parameters, Seed, Whole, one_of
@@ -71,8 +71,7 @@ def _multiplies_bf16_fast(device: str) -> bool:
     """Tell whether bf16 is a native matrix format there (AVX512-BF16, AMX, CUDA 8.0 on)."""
     if device.startswith("cuda"):
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)() if device == "cpu" else {}
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_tile"))
+    return device == "cpu" and layers.bf16_units() is not None
 
 
 Probability = Annotated[float, Field(ge=0, le=1)]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from dcgan_utils.layers import Conv2d, ConvTranspose2d
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -61,14 +63,14 @@ class Generator(nn.Module):
         blocks = [self._block(noise_size, fields[0], stride=1, padding=0)]
         for before, after in pairwise(fields):
             blocks.append(self._block(before, after, stride=2, padding=1))
-        last = nn.ConvTranspose2d(fields[-1], 3, 4, stride=2, padding=1, bias=False)
+        last = ConvTranspose2d(fields[-1], 3, 4, stride=2, padding=1, bias=False)
         blocks.append(nn.Sequential(last, nn.Tanh()))
         self.blocks = nn.Sequential(*blocks)
 
     @staticmethod
     def _block(before: int, after: int, *, stride: int, padding: int) -> nn.Sequential:
         return nn.Sequential(
-            nn.ConvTranspose2d(before, after, 4, stride=stride, padding=padding, bias=False),
+            ConvTranspose2d(before, after, 4, stride=stride, padding=padding, bias=False),
             nn.BatchNorm2d(after),
             nn.ReLU(inplace=True),
         )
@@ -104,12 +106,12 @@ class Discriminator(nn.Module):
                     nn.LeakyReLU(0.2, inplace=True),
                 )
             )
-        blocks.append(nn.Sequential(nn.Conv2d(fields[-1], 1, 4, bias=False)))
+        blocks.append(nn.Sequential(Conv2d(fields[-1], 1, 4, bias=False)))
         self.blocks = nn.Sequential(*blocks)
 
     @staticmethod
-    def _conv(before: int, after: int) -> nn.Conv2d:
-        return nn.Conv2d(before, after, 4, stride=2, padding=1, bias=False)
+    def _conv(before: int, after: int) -> Conv2d:
+        return Conv2d(before, after, 4, stride=2, padding=1, bias=False)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map pictures ``(n, 3, H, W)`` in [-1, 1] to logits ``(n,)``."""

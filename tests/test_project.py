@@ -65,7 +65,7 @@ def test_training_does_not_import_what_only_figures_need():
 
 def test_modules_import_only_from_lower_floors():
     floors = [
-        {"errors", "paths", "seeds"},
+        {"errors", "paths", "seeds", "layers"},
         {"noise", "networks", "augment", "brush", "pictures", "progress", "parameters", "files"},
         {"cache"},
         {"pixels", "features", "clusters", "projector"},
