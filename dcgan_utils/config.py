@@ -12,7 +12,7 @@ from dcgan_utils.augment import POLICIES
 from dcgan_utils.errors import WorkbookError, did_you_mean
 from dcgan_utils.parameters import Device, Named, Parameters, Seed, Whole, one_of
 
-__all__ = ["PRESETS", "EdaConfig", "TrainConfig"]
+__all__ = ["PRESETS", "EdaConfig", "TrainConfig", "multiplies_bf16_fast"]
 
 # What the three presets share is the DCGAN paper's and the first study's.
 _COMMON = {
@@ -67,7 +67,7 @@ def _canonical_noise(value: Any) -> str:
     return str(noise.parse(value))
 
 
-def _multiplies_bf16_fast(device: str) -> bool:
+def multiplies_bf16_fast(device: str) -> bool:
     """Tell whether bf16 is a native matrix format there (AVX512-BF16, AMX, CUDA 8.0 on)."""
     if device.startswith("cuda"):
         return torch.cuda.get_device_capability(device) >= (8, 0)
@@ -113,7 +113,7 @@ class TrainConfig(Parameters):
             raise ValueError("must be fp32 on mps.")
         if value != "auto":
             return value
-        return "bf16" if _multiplies_bf16_fast(device) else "fp32"
+        return "bf16" if multiplies_bf16_fast(device) else "fp32"
 
     @model_validator(mode="after")
     def _labels_apart(self) -> Self:

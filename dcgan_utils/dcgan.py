@@ -53,9 +53,7 @@ class DCGAN:
             width=config.width,
         )
         self.weights_init()
-        # Faster on CPU and CUDA; on MPS its gradients have been wrong (pytorch issue 175189).
-        fast = self.device.type in ("cpu", "cuda")
-        self.memory_format = torch.channels_last if fast else torch.contiguous_format
+        self.memory_format = networks.memory_format(self.device)
         for network in (self.generator, self.discriminator):
             network.to(self.device, memory_format=self.memory_format)
         self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
@@ -124,9 +122,7 @@ class DCGAN:
             return self.discriminator(images.contiguous(memory_format=self.memory_format))
 
     def _autocast(self) -> contextlib.AbstractContextManager:
-        if self.config.precision == "fp32":
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, torch.bfloat16)
+        return networks.autocast(self.config.precision, self.device)
 
     def train_discriminator(
         self, real_images: torch.Tensor, fake_images: torch.Tensor

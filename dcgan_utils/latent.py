@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from dcgan_utils import cache, networks
+from dcgan_utils.config import multiplies_bf16_fast
 from dcgan_utils.datasets import Dataset, LoadReport, load_dataset, to_uint8
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.paths import runs_dir
@@ -44,12 +45,17 @@ def load_generator(run: Run, *, device: str | None = None) -> nn.Module:
         width=config.width,
     )
     generator.load_state_dict(state["model"]["ema"])
-    return generator.eval().requires_grad_(False).to(device or config.device)
+    device = torch.device(device or config.device)
+    generator.to(device, memory_format=networks.memory_format(device))
+    return generator.eval().requires_grad_(False)
 
 
 @torch.no_grad()
 def sample(run: Run, n: int, *, seed: int = 0, device: str | None = None) -> torch.Tensor:
     """Draw new pictures from a run: not those of its fixed noise, and none chosen.
+
+    A run that was trained in bf16 draws in bf16 where that is fast: twice as many pictures a
+    second on such a CPU, and pixels that differ by a level or two from those in fp32.
 
     Parameters
     ----------
@@ -77,7 +83,9 @@ def sample(run: Run, n: int, *, seed: int = 0, device: str | None = None) -> tor
     z = run.config.prior.sample(
         n, run.config.noise_size, generator=stream(seed, "sample"), device=device
     )
-    return torch.cat([to_uint8(generator(part)).cpu() for part in z.split(256)])
+    precision = run.config.precision if multiplies_bf16_fast(device) else "fp32"
+    with networks.autocast(precision, torch.device(device)):
+        return torch.cat([to_uint8(generator(part)).cpu() for part in z.split(256)])
 
 
 def generated_dataset(run: Run, n: int, *, seed: int = 0, device: str | None = None) -> Dataset:

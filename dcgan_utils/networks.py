@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -19,8 +20,10 @@ __all__ = [
     "IMG_SIZES",
     "Discriminator",
     "Generator",
+    "autocast",
     "build",
     "layer_table",
+    "memory_format",
     "weights_init",
 ]
 
@@ -130,6 +133,22 @@ def build(
         generator(noise_size=noise_size, img_size=img_size, width=width),
         discriminator(img_size=img_size, width=width),
     )
+
+
+def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
+    """Return the context in which networks compute: ``"fp32"`` as they are, or ``"bf16"``."""
+    if precision == "fp32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
+
+
+def memory_format(device: torch.device) -> torch.memory_format:
+    """Return how fields lie in memory there: channels last, which is faster on CPU and CUDA.
+
+    On MPS its gradients have been wrong (pytorch issue 175189).
+    """
+    fast = device.type in ("cpu", "cuda")
+    return torch.channels_last if fast else torch.contiguous_format
 
 
 def weights_init(network: nn.Module, rng: torch.Generator) -> None:

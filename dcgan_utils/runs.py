@@ -279,7 +279,8 @@ class Run:
 
         grid = make_grid(images.cpu(), nrow=_columns(len(images)), padding=0)
         with written_whole(self._samples_path(epoch)) as file:
-            Image.fromarray(grid.permute(1, 2, 0).numpy()).save(file, "PNG")
+            # Level 3: half the time of Pillow's 6, an eighth more bytes.
+            Image.fromarray(grid.permute(1, 2, 0).numpy()).save(file, "PNG", compress_level=3)
 
     def samples(self, epoch: int) -> torch.Tensor:
         """Return the pictures drawn from the fixed noise, uint8 ``(sample_size, 3, H, W)``."""

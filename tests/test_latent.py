@@ -42,6 +42,16 @@ def test_the_generator_is_the_averaged_one_and_at_rest(tiny, collection):
     assert not generator.training
 
 
+def test_pictures_drawn_in_bf16_are_the_same_to_the_eye(tiny, collection, monkeypatch):
+    run = train(tiny(precision="bf16"), collection)
+    monkeypatch.setattr(latent, "multiplies_bf16_fast", lambda device: True)
+    fast = latent.sample(run, 40).int()
+    monkeypatch.setattr(latent, "multiplies_bf16_fast", lambda device: False)
+    exact = latent.sample(run, 40).int()
+    assert not torch.equal(fast, exact), "the first were not drawn in bf16"
+    assert (fast - exact).abs().max() <= 4
+
+
 def test_a_run_without_checkpoint_is_told(tiny, collection):
     with pytest.raises(WorkbookError, match="no checkpoint yet"):
         latent.sample(Run.create(tiny(), collection), 4)

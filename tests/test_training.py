@@ -9,6 +9,7 @@ import torch
 from conftest import TINY, equal_states
 from PIL import Image
 
+from dcgan_utils import training
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.runs import Run
 from dcgan_utils.training import TrainingInterrupted, train
@@ -113,6 +114,23 @@ def test_a_killed_run_goes_on_bit_for_bit(tiny, pictures, collection, tmp_path, 
     assert_equal_runs(undisturbed, resumed)
 
 
+def test_a_run_goes_on_from_an_old_checkpoint_bit_for_bit(tiny, collection, tmp_path, monkeypatch):
+    config = tiny(epochs=4)
+    undisturbed = train(config, collection, folder=tmp_path / "undisturbed")
+    monkeypatch.setattr(training, "SAVING_SHARE", 1e-9)  # nothing but the first and the last
+
+    def fail(row):
+        if row["epoch"] == 3:
+            raise RuntimeError("the machine stops here")
+
+    with pytest.raises(RuntimeError):
+        train(config, collection, folder=tmp_path / "run", on_epoch=fail)
+    run = Run(tmp_path / "run")
+    assert run.load_checkpoint()["epoch"] == 1
+    assert run.history()["epoch"].tolist() == [1, 2, 3]
+    assert_equal_runs(undisturbed, train(config, collection, folder=run.folder))
+
+
 def test_ctrl_c_saves_in_mid_epoch_and_the_run_goes_on_bit_for_bit(
     tiny, pictures, collection, tmp_path
 ):
@@ -192,7 +210,9 @@ def test_a_weight_lost_in_the_last_batch_is_not_saved(tiny, collection, tmp_path
         return losses
 
     monkeypatch.setattr(DCGAN, "train_step", poisoned)
-    with pytest.raises(WorkbookError, match=r"a weight is not a finite number.*none: this was"):
+    with pytest.raises(
+        WorkbookError, match=r"a weight is not a finite number.*none: it was too early"
+    ):
         train(tiny(), collection, folder=tmp_path / "run")
     assert Run(tmp_path / "run").load_checkpoint() is None
 
