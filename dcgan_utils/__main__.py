@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from dcgan_utils.errors import WorkbookError
-from dcgan_utils.report import Page, build_report
+from dcgan_utils.report import Page, build_benchmark, build_report
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -25,14 +25,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_argument("--preset", default="quick", help="quick, monet or best")
     report.add_argument(
-        "-p",
-        "--parameter",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("NAME", "VALUE"),
-        help="any other parameter of train.ipynb, as for papermill; may be repeated",
+        "--benchmark", action="store_true", help="measure the speed too: ten minutes more"
     )
+    benchmark = commands.add_parser(
+        "benchmark", help="measure the speed beside a textbook's training, and write a page"
+    )
+    for command, notebook in ((report, "train.ipynb"), (benchmark, "benchmark.ipynb")):
+        command.add_argument(
+            "-p",
+            "--parameter",
+            nargs=2,
+            action="append",
+            default=[],
+            metavar=("NAME", "VALUE"),
+            help=f"any other parameter of {notebook}, as for papermill; may be repeated",
+        )
     return parser
 
 
@@ -45,33 +52,48 @@ def main(arguments: list[str] | None = None) -> int:
         0, or 1 if a notebook failed, 2 if the input was wrong, 130 after Ctrl-C.
     """
     options = _parser().parse_args(arguments)
+    run = _benchmark if options.command == "benchmark" else _report
     try:
-        _check_names([name for name, _ in options.parameter])
-        index, pages = build_report(
-            options.dataset,
-            options.noises,
-            preset=options.preset,
-            parameters=dict(options.parameter),
-            stream=sys.stdout,
-            on_page=_tell,
-        )
+        return run(options, _parameters(options))
     except WorkbookError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on from the last saved epoch.", file=sys.stderr)
         return 130
+
+
+def _report(options: argparse.Namespace, parameters: dict[str, str]) -> int:
+    own = {"dataset": "--dataset", "noise": "--noises", "preset": "--preset"}
+    for name in parameters:
+        if name in own:
+            raise WorkbookError(f"'-p {name}' is given as {own[name]} here.")
+    index, pages = build_report(
+        options.dataset,
+        options.noises,
+        preset=options.preset,
+        parameters=parameters,
+        with_benchmark=options.benchmark,
+        stream=sys.stdout,
+        on_page=_tell,
+    )
     print(f"\nThe report lies in {index}")
     return 1 if any(page.failed for page in pages) else 0
 
 
-def _check_names(names: list[str]) -> None:
-    own = {"dataset": "--dataset", "noise": "--noises", "preset": "--preset"}
+def _benchmark(options: argparse.Namespace, parameters: dict[str, str]) -> int:
+    page = build_benchmark(parameters, stream=sys.stdout)
+    _tell(page)
+    print(f"\nThe page lies in {page.html}")
+    return 1 if page.failed else 0
+
+
+def _parameters(options: argparse.Namespace) -> dict[str, str]:
+    names = [name for name, _ in options.parameter]
     for name in names:
-        if name in own:
-            raise WorkbookError(f"'-p {name}' is given as {own[name]} here.")
         if names.count(name) > 1:
             raise WorkbookError(f"'-p {name}' is given twice.")
+    return dict(options.parameter)
 
 
 def _tell(page: Page) -> None:

@@ -12,7 +12,7 @@ from dcgan_utils.augment import POLICIES
 from dcgan_utils.errors import WorkbookError, did_you_mean
 from dcgan_utils.parameters import Device, Named, Parameters, Seed, Whole, one_of
 
-__all__ = ["PRESETS", "EdaConfig", "TrainConfig", "multiplies_bf16_fast"]
+__all__ = ["PRESETS", "BenchmarkConfig", "EdaConfig", "TrainConfig", "multiplies_bf16_fast"]
 
 # What the three presets share is the DCGAN paper's and the first study's.
 _COMMON = {
@@ -180,3 +180,35 @@ class EdaConfig(Parameters):
                 f"cluster ({self.cluster}) must be less than k ({self.k}): they count from 0."
             )
         return self
+
+
+def _numbers(value: Any) -> Any:
+    """Read ``"128, 64"`` as two numbers; one may come as a number."""
+    pieces = str(value).strip("()[] ").split(",") if isinstance(value, str | int) else value
+    return tuple(piece.strip() if isinstance(piece, str) else piece for piece in pieces)
+
+
+class BenchmarkConfig(Parameters):
+    """What ``benchmark.ipynb`` measures; immutable."""
+
+    dataset: Named = "plein_air"
+    img_size: Annotated[int, one_of(*networks.IMG_SIZES)] = 64
+    width: Annotated[Whole, Field(ge=1, le=1024)] = 64
+    batch_sizes: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=8192)], ...], BeforeValidator(_numbers)
+    ] = (128, 64)
+    alternations: Annotated[Whole, Field(ge=1, le=1000)] = 5
+    memory_epochs: Annotated[Whole, Field(ge=0, le=1_000_000)] = 200
+    quality_seeds: Annotated[Whole, Field(ge=0, le=100)] = 0
+    quality_epochs: Annotated[Whole, Field(ge=1, le=1_000_000)] = 40
+    seed: Seed = 0
+    precision: Annotated[str, one_of("auto", "fp32", "bf16")] = "auto"
+    device: Device = Field("auto", validate_default=True)
+
+    def training(self, **changes: Any) -> TrainConfig:
+        """Return the first study's recipe in this architecture, with some changes."""
+        own = self.model_dump(
+            include={"dataset", "img_size", "width", "seed", "precision", "device"}
+        )
+        own["batch_size"] = self.batch_sizes[0]
+        return TrainConfig.resolve(**{**own, "preset": "monet", **changes})

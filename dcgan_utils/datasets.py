@@ -51,8 +51,9 @@ from dcgan_utils.sources import (
 __all__ = ["Dataset", "LoadReport", "Location", "load_dataset", "locate", "to_float", "to_uint8"]
 
 MAX_IMG_SIZE = 1024
+READ_WHOLE_BYTES = 1 << 24
 TFRECORD_ENDINGS = (".tfrec", ".tfrecord")
-DECODER_VERSION = 2  # raise it whenever the same bytes would give other pixels or reasons
+DECODER_VERSION = 3  # raise it whenever the same bytes would give other pixels or reasons
 
 
 @dataclass(frozen=True)
@@ -372,8 +373,10 @@ def _file_hash(path: Path) -> bytes:
         about = path.stat()
         if about.st_size > MAX_FILE_BYTES and not zipfile.is_zipfile(path):
             return f"not read: {about.st_size} bytes, {about.st_mtime_ns}".encode()
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "blake2b").digest()
+        if about.st_size > READ_WHOLE_BYTES:
+            with path.open("rb") as stream:
+                return hashlib.file_digest(stream, "blake2b").digest()
+        return hashlib.blake2b(path.read_bytes()).digest()  # half the time of the other
     except OSError:
         return b"cannot be read"
 

@@ -79,6 +79,10 @@ def decode_picture(
 ) -> Picture:
     """Decode a picture, judged by its content alone, to an RGB square.
 
+    A JPEG of four times the size or more is halved (or quartered ...) while it is decoded, to
+    twice `img_size` at least. On paintings of 256 pixels brought to 64 that changed the levels
+    by 0.7 to 0.9 in the mean, less than another filter does (bicubic: 0.9 to 1.1).
+
     Parameters
     ----------
     data : bytes
@@ -99,16 +103,19 @@ def decode_picture(
         When the picture is too large or cannot be decoded.
     """
     image = _open(data)
-    file_format, mode = image.format, image.mode
+    file_format, mode, size = image.format, image.mode, image.size
     try:
+        _shrink_while_decoding(image, img_size)
+        stored = image.size
         image.load()
         _scale_key_colour(image, data)
         _turn_upright(image)
+        size = size if image.size == stored else size[::-1]
         image = _flatten(image, background)
         square = _crop(image, img_size) if fit == "crop" else _pad(image, img_size, background)
     except Exception as error:  # Pillow raises whatever its parsers stumble on
         raise DamagedPicture(f"damaged or cut short ({_brief(error)})") from error
-    return Picture(np.asarray(square), file_format, mode, image.size)
+    return Picture(np.asarray(square), file_format, mode, size)
 
 
 def _open(data: bytes) -> Image.Image:
@@ -125,6 +132,17 @@ def _open(data: bytes) -> Image.Image:
     if image.width * image.height > MAX_PIXELS:
         raise DamagedPicture(_TOO_LARGE)
     return image
+
+
+def _shrink_while_decoding(image: Image.Image, img_size: int) -> None:
+    """Have a JPEG decoded at the smallest fraction that leaves twice the size."""
+    for scale in (8, 4, 2):
+        width, height = (side // scale for side in image.size)
+        # Else the last column would stand for fewer pixels than the others.
+        exact = (width * scale, height * scale) == image.size
+        if exact and min(width, height) >= 2 * img_size:
+            image.draft(None, (width, height))
+            return
 
 
 def _turn_upright(image: Image.Image) -> None:
@@ -155,7 +173,7 @@ def _flatten(image: Image.Image, background: tuple[int, int, int]) -> Image.Imag
     if image.mode.startswith("I") or image.mode == "F":
         image = _deep_to_8bit(image)
     if not image.has_transparency_data:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     canvas = Image.new("RGBA", image.size, (*background, 255))
     return Image.alpha_composite(canvas, image.convert("RGBA")).convert("RGB")
 

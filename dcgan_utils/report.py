@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from dcgan_utils import noise
-from dcgan_utils.config import TrainConfig
+from dcgan_utils.config import BenchmarkConfig, TrainConfig
 from dcgan_utils.datasets import load_dataset, locate
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.paths import notebooks_dir, report_dir
@@ -22,7 +22,14 @@ from dcgan_utils.runs import environment, run_name
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-__all__ = ["Page", "build_report", "render_html", "run_notebook", "write_index"]
+__all__ = [
+    "Page",
+    "build_benchmark",
+    "build_report",
+    "render_html",
+    "run_notebook",
+    "write_index",
+]
 
 logger = logging.getLogger(__name__)
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -55,6 +62,7 @@ def build_report(
     *,
     preset: str = "quick",
     parameters: dict[str, Any] | None = None,
+    with_benchmark: bool = False,
     stream: TextIO | None = None,
     on_page: Callable[[Page], None] | None = None,
 ) -> tuple[Path, list[Page]]:
@@ -68,6 +76,8 @@ def build_report(
         Specs separated by commas.
     preset, parameters
         Passed on to ``train.ipynb``.
+    with_benchmark
+        Whether to measure the speed at the end, which takes about ten minutes more.
     stream
         Where the notebooks' text output is copied while they run.
     on_page
@@ -91,14 +101,7 @@ def build_report(
     priors = noise.parse_list(noises)
     configs = [TrainConfig.resolve(**given, noise=str(prior)) for prior in priors]
     pictures = load_dataset(source, configs[0].img_size)
-    folder = report_dir(pictures.name)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WorkbookError(
-            f"'{folder}' cannot be made ({error.strerror}): name a folder that you can write to "
-            "in the environment variable DCGAN_HOME."
-        ) from error
+    folder = _made(report_dir(pictures.name))
 
     pages: list[Page] = []
     trained: list[str] = []
@@ -142,7 +145,51 @@ def build_report(
                 stream=stream,
             )
         )
+    if with_benchmark:
+        measured = {"dataset": source, "seed": configs[0].seed, "device": configs[0].device}
+        add(_run_benchmark(folder, measured, stream))
     return folder / "index.html", pages
+
+
+def build_benchmark(parameters: dict[str, Any], *, stream: TextIO | None = None) -> Page:
+    """Run ``benchmark.ipynb``; write its page and its numbers into ``reports/benchmark/``.
+
+    Parameters
+    ----------
+    parameters
+        Of the notebook.
+    stream
+        Where the notebook's text output is copied while it runs.
+
+    Raises
+    ------
+    WorkbookError
+        If a parameter is wrong, or the folder cannot be made.
+    """
+    BenchmarkConfig.checked(**parameters)
+    return _run_benchmark(_made(report_dir("benchmark")), parameters, stream)
+
+
+def _run_benchmark(folder: Path, parameters: dict[str, Any], stream: TextIO | None) -> Page:
+    return run_notebook(
+        "benchmark",
+        folder / "benchmark.ipynb",
+        parameters,
+        title="How fast it is",
+        summary="This training beside a textbook's, and beside what the machine can do.",
+        stream=stream,
+    )
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WorkbookError(
+            f"'{folder}' cannot be made ({error.strerror}): name a folder that you can write to "
+            "in the environment variable DCGAN_HOME."
+        ) from error
+    return folder
 
 
 def run_notebook(

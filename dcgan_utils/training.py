@@ -21,7 +21,7 @@ from dcgan_utils.errors import WorkbookError
 from dcgan_utils.runs import Run
 from dcgan_utils.seeds import stream
 
-__all__ = ["TrainingInterrupted", "train"]
+__all__ = ["TrainingInterrupted", "exact", "train", "train_batch"]
 
 logger = logging.getLogger(__name__)
 SAVING_SHARE = 1 / 20  # of the time, at most, goes into writing checkpoints
@@ -75,11 +75,7 @@ def train(
     if run.finished:
         logger.info("%s is finished already; nothing to train.", run.name)
         return run
-    # Else cuDNN may pick another algorithm each time, with other rounding; and fp32 is fp32.
-    exact = torch.backends.cudnn.flags(
-        enabled=True, deterministic=True, benchmark=False, allow_tf32=False
-    )
-    with run.locked(), exact:
+    with run.locked(), exact():
         loop = _Loop(config, dataset, run)
         with _held_interrupt() as interrupted:
             while loop.epoch < config.epochs:
@@ -88,6 +84,24 @@ def train(
                     on_epoch(row)
         run.save_gif(_frames(run))
     return run
+
+
+def exact() -> contextlib.AbstractContextManager:
+    """Return the context of a training: the same rounding each time, and fp32 that is fp32.
+
+    Else cuDNN may pick another algorithm in each run.
+    """
+    return torch.backends.cudnn.flags(
+        enabled=True, deterministic=True, benchmark=False, allow_tf32=False
+    )
+
+
+def train_batch(model: DCGAN, images: torch.Tensor) -> dict[str, float]:
+    """Update both networks on one batch of uint8 pictures; return the losses as numbers."""
+    real = to_float(images).contiguous(memory_format=model.memory_format)
+    losses = model.train_step(real)
+    values = torch.stack(list(losses.values())).tolist()  # one transfer from the device
+    return dict(zip(losses, values, strict=True))
 
 
 class _Loop:
@@ -180,11 +194,9 @@ class _Loop:
 
     def _run_batch(self) -> None:
         chosen = self.order[self.seen : self.seen + self.config.batch_size]
-        real = to_float(self.images[chosen.to(self.images.device)])
-        losses = self.model.train_step(real.contiguous(memory_format=self.model.memory_format))
-        values = torch.stack(list(losses.values())).tolist()  # one transfer from the device
+        losses = train_batch(self.model, self.images[chosen.to(self.images.device)])
         self.seen += len(chosen)
-        for name, value in zip(losses, values, strict=True):
+        for name, value in losses.items():
             if not math.isfinite(value):
                 raise self._diverged(name)
             self.totals[name] = self.totals.get(name, 0.0) + value * len(chosen)

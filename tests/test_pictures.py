@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, JpegImagePlugin
 
 from dcgan_utils import pictures
 from dcgan_utils.errors import WorkbookError
@@ -235,6 +235,31 @@ def test_size_is_told_after_the_rotation():
     exif[0x0112] = 6
     data = encode(Image.new("RGB", (30, 20)), "JPEG", exif=exif)
     assert decode_picture(data, 8, background=WHITE).size == (20, 30)
+
+
+@pytest.mark.parametrize(("orientation", "size"), [(1, (304, 200)), (6, (200, 304))])
+def test_size_of_a_jpeg_is_told_as_stored_though_it_is_halved(orientation, size):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = decode_picture(
+        encode(Image.new("RGB", (304, 200), RED), "JPEG", exif=exif), 16, background=WHITE
+    )
+    assert picture.size == size
+    assert_near(picture.pixels, np.broadcast_to(RED, (16, 16, 3)))
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("size", [(256, 256), (401, 290), (1000, 333)])
+def test_a_jpeg_halved_while_decoded_looks_as_if_it_were_not(fit, mode, size, monkeypatch):
+    waves = np.add.outer(np.sin(np.arange(size[1]) / 9), np.cos(np.arange(size[0]) / 14))
+    image = Image.fromarray(np.uint8(127 + 60 * waves)).convert("RGB").convert(mode)
+    data = encode(image, "JPEG", quality=95)
+    halved = pixels(data, 32, fit=fit).astype(int)
+    monkeypatch.setattr(Image.Image, "draft", lambda *_: None)
+    monkeypatch.setattr(JpegImagePlugin.JpegImageFile, "draft", lambda *_: None)
+    whole = pixels(data, 32, fit=fit).astype(int)
+    assert np.abs(halved - whole).mean() < 1.5
 
 
 def test_broken_exif_is_no_reason_to_lose_a_picture():

@@ -66,7 +66,18 @@ def test_training_does_not_import_what_only_figures_need():
 def test_modules_import_only_from_lower_floors():
     floors = [
         {"errors", "paths", "seeds", "layers"},
-        {"noise", "networks", "augment", "brush", "pictures", "progress", "parameters", "files"},
+        {
+            "noise",
+            "networks",
+            "augment",
+            "brush",
+            "pictures",
+            "progress",
+            "parameters",
+            "files",
+            "metrics",
+            "textbook",
+        },
         {"cache"},
         {"pixels", "features", "clusters", "projector"},
         {"duplicates", "planes"},
@@ -77,8 +88,8 @@ def test_modules_import_only_from_lower_floors():
         {"labels"},
         {"dcgan", "runs"},
         {"training", "latent"},
-        {"study", "plots", "cloud"},
-        {"plots_pixels", "plots_clusters"},
+        {"study", "plots", "cloud", "benchmark"},
+        {"plots_pixels", "plots_clusters", "plots_benchmark"},
         {"report"},
         {"__main__"},
     ]

@@ -1,0 +1,461 @@
+"""How fast the training is: beside a textbook's loop, and beside what the machine can do."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import platform
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from dcgan_utils import layers
+from dcgan_utils.config import TrainConfig
+from dcgan_utils.datasets import Dataset, load_dataset
+from dcgan_utils.dcgan import DCGAN
+from dcgan_utils.errors import WorkbookError
+from dcgan_utils.seeds import stream
+from dcgan_utils.training import exact, train, train_batch
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "alternate",
+    "ceiling",
+    "layer_times",
+    "machine",
+    "memory_over_epochs",
+    "operations_per_picture",
+    "precision_and_quality",
+    "profile_step",
+    "ratios",
+    "summary",
+]
+
+TEXTBOOK, OURS = "textbook", "workbook"
+
+
+# --- The two loops, in turn ----------------------------------------------------------------
+
+
+def alternate(
+    config: TrainConfig,
+    *,
+    alternations: int = 5,
+    on_turn: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Train the textbook's way and ours in turn, an epoch each, and take the time.
+
+    Each loop lives in a process of its own, so that each has its own peak of memory; while one
+    trains, the other waits. A first turn of each is not counted.
+
+    Parameters
+    ----------
+    config
+        Architecture, batch size, precision and device; the textbook takes float32 always.
+    alternations
+        How often each has its turn.
+    on_turn
+        Called with the number of turns done, and of all.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a turn: ``loop``, ``turn``, ``pictures_per_second``, and ``peak_memory`` in
+        bytes until then: of the process, or of the GPU. The textbook's two loading processes
+        are not in it.
+
+    Raises
+    ------
+    WorkbookError
+        If the collection is not a folder of files, which the textbook needs.
+    """
+    import pandas as pd
+
+    if not load_dataset(config.dataset, config.img_size).source.is_dir():
+        raise WorkbookError(
+            f"the textbook reads picture by picture from a folder, and '{config.dataset}' is "
+            "none: unpack it, and name the folder."
+        )
+    rows = []
+    with ExitStack() as stack:
+        workers = {}
+        for name, start in ((TEXTBOOK, _start_textbook), (OURS, _start_ours)):
+            workers[name] = stack.enter_context(_process())
+            workers[name].submit(_begin, start, config.model_dump()).result()
+            workers[name].submit(_take_turn).result()
+        for turn in range(alternations):
+            for name, worker in workers.items():
+                rows.append({"loop": name, "turn": turn + 1} | worker.submit(_take_turn).result())
+                if on_turn is not None:
+                    on_turn(len(rows), 2 * alternations)
+    return pd.DataFrame(rows)
+
+
+def ratios(turns: pd.DataFrame) -> pd.Series:
+    """Return how many times as fast ours is, for each pair of turns of `alternate`."""
+    speeds = turns.pivot(index="turn", columns="loop", values="pictures_per_second")
+    return speeds[OURS] / speeds[TEXTBOOK]
+
+
+def summary(
+    by_batch: Mapping[int, pd.DataFrame], operations: float, ceilings: Mapping[str, float]
+) -> pd.DataFrame:
+    """Return one row a batch size and loop: speed, its range, share of the ceiling, memory.
+
+    Parameters
+    ----------
+    by_batch
+        The turns of `alternate` for each batch size.
+    operations
+        What a picture needs, from `operations_per_picture`.
+    ceilings
+        Of each loop, in operations a second, from `ceiling`.
+
+    Notes
+    -----
+    The share counts the operations that are needed, not those that are done: the textbook's
+    needless ones lower its share.
+    """
+    import pandas as pd
+
+    rows = {}
+    for batch, turns in by_batch.items():
+        for loop, own in turns.groupby("loop", sort=False):
+            speed, rate = own["pictures_per_second"], operations * own["pictures_per_second"]
+            rows[batch, loop] = {
+                "pictures/s": speed.median(),
+                "slowest": speed.min(),
+                "fastest": speed.max(),
+                "GFLOP/s": rate.median() / 1e9,
+                "of the ceiling": rate.median() / ceilings[loop],
+                "peak MB": own["peak_memory"].max() / 1e6,
+            }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["batch", "loop"])
+
+
+def _process() -> ProcessPoolExecutor:
+    """Return one fresh process; a forked one would inherit memory, and threads of torch."""
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+
+
+_epoch: Callable[[], int]  # in the process of a loop: trains an epoch, returns its pictures
+_device: str
+
+
+def _begin(start: Callable[[TrainConfig], Callable[[], int]], parameters: dict[str, Any]) -> None:
+    global _epoch, _device
+    config = TrainConfig.resolve(**parameters)
+    _epoch, _device = start(config), config.device
+
+
+def _start_textbook(config: TrainConfig) -> Callable[[], int]:
+    from dcgan_utils.textbook import Textbook
+
+    dataset = load_dataset(config.dataset, config.img_size)
+    book = Textbook(
+        [dataset.source / name for name in dataset.files],
+        **config.model_dump(include={"img_size", "width", "noise_size", "batch_size", "device"}),
+    )
+
+    def epoch() -> int:
+        book.train_epoch()
+        return len(dataset.files)
+
+    return epoch
+
+
+def _start_ours(config: TrainConfig) -> Callable[[], int]:
+    model = DCGAN(config)
+    images = load_dataset(config.dataset, config.img_size).images.to(model.device)
+    rng = stream(config.seed, "order")
+
+    def epoch() -> int:
+        order = torch.randperm(len(images), generator=rng).to(images.device)
+        with exact():
+            for chosen in order.split(config.batch_size):
+                train_batch(model, images[chosen])
+        return len(images)
+
+    return epoch
+
+
+def _take_turn() -> dict[str, float]:
+    started = time.perf_counter()
+    pictures = _epoch()
+    seconds = time.perf_counter() - started
+    return {"pictures_per_second": pictures / seconds, "peak_memory": _peak_memory(_device)}
+
+
+def _peak_memory(device: str) -> int:
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+# --- What the machine can do ---------------------------------------------------------------
+
+
+def machine(device: str = "cpu") -> str:
+    """Return processor or GPU, cores, memory and bf16 units in words."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    name = getattr(torch.cpu, "get_capabilities", dict)().get("cpu_name") or platform.machine()
+    units = {"amx": "AMX", "avx512_bf16": "AVX512-BF16", None: "no fast bf16"}
+    memory = psutil.virtual_memory().total / 2**30
+    cores = psutil.cpu_count(logical=False) or os.cpu_count()
+    return f"{name}, {cores} cores, {memory:.0f} GiB, {units[layers.bf16_units()]}"
+
+
+def ceiling(precision: str, device: str = "cpu", *, seconds: float = 1.0) -> float:
+    """Return the best rate of a matrix product here, in operations a second.
+
+    Parameters
+    ----------
+    precision
+        ``"fp32"`` or ``"bf16"``.
+    device
+        Where it is measured.
+    seconds
+        How long each of three sizes is tried.
+    """
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    best = 0.0
+    for side in (1024, 2048, 4096):
+        one, other = (torch.rand(side, side, device=device).to(dtype) for _ in range(2))
+        ended = time.perf_counter() + seconds
+        while time.perf_counter() < ended:
+            best = max(best, 2 * side**3 / _seconds(lambda a=one, b=other: a @ b, device))
+    return best
+
+
+def _seconds(work: Callable[[], Any], device: str = "cpu") -> float:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+    started = time.perf_counter()
+    work()
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - started
+
+
+def operations_per_picture(config: TrainConfig) -> float:
+    """Count the multiplications and additions that a training step needs for each picture.
+
+    Those of convolutions and matrix products, as torch counts them; the textbook does more, but
+    needs no more.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    pictures = 2
+    model = DCGAN(config.model_copy(update={"device": "cpu", "precision": "fp32"}))
+    with FlopCounterMode(display=False) as counter:
+        model.train_step(torch.zeros(pictures, 3, config.img_size, config.img_size))
+    return counter.get_total_flops() / pictures
+
+
+# --- Where the time goes -------------------------------------------------------------------
+
+_GROUPS = {
+    "convolution_backward": "convolutions, backward",
+    "convolution": "convolutions, forward",
+    "mm": "matrix products",
+    "batch_norm": "BatchNorm",
+    "relu": "activations",
+    "threshold": "activations",
+    "clamp_min": "activations",
+    "tanh": "activations",
+    "adam": "optimiser and average",
+    "lerp": "optimiser and average",
+    "copy": "copies and casts",
+    "add": "sums",
+}
+
+
+def profile_step(config: TrainConfig, *, steps: int = 5) -> pd.Series:
+    """Return milliseconds of one training step by kind of operation, the longest first."""
+    import pandas as pd
+    from torch.profiler import ProfilerActivity, profile
+
+    model, rng = DCGAN(config), stream(config.seed, "benchmark")
+    shape = (config.batch_size, 3, config.img_size, config.img_size)
+    images = torch.randint(256, shape, generator=rng, dtype=torch.uint8).to(model.device)
+    train_batch(model, images)
+    on_gpu = config.device.startswith("cuda")
+    activities = [ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU]
+    with profile(activities=activities) as profiled:
+        for _ in range(steps):
+            train_batch(model, images)
+    spent: dict[str, float] = {}
+    for event in profiled.key_averages():
+        time_spent = event.self_device_time_total if on_gpu else event.self_cpu_time_total
+        group = next((_GROUPS[part] for part in _GROUPS if part in event.key.lower()), "other")
+        spent[group] = spent.get(group, 0.0) + time_spent / 1e3 / steps
+    return pd.Series(spent, name="milliseconds").sort_values(ascending=False)
+
+
+def layer_times(config: TrainConfig, *, repeats: int = 15) -> pd.DataFrame:
+    """Time torch's operations and matrix products for each stride-2 layer, in turn, in bf16.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a layer and operation: median milliseconds of both ways, and whether the rule of
+        `layers.as_products` takes the products.
+    """
+    import pandas as pd
+
+    discriminator = DCGAN(config.model_copy(update={"device": "cpu"})).discriminator
+    strided = [m for m in discriminator.modules() if isinstance(m, nn.Conv2d) and m.stride[0] == 2]
+    rows = []
+    for level, layer in enumerate(strided):
+        side = config.img_size >> level
+        fine_shape = (config.batch_size, layer.in_channels, side, side)
+        coarse_shape = (config.batch_size, layer.out_channels, side // 2, side // 2)
+        fine, coarse = (_bf16_field(shape) for shape in (fine_shape, coarse_shape))
+        weight = layer.weight.detach().bfloat16()
+        for operation, plain, products in _ways(fine, coarse, weight):
+            taken = [[_seconds(plain), _seconds(products)] for _ in range(repeats + 1)][1:]
+            torch_ms, products_ms = (
+                statistics.median(way) * 1e3 for way in zip(*taken, strict=True)
+            )
+            chosen = layers.as_products(operation, len(weight), units=layers.bf16_units())
+            rows.append(
+                {
+                    "layer": f"{layer.in_channels} × {side} × {side}, {layer.out_channels}",
+                    "operation": operation.replace("_", " "),
+                    "torch": torch_ms,
+                    "products": products_ms,
+                    "by the rule": "products" if chosen else "torch",
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _bf16_field(shape: tuple[int, ...]) -> torch.Tensor:
+    return torch.randn(shape).bfloat16().contiguous(memory_format=torch.channels_last)
+
+
+def _ways(fine: torch.Tensor, coarse: torch.Tensor, weight: torch.Tensor):
+    """Yield each operation with torch's way to do it and that by products."""
+    geometry = ([2, 2], [1, 1], [1, 1], False, [0, 0], 1)
+    yield (
+        "weight_gradient",
+        lambda: torch.ops.aten.convolution_backward(
+            coarse, fine, weight, None, *geometry, [False, True, False]
+        ),
+        lambda: layers.weight_gradient_by_patches(fine, coarse),
+    )
+    yield (
+        "up",
+        lambda: F.conv_transpose2d(coarse, weight, stride=2, padding=1),
+        lambda: layers.up_by_phases(coarse, weight, fine.shape[2:]),
+    )
+
+
+# --- Memory and quality --------------------------------------------------------------------
+
+
+def memory_over_epochs(config: TrainConfig) -> pd.DataFrame:
+    """Train on one batch an epoch in a fresh process, and note its memory after each.
+
+    Samples, history and checkpoints are written as in any training, to a folder that is
+    removed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``epoch``, ``memory`` (bytes that the process holds then) and ``peak`` (the most until
+        then, or of the GPU).
+    """
+    import pandas as pd
+
+    with _process() as worker:
+        return pd.DataFrame(worker.submit(_train_and_weigh, config.model_dump()).result())
+
+
+def _train_and_weigh(parameters: dict[str, Any]) -> list[dict[str, float]]:
+    config = TrainConfig.resolve(**parameters)
+    whole = load_dataset(config.dataset, config.img_size)
+    n = config.batch_size
+    batch = replace(
+        whole, images=whole.images[:n], files=whole.files[:n], data_hash=f"{whole.data_hash}:{n}"
+    )
+    rows, process = [], psutil.Process()
+
+    def weigh(row: dict[str, float]) -> None:
+        memory = process.memory_info().rss
+        rows.append({"epoch": row["epoch"], "memory": memory, "peak": _peak_memory(config.device)})
+
+    with tempfile.TemporaryDirectory() as folder:
+        train(config, batch, folder=Path(folder, "run"), on_epoch=weigh)
+    return rows
+
+
+def precision_and_quality(
+    config: TrainConfig,
+    dataset: Dataset,
+    *,
+    seeds: int = 3,
+    on_run: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Train in fp32 and in bf16 from the same seeds, and measure what each draws.
+
+    Parameters
+    ----------
+    config
+        Of the runs, but for seed and precision.
+    dataset
+        The pictures.
+    seeds
+        How many, counted from ``config.seed``.
+    on_run
+        Called with the number of runs done, and of all.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a run: ``precision``, ``seed``, ``kid`` and ``diversity`` of as many samples as
+        there are pictures, on EfficientNet-Lite0 features at the pictures' size, and
+        ``minutes``. See `metrics` for what the numbers mean.
+    """
+    import pandas as pd
+
+    from dcgan_utils import features, latent, metrics
+
+    def vectors(images: torch.Tensor) -> Any:
+        size = config.img_size
+        return features.extract(images, input_size=size, device=config.device).vectors
+
+    real, rows = vectors(dataset.images), []
+    for seed in range(config.seed, config.seed + seeds):
+        for precision in ("fp32", "bf16"):
+            run = train(config.model_copy(update={"seed": seed, "precision": precision}), dataset)
+            drawn = vectors(latent.sample(run, len(dataset.images), device=config.device))
+            rows.append(
+                {
+                    "precision": precision,
+                    "seed": seed,
+                    "kid": metrics.kid(real, drawn),
+                    "diversity": metrics.diversity(real, drawn),
+                    "minutes": run.history()["seconds"].sum() / 60,
+                }
+            )
+            if on_run is not None:
+                on_run(len(rows), 2 * seeds)
+    return pd.DataFrame(rows)

@@ -1,0 +1,112 @@
+"""The machinery of the benchmark on tiny networks; what it measures is no matter of tests."""
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from dcgan_utils import benchmark, layers
+from dcgan_utils.errors import WorkbookError
+from dcgan_utils.runs import find_runs
+
+
+def table(textbook=(10, 20), ours=(30, 80)):
+    rows = [
+        {"loop": loop, "turn": turn + 1, "pictures_per_second": float(speed), "peak_memory": 1e9}
+        for loop, speeds in ((benchmark.TEXTBOOK, textbook), (benchmark.OURS, ours))
+        for turn, speed in enumerate(speeds)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_both_loops_train_in_turn(tiny, pictures):
+    told = []
+    turns = benchmark.alternate(
+        tiny(dataset=str(pictures)), alternations=2, on_turn=lambda *done: told.append(done)
+    )
+    assert turns["loop"].tolist() == [benchmark.TEXTBOOK, benchmark.OURS] * 2
+    assert turns["turn"].tolist() == [1, 1, 2, 2]
+    assert (turns["pictures_per_second"] > 0).all()
+    assert turns["peak_memory"].between(1e7, 1e11).all()
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_a_zip_is_refused_before_anything_is_trained(tiny, pictures, tmp_path):
+    archive = shutil.make_archive(str(tmp_path / "pictures"), "zip", pictures)
+    with pytest.raises(WorkbookError, match="unpack it"):
+        benchmark.alternate(tiny(dataset=archive))
+
+
+def test_an_error_in_a_loop_reaches_the_caller(tiny, pictures):
+    broken = tiny(dataset=str(pictures)).model_copy(update={"width": -1})
+    with pytest.raises(WorkbookError, match="width"):
+        benchmark.alternate(broken)
+
+
+def test_ratios_compare_the_turns_of_one_pair():
+    assert benchmark.ratios(table()).tolist() == [3, 4]
+
+
+def test_the_summary_is_arithmetic():
+    rates = {benchmark.TEXTBOOK: 100e9, benchmark.OURS: 400e9}
+    row = benchmark.summary({64: table()}, 2e9, rates).loc[(64, benchmark.OURS)]
+    assert row["pictures/s"] == 55
+    assert row["GFLOP/s"] == 110
+    assert row["of the ceiling"] == pytest.approx(0.275)
+    assert row["peak MB"] == 1000
+
+
+def test_operations_of_a_step_are_those_counted_by_hand(tiny):
+    config = tiny(width=2, noise_size=5)
+    # Multiplications and additions of each layer at 32 px: channels * channels * taps * places.
+    inner = 2 * (2 * 4 * 16 * 64 + 4 * 8 * 16 * 16)
+    picture, vector, logit = 2 * 3 * 2 * 16 * 256, 2 * 5 * 8 * 16, 2 * 8 * 16
+    generator = 3 * inner + 3 * picture + 2 * vector  # forward, weights, inputs but the vector's
+    # Forward three times; weights for real and generated; inputs three times, pictures' but once.
+    discriminator = 8 * inner + (3 + 2 + 1) * picture + 8 * logit
+    assert benchmark.operations_per_picture(config) == generator + discriminator
+
+
+def test_the_ceiling_is_a_rate_of_this_machine():
+    assert 1e8 < benchmark.ceiling("fp32", seconds=0.05) < 1e15
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_profile_tells_the_convolutions_from_the_rest(tiny, precision):
+    spent = benchmark.profile_step(tiny(precision=precision), steps=1)
+    assert {"convolutions, forward", "convolutions, backward", "BatchNorm"} <= set(spent.index)
+    assert (spent > 0).all()
+    assert spent.is_monotonic_decreasing
+
+
+def test_layers_are_timed_both_ways(tiny):
+    times = benchmark.layer_times(tiny(width=4), repeats=2)
+    assert times["layer"].unique().tolist() == ["3 × 32 × 32, 4", "4 × 16 × 16, 8", "8 × 8 × 8, 16"]
+    assert (times[["torch", "products"]] > 0).all(axis=None)
+    assert set(times["by the rule"]) == {"torch"}, "these layers are too small"
+
+
+def test_the_memory_is_weighed_after_each_epoch(tiny, pictures):
+    weighed = benchmark.memory_over_epochs(tiny(dataset=str(pictures), epochs=3))
+    assert weighed["epoch"].tolist() == [1, 2, 3]
+    assert (weighed["peak"] >= weighed["memory"]).all()
+    assert weighed["memory"].between(1e7, 1e11).all()
+
+
+def test_both_precisions_are_trained_from_the_same_seeds(tiny, collection):
+    quality = benchmark.precision_and_quality(tiny(epochs=1), collection, seeds=2)
+    assert quality["seed"].tolist() == [0, 0, 1, 1]
+    assert quality["precision"].tolist() == ["fp32", "bf16"] * 2
+    assert quality[["kid", "minutes"]].gt(0).all(axis=None)
+    assert {run.config.precision for run in find_runs(collection.name.replace(" ", "?") + "*")} == {
+        "fp32",
+        "bf16",
+    }
+
+
+@pytest.mark.parametrize("units", ["amx", "avx512_bf16", None])
+def test_the_machine_is_told_in_words(monkeypatch, units):
+    monkeypatch.setattr(layers, "bf16_units", lambda: units)
+    words = benchmark.machine()
+    assert "GiB" in words
+    assert {"amx": "AMX", "avx512_bf16": "AVX512-BF16", None: "no fast bf16"}[units] in words
