@@ -159,6 +159,8 @@ _device: str
 
 def _begin(start: Callable[[TrainConfig], Callable[[], int]], parameters: dict[str, Any]) -> None:
     global _epoch, _device
+    # A spawned process would spawn the loading processes too, which takes seconds an epoch.
+    multiprocessing.set_start_method(None, force=True)
     config = TrainConfig.resolve(**parameters)
     _epoch, _device = start(config), config.device
 
@@ -431,8 +433,8 @@ def precision_and_quality(
     -------
     pandas.DataFrame
         One row a run: ``precision``, ``seed``, ``kid`` and ``diversity`` of as many samples as
-        there are pictures, on EfficientNet-Lite0 features at the pictures' size, and
-        ``minutes``. See `metrics` for what the numbers mean.
+        there are pictures, on EfficientNet-Lite0 features at the pictures' size. See `metrics`
+        for what the numbers mean.
     """
     import pandas as pd
 
@@ -453,7 +455,6 @@ def precision_and_quality(
                     "seed": seed,
                     "kid": metrics.kid(real, drawn),
                     "diversity": metrics.diversity(real, drawn),
-                    "minutes": run.history()["seconds"].sum() / 60,
                 }
             )
             if on_run is not None:

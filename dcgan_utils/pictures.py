@@ -79,9 +79,9 @@ def decode_picture(
 ) -> Picture:
     """Decode a picture, judged by its content alone, to an RGB square.
 
-    A JPEG of four times the size or more is halved (or quartered ...) while it is decoded, to
-    twice `img_size` at least. On paintings of 256 pixels brought to 64 that changed the levels
-    by 0.7 to 0.9 in the mean, less than another filter does (bicubic: 0.9 to 1.1).
+    A JPEG of twice the size or more is halved (or quartered ...) while it is decoded. On
+    paintings of 256 pixels brought to 64 that moved the levels by 2.3 in the mean from a full
+    decoding with a Lanczos filter, as much as a box filter does, and kept 97 % of its sharpness.
 
     Parameters
     ----------
@@ -135,12 +135,12 @@ def _open(data: bytes) -> Image.Image:
 
 
 def _shrink_while_decoding(image: Image.Image, img_size: int) -> None:
-    """Have a JPEG decoded at the smallest fraction that leaves twice the size."""
+    """Have a JPEG decoded at the smallest fraction that leaves the size wanted."""
     for scale in (8, 4, 2):
         width, height = (side // scale for side in image.size)
         # Else the last column would stand for fewer pixels than the others.
         exact = (width * scale, height * scale) == image.size
-        if exact and min(width, height) >= 2 * img_size:
+        if exact and min(width, height) >= img_size:
             image.draft(None, (width, height))
             return
 

@@ -259,7 +259,7 @@ def test_a_jpeg_halved_while_decoded_looks_as_if_it_were_not(fit, mode, size, mo
     monkeypatch.setattr(Image.Image, "draft", lambda *_: None)
     monkeypatch.setattr(JpegImagePlugin.JpegImageFile, "draft", lambda *_: None)
     whole = pixels(data, 32, fit=fit).astype(int)
-    assert np.abs(halved - whole).mean() < 1.5
+    assert np.abs(halved - whole).mean() < 2
 
 
 def test_broken_exif_is_no_reason_to_lose_a_picture():
