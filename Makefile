@@ -12,10 +12,10 @@ ARGS    ?=
 export VENV PYTHON DATASET NOISES PRESET
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report test lab lint
+.PHONY: help setup report benchmark test lab lint
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 	@echo
 	@echo 'variables, with what they are now:'
 	@echo "  VENV=$$VENV  PYTHON=$$PYTHON"
@@ -36,6 +36,9 @@ setup:  ## make the virtual environment, if it is missing or out of date
 
 report: setup  ## explore, train once a noise, compare, write the HTML report
 	@"$$VENV/bin/python" -m dcgan_utils report --dataset "$$DATASET" --noises "$$NOISES" --preset "$$PRESET" $(ARGS)
+
+benchmark: setup  ## measure the speed beside a textbook's training; ten minutes on an idle machine
+	@"$$VENV/bin/python" -m dcgan_utils benchmark $(ARGS)
 
 test: setup  ## run the tests
 	@"$$VENV/bin/python" -m pytest $(ARGS)

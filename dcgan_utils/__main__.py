@@ -73,7 +73,7 @@ def _report(options: argparse.Namespace, parameters: dict[str, str]) -> int:
         options.noises,
         preset=options.preset,
         parameters=parameters,
-        with_benchmark=options.benchmark,
+        benchmark={} if options.benchmark else None,
         stream=sys.stdout,
         on_page=_tell,
     )

@@ -62,8 +62,8 @@ def read(path: Path) -> Entry | None:
         return None
 
 
-def write(path: Path, arrays: Mapping[str, np.ndarray], about: Any = None) -> None:
-    """Keep arrays in one step, so a killed process leaves no half file.
+def write(path: Path, arrays: Mapping[str, np.ndarray], about: Any = None) -> dict[str, str]:
+    """Keep arrays in one step, so a killed process leaves no half file; return their hashes.
 
     A cache that cannot be written is only warned of: the arrays are there.
     """
@@ -76,3 +76,4 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], about: Any = None) -> No
             np.savez(stream, **arrays, meta=meta)
     except WorkbookError as error:
         logger.warning("What was computed could not be cached: %s", error)
+    return hashes

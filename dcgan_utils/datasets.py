@@ -176,10 +176,10 @@ def load_dataset(
     path = location.path or provide(location.name)
     with open_listing(path, location.folders) as files:
         kept = cache.location("pictures", _content_key(path, files, recipe))
-        content = _read_cache(kept)
+        content, data_hash = _read_cache(kept)
         if content is None:
             content = _decode_all(path, files, functools.partial(decode_picture, **recipe))
-            _write_cache(kept, content)
+            data_hash = _write_cache(kept, content)
     skipped = content.report.skipped
     if strict and skipped:
         raise WorkbookError(
@@ -191,7 +191,7 @@ def load_dataset(
         images=torch.from_numpy(content.images),
         files=content.files,
         report=content.report,
-        data_hash=content.data_hash,
+        data_hash=data_hash,
         source=path,
     )
 
@@ -232,7 +232,6 @@ class _Content:
     images: np.ndarray
     files: tuple[str, ...]
     report: LoadReport
-    data_hash: str
 
 
 def _decode_all(
@@ -281,10 +280,14 @@ def _gather(path: Path, outcomes: list[_Outcome]) -> _Content:
     )
     side = len(pictures[0].pixels)
     images = np.empty((len(pictures), 3, side, side), np.uint8)  # not stacked: half the memory
-    for place, picture in zip(images, pictures, strict=True):
-        place[:] = picture.pixels.transpose(2, 0, 1)
-    files = tuple(outcome.name for outcome in loaded)
-    return _Content(images, files, report, cache.content_hash(images))
+    places = zip(images, pictures, strict=True)
+    _on_all_cores(_put, list(places))
+    return _Content(images, tuple(outcome.name for outcome in loaded), report)
+
+
+def _put(place_and_picture: tuple[np.ndarray, Picture]) -> None:
+    place, picture = place_and_picture
+    np.copyto(place, picture.pixels.transpose(2, 0, 1))
 
 
 def _tally(names: Iterable[str]) -> dict[str, int]:
@@ -388,19 +391,18 @@ def _file_hash(path: Path) -> bytes:
         return b"cannot be read"
 
 
-def _read_cache(path: Path) -> _Content | None:
+def _read_cache(path: Path) -> tuple[_Content, str] | tuple[None, None]:
     entry = cache.read(path)
     if entry is None:
-        return None
+        return None, None
     images, about = entry.arrays["images"], entry.about
-    return _Content(
-        images, tuple(about["files"]), _report_from_json(about["report"]), entry.hashes["images"]
-    )
+    content = _Content(images, tuple(about["files"]), _report_from_json(about["report"]))
+    return content, entry.hashes["images"]
 
 
-def _write_cache(path: Path, content: _Content) -> None:
+def _write_cache(path: Path, content: _Content) -> str:
     about = {"files": content.files, "report": asdict(content.report)}
-    cache.write(path, {"images": content.images}, about)
+    return cache.write(path, {"images": content.images}, about)["images"]
 
 
 def _report_from_json(report: dict) -> LoadReport:

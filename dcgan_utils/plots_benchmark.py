@@ -32,7 +32,7 @@ def turns(by_batch: Mapping[int, pd.DataFrame]) -> Figure:
             axes.set_title(f"batch {batch}: {span}")
             axes.set_xlabel("turn")
             axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
-            axes.margins(x=0.1)
+            axes.set_xlim(0.5, table["turn"].max() + 0.5)
             texts.append(f"at batch {batch} the workbook is {span} as fast")
         panels[0].set_ylabel("pictures a second")
         panels[0].set_ylim(bottom=0)

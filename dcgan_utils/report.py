@@ -62,7 +62,7 @@ def build_report(
     *,
     preset: str = "quick",
     parameters: dict[str, Any] | None = None,
-    with_benchmark: bool = False,
+    benchmark: dict[str, Any] | None = None,
     stream: TextIO | None = None,
     on_page: Callable[[Page], None] | None = None,
 ) -> tuple[Path, list[Page]]:
@@ -76,8 +76,9 @@ def build_report(
         Specs separated by commas.
     preset, parameters
         Passed on to ``train.ipynb``.
-    with_benchmark
-        Whether to measure the speed at the end, which takes about ten minutes more.
+    benchmark
+        Parameters of ``benchmark.ipynb``, which then measures the speed at the end, in about ten
+        minutes; ``None`` leaves that out.
     stream
         Where the notebooks' text output is copied while they run.
     on_page
@@ -100,6 +101,10 @@ def build_report(
     given = {**(parameters or {}), "preset": preset, "dataset": source}
     priors = noise.parse_list(noises)
     configs = [TrainConfig.resolve(**given, noise=str(prior)) for prior in priors]
+    same = {"dataset": source, "seed": configs[0].seed, "device": configs[0].device}
+    if benchmark is not None:
+        benchmark = same | benchmark
+        BenchmarkConfig.checked(**benchmark)
     pictures = load_dataset(source, configs[0].img_size)
     folder = _made(report_dir(pictures.name))
 
@@ -116,7 +121,7 @@ def build_report(
         run_notebook(
             "eda",
             folder / "eda.ipynb",
-            {"dataset": source, "seed": configs[0].seed, "device": configs[0].device},
+            same,
             title="The collection",
             summary=f"What is in {pictures.name}: pictures, pixels, clusters, planes.",
             stream=stream,
@@ -145,9 +150,8 @@ def build_report(
                 stream=stream,
             )
         )
-    if with_benchmark:
-        measured = {"dataset": source, "seed": configs[0].seed, "device": configs[0].device}
-        add(_run_benchmark(folder, measured, stream))
+    if benchmark is not None:
+        add(_run_benchmark(folder, benchmark, stream))
     return folder / "index.html", pages
 
 

@@ -21,6 +21,17 @@ IMPORT = re.compile(r"(from|import) ")
 NAMES = sorted(path.stem for path in notebooks_dir().glob("*.ipynb"))
 
 
+TINY_BENCHMARK = {
+    "img_size": "32",
+    "width": "8",
+    "batch_sizes": "4, 2",
+    "alternations": "1",
+    "memory_epochs": "3",
+    "quality_seeds": "1",
+    "quality_epochs": "1",
+}
+
+
 @pytest.fixture(scope="session")
 def report(tmp_path_factory):
     """Return index and pages of a report on tiny pictures from two noises."""
@@ -34,17 +45,20 @@ def report(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DCGAN_HOME", str(home))
         parameters = {**TINY, "img_size": "32"}  # text, as the command line gives it
-        return build_report(str(pictures), "gamma,N(0, 100)", parameters=parameters)
+        return build_report(
+            str(pictures), "gamma,N(0, 100)", parameters=parameters, benchmark=TINY_BENCHMARK
+        )
 
 
-def test_a_report_has_the_collection_a_page_a_noise_and_a_comparison(report):
+def test_a_report_has_the_collection_a_page_a_noise_a_comparison_and_the_speed(report):
     index, pages = report
-    assert [page.failed for page in pages] == ["", "", "", ""]
+    assert [page.failed for page in pages] == [""] * 5
     assert [page.html.name for page in pages] == [
         "eda.html",
         "train-gamma.html",
         "train-normal_0_10.html",
         "compare.html",
+        "benchmark.html",
     ]
     text = index.read_text()
     for page in pages:
@@ -52,6 +66,46 @@ def test_a_report_has_the_collection_a_page_a_noise_and_a_comparison(report):
         assert page.html.exists()
         assert page.picture, "every page has a picture on the index"
         assert page.html.stat().st_size < 5_000_000
+
+
+def test_the_benchmark_keeps_its_numbers(report):
+    folder = report[0].parent.parent / "benchmark"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "memory.csv",
+        "quality.csv",
+        "turns.csv",
+    ]
+    rows = (folder / "turns.csv").read_text().splitlines()
+    assert rows[0] == "batch,loop,turn,pictures_per_second,peak_memory"
+    assert len(rows) == 1 + 2 * 2
+
+
+def test_the_benchmark_alone_is_a_page(pictures, home, capsys):
+    parameters = TINY_BENCHMARK | {
+        "dataset": str(pictures), "batch_sizes": "4", "memory_epochs": "0", "quality_seeds": "0",
+        "precision": "fp32",
+    }  # fmt: skip
+    flags = [part for name, value in parameters.items() for part in ("-p", name, value)]
+    assert main(["benchmark", *flags]) == 0
+    html = home / "reports" / "benchmark" / "benchmark.html"
+    assert str(html) in capsys.readouterr().out
+    assert html.read_text().count("<em>Skipped:") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["-p", "batch_size", "5"], "Did you mean 'batch_sizes'?"),
+        (["-p", "batch_sizes", "64, many"], "batch_sizes"),
+        (["-p", "alternations", "1", "-p", "alternations", "2"], "given twice"),
+    ],
+)
+def test_a_wrong_benchmark_is_refused_before_it_runs(arguments, sentence, monkeypatch, capsys):
+    from dcgan_utils import report
+
+    monkeypatch.setattr(report, "run_notebook", lambda *a, **k: pytest.fail("something ran"))
+    assert main(["benchmark", *arguments]) == 2
+    assert sentence in capsys.readouterr().err
 
 
 def test_the_index_escapes_what_it_is_given(tmp_path):
@@ -306,5 +360,5 @@ def test_compare_refuses_runs_that_are_not_there(home):
 
 
 def test_a_missing_notebook_is_told(home):
-    with pytest.raises(WorkbookError, match="There are: compare, eda, train"):
+    with pytest.raises(WorkbookError, match="There are: benchmark, compare, eda, train"):
         run_notebook("nonsense", home / "out.ipynb", {}, title="t")
