@@ -17,7 +17,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -52,7 +52,7 @@ from dcgan_utils.sources import (
 __all__ = ["Dataset", "LoadReport", "Location", "load_dataset", "locate", "to_float", "to_uint8"]
 
 MAX_IMG_SIZE = 1024
-READ_WHOLE_BYTES = 1 << 24
+KEPT_BYTES = 1 << 29  # of a folder's files, while they are decoded
 TFRECORD_ENDINGS = (".tfrec", ".tfrecord")
 DECODER_VERSION = 3  # raise it whenever the same bytes would give other pixels or reasons
 
@@ -175,7 +175,8 @@ def load_dataset(
     location = locate(source)
     path = location.path or provide(location.name)
     with open_listing(path, location.folders) as files:
-        kept = cache.location("pictures", _content_key(path, files, recipe))
+        key, files = _content_key(path, files, recipe)
+        kept = cache.location("pictures", key)
         content, data_hash = _read_cache(kept)
         if content is None:
             content = _decode_all(path, files, functools.partial(decode_picture, **recipe))
@@ -367,15 +368,33 @@ def _is_complete_tfrecord(path: Path) -> bool:
 # --- Cache and hashes --------------------------------------------------------------------
 
 
-def _content_key(path: Path, files: list[SourceFile], recipe: dict) -> str:
-    """Hash all that decides about the result: names, bytes, recipe and decoder."""
+def _content_key(path: Path, files: list[SourceFile], recipe: dict) -> tuple[str, list[SourceFile]]:
+    """Hash all that decides about the result: names, bytes, recipe and decoder.
+
+    The files come back too: those of a folder that fits in memory have been read by then, so
+    that what is decoded is what was hashed, and is read once.
+    """
     digest = hashlib.blake2b(digest_size=20)
     decoder = [DECODER_VERSION, PIL.__version__, FORMATS]
     digest.update(json.dumps([decoder, recipe, [file.name for file in files]]).encode())
-    paths = [file.path for file in files] if path.is_dir() else [path]
-    for part in _on_all_cores(_file_hash, paths):
+    if not path.is_dir():
+        digest.update(_file_hash(path))
+        return digest.hexdigest(), files
+    keep = sum(file.size for file in files) <= KEPT_BYTES
+    hashed = _on_all_cores(functools.partial(_read_and_hash, keep=keep), files)
+    for part, _ in hashed:
         digest.update(part)
-    return digest.hexdigest()
+    return digest.hexdigest(), [file for _, file in hashed]
+
+
+def _read_and_hash(file: SourceFile, *, keep: bool) -> tuple[bytes, SourceFile]:
+    if not keep or _is_tfrecord(file.name):
+        return _file_hash(file.path), file
+    try:
+        data = file.read()
+    except NotAPicture as reason:
+        return str(reason).encode(), file
+    return hashlib.blake2b(data).digest(), replace(file, read=lambda: data)
 
 
 def _file_hash(path: Path) -> bytes:
@@ -383,10 +402,8 @@ def _file_hash(path: Path) -> bytes:
         about = path.stat()
         if about.st_size > MAX_FILE_BYTES and not zipfile.is_zipfile(path):
             return f"not read: {about.st_size} bytes, {about.st_mtime_ns}".encode()
-        if about.st_size > READ_WHOLE_BYTES:
-            with path.open("rb") as stream:
-                return hashlib.file_digest(stream, "blake2b").digest()
-        return hashlib.blake2b(path.read_bytes()).digest()  # half the time of the other
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "blake2b").digest()
     except OSError:
         return b"cannot be read"
 

@@ -168,6 +168,7 @@ class SourceFile:
     name: str
     read: Callable[[], bytes]
     path: Path | None = None  # None: inside a zip
+    size: int = 0  # in bytes; 0 if it is not known
 
 
 @contextlib.contextmanager
@@ -189,18 +190,25 @@ def _list_folder(root: Path) -> Iterator[SourceFile]:
         for name in names:
             path = Path(folder, name)
             relative = path.relative_to(root)
-            if _is_visible(relative) and not _is_special(path):
+            if not _is_visible(relative):
+                continue
+            size = _regular_size(path)
+            if size is not None:
                 yield SourceFile(
-                    printable(relative.as_posix()), functools.partial(_read_file, path), path
+                    printable(relative.as_posix()), functools.partial(_read_file, path), path, size
                 )
 
 
-def _is_special(path: Path) -> bool:
-    """Tell pipes and devices, whose reading might never end; a broken link is to be reported."""
+def _regular_size(path: Path) -> int | None:
+    """Return a file's size, or None for pipes and devices, whose reading might never end.
+
+    A broken link has size 0: it is to be reported.
+    """
     try:
-        return not stat.S_ISREG(path.stat().st_mode)
+        about = path.stat()
     except OSError:
-        return False
+        return 0
+    return about.st_size if stat.S_ISREG(about.st_mode) else None
 
 
 def _list_zip(archive: zipfile.ZipFile, folders: tuple[str, ...]) -> Iterator[SourceFile]:

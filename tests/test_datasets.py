@@ -649,3 +649,10 @@ def test_full_disk_leaves_no_half_file(tmp_path, data, caplog, monkeypatch):
     assert colours(load_dataset(fill(tmp_path / "p", a=RED), 8)) == [RED]
     assert "No space left" in caplog.text
     assert cached(data) == []
+
+
+def test_a_collection_too_large_to_be_kept_while_decoding_loads_alike(pictures, monkeypatch):
+    kept = load_dataset(pictures, 16)
+    monkeypatch.setattr(datasets, "KEPT_BYTES", 0)
+    monkeypatch.setattr(datasets, "DECODER_VERSION", -1)  # past the cache
+    assert load_dataset(pictures, 16) == kept
