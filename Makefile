@@ -38,7 +38,7 @@ report: setup  ## explore, train once a noise, compare, write the HTML report
 	@"$$VENV/bin/python" -m dcgan_utils report --dataset "$$DATASET" --noises "$$NOISES" --preset "$$PRESET" $(ARGS)
 
 benchmark: setup  ## measure the speed beside a textbook's training; ten minutes on an idle machine
-	@"$$VENV/bin/python" -m dcgan_utils benchmark $(ARGS)
+	@"$$VENV/bin/python" -m dcgan_utils benchmark -p dataset "$$DATASET" $(ARGS)
 
 test: setup  ## run the tests
 	@"$$VENV/bin/python" -m pytest $(ARGS)

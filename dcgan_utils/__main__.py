@@ -30,6 +30,8 @@ def _parser() -> argparse.ArgumentParser:
     benchmark = commands.add_parser(
         "benchmark", help="measure the speed beside a textbook's training, and write a page"
     )
+    report.set_defaults(after_a_stop="The same command goes on from the last saved epoch.")
+    benchmark.set_defaults(after_a_stop="The same command begins anew.")
     for command, notebook in ((report, "train.ipynb"), (benchmark, "benchmark.ipynb")):
         command.add_argument(
             "-p",
@@ -59,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nStopped. The same command goes on from the last saved epoch.", file=sys.stderr)
+        print(f"\nStopped. {options.after_a_stop}", file=sys.stderr)
         return 130
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import platform
@@ -10,9 +11,10 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,13 +42,20 @@ __all__ = [
     "machine",
     "memory_over_epochs",
     "operations_per_picture",
+    "ours",
+    "picture_files",
     "precision_and_quality",
     "profile_step",
     "ratios",
     "summary",
 ]
 
-TEXTBOOK, OURS = "textbook", "workbook"
+TEXTBOOK = "textbook"
+
+
+def ours(precision: str) -> str:
+    """Return the name of the workbook's loop in a precision."""
+    return f"workbook, {precision}"
 
 
 # --- The two loops, in turn ----------------------------------------------------------------
@@ -60,13 +69,14 @@ def alternate(
 ) -> pd.DataFrame:
     """Train the textbook's way and ours in turn, an epoch each, and take the time.
 
-    Each loop lives in a process of its own, so that each has its own peak of memory; while one
-    trains, the other waits. A first turn of each is not counted.
+    Ours in fp32, and in the config's precision if that is another. Each loop lives in a process of
+    its own, so that each has its own peak of memory; while one trains, the others wait. A first
+    turn of each is not counted. Ours has its pictures in memory; neither writes anything.
 
     Parameters
     ----------
     config
-        Architecture, batch size, precision and device; the textbook takes float32 always.
+        Architecture, batch size, precision and device.
     alternations
         How often each has its turn.
     on_turn
@@ -82,34 +92,57 @@ def alternate(
     Raises
     ------
     WorkbookError
-        If the collection is not a folder of files, which the textbook needs.
+        If the collection is not a folder of picture files, which the textbook needs, or a
+        process dies.
     """
     import pandas as pd
 
-    if not load_dataset(config.dataset, config.img_size).source.is_dir():
-        raise WorkbookError(
-            f"the textbook reads picture by picture from a folder, and '{config.dataset}' is "
-            "none: unpack it, and name the folder."
-        )
+    files = picture_files(config.dataset, config.img_size)
+    parameters = config.model_dump()
+    loops: dict[str, Callable[[], Callable[[], int]]] = {
+        TEXTBOOK: functools.partial(_start_textbook, parameters, files)
+    }
+    for precision in dict.fromkeys(["fp32", config.precision]):
+        start = functools.partial(_start_ours, parameters | {"precision": precision})
+        loops[ours(precision)] = start
     rows = []
     with ExitStack() as stack:
         workers = {}
-        for name, start in ((TEXTBOOK, _start_textbook), (OURS, _start_ours)):
+        for name, start in loops.items():
             workers[name] = stack.enter_context(_process())
-            workers[name].submit(_begin, start, config.model_dump()).result()
+            workers[name].submit(_begin, start, config.device).result()
             workers[name].submit(_take_turn).result()
         for turn in range(alternations):
             for name, worker in workers.items():
                 rows.append({"loop": name, "turn": turn + 1} | worker.submit(_take_turn).result())
                 if on_turn is not None:
-                    on_turn(len(rows), 2 * alternations)
+                    on_turn(len(rows), len(workers) * alternations)
     return pd.DataFrame(rows)
 
 
-def ratios(turns: pd.DataFrame) -> pd.Series:
-    """Return how many times as fast ours is, for each pair of turns of `alternate`."""
+def picture_files(dataset: str, img_size: int) -> list[Path]:
+    """Return the paths of a collection's pictures.
+
+    Raises
+    ------
+    WorkbookError
+        If they are not files of a folder.
+    """
+    collection = load_dataset(dataset, img_size)
+    files = [collection.source / name for name in collection.files]
+    if not all(file.is_file() for file in files):
+        raise WorkbookError(
+            f"the textbook reads picture by picture from a folder, and '{dataset}' is none, or "
+            "packs its pictures: unpack it, and name the folder."
+        )
+    return files
+
+
+def ratios(turns: pd.DataFrame) -> pd.DataFrame:
+    """Return how many times as fast as the textbook ours is: a row a turn, a column a loop."""
     speeds = turns.pivot(index="turn", columns="loop", values="pictures_per_second")
-    return speeds[OURS] / speeds[TEXTBOOK]
+    others = [loop for loop in turns["loop"].unique() if loop != TEXTBOOK]
+    return speeds[others].div(speeds[TEXTBOOK], axis=0)
 
 
 def summary(
@@ -148,40 +181,50 @@ def summary(
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["batch", "loop"])
 
 
-def _process() -> ProcessPoolExecutor:
-    """Return one fresh process; a forked one would inherit memory, and threads of torch."""
-    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+@contextmanager
+def _process() -> Iterator[ProcessPoolExecutor]:
+    """Start one fresh process; a forked one would inherit memory, and threads of torch."""
+    try:
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as worker:
+            yield worker
+    except BrokenProcessPool as error:
+        raise WorkbookError(
+            "a process of the benchmark died, perhaps for want of memory: a smaller width or "
+            "batch size may help."
+        ) from error
 
 
 _epoch: Callable[[], int]  # in the process of a loop: trains an epoch, returns its pictures
 _device: str
 
 
-def _begin(start: Callable[[TrainConfig], Callable[[], int]], parameters: dict[str, Any]) -> None:
+def _begin(start: Callable[[], Callable[[], int]], device: str) -> None:
     global _epoch, _device
-    # A spawned process would spawn the loading processes too, which takes seconds an epoch.
+    # A spawned process would spawn the textbook's loading processes too; let it be the system's
+    # own way, as in a notebook.
     multiprocessing.set_start_method(None, force=True)
-    config = TrainConfig.resolve(**parameters)
-    _epoch, _device = start(config), config.device
+    _epoch, _device = start(), device
 
 
-def _start_textbook(config: TrainConfig) -> Callable[[], int]:
+def _start_textbook(parameters: dict[str, Any], files: list[Path]) -> Callable[[], int]:
     from dcgan_utils.textbook import Textbook
 
-    dataset = load_dataset(config.dataset, config.img_size)
+    config = TrainConfig.resolve(**parameters)
     book = Textbook(
-        [dataset.source / name for name in dataset.files],
+        files,
         **config.model_dump(include={"img_size", "width", "noise_size", "batch_size", "device"}),
     )
 
     def epoch() -> int:
-        book.train_epoch()
-        return len(dataset.files)
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # fp32 is fp32
+            book.train_epoch()
+        return len(files)
 
     return epoch
 
 
-def _start_ours(config: TrainConfig) -> Callable[[], int]:
+def _start_ours(parameters: dict[str, Any]) -> Callable[[], int]:
+    config = TrainConfig.resolve(**parameters)
     model = DCGAN(config)
     images = load_dataset(config.dataset, config.img_size).images.to(model.device)
     rng = stream(config.seed, "order")
@@ -206,12 +249,13 @@ def _take_turn() -> dict[str, float]:
 def _peak_memory(device: str) -> int:
     if device.startswith("cuda"):
         return torch.cuda.max_memory_allocated(device)
-    try:  # of this process alone: getrusage counts what its parent held when it was started
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-    except OSError:  # no Linux
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else ()
+    for line in lines:  # of this process alone; getrusage counts what its parent held, too
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 # --- What the machine can do ---------------------------------------------------------------
@@ -296,6 +340,7 @@ _GROUPS = {
 def profile_step(config: TrainConfig, *, steps: int = 5) -> pd.Series:
     """Return milliseconds of one training step by kind of operation, the longest first."""
     import pandas as pd
+    from torch.autograd import DeviceType
     from torch.profiler import ProfilerActivity, profile
 
     model, rng = DCGAN(config), stream(config.seed, "benchmark")
@@ -303,12 +348,14 @@ def profile_step(config: TrainConfig, *, steps: int = 5) -> pd.Series:
     images = torch.randint(256, shape, generator=rng, dtype=torch.uint8).to(model.device)
     train_batch(model, images)
     on_gpu = config.device.startswith("cuda")
-    activities = [ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU]
-    with profile(activities=activities) as profiled:
+    gpu = [ProfilerActivity.CUDA] if on_gpu else []
+    with profile(activities=[ProfilerActivity.CPU, *gpu]) as profiled:
         for _ in range(steps):
             train_batch(model, images)
     spent: dict[str, float] = {}
     for event in profiled.key_averages():
+        if event.device_type != DeviceType.CPU:
+            continue  # a kernel: its time is that of the operation that started it
         time_spent = event.self_device_time_total if on_gpu else event.self_cpu_time_total
         group = next((_GROUPS[part] for part in _GROUPS if part in event.key.lower()), "other")
         spent[group] = spent.get(group, 0.0) + time_spent / 1e3 / steps
@@ -416,6 +463,7 @@ def _train_and_weigh(parameters: dict[str, Any]) -> list[dict[str, float]]:
 def precision_and_quality(
     config: TrainConfig,
     dataset: Dataset,
+    folder: Path,
     *,
     seeds: int = 3,
     on_run: Callable[[int, int], None] | None = None,
@@ -428,6 +476,8 @@ def precision_and_quality(
         Of the runs, but for seed and precision.
     dataset
         The pictures.
+    folder
+        Where the run folders go; runs that are finished there are not trained again.
     seeds
         How many, counted from ``config.seed``.
     on_run
@@ -437,21 +487,23 @@ def precision_and_quality(
     -------
     pandas.DataFrame
         One row a run: ``precision``, ``seed``, ``kid`` and ``diversity`` of as many samples as
-        there are pictures, on EfficientNet-Lite0 features at the pictures' size. See `metrics`
-        for what the numbers mean.
+        there are pictures, on EfficientNet-Lite0 features. See `metrics` for what the numbers
+        mean.
     """
     import pandas as pd
 
     from dcgan_utils import features, latent, metrics
 
     def vectors(images: torch.Tensor) -> Any:
-        size = config.img_size
-        return features.extract(images, input_size=size, device=config.device).vectors
+        return features.extract(images, device=config.device).vectors
 
     real, rows = vectors(dataset.images), []
     for seed in range(config.seed, config.seed + seeds):
         for precision in ("fp32", "bf16"):
-            run = train(config.model_copy(update={"seed": seed, "precision": precision}), dataset)
+            changed = TrainConfig.resolve(
+                **{**config.model_dump(), "seed": seed, "precision": precision}
+            )
+            run = train(changed, dataset, folder=folder / f"{precision}-s{seed}")
             drawn = vectors(latent.sample(run, len(dataset.images), device=config.device))
             rows.append(
                 {

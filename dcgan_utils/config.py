@@ -184,7 +184,7 @@ class EdaConfig(Parameters):
 
 def _numbers(value: Any) -> Any:
     """Read ``"128, 64"`` as two numbers; one may come as a number."""
-    pieces = str(value).strip("()[] ").split(",") if isinstance(value, str | int) else value
+    pieces = value if isinstance(value, tuple | list) else str(value).strip("()[] ").split(",")
     return tuple(piece.strip() if isinstance(piece, str) else piece for piece in pieces)
 
 
@@ -201,9 +201,17 @@ class BenchmarkConfig(Parameters):
     memory_epochs: Annotated[Whole, Field(ge=0, le=1_000_000)] = 200
     quality_seeds: Annotated[Whole, Field(ge=0, le=100)] = 0
     quality_epochs: Annotated[Whole, Field(ge=1, le=1_000_000)] = 40
+    numbers: Named = "benchmark"
     seed: Seed = 0
     precision: Annotated[str, one_of("auto", "fp32", "bf16")] = "auto"
     device: Device = Field("auto", validate_default=True)
+
+    @field_validator("device")
+    @classmethod
+    def _can_be_timed(cls, device: str) -> str:
+        if device.startswith("mps"):
+            raise ValueError("must be cpu or cuda: the benchmark cannot take the time on mps.")
+        return device
 
     def training(self, **changes: Any) -> TrainConfig:
         """Return the first study's recipe in this architecture, with some changes."""

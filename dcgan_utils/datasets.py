@@ -52,7 +52,7 @@ from dcgan_utils.sources import (
 __all__ = ["Dataset", "LoadReport", "Location", "load_dataset", "locate", "to_float", "to_uint8"]
 
 MAX_IMG_SIZE = 1024
-KEPT_BYTES = 1 << 29  # of a folder's files, while they are decoded
+KEPT_BYTES = 1 << 27  # of a folder's files, while they are decoded
 TFRECORD_ENDINGS = (".tfrec", ".tfrecord")
 DECODER_VERSION = 3  # raise it whenever the same bytes would give other pixels or reasons
 
@@ -252,11 +252,13 @@ def _decode_all(
 def _on_all_cores(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
     """Return the results in order.
 
-    Threads are enough: Pillow, zlib and hashlib let go of Python's lock. Each takes a handful at
-    a time, since handing over costs about as much as decoding a small picture.
+    Threads are enough: Pillow, zlib and hashlib let go of Python's lock. Of many items each takes
+    a handful at a time, since handing over costs about as much as decoding a small picture.
     """
-    handfuls = [items[start : start + 32] for start in range(0, len(items), 32)]
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    cores = os.cpu_count() or 1
+    size = max(1, min(32, len(items) // (4 * cores)))
+    handfuls = [items[start : start + size] for start in range(0, len(items), size)]
+    with ThreadPoolExecutor(max_workers=cores) as pool:
         results = pool.map(lambda few: [work(item) for item in few], handfuls)
         return [result for few in results for result in few]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from dcgan_utils.benchmark import OURS, TEXTBOOK, ratios
-from dcgan_utils.plots import BLUE, GREY, ORANGE, STYLE, new_figure
+from dcgan_utils.benchmark import TEXTBOOK, ratios
+from dcgan_utils.plots import BLUE, GREEN, GREY, ORANGE, STYLE, new_figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,26 +18,30 @@ __all__ = ["memory", "profile", "turns"]
 
 
 def turns(by_batch: Mapping[int, pd.DataFrame]) -> Figure:
-    """Draw the pictures a second of both loops, turn by turn, a panel for each batch size."""
+    """Draw the pictures a second of each loop, turn by turn, a panel for each batch size.
+
+    A panel's title has the ratio of the last loop, ours in the precision chosen, to the textbook.
+    """
     texts = []
     with mpl.rc_context(STYLE):
         figure = new_figure(3.2)
         panels = figure.subplots(1, len(by_batch), sharey=True, squeeze=False)[0]
         for axes, (batch, table) in zip(panels, by_batch.items(), strict=True):
-            for name, color in ((OURS, BLUE), (TEXTBOOK, ORANGE)):
+            names = [TEXTBOOK, *ratios(table).columns]
+            for name, color in zip(names, (ORANGE, GREEN, BLUE), strict=False):
                 own = table[table["loop"] == name]
                 axes.plot(own["turn"], own["pictures_per_second"], "o-", color=color, label=name)
-            ratio = ratios(table)
+            ratio = ratios(table).iloc[:, -1]
             span = f"{ratio.median():.1f} times ({ratio.min():.1f} to {ratio.max():.1f})"
             axes.set_title(f"batch {batch}: {span}")
             axes.set_xlabel("turn")
             axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
             axes.set_xlim(0.5, table["turn"].max() + 0.5)
-            texts.append(f"at batch {batch} the workbook is {span} as fast")
+            texts.append(f"at batch {batch} the {names[-1]}, is {span} as fast as the textbook")
         panels[0].set_ylabel("pictures a second")
         panels[0].set_ylim(bottom=0)
-        panels[0].legend()
-    figure.set_label(f"Pictures a second of both loops, turn by turn: {', '.join(texts)}.")
+        panels[0].legend(loc="upper left", bbox_to_anchor=(0, 0.98))
+    figure.set_label(f"Pictures a second of each loop, turn by turn: {'; '.join(texts)}.")
     return figure
 
 

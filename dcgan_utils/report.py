@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from dcgan_utils import noise
+from dcgan_utils.benchmark import picture_files
 from dcgan_utils.config import BenchmarkConfig, TrainConfig
 from dcgan_utils.datasets import load_dataset, locate
 from dcgan_utils.errors import WorkbookError
@@ -102,10 +103,12 @@ def build_report(
     priors = noise.parse_list(noises)
     configs = [TrainConfig.resolve(**given, noise=str(prior)) for prior in priors]
     same = {"dataset": source, "seed": configs[0].seed, "device": configs[0].device}
-    if benchmark is not None:
-        benchmark = same | benchmark
-        BenchmarkConfig.checked(**benchmark)
     pictures = load_dataset(source, configs[0].img_size)
+    if benchmark is not None:
+        chosen = {"precision": given.get("precision", "auto"), "numbers": pictures.name}
+        benchmark = same | chosen | benchmark
+        BenchmarkConfig.checked(**benchmark)
+        picture_files(source, configs[0].img_size)
     folder = _made(report_dir(pictures.name))
 
     pages: list[Page] = []
@@ -170,7 +173,8 @@ def build_benchmark(parameters: dict[str, Any], *, stream: TextIO | None = None)
     WorkbookError
         If a parameter is wrong, or the folder cannot be made.
     """
-    BenchmarkConfig.checked(**parameters)
+    config = BenchmarkConfig.checked(**parameters)
+    picture_files(config.dataset, config.img_size)
     return _run_benchmark(_made(report_dir("benchmark")), parameters, stream)
 
 

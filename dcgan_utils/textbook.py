@@ -2,7 +2,8 @@
 
 After the PyTorch DCGAN tutorial (https://docs.pytorch.org/tutorials/beginner/dcgan_faces_tutorial):
 float32, pictures read from their files by a `DataLoader` in every epoch, sigmoid and `BCELoss`,
-and the discriminator's weight gradients computed in the generator's update too. The
+and the discriminator's weight gradients computed in the generator's update too. Unlike there the
+loading processes outlive an epoch: small collections would wait for new ones all the time. The
 architecture is that of `dcgan_utils.networks`; nothing else here is used by the workbook.
 """
 
@@ -100,7 +101,11 @@ class Textbook:
     ):
         self.device, self.noise_size = torch.device(device), noise_size
         self.loader = torch.utils.data.DataLoader(
-            _Pictures(files, img_size), batch_size=batch_size, shuffle=True, num_workers=workers
+            _Pictures(files, img_size),
+            batch_size=batch_size,
+            shuffle=True,
+            num_workers=workers,
+            persistent_workers=workers > 0,
         )
         self.netG = generator(noise_size=noise_size, img_size=img_size, width=width)
         self.netD = discriminator(img_size=img_size, width=width)

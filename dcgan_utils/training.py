@@ -203,7 +203,7 @@ class _Loop:
 
     def _diverged(self, what: str) -> WorkbookError:
         batch = math.ceil(self.seen / self.config.batch_size)
-        last = f"epoch {self.saved_epoch}" if self.saved_epoch else "none: it was too early"
+        last = f"epoch {self.saved_epoch}" if self.saved_epoch else "none after a whole epoch"
         return WorkbookError(
             f"training diverged: {what} is not a finite number any more "
             f"(epoch {self.epoch + 1}, batch {batch}). Last good checkpoint: {last}. "

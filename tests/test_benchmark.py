@@ -1,5 +1,6 @@
 """The machinery of the benchmark on tiny networks; what it measures is no matter of tests."""
 
+import os
 import shutil
 
 import pandas as pd
@@ -7,13 +8,16 @@ import pytest
 
 from dcgan_utils import benchmark, layers
 from dcgan_utils.errors import WorkbookError
-from dcgan_utils.runs import find_runs
+from dcgan_utils.paths import runs_dir
+from dcgan_utils.runs import Run
+
+OURS = benchmark.ours("bf16")
 
 
 def table(textbook=(10, 20), ours=(30, 80)):
     rows = [
         {"loop": loop, "turn": turn + 1, "pictures_per_second": float(speed), "peak_memory": 1e9}
-        for loop, speeds in ((benchmark.TEXTBOOK, textbook), (benchmark.OURS, ours))
+        for loop, speeds in ((benchmark.TEXTBOOK, textbook), (OURS, ours))
         for turn, speed in enumerate(speeds)
     ]
     return pd.DataFrame(rows)
@@ -22,13 +26,15 @@ def table(textbook=(10, 20), ours=(30, 80)):
 def test_both_loops_train_in_turn(tiny, pictures):
     told = []
     turns = benchmark.alternate(
-        tiny(dataset=str(pictures)), alternations=2, on_turn=lambda *done: told.append(done)
+        tiny(dataset=str(pictures), precision="bf16"),
+        alternations=2,
+        on_turn=lambda *done: told.append(done),
     )
-    assert turns["loop"].tolist() == [benchmark.TEXTBOOK, benchmark.OURS] * 2
-    assert turns["turn"].tolist() == [1, 1, 2, 2]
+    assert turns["loop"].tolist() == ["textbook", "workbook, fp32", "workbook, bf16"] * 2
+    assert turns["turn"].tolist() == [1, 1, 1, 2, 2, 2]
     assert (turns["pictures_per_second"] > 0).all()
     assert turns["peak_memory"].between(1e7, 1e11).all()
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert told == [(done, 6) for done in range(1, 7)]
 
 
 def test_a_zip_is_refused_before_anything_is_trained(tiny, pictures, tmp_path):
@@ -44,12 +50,12 @@ def test_an_error_in_a_loop_reaches_the_caller(tiny, pictures):
 
 
 def test_ratios_compare_the_turns_of_one_pair():
-    assert benchmark.ratios(table()).tolist() == [3, 4]
+    assert benchmark.ratios(table())[OURS].tolist() == [3, 4]
 
 
 def test_the_summary_is_arithmetic():
-    rates = {benchmark.TEXTBOOK: 100e9, benchmark.OURS: 400e9}
-    row = benchmark.summary({64: table()}, 2e9, rates).loc[(64, benchmark.OURS)]
+    rates = {benchmark.TEXTBOOK: 100e9, OURS: 400e9}
+    row = benchmark.summary({64: table()}, 2e9, rates).loc[(64, OURS)]
     assert row["pictures/s"] == 55
     assert row["GFLOP/s"] == 110
     assert row["of the ceiling"] == pytest.approx(0.275)
@@ -93,15 +99,23 @@ def test_the_memory_is_weighed_after_each_epoch(tiny, pictures):
     assert weighed["memory"].between(1e7, 1e11).all()
 
 
-def test_both_precisions_are_trained_from_the_same_seeds(tiny, collection):
-    quality = benchmark.precision_and_quality(tiny(epochs=1), collection, seeds=2)
+def test_both_precisions_are_trained_from_the_same_seeds(tiny, collection, tmp_path):
+    quality = benchmark.precision_and_quality(
+        tiny(epochs=1), collection, tmp_path / "runs", seeds=2
+    )
     assert quality["seed"].tolist() == [0, 0, 1, 1]
     assert quality["precision"].tolist() == ["fp32", "bf16"] * 2
     assert quality["kid"].gt(0).all()
-    assert {run.config.precision for run in find_runs(collection.name.replace(" ", "?") + "*")} == {
-        "fp32",
-        "bf16",
-    }
+    for row in quality.itertuples():
+        config = Run(tmp_path / "runs" / f"{row.precision}-s{row.seed}").config
+        assert (config.precision, config.seed) == (row.precision, row.seed)
+    assert not runs_dir().exists(), "the user's own runs stay among themselves"
+
+
+def test_a_process_that_dies_is_told(tiny, pictures, monkeypatch):
+    monkeypatch.setattr(benchmark, "_take_turn", os.abort)
+    with pytest.raises(WorkbookError, match="a process of the benchmark died"):
+        benchmark.alternate(tiny(dataset=str(pictures)))
 
 
 @pytest.mark.parametrize("units", ["amx", "avx512_bf16", None])

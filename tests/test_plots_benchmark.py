@@ -13,7 +13,7 @@ from dcgan_utils import plots_benchmark
 def test_turns_are_drawn_with_their_ratios(by_batch):
     figure = plots_benchmark.turns(by_batch)
     assert_drawn(figure)
-    assert "at batch 64 the workbook is" in figure.get_label()
+    assert "at batch 64 the workbook, bf16, is" in figure.get_label()
     assert "3.5 times (3.0 to 4.0)" in plots_benchmark.turns({64: table()}).get_label()
 
 

@@ -13,6 +13,7 @@ from conftest import TINY
 from PIL import Image
 
 from dcgan_utils.__main__ import main
+from dcgan_utils.config import BenchmarkConfig, EdaConfig, TrainConfig
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.paths import notebooks_dir, reports_dir
 from dcgan_utils.report import build_report, render_html, run_notebook
@@ -69,15 +70,12 @@ def test_a_report_has_the_collection_a_page_a_noise_a_comparison_and_the_speed(r
 
 
 def test_the_benchmark_keeps_its_numbers(report):
-    folder = report[0].parent.parent / "benchmark"
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "memory.csv",
-        "quality.csv",
-        "turns.csv",
-    ]
+    folder = report[0].parent
+    names = ("layers", "memory", "profile", "quality", "summary", "turns")
+    assert sorted(path.stem for path in folder.glob("*.csv")) == [*names]
     rows = (folder / "turns.csv").read_text().splitlines()
     assert rows[0] == "batch,loop,turn,pictures_per_second,peak_memory"
-    assert len(rows) == 1 + 2 * 2
+    assert len(rows) == 1 + 2 * 3, "three loops, two batch sizes"
 
 
 def test_the_benchmark_alone_is_a_page(pictures, home, capsys):
@@ -88,6 +86,7 @@ def test_the_benchmark_alone_is_a_page(pictures, home, capsys):
     flags = [part for name, value in parameters.items() for part in ("-p", name, value)]
     assert main(["benchmark", *flags]) == 0
     html = home / "reports" / "benchmark" / "benchmark.html"
+    assert not html.with_name("memory.csv").exists()
     assert str(html) in capsys.readouterr().out
     assert html.read_text().count("<em>Skipped:") == 2
 
@@ -97,6 +96,7 @@ def test_the_benchmark_alone_is_a_page(pictures, home, capsys):
     [
         (["-p", "batch_size", "5"], "Did you mean 'batch_sizes'?"),
         (["-p", "batch_sizes", "64, many"], "batch_sizes"),
+        (["-p", "dataset", "nowhere"], "is no known collection"),
         (["-p", "alternations", "1", "-p", "alternations", "2"], "given twice"),
     ],
 )
@@ -294,15 +294,15 @@ def test_notebooks_are_stored_without_outputs_and_with_short_cells(name):
     assert "**Question.**" in notebook.cells[0].source
 
 
-def test_train_notebook_has_exactly_the_parameters_of_the_config():
+@pytest.mark.parametrize(
+    ("name", "kind"), [("train", TrainConfig), ("eda", EdaConfig), ("benchmark", BenchmarkConfig)]
+)
+def test_a_notebook_has_exactly_the_parameters_of_its_config(name, kind):
     from papermill.inspection import _infer_parameters, load_notebook_node
 
-    from dcgan_utils.config import TrainConfig
-
-    notebook = load_notebook_node(str(notebooks_dir() / "train.ipynb"))
+    notebook = load_notebook_node(str(notebooks_dir() / f"{name}.ipynb"))
     parameters = _infer_parameters(notebook)
-    assert [p.name for p in parameters] != []
-    assert {p.name for p in parameters} == set(TrainConfig.model_fields)
+    assert {p.name for p in parameters} == set(kind.model_fields)
     assert all(p.help for p in parameters)
 
 
