@@ -30,6 +30,7 @@ TINY_BENCHMARK = {
     "memory_epochs": "3",
     "quality_seeds": "1",
     "quality_epochs": "1",
+    "precision": "bf16",
 }
 
 
