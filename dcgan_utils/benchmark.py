@@ -322,8 +322,7 @@ def operations_per_picture(config: TrainConfig) -> float:
 # --- Where the time goes -------------------------------------------------------------------
 
 _GROUPS = {
-    "convolution_backward": "convolutions, backward",
-    "convolution": "convolutions, forward",
+    "convolution": "convolutions",
     "mm": "matrix products",
     "batch_norm": "BatchNorm",
     "relu": "activations",
@@ -339,6 +338,7 @@ _GROUPS = {
 
 def profile_step(config: TrainConfig, *, steps: int = 5) -> pd.Series:
     """Return milliseconds of one training step by kind of operation, the longest first."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else the profiler talks into the page
     import pandas as pd
     from torch.autograd import DeviceType
     from torch.profiler import ProfilerActivity, profile

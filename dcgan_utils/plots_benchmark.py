@@ -40,7 +40,7 @@ def turns(by_batch: Mapping[int, pd.DataFrame]) -> Figure:
             texts.append(f"at batch {batch} the {names[-1]}, is {span} as fast as the textbook")
         panels[0].set_ylabel("pictures a second")
         panels[0].set_ylim(bottom=0)
-        panels[0].legend(loc="upper left", bbox_to_anchor=(0, 0.98))
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.set_label(f"Pictures a second of each loop, turn by turn: {'; '.join(texts)}.")
     return figure
 

@@ -80,7 +80,7 @@ def test_the_ceiling_is_a_rate_of_this_machine():
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_profile_tells_the_convolutions_from_the_rest(tiny, precision):
     spent = benchmark.profile_step(tiny(precision=precision), steps=1)
-    assert {"convolutions, forward", "convolutions, backward", "BatchNorm"} <= set(spent.index)
+    assert {"convolutions", "BatchNorm"} <= set(spent.index)
     assert (spent > 0).all()
     assert spent.is_monotonic_decreasing
 
