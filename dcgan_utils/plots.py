@@ -24,6 +24,7 @@ from PIL import Image, ImageOps, ImageSequence
 
 from dcgan_utils.errors import NotMeaningful
 from dcgan_utils.noise import Prior
+from dcgan_utils.pictures import in_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,11 +128,7 @@ def animation(path: Path, description: str, *, width: int = 480) -> display.HTML
 
 def _tiles(images: torch.Tensor, columns: int) -> np.ndarray:
     """Lay uint8 pictures ``(n, 3, H, W)`` out in rows with white gaps: ``(h, w, 3)``."""
-    from torchvision.utils import make_grid
-
-    gap = max(2, images.shape[-1] // 32)
-    grid = make_grid(images.cpu(), nrow=columns, padding=gap, pad_value=255)
-    return grid[:, gap:-gap, gap:-gap].permute(1, 2, 0).numpy()
+    return in_rows(images, columns, gap=max(2, images.shape[-1] // 32)).numpy()
 
 
 def _draw_tiles(axes: Axes, images: torch.Tensor, columns: int) -> None:

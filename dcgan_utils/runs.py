@@ -18,6 +18,7 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ from dcgan_utils.config import TrainConfig
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.files import told_when_not_writable, written_whole
 from dcgan_utils.paths import runs_dir
+from dcgan_utils.pictures import in_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,13 +45,12 @@ __all__ = ["Run", "environment", "find_runs", "run_name"]
 def environment() -> dict[str, str]:
     """Return the versions and the machine that a result rests on."""
     import PIL
-    import torchvision
 
     return {
         "dcgan_utils": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
+        "torchvision": version("torchvision"),
         "numpy": np.__version__,
         "pillow": PIL.__version__,
         "system": platform.platform(),
@@ -275,12 +276,10 @@ class Run:
         images
             uint8, shape ``(n, 3, H, W)``.
         """
-        from torchvision.utils import make_grid
-
-        grid = make_grid(images.cpu(), nrow=_columns(len(images)), padding=0)
+        grid = in_rows(images, _columns(len(images)), fill=0)
         with written_whole(self._samples_path(epoch)) as file:
             # Level 3: half the time of Pillow's 6, an eighth more bytes.
-            Image.fromarray(grid.permute(1, 2, 0).numpy()).save(file, "PNG", compress_level=3)
+            Image.fromarray(grid.numpy()).save(file, "PNG", compress_level=3)
 
     def samples(self, epoch: int) -> torch.Tensor:
         """Return the pictures drawn from the fixed noise, uint8 ``(sample_size, 3, H, W)``."""

@@ -18,6 +18,7 @@ from dcgan_utils.config import TrainConfig
 from dcgan_utils.datasets import Dataset, to_float, to_uint8
 from dcgan_utils.dcgan import DCGAN
 from dcgan_utils.errors import WorkbookError
+from dcgan_utils.pictures import in_rows
 from dcgan_utils.runs import Run
 from dcgan_utils.seeds import stream
 
@@ -248,13 +249,11 @@ def _held_interrupt() -> Iterator[Callable[[], bool]]:
 
 def _frames(run: Run, *, most: int = 60, pictures: int = 16) -> list[Image.Image]:
     """Return the frames of the animation: the first vectors in a square, epoch below."""
-    from torchvision.utils import make_grid
-
     frames = []
     for epoch in run.sampled_epochs(most):
         tiles = run.samples(epoch)[:pictures]
-        grid = make_grid(tiles, nrow=math.ceil(math.sqrt(len(tiles))), padding=2, pad_value=255)
-        picture = Image.fromarray(grid.permute(1, 2, 0).numpy())
+        grid = in_rows(tiles, math.ceil(math.sqrt(len(tiles))), gap=2)
+        picture = Image.fromarray(grid.numpy())
         frame = Image.new("RGB", (picture.width, picture.height + 16), "white")
         frame.paste(picture)
         ImageDraw.Draw(frame).text((4, picture.height + 2), f"epoch {epoch}", fill="black")

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, JpegImagePlugin
+from torchvision.utils import make_grid
 
 from dcgan_utils import pictures
 from dcgan_utils.errors import WorkbookError
@@ -17,6 +18,7 @@ from dcgan_utils.pictures import (
     DamagedPicture,
     NotAPicture,
     decode_picture,
+    in_rows,
     parse_background,
     to_float,
     to_uint8,
@@ -401,3 +403,12 @@ def test_float_and_back_is_exact():
 
 def test_values_out_of_range_are_clamped():
     assert to_uint8(torch.tensor([-9.0, -1.0, 0.0, 1.0, 9.0])).tolist() == [0, 0, 128, 255, 255]
+
+
+@pytest.mark.parametrize(("n", "columns"), [(1, 8), (7, 3), (8, 4)])
+def test_rows_are_those_of_torchvision(n, columns):
+    images = torch.randint(0, 256, (n, 3, 5, 4), dtype=torch.uint8)
+    theirs = make_grid(images, nrow=columns, padding=2, pad_value=255)[:, 2:-2, 2:-2]
+    if n == 1:  # which it leaves without gaps
+        theirs = images[0]
+    assert torch.equal(in_rows(images, columns, gap=2), theirs.permute(1, 2, 0))
