@@ -6,7 +6,6 @@ import functools
 import multiprocessing
 import os
 import platform
-import resource
 import statistics
 import sys
 import tempfile
@@ -254,6 +253,8 @@ def _peak_memory(device: str) -> int:
     for line in lines:  # of this process alone; getrusage counts what its parent held, too
         if line.startswith("VmHWM"):
             return int(line.split()[1]) * 1024
+    import resource  # not on Windows, where the rest of the package should load
+
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
