@@ -24,10 +24,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Entry:
-    """What was kept: named arrays, their hashes, and plain values as JSON gives them back."""
+    """What was kept: named arrays, and plain values as JSON gives them back."""
 
     arrays: dict[str, np.ndarray]
-    hashes: dict[str, str]
     about: Any
 
 
@@ -50,11 +49,8 @@ def read(path: Path) -> Entry | None:
         return None
     try:
         with np.load(path, allow_pickle=False) as stored:
-            meta = json.loads(str(stored["meta"]))
-            arrays = {name: stored[name] for name in meta["hashes"]}
-        if any(content_hash(arrays[name]) != meta["hashes"][name] for name in arrays):
-            raise ValueError("the values are not those that were stored")
-        return Entry(arrays, meta["hashes"], meta["about"])
+            arrays = {name: stored[name] for name in stored}  # the zip's checksums are tested
+        return Entry(arrays, json.loads(str(arrays.pop("about"))))
     except Exception as error:  # whatever a damaged file makes zipfile, NumPy or json raise
         logger.warning("The cache %s is damaged (%s) and is made again.", path.name, error)
         with contextlib.suppress(OSError):
@@ -62,18 +58,15 @@ def read(path: Path) -> Entry | None:
         return None
 
 
-def write(path: Path, arrays: Mapping[str, np.ndarray], about: Any = None) -> dict[str, str]:
-    """Keep arrays in one step, so a killed process leaves no half file; return their hashes.
+def write(path: Path, arrays: Mapping[str, np.ndarray], about: Any = None) -> None:
+    """Keep arrays in one step, so a killed process leaves no half file.
 
     A cache that cannot be written is only warned of: the arrays are there.
     """
-    hashes = {name: content_hash(array) for name, array in arrays.items()}
-    meta = np.array(json.dumps({"hashes": hashes, "about": about}))
     try:
         with told_when_not_writable(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as stream:
-            np.savez(stream, **arrays, meta=meta)
+            np.savez(stream, **arrays, about=np.array(json.dumps(about)))
     except WorkbookError as error:
         logger.warning("What was computed could not be cached: %s", error)
-    return hashes

@@ -52,7 +52,7 @@ from dcgan_utils.sources import (
 __all__ = ["Dataset", "LoadReport", "Location", "load_dataset", "locate", "to_float", "to_uint8"]
 
 MAX_IMG_SIZE = 1024
-KEPT_BYTES = 1 << 27  # of a folder's files, while they are decoded
+KEPT_BYTES = 1 << 28  # of a folder's files, while they are decoded
 TFRECORD_ENDINGS = (".tfrec", ".tfrecord")
 DECODER_VERSION = 3  # raise it whenever the same bytes would give other pixels or reasons
 
@@ -177,10 +177,14 @@ def load_dataset(
     with open_listing(path, location.folders) as files:
         key, files = _content_key(path, files, recipe)
         kept = cache.location("pictures", key)
-        content, data_hash = _read_cache(kept)
+        content, decoded = _read_cache(kept), None
         if content is None:
-            content = _decode_all(path, files, functools.partial(decode_picture, **recipe))
-            data_hash = _write_cache(kept, content)
+            decode = functools.partial(decode_picture, **recipe)
+            content = decoded = _decode_all(path, files, decode)
+    with ThreadPoolExecutor(1) as beside:
+        hashed = beside.submit(cache.content_hash, content.images)
+        if decoded:
+            _write_cache(kept, decoded)
     skipped = content.report.skipped
     if strict and skipped:
         raise WorkbookError(
@@ -192,7 +196,7 @@ def load_dataset(
         images=torch.from_numpy(content.images),
         files=content.files,
         report=content.report,
-        data_hash=data_hash,
+        data_hash=hashed.result(),
         source=path,
     )
 
@@ -410,18 +414,18 @@ def _file_hash(path: Path) -> bytes:
         return b"cannot be read"
 
 
-def _read_cache(path: Path) -> tuple[_Content, str] | tuple[None, None]:
+def _read_cache(path: Path) -> _Content | None:
     entry = cache.read(path)
     if entry is None:
-        return None, None
-    images, about = entry.arrays["images"], entry.about
-    content = _Content(images, tuple(about["files"]), _report_from_json(about["report"]))
-    return content, entry.hashes["images"]
+        return None
+    about = entry.about
+    report = _report_from_json(about["report"])
+    return _Content(entry.arrays["images"], tuple(about["files"]), report)
 
 
-def _write_cache(path: Path, content: _Content) -> str:
+def _write_cache(path: Path, content: _Content) -> None:
     about = {"files": content.files, "report": asdict(content.report)}
-    return cache.write(path, {"images": content.images}, about)["images"]
+    cache.write(path, {"images": content.images}, about)
 
 
 def _report_from_json(report: dict) -> LoadReport:

@@ -187,16 +187,17 @@ def open_listing(path: Path, folders: tuple[str, ...]) -> Iterator[list[SourceFi
 
 def _list_folder(root: Path) -> Iterator[SourceFile]:
     for folder, _, names in os.walk(root):
+        inside = PurePosixPath(Path(folder).relative_to(root).as_posix())
+        if not _is_visible(inside):
+            continue
         for name in names:
-            path = Path(folder, name)
-            relative = path.relative_to(root)
-            if not _is_visible(relative):
+            if name.startswith("."):
                 continue
+            path = Path(folder, name)
             size = _regular_size(path)
             if size is not None:
-                yield SourceFile(
-                    printable(relative.as_posix()), functools.partial(_read_file, path), path, size
-                )
+                read = functools.partial(_read_file, path)
+                yield SourceFile(printable(str(inside / name)), read, path, size)
 
 
 def _regular_size(path: Path) -> int | None:
@@ -236,9 +237,10 @@ def printable(name: str) -> str:
 
 def _read_file(path: Path) -> bytes:
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise NotAPicture("the file is larger than 256 MiB")
-        return path.read_bytes()
+        with path.open("rb", buffering=0) as stream:
+            if os.fstat(stream.fileno()).st_size > MAX_FILE_BYTES:
+                raise NotAPicture("the file is larger than 256 MiB")
+            return stream.read()
     except OSError as error:
         raise NotAPicture(f"the file cannot be read ({error.strerror})") from error
 

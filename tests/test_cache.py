@@ -12,7 +12,6 @@ def test_what_was_written_is_read():
     cache.write(path, arrays, {"text": ["é"]})
     entry = cache.read(path)
     assert entry.about == {"text": ["é"]}
-    assert entry.hashes["a"] == cache.content_hash(arrays["a"])
     for name, array in arrays.items():
         np.testing.assert_array_equal(entry.arrays[name], array)
     assert [file.name for file in (data_dir() / ".cache").iterdir()] == [path.name]
@@ -23,11 +22,14 @@ def test_every_part_makes_another_place():
     assert len({*places, cache.location("other", 1)}) == 6
 
 
-@pytest.mark.parametrize("damage", [b"", b"garbage", None])
+@pytest.mark.parametrize("damage", ["empty", "garbage", "cut", "one bit"])
 def test_a_damaged_file_is_thrown_away(damage, caplog):
     path = cache.location("kind", 1)
     cache.write(path, {"a": np.zeros(100)})
-    path.write_bytes(path.read_bytes()[:-40] if damage is None else damage)
+    whole = path.read_bytes()
+    flipped = bytes([whole[600] ^ 1])
+    kept = {"empty": b"", "garbage": b"garbage", "cut": whole[:-40]}
+    path.write_bytes(kept.get(damage, whole[:600] + flipped + whole[601:]))
     assert cache.read(path) is None
     assert not path.exists()
     assert "is damaged" in caplog.text
@@ -37,7 +39,7 @@ def test_pickled_objects_are_not_read(caplog):
     path = cache.location("kind", 1)
     path.parent.mkdir(parents=True)
     with path.open("wb") as stream:
-        np.savez(stream, a=np.array([print], dtype=object), meta=np.array("{}"))
+        np.savez(stream, a=np.array([print], dtype=object), about=np.array("{}"))
     assert cache.read(path) is None
 
 

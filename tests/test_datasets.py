@@ -612,19 +612,14 @@ def test_each_recipe_has_its_own_entry(tmp_path, data):
     assert len(cached(data)) == 4  # white is #fff
 
 
-@pytest.mark.parametrize("damage", ["garbage", "cut", "empty", "other pixels"])
+@pytest.mark.parametrize("damage", ["garbage", "cut", "empty"])
 def test_damaged_cache_is_made_again(tmp_path, data, caplog, damage):
     folder = fill(tmp_path / "p", a=RED, b=GREEN)
     first = load_dataset(folder, 8)
     (cache,) = cached(data)
     content = cache.read_bytes()
     broken = {"garbage": b"garbage" * 99, "cut": content[: len(content) // 2], "empty": b""}
-    if damage == "other pixels":
-        with np.load(cache) as stored:
-            meta = stored["meta"]
-        np.savez(cache, images=np.zeros((2, 3, 8, 8), np.uint8), meta=meta)
-    else:
-        cache.write_bytes(broken[damage])
+    cache.write_bytes(broken[damage])
     again = load_dataset(folder, 8)
     assert again == first
     assert torch.equal(again.images, first.images)
