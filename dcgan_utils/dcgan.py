@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import math
 from typing import Any
 
@@ -11,8 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dcgan_utils import networks
-from dcgan_utils.augment import diffaugment
+from dcgan_utils import augment, networks
 from dcgan_utils.config import TrainConfig
 from dcgan_utils.seeds import stream
 
@@ -58,7 +58,8 @@ class DCGAN:
             network.to(self.device, memory_format=self.memory_format)
         self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.steps = 0
-        self.instance_noise = config.instance_noise  # the training loop lets it decay
+        self.noise_left = 1.0  # of instance and layer noise; the training loop lets it decay
+        self.augment_probability = 0.0  # of ADA
         self.generator_optimizer = self._adam(self.generator)
         self.discriminator_optimizer = self._adam(self.discriminator)
         self.noise_rng = stream(config.seed, "noise")
@@ -69,6 +70,7 @@ class DCGAN:
             network.parameters(),
             lr=self.config.lr,
             betas=(self.config.beta1, self.config.beta2),
+            eps=self.config.eps,
             fused=self._fused,
         )
 
@@ -97,6 +99,12 @@ class DCGAN:
         """Return the binary cross entropy against ``fake_label`` (0.1 in the first study)."""
         return self._cross_entropy(logits, self.config.fake_label)
 
+    def _adapt(self, on_real: torch.Tensor) -> None:
+        balance = balanced_losses(self.config.real_label, self.config.fake_label)["verdict"]
+        self.augment_probability = augment.adapted(
+            self.augment_probability, on_real, balance=math.log(balance / (1 - balance))
+        )
+
     @staticmethod
     def _cross_entropy(logits: torch.Tensor, label: float) -> torch.Tensor:
         logits = logits.float()
@@ -112,14 +120,31 @@ class DCGAN:
 
     def judge(self, images: torch.Tensor) -> torch.Tensor:
         """Return the discriminator's logits, shape ``(n,)``, after augmentation and noise."""
-        images = images.float()
-        if self.config.augment == "diffaugment":
-            images = diffaugment(images, self.augment_rng)
-        if self.instance_noise:
-            drawn = torch.randn(images.shape, generator=self.augment_rng)
-            images = images + self.instance_noise * drawn.to(images.device)
+        images = augment.inside(
+            self.config.augment,
+            images.float(),
+            self.augment_rng,
+            probability=self.augment_probability,
+        )
+        images = self._noisy(images, self.config.instance_noise)
+        layer_noise = functools.partial(self._noisy, share=self.config.layer_noise)
         with self._autocast():
-            return self.discriminator(images.contiguous(memory_format=self.memory_format))
+            return self.discriminator(
+                images.contiguous(memory_format=self.memory_format),
+                layer_noise if self.config.layer_noise else None,
+            )
+
+    def _noisy(self, fields: torch.Tensor, share: float) -> torch.Tensor:
+        """Add normal noise whose standard deviation is a share of what is left of it.
+
+        Source: Jenni and Favaro 2019, "On Stabilizing Generative Adversarial Training with
+        Noise", arXiv:1906.04612: noise makes the two distributions overlap.
+        """
+        deviation = share * self.noise_left
+        if not deviation:
+            return fields
+        drawn = torch.randn(fields.shape, generator=self.augment_rng)
+        return fields + deviation * drawn.to(fields)
 
     def _autocast(self) -> contextlib.AbstractContextManager:
         return networks.autocast(self.config.precision, self.device)
@@ -144,6 +169,8 @@ class DCGAN:
         """
         on_real = self.judge(real_images)
         on_fake = self.judge(fake_images.detach())
+        if self.config.augment == "ada":
+            self._adapt(on_real.detach())
         loss_real, loss_fake = self.real_loss(on_real), self.fake_loss(on_fake)
         self.discriminator_optimizer.zero_grad()
         (loss_real + loss_fake).backward()
@@ -213,6 +240,7 @@ class DCGAN:
         """Return all that a later training step depends on, as tensors and plain types."""
         return {
             "steps": self.steps,
+            "augment_probability": self.augment_probability,
             **{name: getattr(self, name).state_dict() for name in _PARTS},
             **{name: getattr(self, name).get_state() for name in _STREAMS},
         }
@@ -220,6 +248,7 @@ class DCGAN:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up what :meth:`state_dict` returned."""
         self.steps = state["steps"]
+        self.augment_probability = state["augment_probability"]
         for name in _PARTS:
             getattr(self, name).load_state_dict(state[name])
         for optimizer in (self.generator_optimizer, self.discriminator_optimizer):

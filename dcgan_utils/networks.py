@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Callable
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ __all__ = [
     "IMG_SIZES",
     "Discriminator",
     "Generator",
+    "PokemonDiscriminator",
+    "PokemonGenerator",
     "autocast",
     "build",
     "layer_table",
@@ -28,6 +31,7 @@ __all__ = [
 ]
 
 IMG_SIZES = (32, 64, 128, 256)
+Noise = Callable[[torch.Tensor], torch.Tensor]
 
 
 def _channels(img_size: int, width: int) -> list[int]:
@@ -63,20 +67,24 @@ class Generator(nn.Module):
         super().__init__()
         self.noise_size = noise_size
         fields = _channels(img_size, width)
-        blocks = [self._block(noise_size, fields[0], stride=1, padding=0)]
+        blocks = [self._first(noise_size, fields[0])]
         for before, after in pairwise(fields):
-            blocks.append(self._block(before, after, stride=2, padding=1))
-        last = ConvTranspose2d(fields[-1], 3, 4, stride=2, padding=1, bias=False)
-        blocks.append(nn.Sequential(last, nn.Tanh()))
+            up = self._up(before, after)
+            blocks.append(nn.Sequential(up, nn.BatchNorm2d(after), nn.ReLU(inplace=True)))
+        blocks.append(nn.Sequential(self._up(fields[-1], 3), nn.Tanh()))
         self.blocks = nn.Sequential(*blocks)
 
     @staticmethod
-    def _block(before: int, after: int, *, stride: int, padding: int) -> nn.Sequential:
+    def _first(noise_size: int, channels: int) -> nn.Sequential:
         return nn.Sequential(
-            ConvTranspose2d(before, after, 4, stride=stride, padding=padding, bias=False),
-            nn.BatchNorm2d(after),
+            ConvTranspose2d(noise_size, channels, 4, bias=False),
+            nn.BatchNorm2d(channels),
             nn.ReLU(inplace=True),
         )
+
+    @staticmethod
+    def _up(before: int, after: int) -> nn.Module:
+        return ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """Map latent vectors ``(n, noise_size)`` to pictures ``(n, 3, H, W)`` in [-1, 1]."""
@@ -116,12 +124,88 @@ class Discriminator(nn.Module):
     def _conv(before: int, after: int) -> Conv2d:
         return Conv2d(before, after, 4, stride=2, padding=1, bias=False)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Map pictures ``(n, 3, H, W)`` in [-1, 1] to logits ``(n,)``."""
-        return self.blocks(images).flatten()
+    def forward(self, images: torch.Tensor, noise: Noise | None = None) -> torch.Tensor:
+        """Map pictures ``(n, 3, H, W)`` in [-1, 1] to logits ``(n,)``.
+
+        Parameters
+        ----------
+        images
+            Real or generated ones.
+        noise
+            Applied to what each block but the last puts out.
+        """
+        *blocks, last = self.blocks
+        for block in blocks:
+            images = block(images) if noise is None else noise(block(images))
+        return last(images).flatten()
 
 
-ARCHITECTURES = {"dcgan": (Generator, Discriminator)}
+class PokemonGenerator(Generator):
+    """The second study's generator: a fully connected layer, then 5x5 transposed convolutions.
+
+    The first block has no BatchNorm: it carries the latent vector's scale on, where that of
+    `Generator` takes it away.
+
+    Source: the second study, section 4.1.1, figures 9 and 16, which show no numbers of
+    channels that can be read; here they double towards the coarse end.
+
+    Parameters
+    ----------
+    noise_size, img_size, width
+        As for `Generator`.
+    """
+
+    @staticmethod
+    def _first(noise_size: int, channels: int) -> nn.Sequential:
+        field = nn.Linear(noise_size, channels * 16), nn.Unflatten(1, (channels, 4, 4))
+        return nn.Sequential(*field, nn.ReLU(inplace=True))
+
+    @staticmethod
+    def _up(before: int, after: int) -> nn.Module:
+        return ConvTranspose2d(before, after, 5, stride=2, padding=2, output_padding=1, bias=False)
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """Map latent vectors ``(n, noise_size)`` to pictures ``(n, 3, H, W)`` in [-1, 1]."""
+        return self.blocks(z)
+
+
+class PokemonDiscriminator(Discriminator):
+    """The second study's discriminator: one 3x3 convolution, then 5x5 ones, all of stride 2.
+
+    They halve the picture down to 2x2 and a fully connected layer reads the logit off.
+    BatchNorm follows each but the first (as in the DCGAN paper) and the one before the output
+    (the study's change); LeakyReLU follows each.
+
+    Source: the second study, section 4.1.2, figures 9 and 17.
+
+    Notes
+    -----
+    The study calls these convolutions "upsampling"; they make the field smaller.
+    """
+
+    def __init__(self, *, img_size: int = 64, width: int = 64):
+        nn.Module.__init__(self)
+        fields = [width, *_channels(img_size, width)[::-1]]
+        blocks = [self._block(3, width, 3, normalised=False)]
+        for before, after in pairwise(fields[:-1]):
+            blocks.append(self._block(before, after, 5, normalised=True))
+        blocks.append(self._block(*fields[-2:], 5, normalised=False))
+        blocks.append(nn.Sequential(nn.Flatten(), nn.Linear(4 * fields[-1], 1)))
+        self.blocks = nn.Sequential(*blocks)
+
+    @staticmethod
+    def _block(before: int, after: int, kernel: int, *, normalised: bool) -> nn.Sequential:
+        convolution = Conv2d(
+            before, after, kernel, stride=2, padding=kernel // 2, bias=not normalised
+        )
+        norm = [nn.BatchNorm2d(after)] if normalised else []
+        return nn.Sequential(convolution, *norm, nn.LeakyReLU(0.2, inplace=True))
+
+
+ARCHITECTURES = {
+    "dcgan": (Generator, Discriminator),
+    "pokemon": (PokemonGenerator, PokemonDiscriminator),
+}
 
 
 def build(
@@ -152,7 +236,7 @@ def memory_format(device: torch.device) -> torch.memory_format:
 
 
 def weights_init(network: nn.Module, rng: torch.Generator) -> None:
-    """Draw the weights anew: convolutions from N(0, 0.02), BatchNorm from N(1, 0.02), bias 0.
+    """Draw the weights anew: N(0, 0.02), those of BatchNorm from N(1, 0.02), biases 0.
 
     0.02 is the standard deviation. The first study's algorithm 1 swaps its two conditions
     ("does *not* occur in the class name"); what it meant, and what the PyTorch tutorial that
@@ -168,8 +252,10 @@ def weights_init(network: nn.Module, rng: torch.Generator) -> None:
         Source of randomness, on the CPU.
     """
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.normal_(module.weight, 0.0, 0.02, generator=rng)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.weight, 1.0, 0.02, generator=rng)
             nn.init.zeros_(module.bias)

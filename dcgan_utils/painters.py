@@ -1,6 +1,7 @@
 """Picture collections that are painted on the spot, so nothing has to be downloaded.
 
-``plein_air`` is a collection of impressionist landscapes.
+``plein_air`` is a collection of impressionist landscapes, ``critters`` one of creatures on
+transparent ground.
 """
 
 from __future__ import annotations
@@ -10,15 +11,28 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
 from PIL import Image, ImageOps
 
-from dcgan_utils.brush import Palette, Sketch, mix, paint
+from dcgan_utils.brush import Palette, Sketch, as_rgb, mix, paint
+from dcgan_utils.clay import Clay
+from dcgan_utils.creatures import COLOURS, EYES, FAMILIES, Creature
 from dcgan_utils.landscapes import SUBJECTS
 
-__all__ = ["PAINTERS", "PALETTES", "SUBJECTS", "Label", "paint_plein_air", "paint_scene"]
+__all__ = [
+    "PAINTERS",
+    "PALETTES",
+    "SUBJECTS",
+    "CritterLabel",
+    "Label",
+    "paint_critter",
+    "paint_critters",
+    "paint_plein_air",
+    "paint_scene",
+]
 
 ROUND_EVERY = 50  # one canvas in so many is round
 MARGIN = 253  # grey level around a round canvas
@@ -87,9 +101,13 @@ def paint_scene(index: int, *, size: int = 256, seed: int = 0) -> tuple[Image.Im
 
 
 def _subject(index: int, seed: int) -> str:
-    """Return a picture's subject: every run of ``len(SUBJECTS)`` pictures has each one once."""
-    block, place = divmod(index - 1, len(SUBJECTS))
-    return np.random.default_rng([seed, block, 1]).permutation(list(SUBJECTS))[place].item()
+    return _in_turn(list(SUBJECTS), index, seed)
+
+
+def _in_turn(things: list[str], index: int, seed: int) -> str:
+    """Return one of several things: every run of that many pictures has each one once."""
+    block, place = divmod(index - 1, len(things))
+    return np.random.default_rng([seed, block, 1]).permutation(things)[place].item()
 
 
 def _is_round(index: int, seed: int) -> bool:
@@ -118,6 +136,17 @@ def paint_plein_air(folder: Path, *, count: int = 600, size: int = 256, seed: in
     Path
         ``folder``.
     """
+    return _paint_collection(folder, paint_scene, count=count, size=size, seed=seed)
+
+
+def _paint_collection(
+    folder: Path,
+    paint_one: Callable[..., tuple[Image.Image, Any]],
+    *,
+    count: int,
+    size: int,
+    seed: int,
+) -> Path:
     folder = Path(folder)
     if _is_complete(folder, count):
         return folder
@@ -125,13 +154,18 @@ def paint_plein_air(folder: Path, *, count: int = 600, size: int = 256, seed: in
     # Painted beside the folder and moved in with the labels last: an interrupted painting can
     # never be mistaken for a collection, and files that are not ours stay untouched.
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as easel:
-        jobs = (joblib.delayed(_paint_file)(Path(easel), i + 1, size, seed) for i in range(count))
+        jobs = (
+            joblib.delayed(_paint_file)(Path(easel), paint_one, index, size, seed)
+            for index in range(1, count + 1)
+        )
         labels = joblib.Parallel(n_jobs=-1)(jobs)
         with (Path(easel) / "labels.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, [column.name for column in fields(Label)])
+            writer = csv.DictWriter(file, [column.name for column in fields(labels[0])])
             writer.writeheader()
             writer.writerows(map(_row, labels))
-        for old in (folder / "labels.csv", *folder.glob("plein_air_*.jpg")):
+        first = Path(labels[0].file)
+        series = f"{first.stem.rpartition('_')[0]}_*{first.suffix}"
+        for old in (folder / "labels.csv", *folder.glob(series)):
             old.unlink(missing_ok=True)
         for name in (*(label.file for label in labels), "labels.csv"):
             (Path(easel) / name).replace(folder / name)
@@ -146,15 +180,103 @@ def _is_complete(folder: Path, count: int) -> bool:
     return len(names) == count and all((folder / name).is_file() for name in names)
 
 
-def _paint_file(folder: Path, index: int, size: int, seed: int) -> Label:
-    image, label = paint_scene(index, size=size, seed=seed)
-    image.save(folder / label.file, quality=90)
+def _paint_file(
+    folder: Path,
+    paint_one: Callable[..., tuple[Image.Image, Any]],
+    index: int,
+    size: int,
+    seed: int,
+) -> Any:
+    image, label = paint_one(index, size=size, seed=seed)
+    image.save(folder / label.file, quality=90)  # PNG has no quality and ignores it
     return label
 
 
-def _row(label: Label) -> dict[str, str]:
-    horizon = "" if label.horizon is None else f"{label.horizon:.4f}"
-    return asdict(label) | {"round": str(label.round).lower(), "horizon": horizon}
+def _row(label: Any) -> dict[str, str]:
+    return {name: _cell(value) for name, value in asdict(label).items()}
 
 
-PAINTERS: dict[str, Callable[..., Path]] = {"plein_air": paint_plein_air}
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+# --- critters ------------------------------------------------------------------------------
+
+PALETTE_SHARE = 0.3  # of the pictures are saved with a palette, the others as RGBA
+IRISES = ("7a3b2e", "2f6fb0", "3c8a4e", "b8443c", "6a4aa8")
+
+
+@dataclass(frozen=True)
+class CritterLabel:
+    """What is known about a creature: the columns of its ``labels.csv``.
+
+    ``family`` is one of ``FAMILIES``, ``colours`` one of ``COLOURS``, ``eyes`` one of ``EYES``;
+    ``mode`` is Pillow's for the file, ``"RGBA"`` or ``"P"`` (a palette with transparency).
+    """
+
+    file: str
+    family: str
+    colours: str
+    eyes: str
+    mode: str
+
+
+def paint_critter(
+    index: int, *, size: int = 256, seed: int = 0
+) -> tuple[Image.Image, CritterLabel]:
+    """Model one creature of ``critters``.
+
+    Parameters
+    ----------
+    index : int
+        The picture's number, from 1. The creature depends on nothing but this and ``seed``.
+    size : int
+        Width and height in pixels.
+    seed : int
+        Seed of the collection.
+
+    Returns
+    -------
+    tuple of PIL.Image.Image and CritterLabel
+        A picture in mode RGBA or P, transparent around the creature, and what is known of it.
+    """
+    rng = np.random.default_rng([seed, index, 3])
+    family = _in_turn(list(FAMILIES), index, seed)
+    colours, eyes = (str(rng.choice(list(things))) for things in (COLOURS, EYES))
+    main, accent, iris = map(as_rgb, (*COLOURS[colours], str(rng.choice(IRISES))))
+    mode = "P" if rng.random() < PALETTE_SHARE else "RGBA"
+    clay = Clay(size, zoom=rng.uniform(0.8, 1.0))
+    FAMILIES[family](Creature(clay, rng, main, accent, iris, eyes))
+    image = clay.image()
+    if mode == "P":
+        image = image.quantize(method=Image.Quantize.FASTOCTREE)
+    return image, CritterLabel(f"critter_{index:04d}.png", family, colours, eyes, mode)
+
+
+def paint_critters(folder: Path, *, count: int = 720, size: int = 256, seed: int = 0) -> Path:
+    """Model the collection ``critters`` on all cores, unless it is there already.
+
+    Parameters
+    ----------
+    folder : Path
+        Gets ``critter_0001.png`` and so on, and ``labels.csv`` with the fields of
+        ``CritterLabel``; see `paint_plein_air`.
+    count, size, seed : int
+        How many pictures, their width and height in pixels, and the seed of the collection.
+
+    Returns
+    -------
+    Path
+        ``folder``.
+    """
+    return _paint_collection(folder, paint_critter, count=count, size=size, seed=seed)
+
+
+PAINTERS: dict[str, Callable[..., Path]] = {
+    "plein_air": paint_plein_air,
+    "critters": paint_critters,
+}

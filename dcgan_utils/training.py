@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageDraw
 
+from dcgan_utils.augment import pil_copies
 from dcgan_utils.config import TrainConfig
 from dcgan_utils.datasets import Dataset, to_float, to_uint8
 from dcgan_utils.dcgan import DCGAN
@@ -72,6 +73,7 @@ def train(
     TrainingInterrupted
         After Ctrl-C; the state is saved, in mid-epoch too.
     """
+    config = config.for_collection(len(dataset.images))
     run = Run.create(config, dataset, folder=folder)
     if run.finished:
         logger.info("%s is finished already; nothing to train.", run.name)
@@ -111,7 +113,9 @@ class _Loop:
     def __init__(self, config: TrainConfig, dataset: Dataset, run: Run):
         self.config, self.run = config, run
         self.model = DCGAN(config)
-        self.images = dataset.images.to(self.model.device)
+        copied = config.augment in ("pil", "both")
+        images = pil_copies(dataset.images) if copied else dataset.images
+        self.images = images.to(self.model.device)
         self.order_rng = stream(config.seed, "order")
         self.fixed_noise = config.prior.sample(
             config.sample_size,
@@ -119,7 +123,7 @@ class _Loop:
             generator=stream(config.seed, "preview"),
             device=self.model.device,
         )
-        self.real_spread = _spread(self.images[:: math.ceil(len(self.images) / 256)])
+        self.real_spread = _spread(dataset.images[:: math.ceil(len(dataset.images) / 256)])
         self.epoch = 0  # complete ones
         self.seen = 0  # pictures of the epoch under way
         self.order = torch.empty(0, dtype=torch.long)
@@ -166,9 +170,7 @@ class _Loop:
         if self.seen == 0:
             self.order = torch.randperm(len(self.images), generator=self.order_rng)
             self.totals = {}
-        self.model.instance_noise = self.config.instance_noise * (
-            1 - self.epoch / self.config.epochs
-        )
+        self.model.noise_left = 1 - self.epoch / self.config.epochs
         while self.seen < len(self.images):
             self._run_batch()
             if interrupted():
@@ -184,6 +186,8 @@ class _Loop:
         samples = self._samples()
         row = {"epoch": self.epoch}
         row |= {name: total / len(self.images) for name, total in self.totals.items()}
+        if self.config.augment == "ada":
+            row["augment_probability"] = self.model.augment_probability
         row["sample_spread"] = _spread(samples) / max(self.real_spread, 1e-12)
         row["seconds"] = time.perf_counter() - started
         self.seconds = 0.0
@@ -195,7 +199,11 @@ class _Loop:
 
     def _run_batch(self) -> None:
         chosen = self.order[self.seen : self.seen + self.config.batch_size]
-        losses = train_batch(self.model, self.images[chosen.to(self.images.device)])
+        batch = self.images[chosen.to(self.images.device)]
+        if self.config.flip:
+            mirrored = torch.rand(len(batch), 1, 1, 1, generator=self.order_rng) < 0.5
+            batch = torch.where(mirrored.to(batch.device), batch.flip(3), batch)
+        losses = train_batch(self.model, batch)
         self.seen += len(chosen)
         for name, value in losses.items():
             if not math.isfinite(value):

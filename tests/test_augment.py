@@ -1,5 +1,9 @@
+import math
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from dcgan_utils import augment
 from dcgan_utils.seeds import stream
@@ -58,3 +62,169 @@ def test_colour_keeps_grey_grey():
     changed = augment._colour(grey, stream(0, "augment"))
     assert changed.std(dim=1).max() == pytest.approx(0, abs=1e-5)
     assert not torch.allclose(changed, grey, atol=0.01)
+
+
+# --- Probability ---------------------------------------------------------------------------
+
+
+def test_a_probability_of_zero_changes_nothing_and_one_changes_all():
+    images = pictures(100)
+    same = augment.inside("ada", images, stream(0, "a"), probability=0.0)
+    changed = augment.inside("ada", images, stream(0, "a"), probability=1.0)
+    assert torch.equal(same, images)
+    assert (changed != images).flatten(1).any(dim=1).all()
+
+
+def test_each_kind_of_change_has_the_probability():
+    ones = torch.ones(2000, 3, 32, 32)
+    changed = augment.diffaugment(ones, stream(0, "a"), probability=0.3)
+    untouched = (changed == 1).flatten(1).all(dim=1).float().mean().item()
+    # White stays white under colour changes only when it is not made darker or brighter; a
+    # translation by nothing both ways happens once in 81.
+    assert untouched == pytest.approx(0.7 * (0.7 + 0.3 / 81) * 0.7, abs=0.04)
+
+
+@pytest.mark.parametrize(
+    ("share_right", "start", "end"), [(1.0, 0.5, 0.52), (0.0, 0.5, 0.48), (0.7, 0.5, 0.48)]
+)
+def test_ada_moves_by_the_share_of_the_batch_in_its_span(share_right, start, end):
+    logits = torch.where(torch.arange(1000) < 1000 * share_right, 2.0, -1.0)
+    assert augment.adapted(start, logits, balance=0.0) == pytest.approx(end)
+
+
+def test_ada_stays_a_probability_and_counts_from_the_balance():
+    sure = torch.full((5000,), 3.0)
+    assert augment.adapted(0.99, sure, balance=0.0) == 1.0
+    assert augment.adapted(0.01, -sure, balance=0.0) == 0.0
+    assert augment.adapted(0.5, sure, balance=4.0) < 0.5
+
+
+# --- The second study's layers -------------------------------------------------------------
+
+
+def disc(side=64):
+    """Return a picture that differs between left and right, black on white."""
+    middle = torch.arange(side) - side / 2 + 0.5
+    ring = torch.hypot(middle[:, None], middle[None]) < side / 3
+    left = ring & (middle[None] < 0)
+    return 1 - 2 * left.float().expand(3, -1, -1)
+
+
+def test_random_layers_toss_a_coin_for_each_change():
+    images = disc().expand(2000, -1, -1, -1)
+    changed = augment.random_layers(images, stream(0, "a"))
+    same = (changed - images).abs().flatten(1).amax(dim=1) < 1e-4
+    assert same.float().mean().item() == pytest.approx(1 / 8, abs=0.025)
+
+
+def test_mirroring_is_from_left_to_right():
+    images = disc().expand(500, -1, -1, -1)
+    changed = augment.random_layers(images, stream(0, "a"))
+    dark_right = (changed[..., 40:] < 0).flatten(1).any(dim=1)
+    mirrored = (changed - images.flip(3)).abs().flatten(1).amax(dim=1) < 1e-4
+    assert mirrored.any()
+    assert dark_right.float().mean().item() > 0.35
+
+
+def test_rotations_and_zooms_keep_within_the_studys_factors():
+    images = disc().expand(3000, -1, -1, -1)
+    changed = augment.random_layers(images, stream(0, "a"))
+    middle = torch.arange(64) - 31.5
+    weight = (1 - changed[:, 0]).clamp(0, 2) / 2
+    area = weight.sum(dim=(1, 2)) / ((1 - images[0, 0]) / 2).sum()
+    assert area.min().item() == pytest.approx(1 / 1.1**2, abs=0.02)
+    assert area.max().item() == pytest.approx(1 / 0.9**2, abs=0.02)
+    x, y = (weight * middle[None]).sum((1, 2)), (weight * middle[:, None]).sum((1, 2))
+    angles = torch.atan2(y, x.abs()).abs()  # of the half disc's centre, mirrored or not
+    assert angles.max().item() == pytest.approx(0.2 * math.pi, abs=0.02)
+
+
+def test_what_comes_into_view_continues_the_border():
+    changed = augment.random_layers(disc().expand(300, -1, -1, -1), stream(0, "a"))
+    assert changed[:, :, [0, -1]].min().item() == pytest.approx(1)
+    assert changed[..., [0, -1]].min().item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("policy", augment.POLICIES[:-1])
+def test_every_policy_keeps_the_shape_and_lets_gradients_through(policy):
+    images = pictures(16).requires_grad_()
+    changed = augment.inside(policy, images, stream(0, "a"), probability=0.5)
+    assert changed.shape == images.shape
+    changed.square().sum().backward()
+    assert images.grad.isfinite().all()
+    assert images.grad.flatten(1).abs().sum(dim=1).gt(0).all()
+
+
+@pytest.mark.parametrize("policy", ["none", "pil"])
+def test_some_policies_change_nothing_inside(policy):
+    images = pictures()
+    assert augment.inside(policy, images, stream(0, "a")) is images
+
+
+# --- Copies --------------------------------------------------------------------------------
+
+
+def rgb(colour, side=8):
+    return Image.new("RGB", (side, side), colour)
+
+
+def first(image):
+    return image.getpixel((0, 0))
+
+
+def test_six_of_every_picture():
+    images = torch.randint(0, 256, (7, 3, 16, 16), dtype=torch.uint8)
+    copied = augment.pil_copies(images)
+    assert copied.shape == (42, 3, 16, 16)
+    assert copied.dtype == torch.uint8
+    assert torch.equal(copied[:7], images)
+    singly = augment.copies(Image.fromarray(images[3].permute(1, 2, 0).numpy()))
+    for number, variant in enumerate(singly.values(), start=1):
+        together = copied[7 * number + 3].permute(1, 2, 0).numpy()
+        np.testing.assert_array_equal(np.asarray(variant), together)
+
+
+def test_hues_become_green_and_red():
+    made = augment.copies(rgb((40, 60, 200)))
+    red, green, blue = first(made["green hue"])
+    assert green > 190
+    assert max(red, blue) < 60
+    red, green, blue = first(made["red hue"])
+    assert red > 190
+    assert max(green, blue) < 60
+
+
+def test_saturation_and_contrast_change_by_the_factors():
+    made = augment.copies(rgb((120, 100, 80)))
+    spans = {name: max(first(image)) - min(first(image)) for name, image in made.items()}
+    assert spans["saturation x 2.5"] == pytest.approx(100, abs=2)
+    assert spans["saturation x 0.5"] == pytest.approx(20, abs=2)
+    halves = rgb((100, 100, 100))
+    halves.paste((140, 140, 140), (0, 0, 4, 8))
+    assert first(augment.copies(halves)["contrast x 2"])[0] == pytest.approx(160, abs=1)
+
+
+@pytest.mark.parametrize("colour", [(255, 255, 255), (0, 0, 0)])
+def test_a_white_or_black_ground_stays(colour):
+    for variant in augment.copies(rgb(colour)).values():
+        assert first(variant) == colour
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "P", "LA"])
+def test_transparency_is_respected(mode):
+    image = Image.new("RGBA", (8, 8), (255, 0, 255, 0))  # garbage where nothing is seen
+    image.paste((100, 100, 100, 255), (2, 2, 4, 6))
+    image.paste((140, 140, 140, 255), (4, 2, 6, 6))
+    stored = image.quantize() if mode == "P" else image.convert(mode)
+    alpha = np.asarray(stored.convert("RGBA"))[..., 3]
+    for variant in augment.copies(stored).values():
+        assert variant.mode == "RGBA"
+        np.testing.assert_array_equal(np.asarray(variant)[..., 3], alpha)
+    doubled = augment.copies(stored)["contrast x 2"]
+    assert doubled.getpixel((3, 3))[0] == pytest.approx(80, abs=2)  # about 120, not the garbage
+    assert doubled.getpixel((5, 3))[0] == pytest.approx(160, abs=2)
+
+
+def test_a_picture_without_a_visible_pixel_passes():
+    for variant in augment.copies(Image.new("RGBA", (4, 4), (9, 9, 9, 0))).values():
+        assert variant.getextrema()[3] == (0, 0)

@@ -20,6 +20,30 @@ def test_the_first_study_is_a_preset():
     assert (monet.lr, monet.beta1, monet.beta2) == (2e-4, 0.5, 0.999)
 
 
+def test_the_second_study_is_a_preset():
+    pokemon = TrainConfig.resolve(preset="pokemon")
+    assert (pokemon.architecture, pokemon.img_size, pokemon.epochs) == ("pokemon", 64, 700)
+    assert (pokemon.batch_size, pokemon.noise_size, pokemon.sample_size) == (128, 100, 16)
+    assert (pokemon.lr, pokemon.beta1, pokemon.beta2, pokemon.eps) == (2e-4, 0.5, 0.999, 1e-7)
+    assert (pokemon.real_label, pokemon.fake_label, pokemon.augment) == (1, 0, "both")
+
+
+@pytest.mark.parametrize(
+    ("pictures", "policy"), [(300, "diffaugment"), (5000, "ada"), (50_000, "none")]
+)
+def test_auto_augments_small_collections(pictures, policy):
+    automatic = TrainConfig.resolve(augment="auto")
+    assert automatic.for_collection(pictures).augment == policy
+    fixed = TrainConfig.resolve(augment="pil")
+    assert fixed.for_collection(pictures) == fixed
+
+
+def test_flags_come_as_text_from_papermill():
+    assert TrainConfig.resolve(flip="true").flip is True
+    with pytest.raises(WorkbookError, match="flip"):
+        TrainConfig.resolve(flip="perhaps")
+
+
 def test_none_means_as_the_preset_says():
     assert TrainConfig.resolve(epochs=None, preset="monet") == TrainConfig.resolve(preset="monet")
     assert TrainConfig.resolve(epochs=7, preset="monet").epochs == 7
@@ -47,8 +71,11 @@ def test_noise_is_made_canonical():
         ({"img_size": 65}, "img_size must be one of 32, 64, 128, 256, not '65'."),
         ({"noise": "gama"}, "noise 'gama' is not known. Did you mean 'gamma'?"),
         ({"preset": "mone"}, "Did you mean 'monet'?"),
-        ({"architecture": "stylegan"}, "architecture must be one of dcgan"),
-        ({"augment": "flip"}, "augment must be one of none, diffaugment"),
+        ({"architecture": "stylegan"}, "architecture must be one of dcgan, pokemon"),
+        (
+            {"augment": "flip"},
+            "augment must be one of none, pil, inside, both, diffaugment, ada, auto",
+        ),
         ({"lr": 0}, "lr should be greater than 0"),
         ({"lr": float("nan")}, "lr should be a finite number"),
         ({"ema": 1}, "ema should be less than 1"),

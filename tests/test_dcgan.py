@@ -91,7 +91,15 @@ def test_paired_runs_start_alike_whatever_the_noise(tiny):
     assert torch.equal(weights(one.discriminator), weights(other.discriminator))
 
 
-@pytest.mark.parametrize("changes", [{}, {"augment": "diffaugment", "instance_noise": 0.1}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"augment": "diffaugment", "instance_noise": 0.1},
+        {"augment": "ada", "layer_noise": 0.1, "real_label": 1.0, "fake_label": 0.0},
+        {"augment": "inside", "architecture": "pokemon"},
+    ],
+)
 def test_a_restored_model_goes_on_as_if_nothing_had_been(tiny, changes):
     one, other = DCGAN(tiny(**changes)), DCGAN(tiny(**changes))
     one.train_step(reals())
@@ -113,13 +121,37 @@ def test_a_step_works_at_every_size_and_precision(img_size, precision):
     assert all(math.isfinite(loss) for loss in losses.values())
 
 
-def test_instance_noise_changes_the_verdict(tiny):
-    model = DCGAN(tiny(instance_noise=0.5))
+@pytest.mark.parametrize("where", ["instance_noise", "layer_noise"])
+@pytest.mark.parametrize("architecture", ["dcgan", "pokemon"])
+def test_noise_changes_the_verdict_until_it_has_decayed(tiny, where, architecture):
+    model = DCGAN(tiny(**{where: 0.5}, architecture=architecture))
     model.discriminator.eval()
     noisy = model.judge(reals())
-    model.instance_noise = 0.0
+    model.noise_left = 0.0
     assert torch.equal(model.judge(reals()), model.judge(reals()))
     assert not torch.allclose(noisy, model.judge(reals()))
+
+
+@pytest.mark.parametrize(("bias", "rises"), [(50.0, True), (-50.0, False)])
+def test_ada_follows_the_sign_of_the_verdict_on_real_pictures(tiny, bias, rises):
+    model = DCGAN(tiny(augment="ada", architecture="pokemon"))
+    model.augment_probability = 0.5
+    with torch.no_grad():
+        model.discriminator.blocks[-1][-1].bias += bias
+    model.train_discriminator(reals(), model.generate(4))
+    assert (model.augment_probability > 0.5) == rises
+
+
+def test_ada_begins_with_the_pictures_as_they_are(tiny):
+    plain, adaptive = DCGAN(tiny()), DCGAN(tiny(augment="ada"))
+    for model in (plain, adaptive):
+        model.discriminator.eval()
+    assert torch.equal(plain.judge(reals()), adaptive.judge(reals()))
+
+
+def test_the_optimisers_have_the_epsilon(tiny):
+    model = DCGAN(tiny(eps=1e-7))
+    assert model.generator_optimizer.param_groups[0]["eps"] == 1e-7
 
 
 def test_a_weight_that_is_no_number_is_noticed(model):

@@ -10,9 +10,10 @@ from dcgan_utils.seeds import stream
 
 @pytest.mark.parametrize("img_size", networks.IMG_SIZES)
 @pytest.mark.parametrize("noise_size", [1, 100])
-def test_shapes_and_ranges(img_size, noise_size):
+@pytest.mark.parametrize("architecture", networks.ARCHITECTURES)
+def test_shapes_and_ranges(architecture, img_size, noise_size):
     generator, discriminator = networks.build(
-        "dcgan", noise_size=noise_size, img_size=img_size, width=4
+        architecture, noise_size=noise_size, img_size=img_size, width=4
     )
     pictures = generator(torch.randn(3, noise_size))
     assert pictures.shape == (3, 3, img_size, img_size)
@@ -43,11 +44,43 @@ def test_batchnorm_is_everywhere_but_where_the_paper_leaves_it_out():
     assert normalised(discriminator) == [False, True, True, True, False]
 
 
-def test_weights_begin_as_the_paper_says():
-    generator, _ = networks.build("dcgan", noise_size=100, img_size=64, width=32)
+def test_the_second_study_leaves_batchnorm_out_of_the_first_and_the_last_block():
+    generator, discriminator = networks.build("pokemon", noise_size=8, img_size=64, width=4)
+
+    def normalised(network):
+        return [any(isinstance(m, nn.BatchNorm2d) for m in block) for block in network.blocks]
+
+    assert normalised(generator) == [False, True, True, True, False]
+    assert normalised(discriminator) == [False, True, True, True, False, False]
+    kernels = [m.kernel_size[0] for m in discriminator.modules() if isinstance(m, nn.Conv2d)]
+    assert kernels == [3, 5, 5, 5, 5]
+    assert isinstance(generator.blocks[0][0], nn.Linear)
+
+
+@pytest.mark.parametrize("architecture", networks.ARCHITECTURES)
+def test_layer_noise_reaches_every_block_but_the_last(architecture):
+    _, discriminator = networks.build(architecture, noise_size=8, img_size=32, width=4)
+    shapes = []
+
+    def noise(fields):
+        shapes.append(tuple(fields.shape[2:]))
+        return fields
+
+    images = torch.randn(2, 3, 32, 32)
+    discriminator.eval()
+    assert torch.equal(discriminator(images, noise), discriminator(images))
+    assert len(shapes) == len(discriminator.blocks) - 1
+    assert shapes[0] == (16, 16)
+
+
+@pytest.mark.parametrize("architecture", networks.ARCHITECTURES)
+def test_weights_begin_as_the_paper_says(architecture):
+    generator, _ = networks.build(architecture, noise_size=100, img_size=64, width=32)
     networks.weights_init(generator, stream(0, "init"))
     for module in generator.modules():
-        if isinstance(module, nn.ConvTranspose2d):
+        if isinstance(module, nn.Linear):
+            assert not module.bias.any()
+        if isinstance(module, nn.ConvTranspose2d | nn.Linear):
             assert module.weight.mean().item() == pytest.approx(0, abs=1e-3)
             assert module.weight.std().item() == pytest.approx(0.02, rel=0.05)
         if isinstance(module, nn.BatchNorm2d):

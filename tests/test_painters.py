@@ -8,12 +8,15 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from dcgan_utils import painters
+from dcgan_utils.creatures import COLOURS, EYES, FAMILIES
+from dcgan_utils.datasets import load_dataset
 from dcgan_utils.painters import (
     MARGIN,
     PAINTERS,
     PALETTES,
     ROUND_EVERY,
     SUBJECTS,
+    paint_critters,
     paint_plein_air,
     paint_scene,
 )
@@ -62,7 +65,7 @@ def test_same_seed_same_bytes(collection, tmp_path):
 
 def test_bytes_do_not_depend_on_the_number_of_workers(collection, tmp_path):
     for index in (1, 2, 17):
-        painters._paint_file(tmp_path, index, SIZE, 0)
+        painters._paint_file(tmp_path, paint_scene, index, SIZE, 0)
     for path in tmp_path.iterdir():
         assert path.read_bytes() == (collection / path.name).read_bytes()
 
@@ -224,5 +227,49 @@ def test_an_interrupted_painting_does_not_count(tmp_path, monkeypatch):
 
 
 def test_library_is_silent_and_listed(tmp_path, capfd):
-    PAINTERS["plein_air"](tmp_path / "quiet", count=2, size=16)
+    for name, paint in PAINTERS.items():
+        paint(tmp_path / name, count=2, size=16)
     assert capfd.readouterr() == ("", "")
+
+
+# --- critters ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def critters(tmp_path_factory):
+    return paint_critters(tmp_path_factory.mktemp("modelled") / "critters", count=COUNT, size=SIZE)
+
+
+def test_creatures_are_transparent_pngs_true_to_their_labels(critters):
+    rows = read_labels(critters)
+    assert [row["file"] for row in rows] == sorted(path.name for path in critters.glob("*.png"))
+    assert {row["mode"] for row in rows} == {"RGBA", "P"}
+    for row in rows:
+        assert row["family"] in FAMILIES
+        assert row["colours"] in COLOURS
+        assert row["eyes"] in EYES
+        with Image.open(critters / row["file"]) as image:
+            assert (image.size, image.mode, image.format) == ((SIZE, SIZE), row["mode"], "PNG")
+            assert image.has_transparency_data
+            alpha = pixels(image.convert("RGBA").getchannel("A"))
+        assert alpha[0].max() == alpha[:, 0].max() == 0
+        assert (alpha > 200).mean() > 0.15
+
+
+def test_the_same_creatures_come_again(critters, tmp_path):
+    again = paint_critters(tmp_path / "again", count=COUNT, size=SIZE)
+    for path in critters.iterdir():
+        assert path.read_bytes() == (again / path.name).read_bytes()
+
+
+def test_families_are_balanced(critters):
+    families = [row["family"] for row in read_labels(critters)]
+    assert len(FAMILIES) >= 8
+    assert {families.count(family) for family in FAMILIES} == {COUNT // len(FAMILIES)}
+
+
+def test_creatures_are_loaded_on_white(critters):
+    dataset = load_dataset(critters, 32)
+    assert len(dataset.images) == COUNT
+    assert (dataset.images[:, :, 0, 0] == 255).all()
+    assert dataset.report.modes.keys() == {"RGBA", "P"}

@@ -10,6 +10,8 @@ from conftest import TINY, equal_states
 from PIL import Image
 
 from dcgan_utils import training
+from dcgan_utils.datasets import to_float
+from dcgan_utils.dcgan import DCGAN
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.runs import Run
 from dcgan_utils.training import TrainingInterrupted, train
@@ -100,6 +102,7 @@ def test_one_seed_gives_one_run(tiny, collection, tmp_path, precision):
         {"noise": "gamma"},
         {"precision": "bf16"},
         {"augment": "diffaugment", "instance_noise": 0.1, "noise": "student_t"},
+        {"augment": "ada", "flip": True, "layer_noise": 0.1, "architecture": "pokemon"},
     ],
 )
 def test_a_killed_run_goes_on_bit_for_bit(tiny, pictures, collection, tmp_path, changes):
@@ -267,15 +270,49 @@ def test_one_picture_is_enough(tiny, tmp_path):
     assert train(tiny(sample_size=1), load_dataset(folder, 32)).finished
 
 
-def test_instance_noise_decays(tiny, collection, monkeypatch):
-    from dcgan_utils.dcgan import DCGAN
-
-    strengths, step = [], DCGAN.train_step
+def shown_batches(monkeypatch):
+    """Return a list that receives, at each step, what is left of the noise and the batch."""
+    shown, step = [], DCGAN.train_step
 
     def noting(self, real):
-        strengths.append(self.instance_noise)
+        shown.append((self.noise_left, real))
         return step(self, real)
 
     monkeypatch.setattr(DCGAN, "train_step", noting)
+    return shown
+
+
+def test_noise_decays(tiny, collection, monkeypatch):
+    shown = shown_batches(monkeypatch)
     train(tiny(instance_noise=0.4, epochs=4, batch_size=10), collection)
-    assert strengths == pytest.approx([0.4, 0.3, 0.2, 0.1])
+    assert [left for left, _ in shown] == pytest.approx([1.0, 0.75, 0.5, 0.25])
+
+
+@pytest.mark.parametrize(("policy", "times"), [("none", 1), ("pil", 6), ("both", 6), ("inside", 1)])
+def test_an_epoch_shows_the_copies_too(tiny, collection, monkeypatch, policy, times):
+    shown = shown_batches(monkeypatch)
+    train(tiny(augment=policy, epochs=1), collection)
+    pictures = torch.cat([real for _, real in shown])
+    assert len(pictures) == times * len(collection.images)
+    assert len(pictures.flatten(1).unique(dim=0)) > (times - 1) * len(collection.images)
+
+
+def test_flip_shows_about_half_the_pictures_mirrored(tiny, collection, monkeypatch):
+    shown = shown_batches(monkeypatch)
+    train(tiny(flip=True, epochs=4), collection)
+    originals = {tuple(p.flatten().tolist()) for p in to_float(collection.images)}
+    kept = [tuple(p.flatten().tolist()) in originals for _, real in shown for p in real]
+    turned = [tuple(p.flip(2).flatten().tolist()) in originals for _, real in shown for p in real]
+    assert all(a != b for a, b in zip(kept, turned, strict=True))
+    assert 0.2 < sum(kept) / len(kept) < 0.8
+
+
+def test_ada_notes_its_probability(tiny, collection):
+    history = train(tiny(augment="ada"), collection).history()
+    assert history["augment_probability"].between(0, 1).all()
+
+
+def test_auto_is_settled_before_the_run_is_named(tiny, collection):
+    run = train(tiny(augment="auto"), collection)
+    assert run.config.augment == "diffaugment"
+    assert train(tiny(augment="diffaugment"), collection).folder == run.folder
