@@ -30,6 +30,9 @@ _COMMON = {
     "instance_noise": 0.0,
     "layer_noise": 0.0,
     "ema": 0.999,
+    "patience": 0,
+    "kid_samples": 300,
+    "show_epochs": (),
     "seed": 0,
     "precision": "auto",
     "device": "auto",
@@ -49,6 +52,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "epochs": 25,
         "sample_size": 32,
         "ema": 0.99,
+        "kid_samples": 0,
     },
     # The first study. It names no width and no batch: these are the PyTorch tutorial's.
     "monet": _COMMON
@@ -66,6 +70,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "real_label": 1.0,
         "fake_label": 0.0,
         "augment": "both",
+        "show_epochs": (600, 700),
     },
     # For few pictures and much time; not yet measured against the others.
     "best": _COMMON
@@ -91,7 +96,17 @@ def multiplies_bf16_fast(device: str) -> bool:
     return device == "cpu" and layers.bf16_units() is not None
 
 
+def _numbers(value: Any) -> Any:
+    """Read ``"128, 64"`` as two numbers; one may come as a number."""
+    pieces = value if isinstance(value, tuple | list) else str(value).strip("()[] ").split(",")
+    texts = (piece.strip() if isinstance(piece, str) else piece for piece in pieces)
+    return tuple(piece for piece in texts if piece != "")
+
+
 Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+_AFTERWARDS = {"kid_samples", "show_epochs"}  # what the notebook does with a trained run
 
 
 class TrainConfig(Parameters):
@@ -121,6 +136,9 @@ class TrainConfig(Parameters):
     instance_noise: Annotated[float, Field(ge=0, le=10)]
     layer_noise: Annotated[float, Field(ge=0, le=10)]
     ema: Annotated[float, Field(ge=0, lt=1)]
+    patience: Annotated[Whole, Field(ge=0, le=1_000_000)]
+    kid_samples: Annotated[Whole, Field(ge=0, le=100_000)]
+    show_epochs: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_numbers)]
     seed: Seed
     device: Device
     precision: Annotated[str, one_of("auto", "fp32", "bf16")]  # after device: auto asks it
@@ -173,14 +191,19 @@ class TrainConfig(Parameters):
         """The noise prior as an object."""
         return noise.parse(self.noise)
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """What decides about the networks' shapes."""
+        return self.model_dump(include={"noise_size", "img_size", "width"})
+
     def for_collection(self, pictures: int) -> Self:
         """Return the parameters with ``augment="auto"`` replaced by what suits so many."""
         return self.model_copy(update={"augment": chosen(self.augment, pictures)})
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What makes two runs the same: all but where the pictures lie and where it runs."""
-        return self.model_dump(exclude={"dataset", "preset", "device"})
+        """What makes two runs the same: what the trained networks depend on."""
+        return self.model_dump(exclude=_AFTERWARDS | {"dataset", "preset", "device"})
 
 
 class EdaConfig(Parameters):
@@ -206,12 +229,6 @@ class EdaConfig(Parameters):
         return self
 
 
-def _numbers(value: Any) -> Any:
-    """Read ``"128, 64"`` as two numbers; one may come as a number."""
-    pieces = value if isinstance(value, tuple | list) else str(value).strip("()[] ").split(",")
-    return tuple(piece.strip() if isinstance(piece, str) else piece for piece in pieces)
-
-
 class BenchmarkConfig(Parameters):
     """What ``benchmark.ipynb`` measures; immutable."""
 
@@ -219,7 +236,9 @@ class BenchmarkConfig(Parameters):
     img_size: Annotated[int, one_of(*networks.IMG_SIZES)] = 64
     width: Annotated[Whole, Field(ge=1, le=1024)] = 64
     batch_sizes: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=8192)], ...], BeforeValidator(_numbers)
+        tuple[Annotated[int, Field(ge=1, le=8192)], ...],
+        BeforeValidator(_numbers),
+        Field(min_length=1),
     ] = (128, 64)
     alternations: Annotated[Whole, Field(ge=1, le=1000)] = 5
     memory_epochs: Annotated[Whole, Field(ge=0, le=1_000_000)] = 200

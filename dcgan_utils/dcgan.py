@@ -14,9 +14,10 @@ from torch.nn import functional as F
 
 from dcgan_utils import augment, networks
 from dcgan_utils.config import TrainConfig
+from dcgan_utils.gauges import balanced_losses
 from dcgan_utils.seeds import stream
 
-__all__ = ["DCGAN", "balanced_losses"]
+__all__ = ["DCGAN"]
 
 
 class DCGAN:
@@ -46,12 +47,7 @@ class DCGAN:
         self.config = config
         self.prior = config.prior
         self.device = torch.device(config.device)
-        self.generator, self.discriminator = networks.build(
-            config.architecture,
-            noise_size=config.noise_size,
-            img_size=config.img_size,
-            width=config.width,
-        )
+        self.generator, self.discriminator = networks.build(config.architecture, **config.sizes)
         self.weights_init()
         self.memory_format = networks.memory_format(self.device)
         for network in (self.generator, self.discriminator):
@@ -264,28 +260,3 @@ _STREAMS = ("noise_rng", "augment_rng")
 
 def _tensors(network: nn.Module) -> list[torch.Tensor]:
     return [*network.parameters(), *network.buffers()]
-
-
-def balanced_losses(real_label: float, fake_label: float) -> dict[str, float]:
-    """Return both losses at the equilibrium, where generated and real pictures are alike.
-
-    The best that the discriminator can then say, of every picture, is the mean of its two
-    labels. With labels 1 and 0 that is 1/2, and its loss is 2 log 2 = 1.39, the value of the
-    minimax game at its solution (Goodfellow et al. 2014, theorem 1).
-
-    Returns
-    -------
-    dict of float
-        ``discriminator`` (sum of its two losses), ``generator``, and ``verdict``, the
-        probability that the discriminator then gives.
-    """
-    verdict = (real_label + fake_label) / 2
-
-    def cross_entropy(label: float) -> float:
-        return -label * math.log(verdict) - (1 - label) * math.log(1 - verdict)
-
-    return {
-        "discriminator": cross_entropy(real_label) + cross_entropy(fake_label),
-        "generator": cross_entropy(real_label),
-        "verdict": verdict,
-    }

@@ -10,48 +10,43 @@ from torch import nn
 
 from dcgan_utils import cache, networks
 from dcgan_utils.config import multiplies_bf16_fast
-from dcgan_utils.datasets import Dataset, LoadReport, load_dataset, to_uint8
-from dcgan_utils.errors import WorkbookError
+from dcgan_utils.datasets import Dataset, LoadReport, load_dataset, to_float, to_uint8
 from dcgan_utils.paths import runs_dir
 from dcgan_utils.runs import Run
 from dcgan_utils.seeds import stream
 
-__all__ = ["generated_dataset", "load_beside", "load_generator", "sample"]
+__all__ = ["favourites", "generated_dataset", "load_beside", "load_generator", "sample"]
 
 
-def load_generator(run: Run, *, device: str | None = None) -> nn.Module:
+def load_generator(run: Run, *, epoch: int | None = None, device: str | None = None) -> nn.Module:
     """Return a run's generator with averaged (EMA) weights, in evaluation mode.
 
     Parameters
     ----------
     run
         A run with a checkpoint.
+    epoch
+        One of its `kept_epochs`; without it, where the training stands.
     device
         Where it is put; without one, where ``auto`` says.
 
     Raises
     ------
     WorkbookError
-        If the run has no checkpoint yet, or it cannot be read.
+        If the run has no such weights, or they cannot be read.
     """
-    state = run.load_checkpoint()
-    if state is None:
-        raise WorkbookError(f"the run '{run.name}' has no checkpoint yet; train it first.")
-    config = run.config
-    generator, _ = networks.build(
-        config.architecture,
-        noise_size=config.noise_size,
-        img_size=config.img_size,
-        width=config.width,
-    )
-    generator.load_state_dict(state["model"]["ema"])
+    weights, config = run.load_weights(epoch), run.config
+    generator, _ = networks.build(config.architecture, **config.sizes)
+    generator.load_state_dict(weights)
     device = torch.device(device or config.device)
     generator.to(device, memory_format=networks.memory_format(device))
     return generator.eval().requires_grad_(False)
 
 
 @torch.no_grad()
-def sample(run: Run, n: int, *, seed: int = 0, device: str | None = None) -> torch.Tensor:
+def sample(
+    run: Run, n: int, *, seed: int = 0, epoch: int | None = None, device: str | None = None
+) -> torch.Tensor:
     """Draw new pictures from a run: not those of its fixed noise, and none chosen.
 
     A run that was trained in bf16 draws in bf16 where that is fast: twice as many pictures a
@@ -65,6 +60,8 @@ def sample(run: Run, n: int, *, seed: int = 0, device: str | None = None) -> tor
         Number of pictures.
     seed
         The same seed gives the same latent vectors.
+    epoch
+        One of its `kept_epochs`; without it, where the training stands.
     device
         Where they are drawn; without one, where ``auto`` says.
 
@@ -76,16 +73,50 @@ def sample(run: Run, n: int, *, seed: int = 0, device: str | None = None) -> tor
     Raises
     ------
     WorkbookError
-        If the run has no checkpoint yet, or it cannot be read.
+        If the run has no such weights, or they cannot be read.
     """
     device = device or run.config.device
-    generator = load_generator(run, device=device)
+    generator = load_generator(run, epoch=epoch, device=device)
     z = run.config.prior.sample(
         n, run.config.noise_size, generator=stream(seed, "sample"), device=device
     )
     precision = run.config.precision if multiplies_bf16_fast(device) else "fp32"
     with networks.autocast(precision, torch.device(device)):
         return torch.cat([to_uint8(generator(part)).cpu() for part in z.split(256)])
+
+
+@torch.no_grad()
+def favourites(
+    run: Run, n: int, *, out_of: int, seed: int = 0, device: str | None = None
+) -> torch.Tensor:
+    """Draw many pictures and keep those that the run's discriminator finds most real.
+
+    Parameters
+    ----------
+    run
+        A run with a checkpoint.
+    n, out_of
+        How many are kept, of how many.
+    seed, device
+        As for `sample`.
+
+    Returns
+    -------
+    torch.Tensor
+        uint8, shape ``(n, 3, H, W)``, on the CPU; the most convincing first.
+
+    Notes
+    -----
+    A choice flatters the generator: what it draws as a rule is what `sample` shows. And the
+    discriminator has its own taste.
+    """
+    drawn = sample(run, out_of, seed=seed, device=device)
+    config = run.config
+    _, discriminator = networks.build(config.architecture, **config.sizes)
+    discriminator.load_state_dict(run.load_checkpoint()["model"]["discriminator"])
+    discriminator.eval()
+    logits = torch.cat([discriminator(to_float(part)) for part in drawn.split(256)])
+    return drawn[logits.argsort(descending=True)[:n]]
 
 
 def generated_dataset(run: Run, n: int, *, seed: int = 0, device: str | None = None) -> Dataset:

@@ -43,6 +43,7 @@ __all__ = [
     "or_say_why",
     "picture_rows",
     "probabilities",
+    "quality_over_epochs",
     "samples_over_epochs",
     "show",
     "spread_overlaid",
@@ -336,7 +337,9 @@ def _channels_and_side(shape: str) -> tuple[int, int]:
     return numbers[0], numbers[-1] if len(numbers) > 1 else 1
 
 
-def losses(history: pd.DataFrame, *, expected: Mapping[str, float]) -> Figure:
+def losses(
+    history: pd.DataFrame, *, expected: Mapping[str, float], parted: int | None = None
+) -> Figure:
     """Draw both losses by epoch, with the values they have when neither network wins.
 
     Parameters
@@ -345,6 +348,8 @@ def losses(history: pd.DataFrame, *, expected: Mapping[str, float]) -> Figure:
         A run's history.
     expected
         ``discriminator`` and ``generator``: the losses at the equilibrium.
+    parted
+        The epoch from which on they have parted for good, if they have.
     """
     with mpl.rc_context(STYLE):
         figure = new_figure(3.2)
@@ -356,6 +361,8 @@ def losses(history: pd.DataFrame, *, expected: Mapping[str, float]) -> Figure:
         for name, (values, color) in curves.items():
             axes.plot(history["epoch"], values, color=color, lw=1.6, label=name)
             axes.axhline(expected[name], color=color, lw=1, ls=":", label=f"{name}, if balanced")
+        if parted is not None:
+            axes.axvline(parted, color=GREY, lw=1, ls="--", label="parted for good")
         _by_epoch(axes, "loss", "Losses of both networks")
         axes.set_ylim(bottom=0)
         axes.legend(ncols=2)
@@ -365,6 +372,39 @@ def losses(history: pd.DataFrame, *, expected: Mapping[str, float]) -> Figure:
         f"from {first['d_loss_real'] + first['d_loss_fake']:.2f} to "
         f"{last['d_loss_real'] + last['d_loss_fake']:.2f}, the generator's from "
         f"{first['g_loss']:.2f} to {last['g_loss']:.2f}."
+        + (f" From epoch {parted} on they have parted for good." if parted else "")
+    )
+    return figure
+
+
+def quality_over_epochs(table: pd.DataFrame, *, floor: float) -> Figure:
+    """Draw KID and diversity by epoch; the best epoch is marked.
+
+    Parameters
+    ----------
+    table
+        ``kid`` and ``diversity`` indexed by epoch, as `quality.over_epochs` returns it.
+    floor
+        KID of real pictures against real ones.
+    """
+    best = table["kid"].idxmin()
+    with mpl.rc_context(STYLE):
+        figure = new_figure(3.0)
+        left, right = figure.subplots(1, 2)
+        left.plot(table.index, table["kid"], "o-", color=BLUE, lw=1.6, ms=4)
+        left.plot(best, table["kid"][best], "o", color=ORANGE, ms=9, label=f"best: epoch {best}")
+        left.axhline(floor, color=GREEN, lw=1, ls=":", label="real against real")
+        _by_epoch(left, "KID", "Distance to the collection")
+        left.legend()
+        right.plot(table.index, table["diversity"], "o-", color=BLUE, lw=1.6, ms=4)
+        right.axhline(1, color=GREEN, lw=1, ls=":", label="the real pictures")
+        _by_epoch(right, "relative to real", "Diversity")
+        right.set_ylim(bottom=0)
+        right.legend()
+    figure.set_label(
+        f"Two line charts by epoch. KID goes from {table['kid'].iloc[0]:.3f} to "
+        f"{table['kid'].iloc[-1]:.3f}, its best is {table['kid'][best]:.3f} at epoch {best}; real "
+        f"pictures have {floor:.3f}. Diversity ends at {table['diversity'].iloc[-1]:.2f} of theirs."
     )
     return figure
 

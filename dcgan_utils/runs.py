@@ -1,7 +1,8 @@
 """The run folder: everything that one training leaves behind, and how it is picked up again.
 
 ``reports/runs/<name>/`` holds ``config.json``, ``history.csv`` (one row an epoch),
-``samples/epoch_0001.png`` ..., ``checkpoint.pt`` and, once finished, ``progress.gif``.
+``samples/epoch_0001.png`` ..., ``weights/epoch_0050.pt`` ..., ``checkpoint.pt`` and, once
+finished, ``progress.gif``.
 Nothing else writes there; ``.lock`` keeps a second process
 from training the same run. Each file is valid whenever the process dies: what matters is
 written beside and renamed.
@@ -31,6 +32,7 @@ from dcgan_utils import __version__
 from dcgan_utils.config import TrainConfig
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.files import told_when_not_writable, written_whole
+from dcgan_utils.gauges import advantage, parted_at
 from dcgan_utils.paths import runs_dir
 from dcgan_utils.pictures import in_rows
 
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 
     from dcgan_utils.datasets import Dataset
 
-__all__ = ["Run", "environment", "find_runs", "run_name"]
+__all__ = ["Run", "environment", "epochs_to_keep", "find_runs", "run_name"]
 
 
 def environment() -> dict[str, str]:
@@ -214,6 +216,14 @@ class Run:
         header, rows = self._rows()
         return pd.DataFrame(rows, columns=header).astype(float).astype({"epoch": int})
 
+    def parted_at(self) -> int | None:
+        """Return the epoch at which the losses parted for good; see `gauges.parted_at`."""
+        history = self.history()
+        if history.empty:
+            return None
+        labels = self.config.model_dump(include={"real_label", "fake_label"})
+        return parted_at(advantage(history["d_loss_real"] + history["d_loss_fake"], **labels))
+
     def log_epoch(self, row: dict[str, float]) -> None:
         """Append one epoch to the history; it is on the disk when this returns."""
         new = not self._history_path.exists()
@@ -255,13 +265,53 @@ class Run:
         """
         if not self.checkpoint_path.exists():
             return None
-        try:
-            return torch.load(self.checkpoint_path, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch raises a dozen kinds for a damaged file
+        return _load(self.checkpoint_path, f"Delete the folder '{self.folder}' to train anew.")
+
+    def _weights_path(self, epoch: int) -> Path:
+        return self.folder / "weights" / f"epoch_{epoch:04d}.pt"
+
+    def save_weights(self, epoch: int, weights: dict[str, torch.Tensor]) -> None:
+        """Keep the drawing generator's weights as they are after an epoch, in half precision.
+
+        What has one value a channel stays as it is: running variances may be large.
+        """
+        path = self._weights_path(epoch)
+        with told_when_not_writable(path):
+            path.parent.mkdir(exist_ok=True)
+        halved = {name: w.half() if w.ndim > 1 else w for name, w in weights.items()}
+        with written_whole(path) as file:
+            torch.save(halved, file)
+
+    def load_weights(self, epoch: int | None = None) -> dict[str, torch.Tensor]:
+        """Return the drawing generator's weights, averaged (EMA), on the CPU.
+
+        Parameters
+        ----------
+        epoch
+            One of `kept_epochs`; without it, where the training stands.
+
+        Raises
+        ------
+        WorkbookError
+            If there are none, or they cannot be read.
+        """
+        if epoch is None:
+            state = self.load_checkpoint()
+            if state is None:
+                raise WorkbookError(f"the run '{self.name}' has no checkpoint yet; train it first.")
+            return state["model"]["ema"]
+        path = self._weights_path(epoch)
+        if not path.exists():
+            kept = ", ".join(map(str, self.kept_epochs())) or "none"
             raise WorkbookError(
-                f"the checkpoint '{self.checkpoint_path}' cannot be read "
-                f"({type(error).__name__}). Delete the folder '{self.folder}' to train anew."
-            ) from error
+                f"the run '{self.name}' has kept no weights of epoch {epoch}. Kept: {kept}."
+            )
+        halved = _load(path, f"Choose another of {self.kept_epochs()}.")
+        return {name: w.float() if w.is_floating_point() else w for name, w in halved.items()}
+
+    def kept_epochs(self) -> list[int]:
+        """Return the epochs whose weights were kept."""
+        return _epochs(self.folder / "weights", ".pt")
 
     def _samples_path(self, epoch: int) -> Path:
         return self.folder / "samples" / f"epoch_{epoch:04d}.png"
@@ -291,8 +341,7 @@ class Run:
 
     def sampled_epochs(self, most: int | None = None) -> list[int]:
         """Return the epochs that have samples; at ``most`` that many, evenly spread."""
-        found = (self.folder / "samples").glob("epoch_*.png")
-        epochs = sorted(int(path.stem.removeprefix("epoch_")) for path in found)
+        epochs = _epochs(self.folder / "samples", ".png")
         if most is None or len(epochs) <= most:
             return epochs
         chosen = np.linspace(0, len(epochs) - 1, most).round().astype(int)
@@ -310,6 +359,30 @@ class Run:
                 duration=durations,
                 loop=0,
             )
+
+
+def _load(path: Path, advice: str) -> dict[str, Any]:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen kinds for a damaged file
+        raise WorkbookError(
+            f"the checkpoint '{path}' cannot be read ({type(error).__name__}). {advice}"
+        ) from error
+
+
+def _epochs(folder: Path, ending: str) -> list[int]:
+    found = folder.glob(f"epoch_*{ending}")
+    return sorted(int(path.stem.removeprefix("epoch_")) for path in found)
+
+
+def epochs_to_keep(epochs: int, *, most: int = 16) -> list[int]:
+    """Return the epochs of a training after which the weights are kept: round ones, evenly.
+
+    Every 50th of 700, every 25th of 400, every second of 25, each one up to 16; and the last.
+    """
+    steps = (step * 10**power for power in range(7) for step in (1, 2, 2.5, 5))
+    step = next(int(s) for s in steps if s == int(s) and epochs / s <= most)
+    return sorted({*range(step, epochs + 1, step), epochs})
 
 
 def _columns(pictures: int) -> int:

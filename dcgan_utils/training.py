@@ -20,7 +20,7 @@ from dcgan_utils.datasets import Dataset, to_float, to_uint8
 from dcgan_utils.dcgan import DCGAN
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.pictures import in_rows
-from dcgan_utils.runs import Run
+from dcgan_utils.runs import Run, epochs_to_keep
 from dcgan_utils.seeds import stream
 
 __all__ = ["TrainingInterrupted", "exact", "train", "train_batch"]
@@ -64,7 +64,9 @@ def train(
     Returns
     -------
     Run
-        With history, samples of every epoch, checkpoint and animation.
+        With history, samples of every epoch, checkpoint and animation. It ends early where
+        ``config.patience`` is not 0 and the losses have been parted for so many epochs (see
+        `gauges.parted_at`).
 
     Raises
     ------
@@ -81,7 +83,7 @@ def train(
     with run.locked(), exact():
         loop = _Loop(config, dataset, run)
         with _held_interrupt() as interrupted:
-            while loop.epoch < config.epochs:
+            while not loop.ended:
                 row = loop.run_epoch(interrupted)
                 if on_epoch is not None:
                     on_epoch(row)
@@ -131,6 +133,7 @@ class _Loop:
         self.seconds = 0.0
         self.saved_epoch = 0
         self.saving_due = 0.0  # at once after the first epoch
+        self.keeping = set(epochs_to_keep(config.epochs))
         self._resume()
 
     def _resume(self) -> None:
@@ -144,6 +147,14 @@ class _Loop:
             setattr(self, name, state[name])
         self.saved_epoch = self.epoch
         logger.info("%s goes on after epoch %d.", self.run.name, self.epoch)
+
+    @property
+    def ended(self) -> bool:
+        """Whether all epochs are done, or the losses have been parted for long enough."""
+        if self.epoch >= self.config.epochs:
+            return True
+        parted = self.run.parted_at() if self.config.patience else None
+        return parted is not None and self.epoch - parted >= self.config.patience
 
     def _save(self) -> None:
         started = time.perf_counter()
@@ -193,7 +204,9 @@ class _Loop:
         self.seconds = 0.0
         self.run.save_samples(self.epoch, samples)
         self.run.log_epoch(row)
-        if self.epoch == self.config.epochs or time.perf_counter() >= self.saving_due:
+        if self.epoch in self.keeping:
+            self.run.save_weights(self.epoch, self.model.ema.state_dict())
+        if self.ended or time.perf_counter() >= self.saving_due:
             self._save()
         return row
 

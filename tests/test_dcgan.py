@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from dcgan_utils.config import TrainConfig
-from dcgan_utils.dcgan import DCGAN, balanced_losses
+from dcgan_utils.dcgan import DCGAN
 
 
 @pytest.fixture
@@ -158,18 +158,3 @@ def test_a_weight_that_is_no_number_is_noticed(model):
     assert model.is_finite()
     next(model.discriminator.parameters()).data[0] = float("nan")
     assert not model.is_finite()
-
-
-def test_balanced_losses():
-    classic = balanced_losses(1.0, 0.0)
-    assert classic["discriminator"] == pytest.approx(2 * math.log(2))
-    assert classic["generator"] == pytest.approx(math.log(2))
-    study = balanced_losses(0.8, 0.1)
-    verdict = torch.linspace(0.01, 0.99, 9801, dtype=torch.double)
-
-    def cross_entropy(label):
-        return -label * verdict.log() - (1 - label) * (1 - verdict).log()
-
-    total = cross_entropy(0.8) + cross_entropy(0.1)
-    assert study["discriminator"] == pytest.approx(total.min().item(), abs=1e-6)
-    assert study["verdict"] == pytest.approx(verdict[total.argmin()].item(), abs=1e-3)

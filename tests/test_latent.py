@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from dcgan_utils import latent
-from dcgan_utils.datasets import load_dataset
+from dcgan_utils.datasets import load_dataset, to_float, to_uint8
+from dcgan_utils.dcgan import DCGAN
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.runs import Run
+from dcgan_utils.seeds import stream
 from dcgan_utils.training import train
 
 
@@ -25,7 +27,7 @@ def test_samples_come_from_the_prior_of_the_run(tiny, collection, monkeypatch):
     seen = []
     generator = latent.load_generator(run)
     monkeypatch.setattr(
-        latent, "load_generator", lambda run, device: lambda z: seen.append(z) or generator(z)
+        latent, "load_generator", lambda run, **where: lambda z: seen.append(z) or generator(z)
     )
     latent.sample(run, 300)
     z = torch.cat(seen)
@@ -40,6 +42,33 @@ def test_the_generator_is_the_averaged_one_and_at_rest(tiny, collection):
     stored = run.load_checkpoint()["model"]["ema"]
     assert all(torch.equal(value, stored[name]) for name, value in generator.state_dict().items())
     assert not generator.training
+
+
+def test_pictures_of_a_kept_epoch_are_those_drawn_then(tiny, collection):
+    run = train(tiny(epochs=3), collection)
+    fixed = run.config.prior.sample(6, 8, generator=stream(0, "preview"))
+    for epoch in (1, 2, 3):
+        generator = latent.load_generator(run, epoch=epoch)
+        drawn = to_uint8(generator(fixed)).int()
+        # In half precision: at most a level or two off.
+        assert (drawn - run.samples(epoch).int()).abs().max() <= 2
+    assert not torch.equal(latent.sample(run, 6, epoch=1), latent.sample(run, 6, epoch=3))
+    with pytest.raises(WorkbookError, match=r"no weights of epoch 7. Kept: 1, 2, 3"):
+        latent.sample(run, 6, epoch=7)
+
+
+@pytest.mark.parametrize("architecture", ["dcgan", "pokemon"])
+def test_favourites_are_those_that_the_discriminator_finds_most_real(
+    tiny, collection, architecture
+):
+    run = train(tiny(architecture=architecture), collection)
+    drawn, best = latent.sample(run, 40), latent.favourites(run, 5, out_of=40)
+    model = DCGAN(run.config)
+    model.load_state_dict(run.load_checkpoint()["model"])
+    with torch.no_grad():
+        logits = model.discriminator.eval()(to_float(drawn))
+    expected = drawn[logits.topk(5).indices]
+    assert torch.equal(best, expected)
 
 
 def test_pictures_drawn_in_bf16_are_the_same_to_the_eye(tiny, collection, monkeypatch):

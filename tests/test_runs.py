@@ -8,7 +8,7 @@ from PIL import Image
 
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.paths import runs_dir
-from dcgan_utils.runs import Run, find_runs, run_name
+from dcgan_utils.runs import Run, epochs_to_keep, find_runs, run_name
 
 
 @pytest.fixture
@@ -181,3 +181,51 @@ def test_runs_that_are_not_there_are_told(run):
         find_runs("monet")
     with pytest.raises(WorkbookError, match="no run is named"):
         find_runs(" , ")
+
+
+# --- Weights kept along the way ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("epochs", "count", "some"),
+    [(1, 1, [1]), (16, 16, [1, 2, 3]), (25, 13, [2, 24, 25]), (400, 16, [25, 400]),
+     (700, 14, [50, 600, 700]), (301, 16, [20, 300, 301])],
+)  # fmt: skip
+def test_weights_are_kept_at_round_epochs_and_at_the_end(epochs, count, some):
+    kept = epochs_to_keep(epochs)
+    assert len(kept) == count
+    assert set(some) <= set(kept)
+    assert kept[-1] == epochs
+    assert all(1 <= len(epochs_to_keep(n)) <= 17 for n in range(1, 3000, 7))
+
+
+def test_kept_weights_come_back(run):
+    weights = {
+        "weight": torch.randn(4, 3),
+        "running_var": torch.tensor([1e6, 1e-6]),
+        "num_batches_tracked": torch.tensor(7),
+    }
+    run.save_weights(20, weights)
+    run.save_weights(5, weights)
+    assert run.kept_epochs() == [5, 20]
+    back = run.load_weights(20)
+    assert torch.allclose(back["weight"], weights["weight"], rtol=1e-3)
+    assert torch.equal(back["running_var"], weights["running_var"])
+    assert back["num_batches_tracked"] == 7
+    assert {w.dtype for w in back.values()} == {torch.float32, torch.int64}
+
+
+def test_damaged_weights_are_told(run):
+    run.save_weights(5, {"weight": torch.zeros(2, 2)})
+    (run.folder / "weights" / "epoch_0005.pt").write_bytes(b"broken")
+    with pytest.raises(WorkbookError, match=r"cannot be read.*Choose another"):
+        run.load_weights(5)
+
+
+def test_a_run_knows_where_its_losses_parted(tiny, collection):
+    run = Run.create(tiny(real_label=1.0, fake_label=0.0), collection)
+    assert run.parted_at() is None
+    for epoch in range(1, 41):
+        loss = 0.6 if epoch <= 20 else 0.01
+        run.log_epoch({"epoch": epoch, "d_loss_real": loss, "d_loss_fake": loss, "g_loss": 1.0})
+    assert 21 < run.parted_at() <= 30

@@ -316,3 +316,24 @@ def test_auto_is_settled_before_the_run_is_named(tiny, collection):
     run = train(tiny(augment="auto"), collection)
     assert run.config.augment == "diffaugment"
     assert train(tiny(augment="diffaugment"), collection).folder == run.folder
+
+
+def test_patience_ends_a_training_whose_losses_have_parted(tiny, collection, tmp_path, monkeypatch):
+    monkeypatch.setattr(Run, "parted_at", lambda self: 2 if len(self.history()) >= 2 else None)
+    config = tiny(epochs=9, patience=3)
+    run = train(config, collection, folder=tmp_path / "run")
+    assert run.history()["epoch"].tolist() == [1, 2, 3, 4, 5]
+    assert run.finished
+    assert run.load_checkpoint()["epoch"] == 5
+    assert train(config, collection, folder=tmp_path / "run").history().equals(run.history())
+    assert len(train(tiny(epochs=7), collection).history()) == 7
+
+
+def test_an_ended_training_whose_animation_is_missing_is_not_trained_on(
+    tiny, collection, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Run, "parted_at", lambda self: 1)
+    config = tiny(epochs=9, patience=2)
+    run = train(config, collection, folder=tmp_path / "run")
+    run.gif_path.unlink()
+    assert len(train(config, collection, folder=tmp_path / "run").history()) == 3

@@ -1,0 +1,60 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from dcgan_utils.gauges import WINDOW, advantage, balanced_losses, parted_at
+
+
+def test_balanced_losses():
+    classic = balanced_losses(1.0, 0.0)
+    assert classic["discriminator"] == pytest.approx(2 * math.log(2))
+    assert classic["generator"] == pytest.approx(math.log(2))
+    study = balanced_losses(0.8, 0.1)
+    verdict = torch.linspace(0.01, 0.99, 9801, dtype=torch.double)
+
+    def cross_entropy(label):
+        return -label * verdict.log() - (1 - label) * (1 - verdict).log()
+
+    total = cross_entropy(0.8) + cross_entropy(0.1)
+    assert study["discriminator"] == pytest.approx(total.min().item(), abs=1e-6)
+    assert study["verdict"] == pytest.approx(verdict[total.argmin()].item(), abs=1e-3)
+
+
+@pytest.mark.parametrize(("real_label", "fake_label"), [(1.0, 0.0), (0.8, 0.1), (0.9, 0.0)])
+def test_the_advantage_is_0_at_the_balance_and_1_where_every_verdict_is_right(
+    real_label, fake_label
+):
+    labels = {"real_label": real_label, "fake_label": fake_label}
+    balance = balanced_losses(**labels)["discriminator"]
+    right = sum(
+        torch.nn.functional.binary_cross_entropy(torch.tensor(p), torch.tensor(p)).item()
+        for p in (real_label, fake_label)
+    )
+    np.testing.assert_allclose(
+        advantage([balance, right, balance + 1], **labels)[:2], [0, 1], atol=1e-6
+    )
+    assert advantage([balance + 1], **labels)[0] < 0
+
+
+def test_losses_that_stay_together_have_not_parted():
+    assert parted_at([]) is None
+    assert parted_at([0.3] * 50) is None
+
+
+def test_losses_part_when_the_window_is_over_the_line_and_stays_there():
+    apart = [0.2] * 30 + [1.0] * 40
+    # Of ten epochs, eight with 1.0 and two with 0.2 make 0.84, seven and three make 0.76.
+    assert parted_at(apart) == 30 + 8
+    assert WINDOW == 10
+
+
+def test_losses_that_came_together_again_have_not_parted_for_good():
+    assert parted_at([1.0] * 30 + [0.2] * 30) is None
+    again = [1.0] * 30 + [0.2] * 30 + [1.0] * 30
+    assert parted_at(again) == 60 + 8
+
+
+def test_losses_may_have_parted_from_the_beginning():
+    assert parted_at([0.95] * 3) == 1

@@ -1,0 +1,56 @@
+import pytest
+import torch
+from conftest import some
+
+from dcgan_utils import features, latent, quality
+from dcgan_utils.errors import NotMeaningful
+from dcgan_utils.training import train
+
+
+@pytest.fixture(autouse=True)
+def _quick_features(monkeypatch):
+    """Take the mean colours and deviations for features: the network is tested elsewhere."""
+
+    def extract(images, *, device="cpu"):
+        pixels = images.float() / 255
+        vectors = torch.cat([pixels.mean((2, 3)), pixels.std((2, 3))], dim=1).numpy()
+        return features.Features(vectors, extractor="means", input_size=32)
+
+    monkeypatch.setattr(quality.features, "extract", extract)
+
+
+def test_pictures_are_nearer_to_themselves_than_to_others():
+    real, other = some(40), some(40) // 4
+    assert quality.of_pictures(real, real)["kid"] < quality.of_pictures(real, other)["kid"]
+    assert quality.of_pictures(real, real)["diversity"] == pytest.approx(1)
+
+
+def test_the_floor_is_about_zero_and_repeatable():
+    real = some(60)
+    floor = quality.floor(real, seed=0)
+    assert abs(floor) < quality.of_pictures(real, real // 2)["kid"] / 10
+    assert quality.floor(real, seed=0) == floor
+    with pytest.raises(NotMeaningful, match="four"):
+        quality.floor(some(3), seed=0)
+
+
+def test_every_kept_epoch_is_measured(tiny, collection):
+    run = train(tiny(epochs=3), collection)
+    told = []
+    table = quality.over_epochs(
+        run, collection.images, samples=8, seed=1, on_epoch=lambda *now: told.append(now)
+    )
+    assert table.index.tolist() == run.kept_epochs() == [1, 2, 3]
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    drawn = latent.sample(run, 8, seed=1, epoch=2)
+    assert table.loc[2].to_dict() == pytest.approx(quality.of_pictures(collection.images, drawn))
+
+
+def test_what_was_not_asked_for_is_said(tiny, collection):
+    run = train(tiny(), collection)
+    with pytest.raises(NotMeaningful, match="kid_samples"):
+        quality.over_epochs(run, collection.images, samples=0)
+    for path in (run.folder / "weights").iterdir():
+        path.unlink()
+    with pytest.raises(NotMeaningful, match="kept no weights"):
+        quality.over_epochs(run, collection.images, samples=8)
