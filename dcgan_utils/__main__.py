@@ -23,7 +23,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--noises", default="uniform,normal,gamma", help="noise distributions, by commas"
     )
-    report.add_argument("--preset", default="quick", help="quick, monet or best")
+    report.add_argument("--preset", default="quick", help="quick, monet, pokemon or best")
     report.add_argument(
         "--benchmark", action="store_true", help="measure the speed too: ten minutes more"
     )

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 __all__ = [
     "COPIES",
+    "COPYING",
     "POLICIES",
     "adapted",
     "chosen",
@@ -27,6 +28,7 @@ __all__ = [
     "random_layers",
 ]
 
+COPYING = ("pil", "both")  # the policies that show Pillow's copies too
 POLICIES = ("none", "pil", "inside", "both", "diffaugment", "ada", "auto")
 FEW, MANY = 2_000, 20_000  # pictures: below and above which `auto` chooses otherwise
 

@@ -493,27 +493,17 @@ def precision_and_quality(
     """
     import pandas as pd
 
-    from dcgan_utils import features, latent, metrics
+    from dcgan_utils import quality
 
-    def vectors(images: torch.Tensor) -> Any:
-        return features.extract(images, device=config.device).vectors
-
-    real, rows = vectors(dataset.images), []
+    rows = []
     for seed in range(config.seed, config.seed + seeds):
         for precision in ("fp32", "bf16"):
             changed = TrainConfig.resolve(
                 **{**config.model_dump(), "seed": seed, "precision": precision}
             )
             run = train(changed, dataset, folder=folder / f"{precision}-s{seed}")
-            drawn = vectors(latent.sample(run, len(dataset.images), device=config.device))
-            rows.append(
-                {
-                    "precision": precision,
-                    "seed": seed,
-                    "kid": metrics.kid(real, drawn),
-                    "diversity": metrics.diversity(real, drawn),
-                }
-            )
+            measured = quality.of_run(run, dataset.images, samples=len(dataset.images))
+            rows.append({"precision": precision, "seed": seed, **measured})
             if on_run is not None:
                 on_run(len(rows), 2 * seeds)
     return pd.DataFrame(rows)

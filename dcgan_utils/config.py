@@ -12,7 +12,16 @@ from dcgan_utils.augment import POLICIES, chosen
 from dcgan_utils.errors import WorkbookError, did_you_mean
 from dcgan_utils.parameters import Device, Named, Parameters, Seed, Whole, one_of
 
-__all__ = ["PRESETS", "BenchmarkConfig", "EdaConfig", "TrainConfig", "multiplies_bf16_fast"]
+__all__ = [
+    "PRESETS",
+    "AugmentConfig",
+    "BenchmarkConfig",
+    "CapacityConfig",
+    "EdaConfig",
+    "LatentConfig",
+    "TrainConfig",
+    "multiplies_bf16_fast",
+]
 
 # What the presets share is the DCGAN paper's and the first study's.
 _COMMON = {
@@ -96,8 +105,8 @@ def multiplies_bf16_fast(device: str) -> bool:
     return device == "cpu" and layers.bf16_units() is not None
 
 
-def _numbers(value: Any) -> Any:
-    """Read ``"128, 64"`` as two numbers; one may come as a number."""
+def _pieces(value: Any) -> Any:
+    """Read ``"128, 64"`` as two things; one may come as a number."""
     pieces = value if isinstance(value, tuple | list) else str(value).strip("()[] ").split(",")
     texts = (piece.strip() if isinstance(piece, str) else piece for piece in pieces)
     return tuple(piece for piece in texts if piece != "")
@@ -138,7 +147,7 @@ class TrainConfig(Parameters):
     ema: Annotated[float, Field(ge=0, lt=1)]
     patience: Annotated[Whole, Field(ge=0, le=1_000_000)]
     kid_samples: Annotated[Whole, Field(ge=0, le=100_000)]
-    show_epochs: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_numbers)]
+    show_epochs: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_pieces)]
     seed: Seed
     device: Device
     precision: Annotated[str, one_of("auto", "fp32", "bf16")]  # after device: auto asks it
@@ -229,6 +238,66 @@ class EdaConfig(Parameters):
         return self
 
 
+class AugmentConfig(Parameters):
+    """What ``augment.ipynb`` shows and tries; immutable."""
+
+    dataset: Named = "plein_air"
+    picture: Named = "0"
+    img_size: Annotated[int, one_of(*networks.IMG_SIZES)] = 64
+    trial_pictures: Annotated[Whole, Field(ge=0, le=1_000_000_000)] = 0
+    policies: Annotated[
+        tuple[Annotated[str, one_of(*POLICIES)], ...],
+        BeforeValidator(_pieces),
+        Field(min_length=1),
+    ] = ("none", "pil", "inside", "both", "diffaugment")
+    preset: Annotated[str, one_of(*PRESETS)] = "pokemon"
+    width: Annotated[Whole, Field(ge=1, le=1024)] = 32
+    batch_size: Annotated[Whole, Field(ge=1, le=8192)] = 32
+    samples: Annotated[Whole, Field(ge=2, le=100_000)] = 300
+    seed: Seed = 0
+    device: Device = Field("auto", validate_default=True)
+
+    @property
+    def training(self) -> TrainConfig:
+        """The parameters that the trial's runs share."""
+        names = {"dataset", "preset", "img_size", "width", "batch_size", "seed", "device"}
+        return TrainConfig.resolve(**self.model_dump(include=names))
+
+
+class CapacityConfig(Parameters):
+    """What ``capacity.ipynb`` trains; immutable."""
+
+    dataset: Named = "critters"
+    picture: Named = "0"
+    copies: Annotated[Whole, Field(ge=1, le=1_000_000)] = 2048
+    epochs: Annotated[Whole, Field(ge=1, le=1_000_000)] = 40
+    preset: Annotated[str, one_of(*PRESETS)] = "pokemon"
+    img_size: Annotated[int, one_of(*networks.IMG_SIZES)] = 64
+    width: Annotated[Whole, Field(ge=1, le=1024)] = 32
+    batch_size: Annotated[Whole, Field(ge=1, le=8192)] = 128
+    seed: Seed = 0
+    device: Device = Field("auto", validate_default=True)
+
+    @property
+    def training(self) -> TrainConfig:
+        """The parameters of the run: no augmentation, since one picture has none."""
+        own = self.model_dump(exclude={"picture", "copies"})
+        return TrainConfig.resolve(**own, augment="none", flip=False, kid_samples=0)
+
+
+class LatentConfig(Parameters):
+    """Where ``latent.ipynb`` goes, and how far; immutable."""
+
+    run: Named = "plein_air"
+    epoch: Annotated[Whole, Field(ge=1)] | None = None
+    steps: Annotated[Whole, Field(ge=3, le=1000)] = 31
+    reach: Annotated[float, Field(gt=0, le=100)] = 2.0
+    samples: Annotated[Whole, Field(ge=2, le=100_000)] = 300
+    projection_steps: Annotated[Whole, Field(ge=1, le=100_000)] = 200
+    seed: Seed = 0
+    device: Device = Field("auto", validate_default=True)
+
+
 class BenchmarkConfig(Parameters):
     """What ``benchmark.ipynb`` measures; immutable."""
 
@@ -237,7 +306,7 @@ class BenchmarkConfig(Parameters):
     width: Annotated[Whole, Field(ge=1, le=1024)] = 64
     batch_sizes: Annotated[
         tuple[Annotated[int, Field(ge=1, le=8192)], ...],
-        BeforeValidator(_numbers),
+        BeforeValidator(_pieces),
         Field(min_length=1),
     ] = (128, 64)
     alternations: Annotated[Whole, Field(ge=1, le=1000)] = 5

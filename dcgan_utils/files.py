@@ -6,11 +6,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from dcgan_utils.errors import WorkbookError
 
-__all__ = ["told_when_not_writable", "written_whole"]
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["told_when_not_writable", "write_gif", "written_whole"]
 
 
 @contextmanager
@@ -26,6 +29,15 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
+
+
+def write_gif(path: Path, frames: list[Image.Image], *, milliseconds: int = 120) -> None:
+    """Write an animation that goes round, its last frame held for two seconds."""
+    durations = [milliseconds] * (len(frames) - 1) + [2000]
+    with written_whole(path) as file:
+        frames[0].save(
+            file, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0
+        )
 
 
 @contextmanager

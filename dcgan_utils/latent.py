@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,37 @@ from dcgan_utils.paths import runs_dir
 from dcgan_utils.runs import Run
 from dcgan_utils.seeds import stream
 
-__all__ = ["favourites", "generated_dataset", "load_beside", "load_generator", "sample"]
+__all__ = [
+    "collection_of",
+    "draw",
+    "favourites",
+    "generated_dataset",
+    "load_beside",
+    "load_generator",
+    "sample",
+]
+
+logger = logging.getLogger(__name__)
+
+
+def collection_of(run: Run) -> Dataset:
+    """Load the pictures that a run was trained on, from where they lay, or by their name.
+
+    If they are no longer the same, the log says so.
+
+    Raises
+    ------
+    WorkbookError
+        If they are not there any more.
+    """
+    data = run.about["data"]
+    source = data["source"] if Path(data["source"]).exists() else run.config.dataset
+    collection = load_dataset(source, run.config.img_size)
+    if collection.data_hash != data["data_hash"]:
+        logger.warning(
+            "The pictures in '%s' are not those that '%s' was trained on.", source, run.name
+        )
+    return collection
 
 
 def load_generator(run: Run, *, epoch: int | None = None, device: str | None = None) -> nn.Module:
@@ -43,7 +74,6 @@ def load_generator(run: Run, *, epoch: int | None = None, device: str | None = N
     return generator.eval().requires_grad_(False)
 
 
-@torch.no_grad()
 def sample(
     run: Run, n: int, *, seed: int = 0, epoch: int | None = None, device: str | None = None
 ) -> torch.Tensor:
@@ -75,11 +105,27 @@ def sample(
     WorkbookError
         If the run has no such weights, or they cannot be read.
     """
+    z = run.config.prior.sample(n, run.config.noise_size, generator=stream(seed, "sample"))
+    return draw(run, z, epoch=epoch, device=device)
+
+
+@torch.no_grad()
+def draw(
+    run: Run, z: torch.Tensor, *, epoch: int | None = None, device: str | None = None
+) -> torch.Tensor:
+    """Return the pictures of given latent vectors; see `sample`.
+
+    Parameters
+    ----------
+    run
+        A run with a checkpoint.
+    z
+        Shape ``(n, noise_size)``.
+    epoch, device
+        As for `sample`.
+    """
     device = device or run.config.device
-    generator = load_generator(run, epoch=epoch, device=device)
-    z = run.config.prior.sample(
-        n, run.config.noise_size, generator=stream(seed, "sample"), device=device
-    )
+    generator, z = load_generator(run, epoch=epoch, device=device), z.to(device)
     precision = run.config.precision if multiplies_bf16_fast(device) else "fp32"
     with networks.autocast(precision, torch.device(device)):
         return torch.cat([to_uint8(generator(part)).cpu() for part in z.split(256)])

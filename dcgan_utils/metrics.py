@@ -10,7 +10,7 @@ import numpy as np
 
 from dcgan_utils.errors import NotMeaningful
 
-__all__ = ["diversity", "kid"]
+__all__ = ["diversity", "kid", "memorisation", "nearest"]
 
 
 def kid(real: np.ndarray, generated: np.ndarray) -> float:
@@ -74,6 +74,57 @@ def diversity(real: np.ndarray, generated: np.ndarray) -> float:
     if not apart[0]:
         raise NotMeaningful("All real pictures are the same: there is no diversity to compare.")
     return float(apart[1] / apart[0])
+
+
+def nearest(real: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each generated picture the number of the nearest real one, and its distance.
+
+    Parameters
+    ----------
+    real, generated
+        Vectors, shapes ``(n, d)`` and ``(m, d)``: features, or pixels.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Whole numbers and Euclidean distances, of length ``m``.
+    """
+    from scipy.spatial.distance import cdist
+
+    apart = cdist(generated.astype(np.float64), real.astype(np.float64))
+    numbers = apart.argmin(axis=1)
+    return numbers, apart[np.arange(len(apart)), numbers]
+
+
+def memorisation(real: np.ndarray, generated: np.ndarray, *, quantile: float = 0.05) -> float:
+    """Return the share of generated pictures that are suspiciously near to a real one.
+
+    Near means: nearer than all but ``quantile`` of the real pictures are to their own nearest
+    neighbour among the real ones. Real pictures that were not trained on would score about
+    ``quantile``; a generator that only repeats its training pictures scores 1.
+
+    Parameters
+    ----------
+    real, generated
+        Vectors, shapes ``(n, d)`` and ``(m, d)``: features, or pixels.
+    quantile
+        0 to 1.
+
+    Raises
+    ------
+    NotMeaningful
+        If one side has fewer than two pictures.
+
+    Notes
+    -----
+    Blurred pictures are near to many others in pixels without being copies of any; and a
+    collection with twins among its pictures hides copies. Look at the pairs too.
+    """
+    _require_two(real, generated)
+    own = _distances(real)
+    np.fill_diagonal(own, np.inf)
+    line = np.quantile(own.min(axis=1), quantile)
+    return float(np.mean(nearest(real, generated)[1] < line))
 
 
 def _require_two(*sides: np.ndarray) -> None:

@@ -129,6 +129,24 @@ class Prior:
 
         return self._scipy(stats, noise_size).pdf(np.asarray(x, dtype=float))
 
+    def to_normal(self, z: torch.Tensor) -> torch.Tensor:
+        """Return latent vectors ``(n, noise_size)`` as N(0, 1) would have them.
+
+        Coordinate by coordinate, the quantile that has the same share of the distribution
+        below it. `from_normal` is the way back.
+        """
+        from scipy import stats
+
+        share = self._scipy(stats, z.shape[1]).cdf(z.double().cpu().numpy())
+        return torch.special.ndtri(torch.from_numpy(share.clip(1e-12, 1 - 1e-12))).float()
+
+    def from_normal(self, scores: torch.Tensor) -> torch.Tensor:
+        """Return the vectors of this prior that have the quantiles of N(0, 1) ones."""
+        from scipy import stats
+
+        share = torch.special.ndtr(scores.double().cpu()).numpy()
+        return torch.from_numpy(self._scipy(stats, scores.shape[1]).ppf(share)).float()
+
     def _scipy(self, stats, noise_size: int):
         """Return the frozen ``scipy.stats`` distribution of one coordinate."""
         raise NotImplementedError
@@ -370,6 +388,20 @@ class Bernoulli(Prior):
         x = np.asarray(x, dtype=float)
         return np.where(x == 1, self.p, np.where(x == -1, 1 - self.p, 0.0))
 
+    def to_normal(self, z):
+        """Return scores spread evenly over the quantiles that a coin's side stands for."""
+        n, size = z.shape
+        place = torch.arange(n)[:, None] * 2**0.5 + torch.arange(size)[None] * 5**0.5 / 2
+        spread = (place.double() % 1).clip(1e-6, 1 - 1e-6)  # irrational steps fill [0, 1] evenly
+        tails = 1 - self.p
+        share = torch.where(z.cpu() > 0, tails + self.p * spread, tails * spread)
+        return torch.special.ndtri(share).float()
+
+    def from_normal(self, scores):
+        """Return +1 for the largest scores, a share of ``p``, and -1 for the others."""
+        line = torch.special.ndtri(torch.tensor(1 - self.p, dtype=torch.double))
+        return torch.where(scores.cpu() > line, 1.0, -1.0)
+
 
 @dataclass(frozen=True)
 class Sphere(Prior):
@@ -392,6 +424,14 @@ class Sphere(Prior):
     def _draw(self, z, generator):
         z = z.normal_(generator=generator)
         return math.sqrt(z.shape[1]) * torch.nn.functional.normalize(z, dim=1)
+
+    def to_normal(self, z):
+        """Return the vectors as they are: on the sphere there is no tail to bring in."""
+        return z.float().cpu()
+
+    def from_normal(self, scores):
+        """Return the vectors brought to the sphere."""
+        return math.sqrt(scores.shape[1]) * torch.nn.functional.normalize(scores, dim=1)
 
     def density(self, x, *, noise_size=100):
         """Return the density at ``x``; NaN for vectors of one coordinate, which is +1 or -1."""
@@ -436,6 +476,14 @@ class Standardized(Prior):
 
     def _draw(self, z, generator):
         return (self.inner._draw(z, generator) - self.inner.mean) / self.inner.std
+
+    def to_normal(self, z):
+        """Return what the inner prior's vectors have for scores."""
+        return self.inner.to_normal(z * self.inner.std + self.inner.mean)
+
+    def from_normal(self, scores):
+        """Return the inner prior's vectors of these scores, standardized."""
+        return (self.inner.from_normal(scores) - self.inner.mean) / self.inner.std
 
     def density(self, x, *, noise_size=100):
         """Return the density (for a discrete prior the probability) at ``x``."""

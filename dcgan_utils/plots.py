@@ -11,7 +11,7 @@ import base64
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,14 +25,17 @@ from PIL import Image, ImageOps, ImageSequence
 from dcgan_utils.errors import NotMeaningful
 from dcgan_utils.noise import Prior
 from dcgan_utils.pictures import in_rows
+from dcgan_utils.progress import in_jupyterlab
 
 if TYPE_CHECKING:
+    import ipywidgets as widgets
     import pandas as pd
     from IPython import display
     from matplotlib.axes import Axes
 
 __all__ = [
     "animation",
+    "distance_over_epochs",
     "image_grid",
     "labelled_grids",
     "layers",
@@ -46,6 +49,7 @@ __all__ = [
     "quality_over_epochs",
     "samples_over_epochs",
     "show",
+    "slider",
     "spread_overlaid",
 ]
 
@@ -138,6 +142,36 @@ def _tiles(images: torch.Tensor, columns: int) -> np.ndarray:
 def _draw_tiles(axes: Axes, images: torch.Tensor, columns: int) -> None:
     axes.imshow(_tiles(images, columns), interpolation="nearest")
     axes.set_axis_off()
+
+
+def slider(images: torch.Tensor, names: Sequence[str]) -> widgets.VBox | None:
+    """Return pictures under a slider in JupyterLab; nothing where nobody could move it.
+
+    Parameters
+    ----------
+    images
+        uint8, shape ``(n, 3, H, W)``.
+    names
+        One a picture, shown beside the slider.
+    """
+    if not in_jupyterlab():
+        return None
+    import ipywidgets as widgets
+
+    pictures = []
+    for image in images:
+        buffer = io.BytesIO()
+        enlarged = Image.fromarray(image.permute(1, 2, 0).numpy()).resize((256, 256), 0)
+        enlarged.save(buffer, "PNG")
+        pictures.append(buffer.getvalue())
+    seen = widgets.Image(value=pictures[len(pictures) // 2], format="png")
+    place = widgets.SelectionSlider(
+        options=[(name, number) for number, name in enumerate(names)],
+        value=len(pictures) // 2,
+        layout={"width": "360px"},
+    )
+    place.observe(lambda change: setattr(seen, "value", pictures[change["new"]]), "value")
+    return widgets.VBox([place, seen])
 
 
 def image_grid(images: torch.Tensor, *, title: str, description: str, columns: int = 8) -> Figure:
@@ -373,6 +407,31 @@ def losses(
         f"{last['d_loss_real'] + last['d_loss_fake']:.2f}, the generator's from "
         f"{first['g_loss']:.2f} to {last['g_loss']:.2f}."
         + (f" From epoch {parted} on they have parted for good." if parted else "")
+    )
+    return figure
+
+
+def distance_over_epochs(apart: pd.Series, *, others: float) -> Figure:
+    """Draw how far generated pictures are from one picture, by epoch.
+
+    Parameters
+    ----------
+    apart
+        Levels (0..255), indexed by epoch.
+    others
+        How far other pictures of the collection are.
+    """
+    with mpl.rc_context(STYLE):
+        figure = new_figure(2.8)
+        axes = figure.subplots()
+        axes.plot(apart.index, apart, color=BLUE, lw=1.6, label="generated")
+        axes.axhline(others, color=GREEN, lw=1, ls=":", label="other pictures, in the mean")
+        _by_epoch(axes, "levels of 255", "Distance to the original")
+        axes.set_ylim(bottom=0)
+        axes.legend()
+    figure.set_label(
+        f"Line chart. The distance of generated pictures to the original goes from "
+        f"{apart.iloc[0]:.1f} to {apart.iloc[-1]:.1f} levels; other pictures are {others:.1f} away."
     )
     return figure
 

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 
-__all__ = ["epoch_reporter", "log_to_notebook", "step_reporter"]
+__all__ = ["epoch_reporter", "in_jupyterlab", "log_to_notebook", "step_reporter"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def epoch_reporter(epochs: int) -> Callable[[dict[str, float]], None]:
     Under papermill a bar would stick at its first state, and a widget would be missing in
     the HTML page; so there each epoch is one line of text.
     """
-    if not _in_jupyterlab():
+    if not in_jupyterlab():
         return lambda row: logger.info("%s", _line(row, epochs))
 
     from tqdm.auto import tqdm
@@ -47,7 +47,7 @@ def epoch_reporter(epochs: int) -> Callable[[dict[str, float]], None]:
 
 def step_reporter(what: str) -> Callable[[int, int], None]:
     """Return a function that reports how many of all are done; as text, each quarter."""
-    if not _in_jupyterlab():
+    if not in_jupyterlab():
         told = 0
 
         def tell(done: int, of: int) -> None:
@@ -72,7 +72,8 @@ def step_reporter(what: str) -> Callable[[int, int], None]:
     return advance
 
 
-def _in_jupyterlab() -> bool:
+def in_jupyterlab() -> bool:
+    """Tell whether a person looks on in JupyterLab, rather than papermill running this."""
     return "JPY_SESSION_NAME" in os.environ  # set by the Jupyter server for its notebooks
 
 

@@ -16,7 +16,7 @@ from dcgan_utils.seeds import stream
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["floor", "of_pictures", "over_epochs"]
+__all__ = ["floor", "of_pictures", "of_run", "over_epochs"]
 
 
 def of_pictures(
@@ -40,6 +40,12 @@ def of_pictures(
     """
     vectors = [features.extract(images, device=device).vectors for images in (real, generated)]
     return {"kid": metrics.kid(*vectors), "diversity": metrics.diversity(*vectors)}
+
+
+def of_run(run: Run, real: torch.Tensor, *, samples: int, seed: int = 0) -> dict[str, float]:
+    """Return `of_pictures` for new pictures of a run, on the device of its config."""
+    device = run.config.device
+    return of_pictures(real, latent.sample(run, samples, seed=seed, device=device), device=device)
 
 
 def floor(real: torch.Tensor, *, seed: int, splits: int = 10, device: str = "cpu") -> float:

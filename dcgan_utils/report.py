@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+_BRIEF_CAPACITY = {"copies": 512, "epochs": 20, "batch_size": 16}  # about a minute
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -67,7 +68,7 @@ def build_report(
     stream: TextIO | None = None,
     on_page: Callable[[Page], None] | None = None,
 ) -> tuple[Path, list[Page]]:
-    """Explore, train once a prior, compare; write the pages into ``reports/<dataset>/``.
+    """Explore, augment, train once a prior, test, walk, compare: ``reports/<dataset>/``.
 
     Parameters
     ----------
@@ -130,6 +131,17 @@ def build_report(
             stream=stream,
         )
     )
+    sized = same | {"img_size": configs[0].img_size}
+    add(
+        run_notebook(
+            "augment",
+            folder / "augment.ipynb",
+            sized,
+            title="Augmentation",
+            summary="What each kind of augmentation makes of one picture.",
+            stream=stream,
+        )
+    )
     for prior, config in zip(priors, configs, strict=True):
         page = run_notebook(
             "train",
@@ -142,6 +154,28 @@ def build_report(
         add(page)
         if not page.failed:
             trained.append(run_name(config, pictures))
+    add(
+        run_notebook(
+            "capacity",
+            folder / "capacity.ipynb",
+            sized | _BRIEF_CAPACITY | {"width": configs[0].width},
+            title="Capacity",
+            summary="Can the second study's generator draw one picture exactly?",
+            stream=stream,
+        )
+    )
+    if trained:
+        count = min(len(pictures.images), 300)
+        add(
+            run_notebook(
+                "latent",
+                folder / "latent.ipynb",
+                {"run": trained[0], "samples": count, "seed": same["seed"]},
+                title="A walk through the latent space",
+                summary="Along a vector, between vectors, to the nearest training pictures.",
+                stream=stream,
+            )
+        )
     if len(trained) > 1:
         add(
             run_notebook(

@@ -347,19 +347,6 @@ class Run:
         chosen = np.linspace(0, len(epochs) - 1, most).round().astype(int)
         return [epochs[index] for index in chosen]
 
-    def save_gif(self, frames: list[Image.Image], *, milliseconds: int = 120) -> None:
-        """Write the animation, its last frame held for two seconds."""
-        durations = [milliseconds] * (len(frames) - 1) + [2000]
-        with written_whole(self.gif_path) as file:
-            frames[0].save(
-                file,
-                "GIF",
-                save_all=True,
-                append_images=frames[1:],
-                duration=durations,
-                loop=0,
-            )
-
 
 def _load(path: Path, advice: str) -> dict[str, Any]:
     try:

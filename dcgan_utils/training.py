@@ -14,11 +14,12 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageDraw
 
-from dcgan_utils.augment import pil_copies
+from dcgan_utils.augment import COPYING, pil_copies
 from dcgan_utils.config import TrainConfig
 from dcgan_utils.datasets import Dataset, to_float, to_uint8
 from dcgan_utils.dcgan import DCGAN
 from dcgan_utils.errors import WorkbookError
+from dcgan_utils.files import write_gif
 from dcgan_utils.pictures import in_rows
 from dcgan_utils.runs import Run, epochs_to_keep
 from dcgan_utils.seeds import stream
@@ -87,7 +88,7 @@ def train(
                 row = loop.run_epoch(interrupted)
                 if on_epoch is not None:
                     on_epoch(row)
-        run.save_gif(_frames(run))
+        write_gif(run.gif_path, _frames(run))
     return run
 
 
@@ -115,7 +116,7 @@ class _Loop:
     def __init__(self, config: TrainConfig, dataset: Dataset, run: Run):
         self.config, self.run = config, run
         self.model = DCGAN(config)
-        copied = config.augment in ("pil", "both")
+        copied = config.augment in COPYING
         images = pil_copies(dataset.images) if copied else dataset.images
         self.images = images.to(self.model.device)
         self.order_rng = stream(config.seed, "order")

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from dcgan_utils import metrics
 from dcgan_utils.errors import NotMeaningful
 from dcgan_utils.metrics import diversity, kid
 
@@ -52,3 +53,37 @@ def test_one_picture_is_too_few(measure):
 def test_equal_reals_have_no_diversity():
     with pytest.raises(NotMeaningful, match="same"):
         diversity(np.ones((5, 3)), cloud(5, 3))
+
+
+# --- Memorisation --------------------------------------------------------------------------
+
+
+def vectors(n, seed, d=16):
+    return np.random.default_rng(seed).normal(size=(n, d))
+
+
+def test_nearest_pictures_are_found():
+    real = vectors(30, 0)
+    numbers, apart = metrics.nearest(real, real[[4, 17]] + 0.01)
+    assert numbers.tolist() == [4, 17]
+    assert apart == pytest.approx([0.04, 0.04])
+
+
+def test_new_pictures_of_the_same_kind_are_as_near_as_the_quantile_says():
+    scores = [
+        metrics.memorisation(vectors(400, 2 * seed), vectors(400, 2 * seed + 1), quantile=0.1)
+        for seed in range(8)
+    ]
+    assert np.mean(scores) == pytest.approx(0.1, abs=0.03)
+
+
+def test_copies_are_noticed_and_what_is_far_away_is_none():
+    real = vectors(200, 0)
+    assert metrics.memorisation(real, real[:50] + 0.001) == 1
+    half = np.concatenate([real[:50], vectors(50, 1) + 9])
+    assert metrics.memorisation(real, half) == 0.5
+
+
+def test_memorisation_needs_two_on_either_side():
+    with pytest.raises(NotMeaningful):
+        metrics.memorisation(vectors(1, 0), vectors(5, 1))

@@ -213,3 +213,25 @@ def test_slugs_are_short_for_the_defaults():
     assert noise.parse("gamma").slug == "gamma"
     assert noise.parse("normal(-1, 1)").slug == "normal_-1_1"
     assert noise.parse("standardized(gamma)").slug == "standardized_gamma_2_1"
+
+
+# --- Quantiles -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spec", STUDIED + BEYOND)
+def test_scores_are_normal_and_lead_back(spec):
+    prior = noise.parse(spec)
+    z = draw(prior, n=200)
+    scores = prior.to_normal(z)
+    assert scores.mean().item() == pytest.approx(0, abs=0.1)
+    assert scores.std().item() == pytest.approx(1, abs=0.03)
+    back = prior.from_normal(scores)
+    assert torch.allclose(back, z, rtol=1e-3, atol=2e-3 * prior.std)
+
+
+@pytest.mark.parametrize("spec", STUDIED + BEYOND)
+def test_normal_vectors_become_such_as_the_prior_draws(spec):
+    prior = noise.parse(spec)
+    made = prior.from_normal(draw(noise.parse("normal"), n=400, seed=3)).double()
+    assert made.mean().item() == pytest.approx(prior.mean, abs=0.03 * prior.std)
+    assert made.std().item() == pytest.approx(prior.std, rel=0.05)

@@ -28,6 +28,12 @@ def figures(history):
     yield plots.samples_over_epochs({1: some(), 5: some()})
     yield plots.layers(table, start="100", title="Generator", color=plots.BLUE)
     yield plots.losses(history, expected={"discriminator": 1.38, "generator": 0.76})
+    yield plots.losses(history, expected={"discriminator": 1.38, "generator": 0.76}, parted=20)
+    quality = pd.DataFrame(
+        {"kid": [0.5, 0.2, 0.3], "diversity": [0.2, 0.6, 0.7]}, index=[5, 10, 15]
+    )
+    yield plots.quality_over_epochs(quality, floor=0.01)
+    yield plots.distance_over_epochs(pd.Series([90.0, 40, 9], index=[1, 2, 3]), others=80)
     yield plots.probabilities(history, real_label=0.8, fake_label=0.1)
     yield plots.losses_overlaid(several)
     yield plots.spread_overlaid(several)
@@ -45,6 +51,28 @@ def test_every_figure_is_drawn_and_described(history):
         assert pixels[-30:].std() > 1, "no empty strip at the bottom"
         assert pixels.std() > 3
         assert data
+
+
+def test_the_best_epoch_is_marked_and_told():
+    quality = pd.DataFrame(
+        {"kid": [0.5, 0.2, 0.3], "diversity": [0.2, 0.6, 0.7]}, index=[5, 10, 15]
+    )
+    figure = plots.quality_over_epochs(quality, floor=0.01)
+    assert "0.200 at epoch 10" in figure.get_label()
+    assert any(tuple(line.get_xdata()) == (10,) for line in figure.axes[0].lines)
+
+
+def test_a_slider_is_for_jupyterlab_alone(monkeypatch):
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    assert plots.slider(some(3), ["a", "b", "c"]) is None
+    monkeypatch.setenv("JPY_SESSION_NAME", "walk.ipynb")
+    place, seen = plots.slider(some(3), ["a", "b", "c"]).children
+    before = seen.value
+    place.value = 2
+    assert seen.value != before
+    shown = np.asarray(Image.open(io.BytesIO(seen.value)))
+    assert shown.shape == (256, 256, 3)
+    assert (shown[4, 4] == some(3)[2, :, 0, 0].numpy()).all()
 
 
 def test_pictures_are_shown_as_they_are():

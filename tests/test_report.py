@@ -13,7 +13,14 @@ from conftest import TINY
 from PIL import Image
 
 from dcgan_utils.__main__ import main
-from dcgan_utils.config import BenchmarkConfig, EdaConfig, TrainConfig
+from dcgan_utils.config import (
+    AugmentConfig,
+    BenchmarkConfig,
+    CapacityConfig,
+    EdaConfig,
+    LatentConfig,
+    TrainConfig,
+)
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.paths import notebooks_dir, reports_dir
 from dcgan_utils.report import build_report, render_html, run_notebook
@@ -54,11 +61,14 @@ def report(tmp_path_factory):
 
 def test_a_report_has_the_collection_a_page_a_noise_a_comparison_and_the_speed(report):
     index, pages = report
-    assert [page.failed for page in pages] == [""] * 5
+    assert [page.failed for page in pages] == [""] * 8
     assert [page.html.name for page in pages] == [
         "eda.html",
+        "augment.html",
         "train-gamma.html",
         "train-normal_0_10.html",
+        "capacity.html",
+        "latent.html",
         "compare.html",
         "benchmark.html",
     ]
@@ -127,7 +137,7 @@ def test_executed_notebooks_keep_their_kernel_and_results(report):
 
 
 def test_progress_is_one_line_an_epoch(report):
-    page = report[1][1]
+    page = report[1][2]
     lines = re.findall(r"epoch \d/2  loss of D [\d.]+, of G", page.html.read_text())
     assert len(lines) == TINY["epochs"]
 
@@ -173,7 +183,7 @@ def test_pages_open_from_disk_without_network(report, scheme):
         assert not troubles
         assert all(url.startswith(("file:", "data:")) for url in requests)
 
-        tab.goto(pages[1].html.as_uri())
+        tab.goto(pages[2].html.as_uri())
         formulas = tab.locator('math[display="block"]')
         assert formulas.count() >= 2
         for position in range(formulas.count()):
@@ -296,7 +306,15 @@ def test_notebooks_are_stored_without_outputs_and_with_short_cells(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("train", TrainConfig), ("eda", EdaConfig), ("benchmark", BenchmarkConfig)]
+    ("name", "kind"),
+    [
+        ("train", TrainConfig),
+        ("eda", EdaConfig),
+        ("augment", AugmentConfig),
+        ("capacity", CapacityConfig),
+        ("latent", LatentConfig),
+        ("benchmark", BenchmarkConfig),
+    ],
 )
 def test_a_notebook_has_exactly_the_parameters_of_its_config(name, kind):
     from papermill.inspection import _infer_parameters, load_notebook_node
@@ -355,11 +373,41 @@ def test_help_lists_the_parameters():
     assert "length of a latent vector" in done.stdout
 
 
+def test_augment_tries_the_policies_when_asked(home, pictures):
+    small = {"width": 8, "img_size": 32, "batch_size": 4, "samples": 6, "device": "cpu"}
+    parameters = {"dataset": str(pictures), "trial_pictures": 20, "policies": "none, pil", **small}
+    page = run_notebook("augment", home / "out.ipynb", parameters, title="t")
+    assert not page.failed
+    rows = (home / "reports" / "augment" / "ten-pictures.csv").read_text().splitlines()
+    assert [row.split(",")[:2] for row in rows] == [
+        ["augment", "epochs"], ["none", "2"], ["pil", "1"]
+    ]  # fmt: skip
+    assert "Nearest to the collection comes" in page.html.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "sentence"),
+    [
+        ("augment", {"policies": "none, pill"}, "Did you mean 'pil'?"),
+        ("augment", {"picture": "99"}, "give a number from 0 to 9"),
+        ("capacity", {"copies": 0}, "copies should be greater than or equal to 1"),
+        ("latent", {"run": "nothing"}, "no run in"),
+        ("latent", {"reach": -1}, "reach should be greater than 0"),
+    ],
+)
+def test_wrong_parameters_end_the_other_notebooks_too(home, pictures, name, wrong, sentence):
+    own = {} if name == "latent" else {"dataset": str(pictures)}
+    page = run_notebook(name, home / "out.ipynb", own | wrong, title="t")
+    assert sentence in page.failed
+
+
 def test_compare_refuses_runs_that_are_not_there(home):
     page = run_notebook("compare", home / "out.ipynb", {"runs": "nothing"}, title="t")
     assert "no run in" in page.failed
 
 
 def test_a_missing_notebook_is_told(home):
-    with pytest.raises(WorkbookError, match="There are: benchmark, compare, eda, train"):
+    with pytest.raises(
+        WorkbookError, match="There are: augment, benchmark, capacity, compare, eda, latent, train"
+    ):
         run_notebook("nonsense", home / "out.ipynb", {}, title="t")

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from dcgan_utils.errors import WorkbookError
+from dcgan_utils.files import write_gif
 from dcgan_utils.paths import runs_dir
 from dcgan_utils.runs import Run, epochs_to_keep, find_runs, run_name
 
@@ -159,7 +160,7 @@ def test_gif_has_all_frames_and_ends_the_run(run):
     assert not run.finished
     rng = np.random.default_rng(0)
     frames = [Image.fromarray(rng.integers(0, 255, (8, 8), np.uint8)) for _ in range(5)]
-    run.save_gif(frames)
+    write_gif(run.gif_path, frames)
     with Image.open(run.gif_path) as gif:
         assert gif.n_frames == 5
     assert run.finished

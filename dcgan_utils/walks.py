@@ -1,0 +1,190 @@
+"""Ways through the latent space: along a vector, between vectors, over a sheet, to a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from dcgan_utils import latent
+from dcgan_utils.datasets import to_float
+from dcgan_utils.noise import Prior
+from dcgan_utils.runs import Run
+from dcgan_utils.seeds import stream
+
+__all__ = ["along", "between", "frames", "project", "sheet", "straight"]
+
+
+def along(vector: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+    """Return multiples of one latent vector: the second study's walk.
+
+    Parameters
+    ----------
+    vector
+        Shape ``(noise_size,)``.
+    factors
+        Shape ``(n,)``; 0 is the origin, 1 the vector itself, -1 its opposite.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape ``(n, noise_size)``.
+
+    Notes
+    -----
+    Far from 1 the vectors are no longer such as the prior draws: a vector of 100 independent
+    coordinates almost never has half or twice the usual length.
+    """
+    return factors[:, None] * vector
+
+
+def straight(start: torch.Tensor, end: torch.Tensor, steps: int) -> torch.Tensor:
+    """Return ``steps`` vectors on the straight line between two, both ends included."""
+    return torch.lerp(start, end, torch.linspace(0, 1, steps)[:, None])
+
+
+def between(prior: Prior, start: torch.Tensor, end: torch.Tensor, steps: int) -> torch.Tensor:
+    """Return vectors between two that could all have been drawn from the prior.
+
+    Halfway on a straight line the coordinates of two independent vectors average out: the
+    vector is shorter by a factor of about 0.7 than any that the generator was trained with.
+    For N(0, 1) the way round at constant length is spherical interpolation (White 2016,
+    "Sampling generative networks", arXiv:1609.04468, section 2.1). Other priors are mapped to
+    N(0, 1) coordinate by coordinate through their quantiles, led round there, and mapped back.
+
+    Parameters
+    ----------
+    prior
+        What the two were drawn from.
+    start, end
+        Shape ``(noise_size,)``.
+    steps
+        How many vectors, both ends included.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape ``(steps, noise_size)``.
+
+    Notes
+    -----
+    Coins have no halfway: with ``bernoulli`` the coordinates turn over one by one.
+    """
+    one, other = prior.to_normal(torch.stack([start, end]))
+    way = prior.from_normal(_led_round(one, other, torch.linspace(0, 1, steps)[:, None]))
+    way[0], way[-1] = start, end  # not rounded
+    return way
+
+
+def sheet(prior: Prior, corners: torch.Tensor, side: int) -> torch.Tensor:
+    """Return a sheet of vectors spread between four.
+
+    Parameters
+    ----------
+    prior
+        What the four were drawn from.
+    corners
+        Upper left, upper right, lower left and lower right, shape ``(4, noise_size)``.
+    side
+        Vectors in a row, and rows.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape ``(side * side, noise_size)``, row by row.
+    """
+    left = between(prior, corners[0], corners[2], side)
+    right = between(prior, corners[1], corners[3], side)
+    return torch.cat([between(prior, *ends, side) for ends in zip(left, right, strict=True)])
+
+
+def _led_round(one: torch.Tensor, other: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+    """Interpolate on the arc between two vectors, whatever their lengths."""
+    cosine = F.cosine_similarity(one, other, dim=0).clamp(-1, 1)
+    angle = torch.acos(cosine)
+    if angle.sin().abs() < 1e-4:  # the same way, or opposite ways: there is no one arc
+        return torch.lerp(one, other, shares)
+    return (torch.sin((1 - shares) * angle) * one + torch.sin(shares * angle) * other) / angle.sin()
+
+
+def frames(images: torch.Tensor, *, side: int = 256) -> list[Image.Image]:
+    """Return the pictures of a walk as frames of an animation: there and back, enlarged."""
+    pictures = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in images]
+    enlarged = [
+        picture.resize((side, side), Image.Resampling.LANCZOS).quantize(128) for picture in pictures
+    ]
+    return enlarged + enlarged[-2::-1]
+
+
+def project(
+    run: Run,
+    images: torch.Tensor,
+    *,
+    epoch: int | None = None,
+    steps: int = 200,
+    starts: int = 8,
+    seed: int = 0,
+    device: str | None = None,
+    on_step: Callable[[int, int], None] | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Look for the latent vectors whose pictures come nearest to given ones.
+
+    Gradient descent (Adam) on the vector, from several draws of the prior at once; the nearest
+    one in the end is kept. The distance is the mean squared difference of the pixels, at full
+    size and averaged over squares of 4 and of 16: places matter less that way.
+
+    Parameters
+    ----------
+    run
+        A run with a checkpoint.
+    images
+        uint8, shape ``(n, 3, H, W)``.
+    epoch
+        One of its `kept_epochs`; without it, where the training stands.
+    steps, starts
+        How many steps from how many starts.
+    seed
+        Of the starts.
+    device
+        Where the generator runs; without one, where ``auto`` says.
+    on_step
+        Called with the number of steps done, and of all.
+
+    Returns
+    -------
+    tuple of torch.Tensor
+        Vectors ``(n, noise_size)`` and their root mean squared distance in levels, ``(n,)``.
+
+    Notes
+    -----
+    A picture that is not found may still be there: the search ends in the nearest valley. And
+    a vector found this way need not be one that the prior would ever draw.
+    """
+    device = device or run.config.device
+    generator, prior = latent.load_generator(run, epoch=epoch, device=device), run.config.prior
+    size = run.config.noise_size
+    z = prior.sample(len(images) * starts, size, generator=stream(seed, "project"), device=device)
+    z.requires_grad_()
+    target = to_float(images, device).repeat_interleave(starts, dim=0)
+    optimizer = torch.optim.Adam([z], lr=0.1 * prior.std, betas=(0.9, 0.9))
+    for step in range(1, steps + 1):
+        optimizer.zero_grad()
+        _apart(generator(z), target).sum().backward()
+        optimizer.step()
+        if on_step is not None:
+            on_step(step, steps)
+    with torch.no_grad():
+        drawn = generator(z)
+        best = _apart(drawn, target).view(len(images), starts).argmin(dim=1)
+        chosen = torch.arange(len(images), device=z.device) * starts + best
+        error = (drawn - target)[chosen].square().mean(dim=(1, 2, 3)).sqrt() * 127.5
+    return z.detach()[chosen].cpu(), error.cpu()
+
+
+def _apart(drawn: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Return one distance a picture, over three sizes."""
+    difference = drawn - target
+    sizes = [difference, F.avg_pool2d(difference, 4), F.avg_pool2d(difference, 16)]
+    return sum(part.square().mean(dim=(1, 2, 3)) for part in sizes)

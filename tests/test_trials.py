@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+import torch
+
+from dcgan_utils import quality, trials
+from dcgan_utils.errors import WorkbookError
+from dcgan_utils.training import train
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Leave out the features, and return which runs were measured."""
+    runs = []
+
+    def of_run(run, real, *, samples, seed=0):
+        runs.append(run)
+        return {"kid": float(len(runs)), "diversity": 0.5}
+
+    monkeypatch.setattr(quality, "of_run", of_run)
+    return runs
+
+
+def test_every_policy_shows_as_many_pictures(tiny, collection, measured):
+    told = []
+    policies = ("none", "pil", "inside", "both")
+    table = trials.augmentations(
+        tiny(), collection, policies=policies, pictures=120, on_run=lambda *now: told.append(now)
+    )
+    assert table.index.tolist() == [policy for policy, _ in told] == list(policies)
+    assert table["epochs"].tolist() == [12, 2, 12, 2]
+    assert table["kid"].tolist() == [1, 2, 3, 4]
+    assert [run.config.augment for run in measured] == list(policies)
+    assert all(len(run.history()) == run.config.epochs for run in measured)
+
+
+def test_the_parting_is_told_in_pictures(tiny, collection, measured, monkeypatch):
+    monkeypatch.setattr(
+        trials.Run, "parted_at", lambda run: 2 if run.config.augment == "pil" else None
+    )
+    table = trials.augmentations(tiny(), collection, policies=("none", "pil"), pictures=120)
+    assert table["parted"].isna().tolist() == [True, False]
+    assert table["parted"]["pil"] == 2 * 60
+
+
+def test_a_picture_is_named_by_number_or_file(collection):
+    assert trials.picture_number(collection, "7") == 7
+    assert trials.picture_number(collection, "03.png") == 3
+    for wrong, sentence in (("99", "0 to 9"), ("png", "it fits 00.png, 01.png, 02.png"),
+                            ("cat", "it fits none")):  # fmt: skip
+        with pytest.raises(WorkbookError, match=sentence):
+            trials.picture_number(collection, wrong)
+
+
+def test_copies_are_one_picture_many_times(collection):
+    alike = trials.copies_of(collection, 4, 30)
+    assert alike.images.shape == (30, 3, 32, 32)
+    assert (alike.images == collection.images[4]).all()
+    assert alike.data_hash != collection.data_hash
+    assert len(alike.files) == len(alike.report.sizes) == 30
+    assert alike.name == "ten-pictures-4"
+
+
+def test_the_distance_is_that_of_the_drawn_pictures(tiny, collection):
+    run = train(tiny(), collection)
+    apart = trials.distances(run, collection.images[0])
+    assert apart.index.tolist() == [1, 2]
+    difference = run.samples(2).double() - collection.images[0].double()
+    assert apart[2] == pytest.approx(difference.square().mean().sqrt().item(), rel=1e-5)
+
+
+def test_the_other_pictures_are_the_measure(collection):
+    pixels = collection.images.double().numpy()
+    expected = [np.sqrt(np.square(pixels[3] - pixels[i]).mean()) for i in range(10) if i != 3]
+    assert trials.distance_of_others(collection, 3) == pytest.approx(np.mean(expected), rel=1e-4)
+
+
+def test_a_generator_learns_a_single_picture(tiny, collection):
+    alike = trials.copies_of(collection, 0, 64)
+    run = train(tiny(epochs=25, lr=1e-3, ema=0.9, batch_size=8, width=16), alike)
+    apart = trials.distances(run, collection.images[0])
+    assert apart.iloc[-1] < 0.5 * apart.iloc[0]
+    assert torch.isfinite(torch.tensor(apart.to_numpy())).all()
