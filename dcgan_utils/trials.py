@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -25,42 +25,46 @@ __all__ = [
     "distance_of_others",
     "distances",
     "picture_number",
+    "variants",
 ]
 
 
-def augmentations(
+def variants(
     config: TrainConfig,
     dataset: Dataset,
+    changes: Mapping[str, Mapping[str, Any]],
     *,
-    policies: Iterable[str],
-    pictures: int,
     samples: int = 300,
     on_run: Callable[[str, Run], None] | None = None,
 ) -> pd.DataFrame:
-    """Train once with each kind of augmentation on the same budget, and measure.
+    """Train once with each of several changes to a config, and measure.
+
+    Finished runs are not trained again, broken ones go on.
 
     Parameters
     ----------
     config
-        Of the runs, but for ``augment`` and ``epochs``.
+        What the runs share.
     dataset
         The pictures.
-    policies
-        Some of `augment.POLICIES`.
-    pictures
-        The budget: how many real pictures each training shows, copies included. An epoch over
-        Pillow's copies shows six times as many, so there are a sixth as many epochs.
+    changes
+        For each variant's name the parameters in which it differs.
     samples
         How many pictures of each run are measured.
     on_run
-        Called with the policy and its run when that is trained.
+        Called with the name and the run when that is trained.
 
     Returns
     -------
     pandas.DataFrame
-        One row a policy: ``epochs``, ``kid`` and ``diversity`` (see `quality.of_pictures`), and
+        One row a variant: ``epochs``, ``kid`` and ``diversity`` (see `quality.of_pictures`),
         ``parted``, after how many shown pictures the losses parted for good (see
-        `gauges.parted_at`; empty where they did not).
+        `gauges.parted_at`; empty where they did not), and ``minutes`` of training.
+
+    Raises
+    ------
+    WorkbookError
+        If a change is wrong; nothing has been trained then.
 
     Notes
     -----
@@ -68,22 +72,48 @@ def augmentations(
     """
     import pandas as pd
 
+    configs = {
+        name: TrainConfig.resolve(**{**config.model_dump(), **change})
+        for name, change in changes.items()
+    }
     rows = {}
-    for policy in policies:
-        copied = len(augment.COPIES) + 1 if policy in augment.COPYING else 1
-        shown = copied * len(dataset.images)
-        changes = {"augment": policy, "epochs": max(1, round(pictures / shown))}
-        run = train(TrainConfig.resolve(**{**config.model_dump(), **changes}), dataset)
+    for name, changed in configs.items():
+        run = train(changed, dataset)
         if on_run is not None:
-            on_run(policy, run)
-        parted = run.parted_at()
-        rows[policy] = {
-            "epochs": run.config.epochs,
+            on_run(name, run)
+        history, parted = run.history(), run.parted_at()
+        rows[name] = {
+            "epochs": len(history),
             **quality.of_run(run, dataset.images, samples=samples, seed=config.seed),
-            "parted": None if parted is None else parted * shown,
+            "parted": None if parted is None else parted * _shown(changed.augment, dataset),
+            "minutes": history["seconds"].sum() / 60,
         }
-    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("augment")
-    return table.astype({"parted": "Int64"})
+    return pd.DataFrame.from_dict(rows, orient="index").astype({"parted": "Int64"})
+
+
+def augmentations(policies: Iterable[str], dataset: Dataset, pictures: int) -> dict[str, dict]:
+    """Return the `variants` that compare kinds of augmentation on the same budget.
+
+    Parameters
+    ----------
+    policies
+        Some of `augment.POLICIES`.
+    dataset
+        The pictures.
+    pictures
+        The budget: how many real pictures each training shows, copies included. An epoch over
+        Pillow's copies shows six times as many, so there are a sixth as many epochs.
+    """
+    return {
+        policy: {"augment": policy, "epochs": max(1, round(pictures / _shown(policy, dataset)))}
+        for policy in policies
+    }
+
+
+def _shown(policy: str, dataset: Dataset) -> int:
+    """Return how many pictures an epoch shows."""
+    copied = len(augment.COPIES) + 1 if policy in augment.COPYING else 1
+    return copied * len(dataset.images)
 
 
 # --- Capacity ------------------------------------------------------------------------------

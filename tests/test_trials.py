@@ -23,9 +23,8 @@ def measured(monkeypatch):
 def test_every_policy_shows_as_many_pictures(tiny, collection, measured):
     told = []
     policies = ("none", "pil", "inside", "both")
-    table = trials.augmentations(
-        tiny(), collection, policies=policies, pictures=120, on_run=lambda *now: told.append(now)
-    )
+    changes = trials.augmentations(policies, collection, 120)
+    table = trials.variants(tiny(), collection, changes, on_run=lambda *now: told.append(now))
     assert table.index.tolist() == [policy for policy, _ in told] == list(policies)
     assert table["epochs"].tolist() == [12, 2, 12, 2]
     assert table["kid"].tolist() == [1, 2, 3, 4]
@@ -37,9 +36,16 @@ def test_the_parting_is_told_in_pictures(tiny, collection, measured, monkeypatch
     monkeypatch.setattr(
         trials.Run, "parted_at", lambda run: 2 if run.config.augment == "pil" else None
     )
-    table = trials.augmentations(tiny(), collection, policies=("none", "pil"), pictures=120)
+    changes = trials.augmentations(("none", "pil"), collection, 120)
+    table = trials.variants(tiny(), collection, changes)
     assert table["parted"].isna().tolist() == [True, False]
     assert table["parted"]["pil"] == 2 * 60
+
+
+def test_a_wrong_change_is_refused_before_anything_is_trained(tiny, collection, measured):
+    with pytest.raises(WorkbookError, match="lr"):
+        trials.variants(tiny(), collection, {"as it is": {}, "wrong": {"lr": -1}})
+    assert not measured
 
 
 def test_a_picture_is_named_by_number_or_file(collection):
