@@ -14,6 +14,7 @@ from dcgan_utils.parameters import Device, Named, Parameters, Seed, Whole, one_o
 
 __all__ = [
     "PRESETS",
+    "AblationConfig",
     "AugmentConfig",
     "BenchmarkConfig",
     "CapacityConfig",
@@ -262,6 +263,26 @@ class AugmentConfig(Parameters):
         """The parameters that the trial's runs share."""
         names = {"dataset", "preset", "img_size", "width", "batch_size", "seed", "device"}
         return TrainConfig.resolve(**self.model_dump(include=names))
+
+
+class AblationConfig(Parameters):
+    """What ``ablation.ipynb`` takes apart; immutable."""
+
+    dataset: Named = "plein_air"
+    preset: Annotated[str, one_of(*PRESETS)] = "best"
+    beside: Annotated[str, one_of(*PRESETS)] = "monet"
+    changes: str = "augment=none; flip=false; architecture=dcgan; batch_size=64; ema=0"
+    epochs: Annotated[Whole, Field(ge=1, le=1_000_000)] = 300
+    img_size: Annotated[int, one_of(*networks.IMG_SIZES)] = 64
+    width: Annotated[Whole, Field(ge=1, le=1024)] | None = None
+    samples: Annotated[Whole, Field(ge=2, le=100_000)] = 300
+    seed: Seed = 0
+    device: Device = Field("auto", validate_default=True)
+
+    def training(self, preset: str) -> TrainConfig:
+        """Return a preset on this budget."""
+        names = {"dataset", "epochs", "img_size", "width", "seed", "device"}
+        return TrainConfig.resolve(**self.model_dump(include=names), preset=preset)
 
 
 class CapacityConfig(Parameters):

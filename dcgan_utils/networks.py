@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from dcgan_utils.layers import Conv2d, ConvTranspose2d
+from dcgan_utils.layers import Conv2d, ConvTranspose2d, ResizeConv2d
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +23,7 @@ __all__ = [
     "Generator",
     "PokemonDiscriminator",
     "PokemonGenerator",
+    "ResizeGenerator",
     "autocast",
     "build",
     "layer_table",
@@ -202,8 +203,23 @@ class PokemonDiscriminator(Discriminator):
         return nn.Sequential(convolution, *norm, nn.LeakyReLU(0.2, inplace=True))
 
 
+class ResizeGenerator(Generator):
+    """`Generator` with resize-convolutions in place of the transposed ones: no grid is left.
+
+    Parameters
+    ----------
+    noise_size, img_size, width
+        As for `Generator`.
+    """
+
+    @staticmethod
+    def _up(before: int, after: int) -> nn.Module:
+        return ResizeConv2d(before, after)
+
+
 ARCHITECTURES = {
     "dcgan": (Generator, Discriminator),
+    "resize": (ResizeGenerator, Discriminator),
     "pokemon": (PokemonGenerator, PokemonDiscriminator),
 }
 
@@ -256,6 +272,8 @@ def weights_init(network: nn.Module, rng: torch.Generator) -> None:
             nn.init.normal_(module.weight, 0.0, 0.02, generator=rng)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+        elif isinstance(module, ResizeConv2d):
+            nn.init.normal_(module.weight, 0.0, 0.02, generator=rng)
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.weight, 1.0, 0.02, generator=rng)
             nn.init.zeros_(module.bias)
@@ -298,6 +316,8 @@ def _describe(layer: nn.Module) -> str:
     if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
         side, stride = layer.kernel_size[0], layer.stride[0]
         return f"{kind} {side}×{side}, stride {stride}"
+    if isinstance(layer, ResizeConv2d):
+        return f"{kind} 3×3, ×2"
     if isinstance(layer, nn.LeakyReLU):
         return f"{kind} {layer.negative_slope:g}"
     return kind

@@ -37,6 +37,7 @@ __all__ = [
     "animation",
     "distance_over_epochs",
     "image_grid",
+    "kid_by_name",
     "labelled_grids",
     "layers",
     "losses",
@@ -408,6 +409,35 @@ def losses(
         f"{first['g_loss']:.2f} to {last['g_loss']:.2f}."
         + (f" From epoch {parted} on they have parted for good." if parted else "")
     )
+    return figure
+
+
+def kid_by_name(values: pd.Series, *, floor: float) -> Figure:
+    """Draw KID as one bar a name, in the order given.
+
+    Parameters
+    ----------
+    values
+        KID, indexed by name.
+    floor
+        KID of real pictures against real ones.
+    """
+    with mpl.rc_context(STYLE):
+        figure = new_figure(0.9 + 0.32 * len(values))
+        axes = figure.subplots()
+        places = range(len(values))
+        axes.barh(places, values, color=BLUE, alpha=0.75, height=0.6)
+        for place, value in zip(places, values, strict=True):
+            axes.text(max(value, 0), place, f" {value:.3f}", va="center", fontsize=9)
+        axes.set_yticks(places, values.index)
+        axes.invert_yaxis()
+        axes.grid(visible=False, axis="y")
+        axes.axvline(floor, color=GREEN, lw=1, ls=":", label="real against real")
+        axes.set_xlabel("KID")
+        axes.set_title("Distance to the collection: shorter is better")
+        axes.legend(loc="lower right")
+    listed = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
+    figure.set_label(f"Bar chart of KID: {listed}; real pictures have {floor:.3f}.")
     return figure
 
 

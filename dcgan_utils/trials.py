@@ -21,34 +21,33 @@ if TYPE_CHECKING:
 
 __all__ = [
     "augmentations",
+    "changed",
+    "compared",
     "copies_of",
     "distance_of_others",
     "distances",
+    "one_by_one",
     "picture_number",
-    "variants",
 ]
 
 
-def variants(
-    config: TrainConfig,
+def compared(
+    configs: Mapping[str, TrainConfig],
     dataset: Dataset,
-    changes: Mapping[str, Mapping[str, Any]],
     *,
     samples: int = 300,
     on_run: Callable[[str, Run], None] | None = None,
 ) -> pd.DataFrame:
-    """Train once with each of several changes to a config, and measure.
+    """Train once with each of several configs, and measure.
 
     Finished runs are not trained again, broken ones go on.
 
     Parameters
     ----------
-    config
-        What the runs share.
+    configs
+        Each under a name.
     dataset
         The pictures.
-    changes
-        For each variant's name the parameters in which it differs.
     samples
         How many pictures of each run are measured.
     on_run
@@ -57,14 +56,9 @@ def variants(
     Returns
     -------
     pandas.DataFrame
-        One row a variant: ``epochs``, ``kid`` and ``diversity`` (see `quality.of_pictures`),
+        One row a config: ``epochs``, ``kid`` and ``diversity`` (see `quality.of_pictures`),
         ``parted``, after how many shown pictures the losses parted for good (see
         `gauges.parted_at`; empty where they did not), and ``minutes`` of training.
-
-    Raises
-    ------
-    WorkbookError
-        If a change is wrong; nothing has been trained then.
 
     Notes
     -----
@@ -72,30 +66,35 @@ def variants(
     """
     import pandas as pd
 
-    configs = {
-        name: TrainConfig.resolve(**{**config.model_dump(), **change})
-        for name, change in changes.items()
-    }
     rows = {}
-    for name, changed in configs.items():
-        run = train(changed, dataset)
+    for name, config in configs.items():
+        run = train(config, dataset)
         if on_run is not None:
             on_run(name, run)
         history, parted = run.history(), run.parted_at()
         rows[name] = {
             "epochs": len(history),
             **quality.of_run(run, dataset.images, samples=samples, seed=config.seed),
-            "parted": None if parted is None else parted * _shown(changed.augment, dataset),
+            "parted": None if parted is None else parted * _shown(run.config.augment, dataset),
             "minutes": history["seconds"].sum() / 60,
         }
     return pd.DataFrame.from_dict(rows, orient="index").astype({"parted": "Int64"})
 
 
-def augmentations(policies: Iterable[str], dataset: Dataset, pictures: int) -> dict[str, dict]:
-    """Return the `variants` that compare kinds of augmentation on the same budget.
+def changed(config: TrainConfig, **changes: Any) -> TrainConfig:
+    """Return a config with some parameters changed, and checked anew."""
+    return TrainConfig.resolve(**{**config.model_dump(), **changes})
+
+
+def augmentations(
+    config: TrainConfig, policies: Iterable[str], dataset: Dataset, pictures: int
+) -> dict[str, TrainConfig]:
+    """Return configs that differ in the kind of augmentation, on the same budget.
 
     Parameters
     ----------
+    config
+        What they share.
     policies
         Some of `augment.POLICIES`.
     dataset
@@ -104,10 +103,35 @@ def augmentations(policies: Iterable[str], dataset: Dataset, pictures: int) -> d
         The budget: how many real pictures each training shows, copies included. An epoch over
         Pillow's copies shows six times as many, so there are a sixth as many epochs.
     """
-    return {
-        policy: {"augment": policy, "epochs": max(1, round(pictures / _shown(policy, dataset)))}
-        for policy in policies
-    }
+    epochs = {policy: max(1, round(pictures / _shown(policy, dataset))) for policy in policies}
+    return {policy: changed(config, augment=policy, epochs=epochs[policy]) for policy in policies}
+
+
+def one_by_one(config: TrainConfig, changes: str) -> dict[str, TrainConfig]:
+    """Return a config as it is, and others that each differ from it in one parameter.
+
+    Parameters
+    ----------
+    config
+        The one as it is.
+    changes
+        Such as ``"augment=none; flip=false"``: one variant each.
+
+    Raises
+    ------
+    WorkbookError
+        If a change is no parameter and value, or the value is impossible.
+    """
+    variants = {"as it is": config}
+    for change in filter(None, (piece.strip() for piece in changes.split(";"))):
+        name, equals, value = (part.strip() for part in change.partition("="))
+        if not equals:
+            raise WorkbookError(
+                f"'{change}' is no change: write a parameter and a value, as in augment=none, and "
+                "semicolons between changes."
+            )
+        variants[f"{name} = {value}"] = changed(config, **{name: value})
+    return variants
 
 
 def _shown(policy: str, dataset: Dataset) -> int:

@@ -71,7 +71,7 @@ def test_noise_is_made_canonical():
         ({"img_size": 65}, "img_size must be one of 32, 64, 128, 256, not '65'."),
         ({"noise": "gama"}, "noise 'gama' is not known. Did you mean 'gamma'?"),
         ({"preset": "mone"}, "Did you mean 'monet'?"),
-        ({"architecture": "stylegan"}, "architecture must be one of dcgan, pokemon"),
+        ({"architecture": "stylegan"}, "architecture must be one of dcgan, resize, pokemon"),
         (
             {"augment": "flip"},
             "augment must be one of none, pil, inside, both, diffaugment, ada, auto",

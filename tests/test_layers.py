@@ -179,3 +179,38 @@ def test_a_run_of_one_machine_goes_on_on_another(tiny, monkeypatch):
     monkeypatch.setattr(layers, "bf16_units", lambda: None)
     for name, value in there.train_step(real).items():
         assert losses[name].item() == pytest.approx(value.item(), rel=0.02)
+
+
+# --- Resize-convolution --------------------------------------------------------------------
+
+
+def test_a_resize_convolution_is_upsampling_and_a_3x3_convolution():
+    layer = layers.ResizeConv2d(3, 5).double()
+    images = drawn(2, 3, 4, 6)
+    kernel = layer.weight.flip(2, 3).transpose(0, 1)
+    plain = F.conv2d(F.interpolate(images, scale_factor=2), kernel, padding=1) / 2
+    assert torch.allclose(layer(images), plain)
+    assert torch.autograd.gradcheck(layer, images)
+
+
+def test_a_resize_convolution_takes_the_products_too(units):
+    layer, images = layers.ResizeConv2d(8, 4), drawn(2, 8, 4, 4, dtype=torch.float32)
+    plain = layer(images)
+    with torch.autocast("cpu", torch.bfloat16):
+        fast = layer(images)
+    fast.float().square().sum().backward()
+    by_products = layer.weight.grad.clone()
+    layer.zero_grad()
+    plain.square().sum().backward()
+    assert fast.dtype == torch.bfloat16
+    assert torch.allclose(fast.float(), plain, atol=0.02 * plain.abs().max().item())
+    assert torch.allclose(by_products, layer.weight.grad, atol=0.05 * by_products.abs().max())
+
+
+def test_a_resize_convolution_leaves_no_grid():
+    constant = torch.ones(1, 6, 8, 8)
+    inner = (slice(None), slice(None), slice(3, -3), slice(3, -3))
+    smooth = layers.ResizeConv2d(6, 2)(constant)[inner]
+    rough = layers.ConvTranspose2d(6, 2, 4, stride=2, padding=1, bias=False)(constant)[inner]
+    assert smooth.std(dim=(2, 3)).max() < 1e-6
+    assert rough.std(dim=(2, 3)).min() > 1e-3

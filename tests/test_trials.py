@@ -23,8 +23,8 @@ def measured(monkeypatch):
 def test_every_policy_shows_as_many_pictures(tiny, collection, measured):
     told = []
     policies = ("none", "pil", "inside", "both")
-    changes = trials.augmentations(policies, collection, 120)
-    table = trials.variants(tiny(), collection, changes, on_run=lambda *now: told.append(now))
+    configs = trials.augmentations(tiny(), policies, collection, 120)
+    table = trials.compared(configs, collection, on_run=lambda *now: told.append(now))
     assert table.index.tolist() == [policy for policy, _ in told] == list(policies)
     assert table["epochs"].tolist() == [12, 2, 12, 2]
     assert table["kid"].tolist() == [1, 2, 3, 4]
@@ -36,16 +36,27 @@ def test_the_parting_is_told_in_pictures(tiny, collection, measured, monkeypatch
     monkeypatch.setattr(
         trials.Run, "parted_at", lambda run: 2 if run.config.augment == "pil" else None
     )
-    changes = trials.augmentations(("none", "pil"), collection, 120)
-    table = trials.variants(tiny(), collection, changes)
+    configs = trials.augmentations(tiny(), ("none", "pil"), collection, 120)
+    table = trials.compared(configs, collection)
     assert table["parted"].isna().tolist() == [True, False]
     assert table["parted"]["pil"] == 2 * 60
 
 
-def test_a_wrong_change_is_refused_before_anything_is_trained(tiny, collection, measured):
-    with pytest.raises(WorkbookError, match="lr"):
-        trials.variants(tiny(), collection, {"as it is": {}, "wrong": {"lr": -1}})
-    assert not measured
+def test_changes_are_made_one_by_one(tiny):
+    configs = trials.one_by_one(tiny(), "augment=inside; flip = true;")
+    assert [*configs] == ["as it is", "augment = inside", "flip = true"]
+    assert configs["as it is"] == tiny()
+    assert configs["augment = inside"] == tiny(augment="inside")
+    assert configs["flip = true"] == tiny(flip=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [("augment", "is no change"), ("lr=-1", "lr"), ("agument=none", "Did you mean 'augment'")],
+)
+def test_a_wrong_change_is_told(tiny, changes, sentence):
+    with pytest.raises(WorkbookError, match=sentence):
+        trials.one_by_one(tiny(), changes)
 
 
 def test_a_picture_is_named_by_number_or_file(collection):
