@@ -1,30 +1,34 @@
-"""Augmentation: copies made once with Pillow, and random changes inside the discriminator.
+"""Augmentation: which kinds there are, and random changes inside the discriminator.
 
-The second study's two kinds, and what came after it: DiffAugment, and the adaptive
-probability of ADA. Changes inside the discriminator apply to real and generated pictures
-alike and are differentiable, so the generator learns through them without learning them.
+The second study's two kinds (its copies are made in `dcgan_utils.copies`), and what came after
+it: DiffAugment, and the adaptive probability of ADA. Changes inside the discriminator apply to
+real and generated pictures alike and are differentiable.
+
+A change that happens to every picture may leak into the generated ones, since pictures that are
+born changed look right as well. One that spares a share of them, such as a rotation on the flip
+of a coin, can be told from a world in which all are turned (Karras et al. 2020, section 2.2);
+mirroring on the flip of a coin cannot, and mirrored pictures are welcome.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
-import numpy as np
 import torch
-from PIL import Image, ImageEnhance
 from torch.nn import functional as F
 
+from dcgan_utils.errors import WorkbookError
+
 __all__ = [
-    "COPIES",
     "COPYING",
     "POLICIES",
     "adapted",
+    "adaptive",
     "chosen",
-    "copies",
     "diffaugment",
     "inside",
-    "pil_copies",
     "random_layers",
 ]
 
@@ -38,87 +42,11 @@ def chosen(policy: str, pictures: int) -> str:
 
     Below 2,000 pictures a discriminator soon knows each: ``diffaugment``, always on. Up to
     20,000 it is ``ada``, which changes only as much as the discriminator overfits; beyond,
-    ``none``. After Karras et al. 2020, figure 1, where 20,000 pictures of faces and fewer gained.
+    ``none``. The two lines are a rule of thumb.
     """
     if policy != "auto":
         return policy
     return "diffaugment" if pictures < FEW else "ada" if pictures <= MANY else "none"
-
-
-# --- Copies --------------------------------------------------------------------------------
-
-GREEN, RED = 85, 0  # on Pillow's circle of hues, which has 256 steps
-
-
-def _hue(image: Image.Image, hue: int) -> Image.Image:
-    _, saturation, value = image.convert("HSV").split()
-    return Image.merge("HSV", (Image.new("L", image.size, hue), saturation, value)).convert("RGB")
-
-
-def _saturation(image: Image.Image, factor: float) -> Image.Image:
-    return ImageEnhance.Color(image).enhance(factor)
-
-
-def _contrast(image: Image.Image, factor: float, seen: Image.Image | None) -> Image.Image:
-    """Stretch the levels about the mean grey of the parts that are seen."""
-    weights = None if seen is None or not seen.getextrema()[1] else np.asarray(seen)
-    mean = round(np.average(np.asarray(image.convert("L")), weights=weights))
-    return Image.blend(Image.new("RGB", image.size, (mean,) * 3), image, factor)
-
-
-COPIES: dict[str, Callable[[Image.Image, Image.Image | None], Image.Image]] = {
-    "green hue": lambda image, seen: _hue(image, GREEN),
-    "red hue": lambda image, seen: _hue(image, RED),
-    "saturation x 2.5": lambda image, seen: _saturation(image, 2.5),
-    "saturation x 0.5": lambda image, seen: _saturation(image, 0.5),
-    "contrast x 2": lambda image, seen: _contrast(image, 2, seen),
-}
-
-
-def copies(image: Image.Image) -> dict[str, Image.Image]:
-    """Return the second study's five variants of a picture, by what was done to it.
-
-    Every hue turned to green or to red, the saturation times 2.5 and 0.5, the contrast
-    doubled. Transparent parts stay as transparent as they are and do not count in the mean
-    about which the contrast is stretched; white, black and grey keep their hue.
-
-    Parameters
-    ----------
-    image
-        In any mode of Pillow's.
-
-    Returns
-    -------
-    dict of PIL.Image.Image
-        RGB, or RGBA where the picture has transparency.
-    """
-    seen = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
-    plain = image.convert("RGBA").convert("RGB")
-    variants = {name: change(plain, seen) for name, change in COPIES.items()}
-    if seen is not None:
-        for variant in variants.values():
-            variant.putalpha(seen)
-    return variants
-
-
-def pil_copies(images: torch.Tensor) -> torch.Tensor:
-    """Return pictures followed by their five `copies` each: 721 become 4,326.
-
-    Parameters
-    ----------
-    images
-        uint8, shape ``(n, 3, H, W)``.
-
-    Returns
-    -------
-    torch.Tensor
-        uint8, shape ``(6 n, 3, H, W)``: first the pictures as they are, then all with green
-        hues, and so on.
-    """
-    pictures = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in images.cpu()]
-    variants = [copies(picture).values() for picture in pictures]
-    made = np.stack([np.stack([np.asarray(variant) for variant in some]) for some in variants])
-    return torch.cat([images.cpu(), torch.from_numpy(made).permute(1, 0, 4, 2, 3).flatten(0, 1)])
 
 
 # --- Inside the discriminator --------------------------------------------------------------
@@ -134,25 +62,34 @@ def inside(
     Parameters
     ----------
     policy
-        One of `POLICIES`; ``none`` and ``pil`` change nothing here.
+        One of `POLICIES` but ``auto``; ``none`` and ``pil`` change nothing here.
     images
         float, shape ``(n, 3, H, W)``, in [-1, 1].
     rng
         Source of randomness, on the CPU.
     probability
-        With ``ada``: of each kind of change, for each picture.
+        With ``ada``: see `adaptive`.
 
     Returns
     -------
     torch.Tensor
         Same shape; values may leave [-1, 1].
+
+    Raises
+    ------
+    WorkbookError
+        For ``auto``, which `chosen` turns into one of the others.
     """
+    if policy == "auto":
+        raise WorkbookError(
+            "augment=auto needs the number of pictures: TrainConfig.for_collection."
+        )
     if policy in ("inside", "both"):
         return random_layers(images, rng)
     if policy == "diffaugment":
         return diffaugment(images, rng)
     if policy == "ada":
-        return diffaugment(images, rng, probability=probability)
+        return adaptive(images, rng, probability=probability)
     return images
 
 
@@ -185,9 +122,7 @@ def random_layers(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-def diffaugment(
-    images: torch.Tensor, rng: torch.Generator, *, probability: float = 1.0
-) -> torch.Tensor:
+def diffaugment(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     """Change colour, shift and cut out, each picture by its own random amount.
 
     Source: Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training",
@@ -200,20 +135,36 @@ def diffaugment(
         float, shape ``(n, 3, H, W)``, in [-1, 1]. May leave that range.
     rng
         Source of randomness, on the CPU.
-    probability
-        Of each of the three kinds, for each picture.
 
     Returns
     -------
     torch.Tensor
         Same shape; shifted-in and cut-out pixels are 0, mid-grey.
     """
-    for change in (_colour, _translate, _cutout):
-        changed = change(images, rng)
-        if probability < 1:
-            spared = torch.rand(len(images), 1, 1, 1, generator=rng) >= probability
-            changed = torch.where(spared.to(images.device), images, changed)
-        images = changed
+    return _cutout(_translate(_colour(images, rng), rng), rng)
+
+
+def adaptive(images: torch.Tensor, rng: torch.Generator, *, probability: float) -> torch.Tensor:
+    """Change colour and shift, each with a probability that follows the training.
+
+    The colours change as in `diffaugment`; a shift reflects the border. Nothing is cut out, and
+    the paper's rotations and stretchings are left away.
+
+    Source: Karras et al. 2020, "Training Generative Adversarial Networks with Limited Data",
+    arXiv:2006.06676, section 2.
+
+    Parameters
+    ----------
+    images
+        float, shape ``(n, 3, H, W)``, in [-1, 1]. May leave that range.
+    rng
+        Source of randomness, on the CPU.
+    probability
+        Of either kind of change, for each picture; see `adapted`.
+    """
+    for change in (_colour, functools.partial(_translate, border="reflect")):
+        spared = torch.rand(len(images), 1, 1, 1, generator=rng) >= probability
+        images = torch.where(spared.to(images.device), images, change(images, rng))
     return images
 
 
@@ -237,11 +188,13 @@ def _offsets(images: torch.Tensor, rng: torch.Generator, low: int, high: int) ->
     return torch.randint(low, high + 1, (2, len(images), 1), generator=rng).to(images.device)
 
 
-def _translate(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+def _translate(
+    images: torch.Tensor, rng: torch.Generator, *, border: str = "constant"
+) -> torch.Tensor:
     n, _, height, width = images.shape
     reach = round(height / 8)
     down, right = _offsets(images, rng, 0, 2 * reach)
-    padded = F.pad(images, [reach] * 4).permute(0, 2, 3, 1)
+    padded = F.pad(images, [reach] * 4, mode=border).permute(0, 2, 3, 1)
     rows = (torch.arange(height, device=images.device) + down)[:, :, None]
     columns = (torch.arange(width, device=images.device) + right)[:, None, :]
     which = torch.arange(n, device=images.device)[:, None, None]

@@ -502,7 +502,9 @@ def precision_and_quality(
                 **{**config.model_dump(), "seed": seed, "precision": precision}
             )
             run = train(changed, dataset, folder=folder / f"{precision}-s{seed}")
-            measured = quality.of_run(run, dataset.images, samples=len(dataset.images))
+            measured = quality.of_run(
+                run, dataset.images, samples=len(dataset.images), device=config.device
+            )
             rows.append({"precision": precision, "seed": seed, **measured})
             if on_run is not None:
                 on_run(len(rows), 2 * seeds)

@@ -24,8 +24,8 @@ __all__ = [
     "multiplies_bf16_fast",
 ]
 
-# What the presets share is the DCGAN paper's and the first study's.
-_COMMON = {
+# What the presets share: the DCGAN paper's, the first study's, and nothing beyond.
+NEUTRAL = {
     "noise": "normal",
     "noise_size": 100,
     "architecture": "dcgan",
@@ -53,7 +53,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # number of updates decides: 8 and 25 epochs gave more varied pictures than 16 and 40. And short
     # latent vectors: with 100 coordinates gamma shows no pictures yet at this budget, with 16 it
     # does (one seed each). A mean adds up over the coordinates faster than their differences do.
-    "quick": _COMMON
+    "quick": NEUTRAL
     | {
         "noise_size": 16,
         "img_size": 64,
@@ -65,10 +65,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "kid_samples": 0,
     },
     # The first study. It names no width and no batch: these are the PyTorch tutorial's.
-    "monet": _COMMON
+    "monet": NEUTRAL
     | {"img_size": 64, "width": 64, "batch_size": 64, "epochs": 400, "sample_size": 64},
     # The second study. It names no width: this one trains in an evening on two cores.
-    "pokemon": _COMMON
+    "pokemon": NEUTRAL
     | {
         "architecture": "pokemon",
         "img_size": 64,
@@ -83,7 +83,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "show_epochs": (600, 700),
     },
     # For few pictures and much time; not yet measured against the others.
-    "best": _COMMON
+    "best": NEUTRAL
     | {
         "img_size": 64,
         "width": 64,
@@ -162,6 +162,21 @@ class TrainConfig(Parameters):
         if value != "auto":
             return value
         return "bf16" if multiplies_bf16_fast(device) else "fp32"
+
+    @field_validator("kid_samples")
+    @classmethod
+    def _some_or_none(cls, samples: int) -> int:
+        if samples == 1:
+            raise ValueError("must be 0, for none, or at least 2.")
+        return samples
+
+    @model_validator(mode="after")
+    def _can_turn(self) -> Self:
+        if self.device.startswith("mps") and self.augment in ("inside", "both"):
+            raise ValueError(
+                f"augment={self.augment} does not work on mps: use cpu or diffaugment."
+            )
+        return self
 
     @model_validator(mode="after")
     def _labels_apart(self) -> Self:

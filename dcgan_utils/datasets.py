@@ -26,6 +26,7 @@ import PIL
 import torch
 
 from dcgan_utils import cache
+from dcgan_utils.copies import COPIES
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.pictures import (
     FORMATS,
@@ -49,7 +50,16 @@ from dcgan_utils.sources import (
     provide,
 )
 
-__all__ = ["Dataset", "LoadReport", "Location", "load_dataset", "locate", "to_float", "to_uint8"]
+__all__ = [
+    "Dataset",
+    "LoadReport",
+    "Location",
+    "load_copies",
+    "load_dataset",
+    "locate",
+    "to_float",
+    "to_uint8",
+]
 
 MAX_IMG_SIZE = 1024
 KEPT_BYTES = 1 << 28  # of a folder's files, while they are decoded
@@ -125,6 +135,8 @@ class Dataset:
         datasets are compared with ``==``.
     source : Path
         The folder or zip that was read.
+    options : dict
+        What `load_dataset` was told of `fit` and `background`.
     """
 
     name: str
@@ -133,6 +145,7 @@ class Dataset:
     report: LoadReport = field(repr=False)
     data_hash: str
     source: Path
+    options: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def draw(self, n: int, *, seed: int) -> torch.Tensor:
         """Return ``n`` pictures at random, or all if there are fewer, none of them twice."""
@@ -147,6 +160,7 @@ def load_dataset(
     fit: str = "crop",
     background: str = "white",
     strict: bool = False,
+    copy: str | None = None,
 ) -> Dataset:
     """Load a collection of pictures as one ``uint8`` tensor.
 
@@ -164,6 +178,8 @@ def load_dataset(
         Colour put under transparent parts: a name, or a code such as ``#ffeedd``.
     strict : bool
         Refuse the collection when a picture in it cannot be used, instead of skipping it.
+    copy : str or None
+        One of `copies.COPIES`: load what that makes of the pictures.
 
     Raises
     ------
@@ -171,7 +187,7 @@ def load_dataset(
         When the source or a value is wrong, a collection cannot be fetched, no picture can be
         used, or `strict` finds one that cannot.
     """
-    recipe = _checked_recipe(img_size, fit, background)
+    recipe = _checked_recipe(img_size, fit, background, copy)
     location = locate(source)
     path = location.path or provide(location.name)
     with open_listing(path, location.folders) as files:
@@ -198,10 +214,40 @@ def load_dataset(
         report=content.report,
         data_hash=hashed.result(),
         source=path,
+        options={"fit": fit, "background": background},
     )
 
 
-def _checked_recipe(img_size: int, fit: str, background: str) -> dict:
+def load_copies(dataset: Dataset) -> torch.Tensor:
+    """Return a collection's pictures followed by their five copies each: 721 become 4,326.
+
+    The copies are made of the files, before transparency is flattened and the size is changed.
+
+    Returns
+    -------
+    torch.Tensor
+        uint8, shape ``(6 N, 3, img_size, img_size)``: first the pictures as they are, then all
+        with green hues, and so on, in the order of `copies.COPIES`.
+
+    Raises
+    ------
+    WorkbookError
+        If the files are no longer there, or no longer the same.
+    """
+    parts = [dataset.images]
+    for kind in COPIES:
+        side = dataset.images.shape[-1]
+        copied = load_dataset(dataset.source, side, copy=kind, **dataset.options)
+        if copied.files != dataset.files:
+            raise WorkbookError(
+                f"the pictures in '{dataset.source}' have changed since they were loaded: load "
+                "them again before copies are made of them."
+            )
+        parts.append(copied.images)
+    return torch.cat(parts)
+
+
+def _checked_recipe(img_size: int, fit: str, background: str, copy: str | None) -> dict:
     """Check everything besides the files that decides about the pixels."""
     try:
         side = operator.index(img_size)
@@ -214,7 +260,10 @@ def _checked_recipe(img_size: int, fit: str, background: str) -> dict:
         )
     if fit not in ("crop", "pad"):
         raise WorkbookError(f"fit={fit!r} is not known: it is 'crop' or 'pad'.")
-    return {"img_size": side, "fit": fit, "background": parse_background(background)}
+    if copy is not None and copy not in COPIES:
+        raise WorkbookError(f"copy={copy!r} is not known: it is one of {', '.join(COPIES)}.")
+    recipe = {"img_size": side, "fit": fit, "background": parse_background(background)}
+    return recipe if copy is None else recipe | {"copy": copy}
 
 
 # --- Decoding ----------------------------------------------------------------------------

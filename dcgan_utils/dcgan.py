@@ -123,20 +123,20 @@ class DCGAN:
             probability=self.augment_probability,
         )
         images = self._noisy(images, self.config.instance_noise)
-        layer_noise = functools.partial(self._noisy, share=self.config.layer_noise)
+        layer_noise = functools.partial(self._noisy, deviation=self.config.layer_noise)
         with self._autocast():
             return self.discriminator(
                 images.contiguous(memory_format=self.memory_format),
                 layer_noise if self.config.layer_noise else None,
             )
 
-    def _noisy(self, fields: torch.Tensor, share: float) -> torch.Tensor:
-        """Add normal noise whose standard deviation is a share of what is left of it.
+    def _noisy(self, fields: torch.Tensor, deviation: float) -> torch.Tensor:
+        """Add normal noise of this standard deviation, times what is left of it.
 
         Source: Jenni and Favaro 2019, "On Stabilizing Generative Adversarial Training with
         Noise", arXiv:1906.04612: noise makes the two distributions overlap.
         """
-        deviation = share * self.noise_left
+        deviation = deviation * self.noise_left
         if not deviation:
             return fields
         drawn = torch.randn(fields.shape, generator=self.augment_rng)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["WINDOW", "advantage", "balanced_losses", "parted_at"]
+__all__ = ["WINDOW", "balanced_losses", "lead", "parted_at"]
 
 WINDOW = 10  # epochs; single ones jump
 PARTED = 0.8
@@ -38,7 +38,7 @@ def balanced_losses(real_label: float, fake_label: float) -> dict[str, float]:
     }
 
 
-def advantage(d_loss: ArrayLike, *, real_label: float, fake_label: float) -> np.ndarray:
+def lead(d_loss: ArrayLike, *, real_label: float, fake_label: float) -> np.ndarray:
     """Return how far the discriminator has won: 0 at the balance, 1 if it is always right.
 
     Its loss on the scale between what it is where nobody can tell the pictures apart (see
@@ -63,30 +63,31 @@ def advantage(d_loss: ArrayLike, *, real_label: float, fake_label: float) -> np.
     return (balance - np.asarray(d_loss, float)) / (balance - least)
 
 
-def parted_at(advantages: ArrayLike) -> int | None:
+def parted_at(leads: ArrayLike, *, window: int = WINDOW) -> int | None:
     """Return the epoch from which on the two losses have parted for good, or None.
 
     The second study ended its training when "the losses began to diverge more and more". Here
-    they have parted once the discriminator's `advantage`, as a mean over the last ten epochs,
-    is 0.8 or more and stays so to the end: it then wins without effort, and the generator's
+    they have parted once the discriminator's `lead`, as a mean over a window of epochs, is 0.8
+    or more and stays so to the end: it then wins without effort, and the generator's
     loss rises because nothing that it tries is believed.
 
     Parameters
     ----------
-    advantages
+    leads
         One an epoch, from the first.
+    window
+        Epochs in the mean; before so many are over, nothing has parted.
 
     Notes
     -----
-    It says that the contest is over, not that the pictures get worse from there; on few
-    pictures their quality often improves for long after. More epochs may yet bring the losses
-    together again, and the answer then changes.
+    It says that the contest is over, not that the pictures get worse from there. More epochs may
+    yet bring the losses together again, and the answer then changes.
     """
-    sums = np.cumsum([0.0, *np.asarray(advantages, float)])
-    ends = np.arange(1, len(sums))
-    starts = np.maximum(ends - WINDOW, 0)
-    apart = (sums[ends] - sums[starts]) / (ends - starts) >= PARTED
-    if not apart.any() or not apart[-1]:
+    leads = np.asarray(leads, float)
+    if len(leads) < window:
+        return None
+    apart = np.convolve(leads, np.full(window, 1 / window), "valid") >= PARTED
+    if not apart[-1]:
         return None
     together = np.flatnonzero(~apart)
-    return int(together[-1]) + 2 if len(together) else 1
+    return window + (int(together[-1]) + 1 if len(together) else 0)

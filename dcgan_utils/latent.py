@@ -19,10 +19,10 @@ from dcgan_utils.seeds import stream
 __all__ = [
     "collection_of",
     "draw",
-    "favourites",
     "generated_dataset",
     "load_beside",
     "load_generator",
+    "most_real",
     "sample",
 ]
 
@@ -132,7 +132,7 @@ def draw(
 
 
 @torch.no_grad()
-def favourites(
+def most_real(
     run: Run, n: int, *, out_of: int, seed: int = 0, device: str | None = None
 ) -> torch.Tensor:
     """Draw many pictures and keep those that the run's discriminator finds most real.
@@ -154,7 +154,8 @@ def favourites(
     Notes
     -----
     A choice flatters the generator: what it draws as a rule is what `sample` shows. And the
-    discriminator has its own taste.
+    discriminator has its own taste; it judges here by its running statistics, where in training
+    it went by those of each batch.
     """
     drawn = sample(run, out_of, seed=seed, device=device)
     config = run.config

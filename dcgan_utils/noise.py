@@ -137,14 +137,14 @@ class Prior:
         """
         from scipy import stats
 
-        share = self._scipy(stats, z.shape[1]).cdf(z.double().cpu().numpy())
+        share = self._scipy(stats, z.shape[1]).cdf(z.cpu().double().numpy())
         return torch.special.ndtri(torch.from_numpy(share.clip(1e-12, 1 - 1e-12))).float()
 
     def from_normal(self, scores: torch.Tensor) -> torch.Tensor:
         """Return the vectors of this prior that have the quantiles of N(0, 1) ones."""
         from scipy import stats
 
-        share = torch.special.ndtr(scores.double().cpu()).numpy()
+        share = torch.special.ndtr(scores.cpu().double()).numpy()
         return torch.from_numpy(self._scipy(stats, scores.shape[1]).ppf(share)).float()
 
     def _scipy(self, stats, noise_size: int):

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageColor, ImageOps
 
+from dcgan_utils import copies
 from dcgan_utils.errors import WorkbookError
 
 __all__ = [
@@ -76,7 +77,12 @@ class Picture:
 
 
 def decode_picture(
-    data: bytes, img_size: int, *, fit: str = "crop", background: tuple[int, int, int]
+    data: bytes,
+    img_size: int,
+    *,
+    fit: str = "crop",
+    background: tuple[int, int, int],
+    copy: str | None = None,
 ) -> Picture:
     """Decode a picture, judged by its content alone, to an RGB square.
 
@@ -96,6 +102,8 @@ def decode_picture(
         square of `background`.
     background : tuple of int
         RGB in 0..255, put under transparent parts.
+    copy : str or None
+        One of `copies.COPIES`: what is done to the picture before that.
 
     Raises
     ------
@@ -113,7 +121,7 @@ def decode_picture(
         _scale_key_colour(image, data)
         _turn_upright(image)
         size = size if image.size == stored else size[::-1]
-        image = _flatten(image, background)
+        image = _flatten(image, background, copy)
         square = _crop(image, img_size) if fit == "crop" else _pad(image, img_size, background)
     except Exception as error:  # Pillow raises whatever its parsers stumble on
         raise DamagedPicture(f"damaged or cut short ({_brief(error)})") from error
@@ -170,10 +178,12 @@ def _scale_key_colour(image: Image.Image, data: bytes) -> None:
         image.info["transparency"] = tuple(value >> 8 for value in key)
 
 
-def _flatten(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
+def _flatten(image: Image.Image, background: tuple[int, int, int], copy: str | None) -> Image.Image:
     """Return the picture as RGB, its transparent parts on `background`."""
     if image.mode.startswith("I") or image.mode == "F":
         image = _deep_to_8bit(image)
+    if copy is not None:
+        image = copies.copy(image, copy)
     if not image.has_transparency_data:
         return image if image.mode == "RGB" else image.convert("RGB")
     canvas = Image.new("RGBA", image.size, (*background, 255))

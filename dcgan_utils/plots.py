@@ -441,7 +441,7 @@ def kid_by_name(values: pd.Series, *, floor: float) -> Figure:
     return figure
 
 
-def distance_over_epochs(apart: pd.Series, *, others: float) -> Figure:
+def distance_over_epochs(apart: pd.Series, *, others: float | None = None) -> Figure:
     """Draw how far generated pictures are from one picture, by epoch.
 
     Parameters
@@ -449,19 +449,21 @@ def distance_over_epochs(apart: pd.Series, *, others: float) -> Figure:
     apart
         Levels (0..255), indexed by epoch.
     others
-        How far other pictures of the collection are.
+        How far other pictures of the collection are, if there are any.
     """
     with mpl.rc_context(STYLE):
         figure = new_figure(2.8)
         axes = figure.subplots()
         axes.plot(apart.index, apart, color=BLUE, lw=1.6, label="generated")
-        axes.axhline(others, color=GREEN, lw=1, ls=":", label="other pictures, in the mean")
+        if others is not None:
+            axes.axhline(others, color=GREEN, lw=1, ls=":", label="other pictures")
         _by_epoch(axes, "levels of 255", "Distance to the original")
         axes.set_ylim(bottom=0)
         axes.legend()
     figure.set_label(
         f"Line chart. The distance of generated pictures to the original goes from "
-        f"{apart.iloc[0]:.1f} to {apart.iloc[-1]:.1f} levels; other pictures are {others:.1f} away."
+        f"{apart.iloc[0]:.1f} to {apart.iloc[-1]:.1f} levels."
+        + (f" Other pictures are {others:.1f} away." if others is not None else "")
     )
     return figure
 
@@ -527,8 +529,16 @@ def _by_epoch(axes: Axes, quantity: str, title: str) -> None:
     axes.set_title(title)
 
 
-def losses_overlaid(histories: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw the losses of several runs over one another, one panel a network."""
+def losses_overlaid(histories: Mapping[str, pd.DataFrame], *, unit: str = "epoch") -> Figure:
+    """Draw the losses of several runs over one another, one panel a network.
+
+    Parameters
+    ----------
+    histories
+        A run's history under each name.
+    unit
+        What their column ``epoch`` counts.
+    """
     with mpl.rc_context(STYLE):
         figure = new_figure(3.4)
         left, right = figure.subplots(1, 2)
@@ -536,8 +546,9 @@ def losses_overlaid(histories: Mapping[str, pd.DataFrame]) -> Figure:
             discriminator = history["d_loss_real"] + history["d_loss_fake"]
             left.plot(history["epoch"], discriminator, color=color, lw=1.5, label=name)
             right.plot(history["epoch"], history["g_loss"], color=color, lw=1.5, label=name)
-        _by_epoch(left, "loss", "Discriminator")
-        _by_epoch(right, "loss", "Generator")
+        for axes, name in ((left, "Discriminator"), (right, "Generator")):
+            _by_epoch(axes, "loss", name)
+            axes.set_xlabel(unit)
         left.legend()
     figure.set_label(_overlay_text("Losses of discriminator and generator", histories))
     return figure

@@ -42,16 +42,17 @@ def of_pictures(
     return {"kid": metrics.kid(*vectors), "diversity": metrics.diversity(*vectors)}
 
 
-def of_run(run: Run, real: torch.Tensor, *, samples: int, seed: int = 0) -> dict[str, float]:
-    """Return `of_pictures` for new pictures of a run, on the device of its config."""
-    device = run.config.device
+def of_run(
+    run: Run, real: torch.Tensor, *, samples: int, seed: int = 0, device: str = "cpu"
+) -> dict[str, float]:
+    """Return `of_pictures` for new pictures of a run."""
     return of_pictures(real, latent.sample(run, samples, seed=seed, device=device), device=device)
 
 
 def floor(real: torch.Tensor, *, seed: int, splits: int = 10, device: str = "cpu") -> float:
     """Return the KID of one half of the real pictures against the other: the mean of ten splits.
 
-    It is about 0, and what a perfect generator would score.
+    It is about 0, and what new real pictures would score.
 
     Raises
     ------
@@ -105,8 +106,9 @@ def over_epochs(
 
     Notes
     -----
-    The best of many epochs looks better than it is: part of its lead is luck. Epochs whose KID
-    differs by less than about 0.02 (at 300 samples) are alike.
+    The best of many epochs looks better than it is: part of its lead is luck. And KID rewards
+    pictures that are copied from the training set, whose score is even below the `floor`; see
+    `metrics.memorisation`.
     """
     import pandas as pd
 

@@ -105,6 +105,7 @@ def build_report(
     configs = [TrainConfig.resolve(**given, noise=str(prior)) for prior in priors]
     same = {"dataset": source, "seed": configs[0].seed, "device": configs[0].device}
     pictures = load_dataset(source, configs[0].img_size)
+    configs = [config.for_collection(len(pictures.images)) for config in configs]
     if benchmark is not None:
         chosen = {"precision": given.get("precision", "auto"), "numbers": pictures.name}
         benchmark = same | chosen | benchmark
@@ -165,12 +166,17 @@ def build_report(
         )
     )
     if trained:
-        count = min(len(pictures.images), 300)
+        count = max(2, min(len(pictures.images), 300))
         add(
             run_notebook(
                 "latent",
                 folder / "latent.ipynb",
-                {"run": trained[0], "samples": count, "seed": same["seed"]},
+                {
+                    "run": trained[0],
+                    "samples": count,
+                    "seed": same["seed"],
+                    "device": same["device"],
+                },
                 title="A walk through the latent space",
                 summary="Along a vector, between vectors, to the nearest training pictures.",
                 stream=stream,

@@ -29,10 +29,11 @@ from filelock import FileLock, Timeout
 from PIL import Image
 
 from dcgan_utils import __version__
-from dcgan_utils.config import TrainConfig
+from dcgan_utils.augment import COPYING
+from dcgan_utils.config import NEUTRAL, TrainConfig
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.files import told_when_not_writable, written_whole
-from dcgan_utils.gauges import advantage, parted_at
+from dcgan_utils.gauges import WINDOW, lead, parted_at
 from dcgan_utils.paths import runs_dir
 from dcgan_utils.pictures import in_rows
 
@@ -91,7 +92,8 @@ class Run:
         try:
             self.about = json.loads((self.folder / "config.json").read_text())
             # Where it was trained need not exist here: a run from a GPU opens on a laptop.
-            stored = self.about["config"] | {"device": "auto"}
+            # And a parameter that it does not name did not exist when it was trained.
+            stored = NEUTRAL | self.about["config"] | {"device": "auto"}
         except (OSError, ValueError, KeyError, TypeError):
             raise WorkbookError(
                 f"'{folder}' is no run folder: it has no readable config.json. "
@@ -222,7 +224,10 @@ class Run:
         if history.empty:
             return None
         labels = self.config.model_dump(include={"real_label", "fake_label"})
-        return parted_at(advantage(history["d_loss_real"] + history["d_loss_fake"], **labels))
+        # Ten passes over the collection's own pictures; with copies an epoch is six of them.
+        window = 2 if self.config.augment in COPYING else WINDOW
+        leads = lead(history["d_loss_real"] + history["d_loss_fake"], **labels)
+        return parted_at(leads, window=window)
 
     def log_epoch(self, row: dict[str, float]) -> None:
         """Append one epoch to the history; it is on the disk when this returns."""
@@ -250,10 +255,7 @@ class Run:
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
         """Write the state of the training; the former one stays until this one is whole."""
-        buffer = io.BytesIO()
-        torch.save(state, buffer)  # into memory: on a full disk torch would hide the reason
-        with written_whole(self.checkpoint_path) as file:
-            file.write(buffer.getbuffer())
+        _save(self.checkpoint_path, state)
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """Return the state last saved, on the CPU, or ``None`` if there is none.
@@ -279,8 +281,7 @@ class Run:
         with told_when_not_writable(path):
             path.parent.mkdir(exist_ok=True)
         halved = {name: w.half() if w.ndim > 1 else w for name, w in weights.items()}
-        with written_whole(path) as file:
-            torch.save(halved, file)
+        _save(path, halved)
 
     def load_weights(self, epoch: int | None = None) -> dict[str, torch.Tensor]:
         """Return the drawing generator's weights, averaged (EMA), on the CPU.
@@ -346,6 +347,13 @@ class Run:
             return epochs
         chosen = np.linspace(0, len(epochs) - 1, most).round().astype(int)
         return [epochs[index] for index in chosen]
+
+
+def _save(path: Path, state: dict[str, Any]) -> None:
+    buffer = io.BytesIO()
+    torch.save(state, buffer)  # into memory: on a full disk torch would hide the reason
+    with written_whole(path) as file:
+        file.write(buffer.getbuffer())
 
 
 def _load(path: Path, advice: str) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageDraw
 
-from dcgan_utils.augment import COPYING, pil_copies
+from dcgan_utils.augment import COPYING
 from dcgan_utils.config import TrainConfig
-from dcgan_utils.datasets import Dataset, to_float, to_uint8
+from dcgan_utils.datasets import Dataset, load_copies, to_float, to_uint8
 from dcgan_utils.dcgan import DCGAN
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.files import write_gif
@@ -47,8 +47,9 @@ def train(
 ) -> Run:
     """Train a DCGAN, or go on where an earlier training of the same config stopped.
 
-    A resumed run equals an undisturbed one bit for bit on the same machine (tested on the
-    CPU). A finished run is returned at once. Ctrl-C saves; a process that dies loses the epochs
+    A resumed run equals an undisturbed one bit for bit on the same machine (tested on the CPU; not
+    on a GPU with ``augment`` inside or both, whose gradients torch adds up in any order there).
+    A finished run is returned at once. Ctrl-C saves; a process that dies loses the epochs
     since its last checkpoint, which is written so often that it takes a twentieth of the time.
 
     Parameters
@@ -117,9 +118,10 @@ class _Loop:
         self.config, self.run = config, run
         self.model = DCGAN(config)
         copied = config.augment in COPYING
-        images = pil_copies(dataset.images) if copied else dataset.images
+        images = load_copies(dataset) if copied else dataset.images
         self.images = images.to(self.model.device)
         self.order_rng = stream(config.seed, "order")
+        self.flip_rng = stream(config.seed, "flip")
         self.fixed_noise = config.prior.sample(
             config.sample_size,
             config.noise_size,
@@ -144,6 +146,7 @@ class _Loop:
             return
         self.model.load_state_dict(state["model"])
         self.order_rng.set_state(state["order_rng"])
+        self.flip_rng.set_state(state["flip_rng"])
         for name in ("epoch", "seen", "order", "totals", "seconds"):
             setattr(self, name, state[name])
         self.saved_epoch = self.epoch
@@ -167,6 +170,7 @@ class _Loop:
                 "totals": self.totals,
                 "seconds": self.seconds,
                 "order_rng": self.order_rng.get_state(),
+                "flip_rng": self.flip_rng.get_state(),
                 "model": self.model.state_dict(),
             }
         )
@@ -205,9 +209,10 @@ class _Loop:
         self.seconds = 0.0
         self.run.save_samples(self.epoch, samples)
         self.run.log_epoch(row)
-        if self.epoch in self.keeping:
+        ended = self.ended
+        if ended or self.epoch in self.keeping:
             self.run.save_weights(self.epoch, self.model.ema.state_dict())
-        if self.ended or time.perf_counter() >= self.saving_due:
+        if ended or time.perf_counter() >= self.saving_due:
             self._save()
         return row
 
@@ -215,7 +220,7 @@ class _Loop:
         chosen = self.order[self.seen : self.seen + self.config.batch_size]
         batch = self.images[chosen.to(self.images.device)]
         if self.config.flip:
-            mirrored = torch.rand(len(batch), 1, 1, 1, generator=self.order_rng) < 0.5
+            mirrored = torch.rand(len(batch), 1, 1, 1, generator=self.flip_rng) < 0.5
             batch = torch.where(mirrored.to(batch.device), batch.flip(3), batch)
         losses = train_batch(self.model, batch)
         self.seen += len(chosen)
@@ -269,7 +274,7 @@ def _held_interrupt() -> Iterator[Callable[[], bool]]:
         raise KeyboardInterrupt
 
 
-def _frames(run: Run, *, most: int = 60, pictures: int = 16) -> list[Image.Image]:
+def _frames(run: Run, *, most: int = 120, pictures: int = 16) -> list[Image.Image]:
     """Return the frames of the animation: the first vectors in a square, epoch below."""
     frames = []
     for epoch in run.sampled_epochs(most):

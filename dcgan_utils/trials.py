@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from dcgan_utils import augment, quality
+from dcgan_utils import quality
+from dcgan_utils.augment import COPYING
 from dcgan_utils.cache import content_hash
 from dcgan_utils.config import TrainConfig
+from dcgan_utils.copies import COPIES
 from dcgan_utils.datasets import Dataset, LoadReport
-from dcgan_utils.errors import WorkbookError
+from dcgan_utils.errors import NotMeaningful, WorkbookError
 from dcgan_utils.runs import Run
 from dcgan_utils.training import train
 
 if TYPE_CHECKING:
     import pandas as pd
+
+logger = logging.getLogger(__name__)
 
 __all__ = [
     "augmentations",
@@ -28,6 +33,7 @@ __all__ = [
     "distances",
     "one_by_one",
     "picture_number",
+    "shown",
 ]
 
 
@@ -56,7 +62,8 @@ def compared(
     Returns
     -------
     pandas.DataFrame
-        One row a config: ``epochs``, ``kid`` and ``diversity`` (see `quality.of_pictures`),
+        One row a config: ``epochs``, ``shown`` pictures, ``kid`` and ``diversity`` (see
+        `quality.of_pictures`),
         ``parted``, after how many shown pictures the losses parted for good (see
         `gauges.parted_at`; empty where they did not), and ``minutes`` of training.
 
@@ -68,14 +75,18 @@ def compared(
 
     rows = {}
     for name, config in configs.items():
+        logger.info("Training: %s", name)
         run = train(config, dataset)
         if on_run is not None:
             on_run(name, run)
         history, parted = run.history(), run.parted_at()
         rows[name] = {
             "epochs": len(history),
-            **quality.of_run(run, dataset.images, samples=samples, seed=config.seed),
-            "parted": None if parted is None else parted * _shown(run.config.augment, dataset),
+            "shown": len(history) * shown(run.config.augment, dataset),
+            **quality.of_run(
+                run, dataset.images, samples=samples, seed=config.seed, device=config.device
+            ),
+            "parted": None if parted is None else parted * shown(run.config.augment, dataset),
             "minutes": history["seconds"].sum() / 60,
         }
     return pd.DataFrame.from_dict(rows, orient="index").astype({"parted": "Int64"})
@@ -103,7 +114,7 @@ def augmentations(
         The budget: how many real pictures each training shows, copies included. An epoch over
         Pillow's copies shows six times as many, so there are a sixth as many epochs.
     """
-    epochs = {policy: max(1, round(pictures / _shown(policy, dataset))) for policy in policies}
+    epochs = {policy: max(1, round(pictures / shown(policy, dataset))) for policy in policies}
     return {policy: changed(config, augment=policy, epochs=epochs[policy]) for policy in policies}
 
 
@@ -134,9 +145,9 @@ def one_by_one(config: TrainConfig, changes: str) -> dict[str, TrainConfig]:
     return variants
 
 
-def _shown(policy: str, dataset: Dataset) -> int:
-    """Return how many pictures an epoch shows."""
-    copied = len(augment.COPIES) + 1 if policy in augment.COPYING else 1
+def shown(policy: str, dataset: Dataset) -> int:
+    """Return how many pictures an epoch shows with a kind of augmentation."""
+    copied = len(COPIES) + 1 if policy in COPYING else 1
     return copied * len(dataset.images)
 
 
@@ -153,6 +164,8 @@ def picture_number(dataset: Dataset, picture: str) -> int:
     """
     if picture.isdecimal() and int(picture) < len(dataset.files):
         return int(picture)
+    if picture in dataset.files:
+        return dataset.files.index(picture)
     fitting = [number for number, file in enumerate(dataset.files) if picture in file]
     if picture.isdecimal() or len(fitting) != 1:
         found = ", ".join(dataset.files[number] for number in fitting[:3]) or "none"
@@ -212,8 +225,15 @@ def distances(run: Run, original: torch.Tensor) -> pd.Series:
 def distance_of_others(dataset: Dataset, number: int) -> float:
     """Return how far the other pictures of a collection are from one of them.
 
-    As `distances` measures it: the mean over all others, in levels; NaN if there are none.
+    The root of the mean squared difference in levels, over all others, as in `distances`.
+
+    Raises
+    ------
+    NotMeaningful
+        If there is no other, or all are the same.
     """
     others = torch.cat([dataset.images[:number], dataset.images[number + 1 :]]).float()
-    apart = (others - dataset.images[number].float()).square().mean(dim=(1, 2, 3)).sqrt()
-    return apart.mean().item()
+    apart = (others - dataset.images[number].float()).square().mean().sqrt().item()
+    if not apart > 0:
+        raise NotMeaningful("The collection has no other picture to compare the distance with.")
+    return apart

@@ -73,7 +73,7 @@ def between(prior: Prior, start: torch.Tensor, end: torch.Tensor, steps: int) ->
     Coins have no halfway: with ``bernoulli`` the coordinates turn over one by one.
     """
     one, other = prior.to_normal(torch.stack([start, end]))
-    way = prior.from_normal(_led_round(one, other, torch.linspace(0, 1, steps)[:, None]))
+    way = prior.from_normal(_slerp(one, other, torch.linspace(0, 1, steps)[:, None]))
     way[0], way[-1] = start, end  # not rounded
     return way
 
@@ -100,7 +100,7 @@ def sheet(prior: Prior, corners: torch.Tensor, side: int) -> torch.Tensor:
     return torch.cat([between(prior, *ends, side) for ends in zip(left, right, strict=True)])
 
 
-def _led_round(one: torch.Tensor, other: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+def _slerp(one: torch.Tensor, other: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
     """Interpolate on the arc between two vectors, whatever their lengths."""
     cosine = F.cosine_similarity(one, other, dim=0).clamp(-1, 1)
     angle = torch.acos(cosine)

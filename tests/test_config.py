@@ -76,6 +76,7 @@ def test_noise_is_made_canonical():
             {"augment": "flip"},
             "augment must be one of none, pil, inside, both, diffaugment, ada, auto",
         ),
+        ({"kid_samples": 1}, "kid_samples must be 0, for none, or at least 2."),
         ({"lr": 0}, "lr should be greater than 0"),
         ({"lr": float("nan")}, "lr should be a finite number"),
         ({"ema": 1}, "ema should be less than 1"),
@@ -180,3 +181,10 @@ def test_the_benchmark_trains_the_first_study_with_changes():
     training = config.training(epochs=5)
     assert (training.batch_size, training.width, training.seed) == (32, 8, 3)
     assert (training.epochs, training.real_label, training.precision) == (5, 0.8, "fp32")
+
+
+def test_what_mps_cannot_do_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert TrainConfig.resolve(device="mps", augment="diffaugment").device == "mps"
+    with pytest.raises(WorkbookError, match="augment=both does not work on mps"):
+        TrainConfig.resolve(device="mps", augment="both", precision="fp32")

@@ -17,8 +17,9 @@ import torch
 from PIL import Image
 from tfrecord.writer import TFRecordWriter
 
-from dcgan_utils import datasets, painters
-from dcgan_utils.datasets import load_dataset, locate
+from dcgan_utils import copies, datasets, painters
+from dcgan_utils.copies import COPIES
+from dcgan_utils.datasets import load_copies, load_dataset, locate
 from dcgan_utils.errors import WorkbookError
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -651,3 +652,40 @@ def test_a_collection_too_large_to_be_kept_while_decoding_loads_alike(pictures, 
     monkeypatch.setattr(datasets, "KEPT_BYTES", 0)
     monkeypatch.setattr(datasets, "DECODER_VERSION", -1)  # past the cache
     assert load_dataset(pictures, 16) == kept
+
+
+# --- Copies --------------------------------------------------------------------------------
+
+
+def test_six_of_every_picture(tmp_path, data):
+    folder = fill(tmp_path / "p", a=RED, b=GREEN, c=(40, 60, 200))
+    dataset = load_dataset(folder, 8)
+    copied = load_copies(dataset)
+    assert copied.shape == (18, 3, 8, 8)
+    assert torch.equal(copied[:3], dataset.images)
+    for number, kind in enumerate(COPIES, start=1):
+        with Image.open(folder / "c.png") as original:
+            expected = copies.copy(original, kind).getpixel((4, 4))
+        assert tuple(copied[3 * number + 2, :, 4, 4].tolist()) == expected
+    assert load_dataset(folder, 8) == dataset, "the copies have a cache of their own"
+
+
+def test_copies_are_made_before_transparency_is_flattened(tmp_path, data):
+    picture = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    picture.paste((100, 100, 100, 255), (0, 0, 4, 8))
+    picture.paste((140, 140, 140, 255), (4, 0, 8, 4))
+    (tmp_path / "p").mkdir()
+    picture.save(tmp_path / "p" / "a.png")
+    copied = load_copies(load_dataset(tmp_path / "p", 8, background="#ffeedd"))
+    contrast = copied[1 + COPIES.index("contrast x 2")]
+    assert contrast[:, 7, 7].tolist() == [255, 238, 221]
+    assert contrast[0, 6, 1].item() == pytest.approx(87, abs=2)  # about the mean of 113
+
+
+def test_copies_of_pictures_that_have_changed_are_refused(tmp_path, data):
+    dataset = load_dataset(fill(tmp_path / "p", a=RED, b=GREEN), 8)
+    (tmp_path / "p" / "b.png").unlink()
+    with pytest.raises(WorkbookError, match="have changed since"):
+        load_copies(dataset)
+    with pytest.raises(WorkbookError, match="copy='blue' is not known"):
+        load_dataset(tmp_path / "p", 8, copy="blue")

@@ -102,8 +102,10 @@ def test_paired_runs_start_alike_whatever_the_noise(tiny):
 )
 def test_a_restored_model_goes_on_as_if_nothing_had_been(tiny, changes):
     one, other = DCGAN(tiny(**changes)), DCGAN(tiny(**changes))
+    one.augment_probability = 0.5
     one.train_step(reals())
     other.load_state_dict(copy.deepcopy(one.state_dict()))
+    assert other.augment_probability == one.augment_probability
     for model in (one, other):
         model.train_step(reals())
     assert torch.equal(weights(one.generator), weights(other.generator))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dcgan_utils.gauges import WINDOW, advantage, balanced_losses, parted_at
+from dcgan_utils.gauges import WINDOW, balanced_losses, lead, parted_at
 
 
 def test_balanced_losses():
@@ -32,10 +32,8 @@ def test_the_advantage_is_0_at_the_balance_and_1_where_every_verdict_is_right(
         torch.nn.functional.binary_cross_entropy(torch.tensor(p), torch.tensor(p)).item()
         for p in (real_label, fake_label)
     )
-    np.testing.assert_allclose(
-        advantage([balance, right, balance + 1], **labels)[:2], [0, 1], atol=1e-6
-    )
-    assert advantage([balance + 1], **labels)[0] < 0
+    np.testing.assert_allclose(lead([balance, right, balance + 1], **labels)[:2], [0, 1], atol=1e-6)
+    assert lead([balance + 1], **labels)[0] < 0
 
 
 def test_losses_that_stay_together_have_not_parted():
@@ -56,5 +54,7 @@ def test_losses_that_came_together_again_have_not_parted_for_good():
     assert parted_at(again) == 60 + 8
 
 
-def test_losses_may_have_parted_from_the_beginning():
-    assert parted_at([0.95] * 3) == 1
+def test_nothing_has_parted_before_the_window_is_full():
+    assert parted_at([0.95] * 9) is None
+    assert parted_at([0.95] * 10) == 10
+    assert parted_at([0.95] * 3, window=2) == 2

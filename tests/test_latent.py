@@ -58,11 +58,11 @@ def test_pictures_of_a_kept_epoch_are_those_drawn_then(tiny, collection):
 
 
 @pytest.mark.parametrize("architecture", ["dcgan", "pokemon"])
-def test_favourites_are_those_that_the_discriminator_finds_most_real(
+def test_the_most_real_are_those_that_the_discriminator_finds_most_real(
     tiny, collection, architecture
 ):
     run = train(tiny(architecture=architecture), collection)
-    drawn, best = latent.sample(run, 40), latent.favourites(run, 5, out_of=40)
+    drawn, best = latent.sample(run, 40), latent.most_real(run, 5, out_of=40)
     model = DCGAN(run.config)
     model.load_state_dict(run.load_checkpoint()["model"])
     with torch.no_grad():

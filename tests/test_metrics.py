@@ -84,6 +84,11 @@ def test_copies_are_noticed_and_what_is_far_away_is_none():
     assert metrics.memorisation(real, half) == 0.5
 
 
+def test_twins_among_the_real_pictures_do_not_hide_copies():
+    real = np.concatenate([vectors(100, 0), vectors(100, 0)])
+    assert metrics.memorisation(real, real[:50]) == 1
+
+
 def test_memorisation_needs_two_on_either_side():
     with pytest.raises(NotMeaningful):
         metrics.memorisation(vectors(1, 0), vectors(5, 1))

@@ -33,6 +33,7 @@ def figures(history):
         {"kid": [0.5, 0.2, 0.3], "diversity": [0.2, 0.6, 0.7]}, index=[5, 10, 15]
     )
     yield plots.quality_over_epochs(quality, floor=0.01)
+    yield plots.kid_by_name(pd.Series({"none": 0.3, "both": -0.01}), floor=0.0)
     yield plots.distance_over_epochs(pd.Series([90.0, 40, 9], index=[1, 2, 3]), others=80)
     yield plots.probabilities(history, real_label=0.8, fake_label=0.1)
     yield plots.losses_overlaid(several)

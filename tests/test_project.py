@@ -65,7 +65,7 @@ def test_training_does_not_import_what_only_figures_need():
 
 def test_modules_import_only_from_lower_floors():
     floors = [
-        {"errors", "paths", "seeds", "layers"},
+        {"errors", "paths", "seeds", "layers", "copies"},
         {
             "noise",
             "networks",

@@ -14,6 +14,7 @@ from PIL import Image
 
 from dcgan_utils.__main__ import main
 from dcgan_utils.config import (
+    AblationConfig,
     AugmentConfig,
     BenchmarkConfig,
     CapacityConfig,
@@ -54,6 +55,7 @@ def report(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DCGAN_HOME", str(home))
         parameters = {**TINY, "img_size": "32"}  # text, as the command line gives it
+        parameters["augment"] = "auto"
         return build_report(
             str(pictures), "gamma,N(0, 100)", parameters=parameters, benchmark=TINY_BENCHMARK
         )
@@ -310,6 +312,7 @@ def test_notebooks_are_stored_without_outputs_and_with_short_cells(name):
     [
         ("train", TrainConfig),
         ("eda", EdaConfig),
+        ("ablation", AblationConfig),
         ("augment", AugmentConfig),
         ("capacity", CapacityConfig),
         ("latent", LatentConfig),
@@ -385,10 +388,39 @@ def test_augment_tries_the_policies_when_asked(home, pictures):
     assert "Nearest to the collection comes" in page.html.read_text()
 
 
+def test_an_ablation_takes_a_preset_apart(home, pictures):
+    parameters = {
+        "dataset": str(pictures), "preset": "quick", "changes": "flip=true; lr=0.001",
+        "width": 4, "img_size": 32, "epochs": 1, "samples": 6, "device": "cpu",
+    }  # fmt: skip
+    page = run_notebook("ablation", home / "out.ipynb", parameters, title="t")
+    assert not page.failed
+    rows = (home / "reports" / "ablation" / "ten-pictures.csv").read_text().splitlines()
+    names = [row.split(",")[0] for row in rows]
+    assert names == ["change", "as it is", "flip = true", "lr = 0.001", "preset monet"]
+    assert "Most is lost with" in page.html.read_text()
+    assert page.picture
+
+
+def test_one_picture_is_enough_for_every_page_of_a_run(home, tmp_path):
+    (tmp_path / "one").mkdir()
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "one" / "red.png")
+    own = {"dataset": str(tmp_path / "one"), "img_size": 32, "device": "cpu"}
+    tiny = {**TINY, **own, "kid_samples": 2}
+    assert not run_notebook("train", home / "train.ipynb", tiny, title="t").failed
+    brief = {**own, "copies": 4, "epochs": 1, "width": 4, "batch_size": 2}
+    assert not run_notebook("capacity", home / "capacity.ipynb", brief, title="t").failed
+    walk = {"run": "one", "samples": 2, "projection_steps": 2, "device": "cpu"}
+    page = run_notebook("latent", home / "latent.ipynb", walk, title="t")
+    assert not page.failed
+    assert "At least two real" in page.html.read_text()
+
+
 @pytest.mark.parametrize(
     ("name", "wrong", "sentence"),
     [
         ("augment", {"policies": "none, pill"}, "Did you mean 'pil'?"),
+        ("ablation", {"changes": "flip"}, "is no change"),
         ("augment", {"picture": "99"}, "give a number from 0 to 9"),
         ("capacity", {"copies": 0}, "copies should be greater than or equal to 1"),
         ("latent", {"run": "nothing"}, "no run in"),
@@ -408,6 +440,7 @@ def test_compare_refuses_runs_that_are_not_there(home):
 
 def test_a_missing_notebook_is_told(home):
     with pytest.raises(
-        WorkbookError, match="There are: augment, benchmark, capacity, compare, eda, latent, train"
+        WorkbookError,
+        match="There are: ablation, augment, benchmark, capacity, compare, eda, latent, train",
     ):
         run_notebook("nonsense", home / "out.ipynb", {}, title="t")

@@ -9,7 +9,7 @@ import torch
 from conftest import TINY, equal_states
 from PIL import Image
 
-from dcgan_utils import training
+from dcgan_utils import augment, training
 from dcgan_utils.datasets import to_float
 from dcgan_utils.dcgan import DCGAN
 from dcgan_utils.errors import WorkbookError
@@ -307,9 +307,11 @@ def test_flip_shows_about_half_the_pictures_mirrored(tiny, collection, monkeypat
     assert 0.2 < sum(kept) / len(kept) < 0.8
 
 
-def test_ada_notes_its_probability(tiny, collection):
+def test_ada_notes_its_probability(tiny, collection, monkeypatch):
+    monkeypatch.setattr(augment, "ADA_TARGET", -2)  # so that it always rises
     history = train(tiny(augment="ada"), collection).history()
-    assert history["augment_probability"].between(0, 1).all()
+    rises = len(collection.images) / augment.ADA_PICTURES
+    assert history["augment_probability"].tolist() == pytest.approx([rises, 2 * rises])
 
 
 def test_auto_is_settled_before_the_run_is_named(tiny, collection):
@@ -325,6 +327,7 @@ def test_patience_ends_a_training_whose_losses_have_parted(tiny, collection, tmp
     assert run.history()["epoch"].tolist() == [1, 2, 3, 4, 5]
     assert run.finished
     assert run.load_checkpoint()["epoch"] == 5
+    assert run.kept_epochs()[-1] == 5
     assert train(config, collection, folder=tmp_path / "run").history().equals(run.history())
     assert len(train(tiny(epochs=7), collection).history()) == 7
 

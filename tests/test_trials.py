@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from dcgan_utils import quality, trials
-from dcgan_utils.errors import WorkbookError
+from dcgan_utils.errors import NotMeaningful, WorkbookError
 from dcgan_utils.training import train
 
 
@@ -12,7 +14,8 @@ def measured(monkeypatch):
     """Leave out the features, and return which runs were measured."""
     runs = []
 
-    def of_run(run, real, *, samples, seed=0):
+    def of_run(run, real, *, samples, seed, device):
+        assert device == "cpu"
         runs.append(run)
         return {"kid": float(len(runs)), "diversity": 0.5}
 
@@ -27,6 +30,7 @@ def test_every_policy_shows_as_many_pictures(tiny, collection, measured):
     table = trials.compared(configs, collection, on_run=lambda *now: told.append(now))
     assert table.index.tolist() == [policy for policy, _ in told] == list(policies)
     assert table["epochs"].tolist() == [12, 2, 12, 2]
+    assert table["shown"].tolist() == [120] * 4
     assert table["kid"].tolist() == [1, 2, 3, 4]
     assert [run.config.augment for run in measured] == list(policies)
     assert all(len(run.history()) == run.config.epochs for run in measured)
@@ -62,6 +66,8 @@ def test_a_wrong_change_is_told(tiny, changes, sentence):
 def test_a_picture_is_named_by_number_or_file(collection):
     assert trials.picture_number(collection, "7") == 7
     assert trials.picture_number(collection, "03.png") == 3
+    twice = replace(collection, files=("1.png", "11.png", *collection.files[2:]))
+    assert trials.picture_number(twice, "1.png") == 0
     for wrong, sentence in (("99", "0 to 9"), ("png", "it fits 00.png, 01.png, 02.png"),
                             ("cat", "it fits none")):  # fmt: skip
         with pytest.raises(WorkbookError, match=sentence):
@@ -87,8 +93,11 @@ def test_the_distance_is_that_of_the_drawn_pictures(tiny, collection):
 
 def test_the_other_pictures_are_the_measure(collection):
     pixels = collection.images.double().numpy()
-    expected = [np.sqrt(np.square(pixels[3] - pixels[i]).mean()) for i in range(10) if i != 3]
-    assert trials.distance_of_others(collection, 3) == pytest.approx(np.mean(expected), rel=1e-4)
+    expected = [np.square(pixels[3] - pixels[i]).mean() for i in range(10) if i != 3]
+    measured = trials.distance_of_others(collection, 3)
+    assert measured == pytest.approx(np.sqrt(np.mean(expected)), rel=1e-4)
+    with pytest.raises(NotMeaningful):
+        trials.distance_of_others(trials.copies_of(collection, 0, 1), 0)
 
 
 def test_a_generator_learns_a_single_picture(tiny, collection):

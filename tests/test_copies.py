@@ -1,0 +1,66 @@
+"""The coloured copies: what each does, and what stays."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dcgan_utils import copies
+
+
+def made_of(image):
+    """Return all variants of a picture by name."""
+    return {kind: copies.copy(image, kind) for kind in copies.COPIES}
+
+
+def rgb(colour, side=8):
+    return Image.new("RGB", (side, side), colour)
+
+
+def first(image):
+    return image.getpixel((0, 0))
+
+
+def test_hues_become_green_and_red():
+    made = made_of(rgb((40, 60, 200)))
+    red, green, blue = first(made["green hue"])
+    assert green > 190
+    assert max(red, blue) < 60
+    red, green, blue = first(made["red hue"])
+    assert red > 190
+    assert max(green, blue) < 60
+
+
+def test_saturation_and_contrast_change_by_the_factors():
+    made = made_of(rgb((120, 100, 80)))
+    spans = {name: max(first(image)) - min(first(image)) for name, image in made.items()}
+    assert spans["saturation x 2.5"] == pytest.approx(100, abs=2)
+    assert spans["saturation x 0.5"] == pytest.approx(20, abs=2)
+    halves = rgb((100, 100, 100))
+    halves.paste((140, 140, 140), (0, 0, 4, 8))
+    assert first(made_of(halves)["contrast x 2"])[0] == pytest.approx(160, abs=1)
+
+
+@pytest.mark.parametrize("colour", [(255, 255, 255), (0, 0, 0)])
+def test_a_white_or_black_ground_stays(colour):
+    for variant in made_of(rgb(colour)).values():
+        assert first(variant) == colour
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "P", "LA"])
+def test_transparency_is_respected(mode):
+    image = Image.new("RGBA", (8, 8), (255, 0, 255, 0))  # garbage where nothing is seen
+    image.paste((100, 100, 100, 255), (2, 2, 4, 6))
+    image.paste((140, 140, 140, 255), (4, 2, 6, 6))
+    stored = image.quantize() if mode == "P" else image.convert(mode)
+    alpha = np.asarray(stored.convert("RGBA"))[..., 3]
+    for variant in made_of(stored).values():
+        assert variant.mode == "RGBA"
+        np.testing.assert_array_equal(np.asarray(variant)[..., 3], alpha)
+    doubled = made_of(stored)["contrast x 2"]
+    assert doubled.getpixel((3, 3))[0] == pytest.approx(80, abs=2)  # about 120, not the garbage
+    assert doubled.getpixel((5, 3))[0] == pytest.approx(160, abs=2)
+
+
+def test_a_picture_without_a_visible_pixel_passes():
+    for variant in made_of(Image.new("RGBA", (4, 4), (9, 9, 9, 0))).values():
+        assert variant.getextrema()[3] == (0, 0)
