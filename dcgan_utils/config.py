@@ -82,15 +82,18 @@ PRESETS: dict[str, dict[str, Any]] = {
         "augment": "both",
         "show_epochs": (600, 700),
     },
-    # For few pictures and much time; not yet measured against the others.
+    # For few pictures: on 300 paintings in 300 epochs less than half the first study's KID. Small
+    # batches for more updates, no grid of transposed convolutions, augmentation as needed.
     "best": NEUTRAL
     | {
+        "architecture": "resize",
         "img_size": 64,
-        "width": 64,
-        "batch_size": 32,
+        "width": 32,
+        "batch_size": 16,
         "epochs": 400,
         "sample_size": 64,
-        "augment": "diffaugment",
+        "augment": "ada",
+        "flip": True,
     },
 }
 
