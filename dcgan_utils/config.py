@@ -289,7 +289,7 @@ class AblationConfig(Parameters):
     dataset: Named = "plein_air"
     preset: Annotated[str, one_of(*PRESETS)] = "best"
     beside: Annotated[str, one_of(*PRESETS)] = "monet"
-    changes: str = "augment=none; flip=false; architecture=dcgan; batch_size=64; ema=0"
+    changes: str = "augment: none; flip: false; architecture: dcgan; batch_size: 64; ema: 0"
     epochs: Annotated[Whole, Field(ge=1, le=1_000_000)] = 300
     img_size: Annotated[int, one_of(*networks.IMG_SIZES)] = 64
     width: Annotated[Whole, Field(ge=1, le=1024)] | None = None

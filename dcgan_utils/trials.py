@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -126,7 +127,7 @@ def one_by_one(config: TrainConfig, changes: str) -> dict[str, TrainConfig]:
     config
         The one as it is.
     changes
-        Such as ``"augment=none; flip=false"``: one variant each.
+        Such as ``"augment: none; flip: false"``: one variant each.
 
     Raises
     ------
@@ -135,13 +136,13 @@ def one_by_one(config: TrainConfig, changes: str) -> dict[str, TrainConfig]:
     """
     variants = {"as it is": config}
     for change in filter(None, (piece.strip() for piece in changes.split(";"))):
-        name, equals, value = (part.strip() for part in change.partition("="))
-        if not equals:
+        name, *value = (part.strip() for part in re.split("[:=]", change, maxsplit=1))
+        if not value:
             raise WorkbookError(
-                f"'{change}' is no change: write a parameter and a value, as in augment=none, and "
+                f"'{change}' is no change: write a parameter and a value, as in augment: none, and "
                 "semicolons between changes."
             )
-        variants[f"{name} = {value}"] = changed(config, **{name: value})
+        variants[f"{name}: {value[0]}"] = changed(config, **{name: value[0]})
     return variants
 
 

@@ -390,14 +390,14 @@ def test_augment_tries_the_policies_when_asked(home, pictures):
 
 def test_an_ablation_takes_a_preset_apart(home, pictures):
     parameters = {
-        "dataset": str(pictures), "preset": "quick", "changes": "flip=true; lr=0.001",
+        "dataset": str(pictures), "preset": "quick", "changes": "flip: true; lr: 0.001",
         "width": 4, "img_size": 32, "epochs": 1, "samples": 6, "device": "cpu",
     }  # fmt: skip
     page = run_notebook("ablation", home / "out.ipynb", parameters, title="t")
     assert not page.failed
     rows = (home / "reports" / "ablation" / "ten-pictures.csv").read_text().splitlines()
     names = [row.split(",")[0] for row in rows]
-    assert names == ["change", "as it is", "flip = true", "lr = 0.001", "preset monet"]
+    assert names == ["change", "as it is", "flip: true", "lr: 0.001", "preset monet"]
     assert "Most is lost with" in page.html.read_text()
     assert page.picture
 

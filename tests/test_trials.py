@@ -47,11 +47,11 @@ def test_the_parting_is_told_in_pictures(tiny, collection, measured, monkeypatch
 
 
 def test_changes_are_made_one_by_one(tiny):
-    configs = trials.one_by_one(tiny(), "augment=inside; flip = true;")
-    assert [*configs] == ["as it is", "augment = inside", "flip = true"]
+    configs = trials.one_by_one(tiny(), "augment: inside; flip = true;")
+    assert [*configs] == ["as it is", "augment: inside", "flip: true"]
     assert configs["as it is"] == tiny()
-    assert configs["augment = inside"] == tiny(augment="inside")
-    assert configs["flip = true"] == tiny(flip=True)
+    assert configs["augment: inside"] == tiny(augment="inside")
+    assert configs["flip: true"] == tiny(flip=True)
 
 
 @pytest.mark.parametrize(
