@@ -108,17 +108,21 @@ def or_say_why() -> Iterator[None]:
 
 
 def animation(path: Path, description: str, *, width: int = 480) -> display.HTML:
-    """Return an animated GIF for the notebook, recoded as WebP to keep the page small."""
+    """Return an animated GIF for the notebook, recoded as WebP to keep the page small.
+
+    Of a long one every n-th frame is shown, about 60 in all, and the last.
+    """
     from html import escape
 
     from IPython import display
 
     buffer = io.BytesIO()
     with Image.open(path) as gif:
-        durations, frames = [], []
-        for frame in ImageSequence.Iterator(gif):
-            durations.append(frame.info.get("duration", 120))
-            frames.append(ImageOps.contain(frame.convert("RGB"), (width, width)))
+        durations, frames, step = [], [], -(-gif.n_frames // 60)
+        for number, frame in enumerate(ImageSequence.Iterator(gif), start=1):
+            if number % step == 0 or number == gif.n_frames:
+                durations.append(frame.info.get("duration", 120))
+                frames.append(ImageOps.contain(frame.convert("RGB"), (width, width)))
     frames[0].save(
         buffer,
         "WEBP",

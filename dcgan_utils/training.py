@@ -274,7 +274,7 @@ def _held_interrupt() -> Iterator[Callable[[], bool]]:
         raise KeyboardInterrupt
 
 
-def _frames(run: Run, *, most: int = 120, pictures: int = 16) -> list[Image.Image]:
+def _frames(run: Run, *, most: int = 240, pictures: int = 16) -> list[Image.Image]:
     """Return the frames of the animation: the first vectors in a square, epoch below."""
     frames = []
     for epoch in run.sampled_epochs(most):

@@ -1,3 +1,4 @@
+import base64
 import io
 
 import numpy as np
@@ -111,3 +112,15 @@ def test_animations_are_embedded_and_described(tmp_path):
     assert "data:image/webp;base64," in html
     assert len(html) < 3000
     assert 'alt="moving &quot;colours&quot; &lt;here&gt;"' in html
+
+
+def test_long_animations_are_thinned_but_end_with_the_last_frame(tmp_path):
+    colours = [(level, 97 * level % 256, 31 * level % 256) for level in range(250)]
+    frames = [Image.new("RGB", (8, 8), colour) for colour in colours]
+    frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
+    html = plots.animation(tmp_path / "x.gif", "red", width=8).data
+    data = base64.b64decode(html.split("base64,")[1].split('"')[0])
+    shown = Image.open(io.BytesIO(data))
+    assert 40 <= shown.n_frames <= 61
+    shown.seek(shown.n_frames - 1)
+    assert shown.convert("RGB").getpixel((4, 4))[0] == pytest.approx(249, abs=8)
