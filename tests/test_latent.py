@@ -119,3 +119,22 @@ def test_a_folder_with_a_config_is_not_yet_a_run(pictures):
 def test_another_collection_that_is_not_there_is_told(pictures):
     with pytest.raises(WorkbookError, match="'nowhere' is no known collection"):
         latent.load_beside(str(pictures), "nowhere", 16)
+
+
+def test_the_pictures_of_a_run_are_found_again(tiny, pictures, collection, caplog):
+    run = train(tiny(dataset=str(pictures)), collection)
+    assert latent.collection_of(run) == collection
+    assert not caplog.text
+    (pictures / "00.png").unlink()
+    assert len(latent.collection_of(run).images) == 9
+    assert "are not those that" in caplog.text
+    shutil.rmtree(pictures)
+    with pytest.raises(WorkbookError, match="no folder or zip"):
+        latent.collection_of(run)
+
+
+def test_pictures_that_moved_are_found_by_their_name(tiny, pictures, collection, home):
+    run = train(tiny(dataset="data/moved"), collection)
+    (home / "data").mkdir(exist_ok=True)
+    pictures.rename(home / "data" / "moved")
+    assert latent.collection_of(run).data_hash == collection.data_hash
