@@ -320,9 +320,9 @@ class CapacityConfig(Parameters):
 
     @property
     def training(self) -> TrainConfig:
-        """The parameters of the run: no augmentation, since one picture has none."""
+        """The parameters of the run: no augmentation, and an average that hardly lags behind."""
         own = self.model_dump(exclude={"picture", "copies"})
-        return TrainConfig.resolve(**own, augment="none", flip=False, kid_samples=0)
+        return TrainConfig.resolve(**own, augment="none", flip=False, ema=0.9, kid_samples=0)
 
 
 class LatentConfig(Parameters):

@@ -389,8 +389,9 @@ def write_index(folder: Path, name: str, pages: list[Page]) -> Path:
     index = folder / "index.html"
     text = template.render(
         title=f"{name}: what the noise does to the pictures",
-        lead="First the collection itself; then one DCGAN for each noise distribution, all else "
-        "equal; then all beside each other.",
+        lead="First the collection itself, and what augmentation makes of it; then one DCGAN for "
+        "each noise distribution, all else equal; then what a generator can draw at all, a walk "
+        "through its latent space, and all runs beside each other.",
         pages=pages,
         css=Markup(_css()),
         environment=environment(),
