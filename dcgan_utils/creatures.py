@@ -71,7 +71,7 @@ class Creature:
 
     def face(self, y: float, apart: float, size: float, mouth: str | None = None) -> None:
         """Put eyes at height ``y``, ``apart`` from the middle, and a mouth below them."""
-        self._eyes(y, apart, size)
+        self.look(y, apart, size)
         below = y + 1.35 * size + 0.03
         kind = mouth or self.one_of("smile", "cat", "fang", "open", "small")
         _MOUTHS[kind](self, below, size)
@@ -79,8 +79,9 @@ class Creature:
             blush = self.pair(ball, (apart + 0.9 * size, below - 0.02), (0.5 * size, 0.32 * size))
             self.put(blush, np.array([244.0, 132.0, 130.0]), line=0, depth=0, opacity=0.55)
 
-    def _eyes(self, y: float, apart: float, size: float) -> None:
-        look = self.between(-0.12, 0.12) * size  # both pupils lean to the same side
+    def look(self, y: float, apart: float, size: float) -> None:
+        """Put eyes at height ``y``, ``apart`` from the middle."""
+        aside = self.between(-0.12, 0.12) * size  # both pupils lean to the same side
         if self.eyes == "bead":
             self.put(self.pair(ball, (apart, y), (0.55 * size, 0.68 * size)), INK, line=0, depth=0)
             self._gleam(y, apart, 0.6 * size)
@@ -93,17 +94,16 @@ class Creature:
             slope = 0.62 * (self.side - apart)
             white = np.maximum(white, y - 0.28 * size - slope - self.y)
         pupils = [
-            self.single(ball, (sign * apart + look, y + 0.12 * size), (s * 0.85 * size, s * tall))
+            self.single(ball, (sign * apart + aside, y + 0.12 * size), (0.58 * size, 0.68 * tall))
             for sign in (-1, 1)
-            for s in (0.68,)
         ]
         iris = np.minimum(*pupils)
         self.put(white, WHITE, marks=((iris, self.iris), (iris + 0.26 * size, INK)), depth=0)
-        self._gleam(y, apart, size, look)
+        self._gleam(y, apart, size, aside)
 
-    def _gleam(self, y: float, apart: float, size: float, look: float = 0.0) -> None:
+    def _gleam(self, y: float, apart: float, size: float, aside: float = 0.0) -> None:
         gleams = [
-            self.single(ball, (sign * apart + look - 0.2 * size, y - 0.22 * size), 0.22 * size)
+            self.single(ball, (sign * apart + aside - 0.2 * size, y - 0.22 * size), 0.22 * size)
             for sign in (-1, 1)
         ]
         self.put(np.minimum(*gleams), WHITE, line=0, depth=0)
@@ -319,7 +319,7 @@ def specter(c: Creature) -> None:
     gown = np.maximum(
         np.abs(c.x) - wide + 0.12 * (c.y - 0.5) ** 2, np.maximum(-0.1 - c.y, c.y - 0.6)
     )
-    hem = 0.62 + 0.09 * np.cos(waves * np.pi * c.x / wide / 1.0)
+    hem = 0.62 + 0.09 * np.cos(waves * np.pi * c.x / wide)
     shape = np.maximum(melt(head, gown, 0.12), c.y - hem)
     if top == "tip":
         shape = melt(shape, c.single(petal, (0, -0.4), (0, -0.92), 0.3), 0.1)
@@ -338,9 +338,9 @@ def specter(c: Creature) -> None:
     c.face(-0.08, c.between(0.18, 0.24), c.between(0.13, 0.17), c.one_of("open", "fang", "smile"))
 
 
-def _stone(c: Creature, make: np.ndarray, at: tuple[float, float], size: float) -> np.ndarray:
-    """Return a boulder: what many straight cuts leave of a block. ``make`` is x or side."""
-    u, v = make - at[0], c.y - at[1]
+def _stone(c: Creature, at: tuple[float, float], size: float) -> np.ndarray:
+    """Return a boulder on both sides: what many straight cuts leave of a block."""
+    u, v = c.side - at[0], c.y - at[1]
     cuts = np.linspace(0, 2 * np.pi, 8)[:-1] + c.rng.uniform(-0.25, 0.25, 7)
     sides = [u * np.cos(a) + v * np.sin(a) - size * c.between(0.82, 1.0) for a in cuts]
     return np.maximum.reduce(sides) - 0.03
@@ -353,11 +353,11 @@ def golem(c: Creature) -> None:
         c.put(
             c.pair(petal, (0.2 + 0.1 * i, -0.05), end, c.between(0.14, 0.22)), c.accent, depth=0.06
         )
-    c.put(_stone(c, c.side, (0.27, 0.66), 0.2), tint(c.main, -0.12), depth=0.08)
+    c.put(_stone(c, (0.27, 0.66), 0.2), tint(c.main, -0.12), depth=0.08)
     heavy = c.between(0.38, 0.46)
     low = c.between(0.3, 0.5)
     c.put(c.pair(limb, (0.35, 0.1), (0.66, low), 0.1, 0.09), tint(c.main, -0.2), depth=0.1)
-    body = _stone(c, c.side, (0, 0.22), heavy)
+    body = _stone(c, (0, 0.22), heavy)
     crack = melt(
         c.single(limb, (0.08, 0.3), (0.16, 0.44), 0.006, 0.006),
         c.single(limb, (0.16, 0.44), (0.1, 0.56), 0.006, 0.003),
@@ -370,9 +370,9 @@ def golem(c: Creature) -> None:
         marks=((crack, INK), (vein, c.accent)) if c.rng.random() < 0.6 else ((crack, INK),),
         depth=0.12,
     )
-    c.put(_stone(c, c.side, (0.7, low + 0.06), c.between(0.15, 0.21)), c.main, depth=0.08)
+    c.put(_stone(c, (0.7, low + 0.06), c.between(0.15, 0.21)), c.main, depth=0.08)
     y = c.between(-0.36, -0.26)
-    head = _stone(c, c.side, (0, y), c.between(0.3, 0.36))
+    head = _stone(c, (0, y), c.between(0.3, 0.36))
     moss = np.maximum(head, c.y - y + 0.16 + 0.04 * np.cos(14 * c.x))
     c.put(
         head,
@@ -452,7 +452,7 @@ def owlet(c: Creature) -> None:
     c.put(body, c.main, marks=((belly, tint(c.accent, 0.6)), *rows))
     disc = c.pair(ball, (0.2, -0.12), (0.26, 0.26))
     c.put(disc, tint(c.main, 0.5), line=0, depth=0)
-    c._eyes(-0.12, c.between(0.19, 0.22), c.between(0.14, 0.17))
+    c.look(-0.12, c.between(0.19, 0.22), c.between(0.14, 0.17))
     beak = c.single(petal, (0, -0.1), (0, c.between(0.12, 0.2)), c.between(0.14, 0.2))
     c.put(beak, np.array([244.0, 178.0, 66.0]), depth=0.06, line=0.014)
 
@@ -548,9 +548,8 @@ def puddle(c: Creature) -> None:
         c.single(ball, (0, tall + 0.4), (wide - 0.14, 0.42)),
         0.25,
     )
-    drops = [
-        c.pair(ball, (wide + c.between(-0.08, 0.1), c.between(0.6, 0.74)), c.between(0.1, 0.16))
-    ]
+    place = (wide + c.between(-0.08, 0.1), c.between(0.6, 0.74))
+    drop = c.pair(ball, place, c.between(0.1, 0.16))
     top = c.one_of("drip", "crown", "plain")
     if top == "drip":
         blob = melt(blob, c.single(petal, (0, tall + 0.12), (0, tall - 0.3), 0.24), 0.1)
@@ -561,7 +560,7 @@ def puddle(c: Creature) -> None:
                 c.accent,
                 depth=0.06,
             )
-    blob = melt(np.maximum(blob, c.y - 0.8), np.maximum(drops[0], c.y - 0.8), 0.1)
+    blob = melt(np.maximum(blob, c.y - 0.8), np.maximum(drop, c.y - 0.8), 0.1)
     core = c.single(ball, (0, 0.5), (0.24, 0.18))
     bubbles = tuple(
         (
