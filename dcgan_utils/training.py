@@ -204,7 +204,7 @@ class _Loop:
         row |= {name: total / len(self.images) for name, total in self.totals.items()}
         if self.config.augment == "ada":
             row["augment_probability"] = self.model.augment_probability
-        row["sample_spread"] = _spread(samples) / max(self.real_spread, 1e-12)
+        row["sample_spread"] = _spread(samples) / self.real_spread if self.real_spread else math.nan
         row["seconds"] = time.perf_counter() - started
         self.seconds = 0.0
         self.run.save_samples(self.epoch, samples)

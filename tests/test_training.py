@@ -267,7 +267,9 @@ def test_one_picture_is_enough(tiny, tmp_path):
     folder = tmp_path / "one"
     folder.mkdir()
     Image.new("RGB", (32, 32), "red").save(folder / "red.png")
-    assert train(tiny(sample_size=1), load_dataset(folder, 32)).finished
+    run = train(tiny(sample_size=1), load_dataset(folder, 32))
+    assert run.finished
+    assert run.history()["sample_spread"].isna().all(), "nothing to compare the samples with"
 
 
 def shown_batches(monkeypatch):
