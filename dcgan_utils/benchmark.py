@@ -498,9 +498,7 @@ def precision_and_quality(
     rows = []
     for seed in range(config.seed, config.seed + seeds):
         for precision in ("fp32", "bf16"):
-            changed = TrainConfig.resolve(
-                **{**config.model_dump(), "seed": seed, "precision": precision}
-            )
+            changed = config.changed(seed=seed, precision=precision)
             run = train(changed, dataset, folder=folder / f"{precision}-s{seed}")
             measured = quality.of_run(
                 run, dataset.images, samples=len(dataset.images), device=config.device

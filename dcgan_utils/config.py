@@ -225,6 +225,10 @@ class TrainConfig(Parameters):
         """What decides about the networks' shapes."""
         return self.model_dump(include={"noise_size", "img_size", "width"})
 
+    def changed(self, **changes: Any) -> Self:
+        """Return the parameters with some of them changed, and all checked anew."""
+        return self.resolve(**{**self.model_dump(), **changes})
+
     def for_collection(self, pictures: int) -> Self:
         """Return the parameters with ``augment="auto"`` replaced by what suits so many."""
         return self.model_copy(update={"augment": chosen(self.augment, pictures)})

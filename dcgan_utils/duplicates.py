@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
 
 from dcgan_utils import cache
+from dcgan_utils.pictures import as_image
 from dcgan_utils.pixels import pixel_vectors
 
 __all__ = ["Pair", "find_duplicates"]
@@ -80,5 +80,5 @@ def _perceptual_hashes(images: torch.Tensor) -> np.ndarray:
     """Return a hash of 64 signs (-1, 1) a picture: float32, shape ``(N, 64)``."""
     import imagehash
 
-    bits = [imagehash.phash(Image.fromarray(i.permute(1, 2, 0).numpy())).hash for i in images]
+    bits = [imagehash.phash(as_image(i)).hash for i in images]
     return 2 * np.stack(bits).reshape(len(bits), 64).astype(np.float32) - 1

@@ -24,6 +24,7 @@ __all__ = [
     "DamagedPicture",
     "NotAPicture",
     "Picture",
+    "as_image",
     "decode_picture",
     "in_rows",
     "parse_background",
@@ -249,6 +250,11 @@ def parse_background(background: str) -> tuple[int, int, int]:
             "or a code such as '#ffeedd'."
         ) from error
     return colour
+
+
+def as_image(picture: torch.Tensor) -> Image.Image:
+    """Return a uint8 picture ``(3, H, W)`` as Pillow's."""
+    return Image.fromarray(picture.permute(1, 2, 0).numpy())
 
 
 def in_rows(images: torch.Tensor, columns: int, *, gap: int = 0, fill: int = 255) -> torch.Tensor:

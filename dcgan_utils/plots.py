@@ -24,7 +24,7 @@ from PIL import Image, ImageOps, ImageSequence
 
 from dcgan_utils.errors import NotMeaningful
 from dcgan_utils.noise import Prior
-from dcgan_utils.pictures import in_rows
+from dcgan_utils.pictures import as_image, in_rows
 from dcgan_utils.progress import in_jupyterlab
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def slider(images: torch.Tensor, names: Sequence[str]) -> widgets.VBox | None:
     pictures = []
     for image in images:
         buffer = io.BytesIO()
-        enlarged = Image.fromarray(image.permute(1, 2, 0).numpy()).resize((256, 256), 0)
+        enlarged = as_image(image).resize((256, 256), 0)
         enlarged.save(buffer, "PNG")
         pictures.append(buffer.getvalue())
     seen = widgets.Image(value=pictures[len(pictures) // 2], format="png")

@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 
 __all__ = [
     "augmentations",
-    "changed",
     "compared",
     "copies_of",
     "distance_of_others",
@@ -93,11 +92,6 @@ def compared(
     return pd.DataFrame.from_dict(rows, orient="index").astype({"parted": "Int64"})
 
 
-def changed(config: TrainConfig, **changes: Any) -> TrainConfig:
-    """Return a config with some parameters changed, and checked anew."""
-    return TrainConfig.resolve(**{**config.model_dump(), **changes})
-
-
 def augmentations(
     config: TrainConfig, policies: Iterable[str], dataset: Dataset, pictures: int
 ) -> dict[str, TrainConfig]:
@@ -116,7 +110,7 @@ def augmentations(
         Pillow's copies shows six times as many, so there are a sixth as many epochs.
     """
     epochs = {policy: max(1, round(pictures / shown(policy, dataset))) for policy in policies}
-    return {policy: changed(config, augment=policy, epochs=epochs[policy]) for policy in policies}
+    return {policy: config.changed(augment=policy, epochs=epochs[policy]) for policy in policies}
 
 
 def one_by_one(config: TrainConfig, changes: str) -> dict[str, TrainConfig]:
@@ -142,7 +136,7 @@ def one_by_one(config: TrainConfig, changes: str) -> dict[str, TrainConfig]:
                 f"'{change}' is no change: write a parameter and a value, as in augment: none, and "
                 "semicolons between changes."
             )
-        variants[f"{name}: {value[0]}"] = changed(config, **{name: value[0]})
+        variants[f"{name}: {value[0]}"] = config.changed(**{name: value[0]})
     return variants
 
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from dcgan_utils import latent
 from dcgan_utils.datasets import to_float
 from dcgan_utils.noise import Prior
+from dcgan_utils.pictures import as_image
 from dcgan_utils.runs import Run
 from dcgan_utils.seeds import stream
 
@@ -111,7 +112,7 @@ def _slerp(one: torch.Tensor, other: torch.Tensor, shares: torch.Tensor) -> torc
 
 def frames(images: torch.Tensor, *, side: int = 256) -> list[Image.Image]:
     """Return the pictures of a walk as frames of an animation: there and back, enlarged."""
-    pictures = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in images]
+    pictures = [as_image(image) for image in images]
     enlarged = [
         picture.resize((side, side), Image.Resampling.LANCZOS).quantize(128) for picture in pictures
     ]
