@@ -18,6 +18,7 @@ __all__ = [
     "AugmentConfig",
     "BenchmarkConfig",
     "CapacityConfig",
+    "CompareConfig",
     "EdaConfig",
     "LatentConfig",
     "TrainConfig",
@@ -338,6 +339,17 @@ class LatentConfig(Parameters):
     reach: Annotated[float, Field(gt=0, le=100)] = 2.0
     samples: Annotated[Whole, Field(ge=2, le=100_000)] = 300
     projection_steps: Annotated[Whole, Field(ge=1, le=100_000)] = 200
+    seed: Seed = 0
+    device: Device = Field("auto", validate_default=True)
+
+
+class CompareConfig(Parameters):
+    """What ``compare.ipynb`` puts side by side; immutable."""
+
+    runs: Named = "plein_air"
+    samples: Annotated[Whole, Field(ge=2, le=100_000)] = 300
+    kinds: Named | None = None
+    numbers: Named = "compare"
     seed: Seed = 0
     device: Device = Field("auto", validate_default=True)
 

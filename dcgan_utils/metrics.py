@@ -7,10 +7,23 @@ The vectors of both sides must come from the same extractor at the same input si
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from dcgan_utils.errors import NotMeaningful
 
-__all__ = ["diversity", "kid", "memorisation", "nearest"]
+__all__ = [
+    "diversity",
+    "fid",
+    "kid",
+    "kid_interval",
+    "memorisation",
+    "nearest",
+    "neighbourhoods",
+    "repetition",
+]
+
+
+# --- How far two sets are apart ------------------------------------------------------------
 
 
 def kid(real: np.ndarray, generated: np.ndarray) -> float:
@@ -46,6 +59,143 @@ def kid(real: np.ndarray, generated: np.ndarray) -> float:
     return float(sum(within) - 2 * _kernel(real, generated).mean())
 
 
+def kid_interval(
+    real: np.ndarray,
+    generated: np.ndarray,
+    *,
+    rng: torch.Generator,
+    level: float = 0.95,
+    resamples: int = 1000,
+) -> tuple[float, float]:
+    """Return an interval for `kid`: what other pictures of the same two kinds would give.
+
+    A percentile bootstrap (Efron and Tibshirani 1993, chapter 13) over the pictures of both
+    sides. A picture that is drawn twice is not compared with itself, which would count as
+    nearness that is not there.
+
+    Parameters
+    ----------
+    real, generated
+        Shapes ``(n, d)`` and ``(m, d)``.
+    rng
+        Draws the resamples.
+    level
+        How often such an interval should hold the true value, 0 to 1.
+    resamples
+        How many.
+
+    Raises
+    ------
+    NotMeaningful
+        If one side has fewer than two vectors.
+
+    Notes
+    -----
+    It knows nothing of other trainings: another seed may well give a run outside it. Where both
+    sides come from one distribution it is too wide.
+    """
+    _require_two(real, generated)
+    counts = [_resampled(len(side), resamples, rng) for side in (real, generated)]
+    within = (
+        _weighted_mean_of_others(_kernel(side, side), drawn)
+        for side, drawn in zip((real, generated), counts, strict=True)
+    )
+    across = _kernel(real, generated)
+    between = np.einsum("rn,nm,rm->r", counts[0], across, counts[1], optimize=True) / across.size
+    low, high = np.nanquantile(sum(within) - 2 * between, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def fid(real: np.ndarray, generated: np.ndarray) -> float:
+    """Return the Frechet distance of two sets of features, each taken as normal.
+
+    The squared distance of the means, plus ``tr(A + B - 2 (A B)^(1/2))`` of the covariances.
+    Source: Heusel et al. 2017, "GANs Trained by a Two Time-Scale Update Rule Converge to a Local
+    Nash Equilibrium", arXiv:1706.08500, section 2.
+
+    Parameters
+    ----------
+    real, generated
+        Shapes ``(n, d)`` and ``(m, d)``.
+
+    Raises
+    ------
+    NotMeaningful
+        If one side has fewer than two vectors.
+
+    Notes
+    -----
+    Biased: with few pictures it is far too large, even for two sets of one kind, and a few
+    hundred are few for 1,280 features (Binkowski et al. 2018, section 4). Compare it only where
+    both sides have the same sizes, and prefer `kid`.
+    """
+    _require_two(real, generated)
+    sides = [side.astype(np.float64) for side in (real, generated)]
+    means = [side.mean(axis=0) for side in sides]
+    scaled = [
+        (side - mean) / np.sqrt(len(side) - 1) for side, mean in zip(sides, means, strict=True)
+    ]
+    # With A = a'a and B = b'b the eigenvalues of AB are the squared singular values of ab', a
+    # matrix of pictures by pictures: no root of a matrix that has none where pictures are few.
+    root = np.linalg.svd(scaled[0] @ scaled[1].T, compute_uv=False).sum()
+    traces = sum((side**2).sum() for side in scaled)
+    return float(((means[0] - means[1]) ** 2).sum() + traces - 2 * root)
+
+
+def neighbourhoods(real: np.ndarray, generated: np.ndarray, *, k: int = 5) -> dict[str, float]:
+    """Return precision, recall, density and coverage.
+
+    Around each picture lies a ball that reaches to its ``k``-th nearest neighbour on its own
+    side; the balls of the real pictures stand for where real pictures may lie, those of the
+    generated ones for where generated ones do.
+
+    Sources: Kynkaanniemi et al. 2019, "Improved Precision and Recall Metric for Assessing
+    Generative Models", arXiv:1904.06991, section 3; Naeem et al. 2020, "Reliable Fidelity and
+    Diversity Metrics for Generative Models", arXiv:2002.09797, section 3.
+
+    Parameters
+    ----------
+    real, generated
+        Feature vectors, shapes ``(n, d)`` and ``(m, d)``.
+    k
+        Which neighbour; 3 to 5 are usual.
+
+    Returns
+    -------
+    dict of float
+        ``precision``: share of the generated pictures in a ball of real ones. ``recall``: share
+        of the real pictures in a ball of generated ones. ``density``: in how many balls of real
+        pictures a generated one lies, divided by ``k``; it may exceed 1. ``coverage``: share of
+        the balls of real pictures that hold a generated one.
+
+    Raises
+    ------
+    NotMeaningful
+        If one side has no more than ``k`` pictures.
+
+    Notes
+    -----
+    All four depend on how many pictures there are on each side. One outlier among the real
+    pictures has a large ball that flatters precision, one among the generated flatters recall;
+    density and coverage were made to suffer less from them. A copied picture is precise.
+    """
+    if min(len(real), len(generated)) <= k:
+        raise NotMeaningful(f"More than {k} real and {k} generated pictures are needed.")
+    # The nearest of all is the picture itself, so the k-th neighbour has index k.
+    reach, own_reach = (np.partition(_distances(v), k)[:, k] for v in (real, generated))
+    apart = _apart(real, generated)
+    inside = apart <= reach[:, None]
+    return {
+        "precision": float(inside.any(axis=0).mean()),
+        "recall": float((apart <= own_reach).any(axis=1).mean()),
+        "density": float(inside.sum(axis=0).mean() / k),
+        "coverage": float((apart.min(axis=1) <= reach).mean()),
+    }
+
+
+# --- How varied a set is -------------------------------------------------------------------
+
+
 def diversity(real: np.ndarray, generated: np.ndarray) -> float:
     """Return how far generated pictures are from each other, relative to the real ones.
 
@@ -76,6 +226,40 @@ def diversity(real: np.ndarray, generated: np.ndarray) -> float:
     return float(apart[1] / apart[0])
 
 
+def repetition(real: np.ndarray, generated: np.ndarray, *, quantile: float = 0.05) -> float:
+    """Return the share of generated pictures that have a suspiciously near twin among them.
+
+    What the first study saw as "the pictures often repeat". Near means: nearer than all but
+    ``quantile`` of the real pictures are to their nearest neighbour. Real pictures would score
+    ``quantile``; a generator that draws one picture only scores 1.
+
+    Parameters
+    ----------
+    real, generated
+        Vectors, shapes ``(n, d)`` and ``(m, d)``: features, or pixels. Of more generated
+        than real pictures only the first ``n`` count: among more, each has nearer neighbours.
+    quantile
+        0 to 1.
+
+    Raises
+    ------
+    NotMeaningful
+        If one side has fewer than two pictures.
+
+    Notes
+    -----
+    With fewer generated than real pictures it comes out too small. Pictures that all miss the
+    same details, such as blurred ones, are near to each other without being the same.
+    """
+    _require_two(real, generated)
+    own = _distances(generated[: len(real)])
+    np.fill_diagonal(own, np.inf)
+    return float(np.mean(own.min(axis=1) < _near(real, quantile)))
+
+
+# --- What is copied ------------------------------------------------------------------------
+
+
 def nearest(real: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return for each generated picture the number of the nearest real one, and its distance.
 
@@ -89,9 +273,7 @@ def nearest(real: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.nda
     tuple of numpy.ndarray
         Whole numbers and Euclidean distances, of length ``m``.
     """
-    from scipy.spatial.distance import cdist
-
-    apart = cdist(generated.astype(np.float64), real.astype(np.float64))
+    apart = _apart(generated, real)
     numbers = apart.argmin(axis=1)
     return numbers, apart[np.arange(len(apart)), numbers]
 
@@ -122,10 +304,17 @@ def memorisation(real: np.ndarray, generated: np.ndarray, *, quantile: float = 0
     pairs too.
     """
     _require_two(real, generated)
+    return float(np.mean(nearest(real, generated)[1] < _near(real, quantile)))
+
+
+def _near(real: np.ndarray, quantile: float) -> float:
+    """Return the distance that few real pictures have to their nearest neighbour."""
     own = _distances(real)
     own[own <= 1e-6 * own.max()] = np.inf  # itself, and its twins
-    line = np.quantile(own.min(axis=1), quantile)
-    return float(np.mean(nearest(real, generated)[1] < line))
+    return float(np.quantile(own.min(axis=1), quantile))
+
+
+# --- What they share -----------------------------------------------------------------------
 
 
 def _require_two(*sides: np.ndarray) -> None:
@@ -142,6 +331,27 @@ def _mean_of_others(matrix: np.ndarray) -> float:
     """Return the mean of a square matrix without its diagonal."""
     n = len(matrix)
     return (matrix.sum() - np.trace(matrix)) / (n * (n - 1))
+
+
+def _weighted_mean_of_others(matrix: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return `_mean_of_others` for each row of weights, which say how often an index counts."""
+    squares = weights**2
+    sums = ((weights @ matrix) * weights).sum(axis=1) - squares @ np.diagonal(matrix)
+    pairs = weights.sum(axis=1) ** 2 - squares.sum(axis=1)
+    return sums / np.where(pairs > 0, pairs, np.nan)  # of few pictures one alone may be drawn
+
+
+def _resampled(n: int, resamples: int, rng: torch.Generator) -> np.ndarray:
+    """Return how often each of n things is drawn in resamples with replacement, one a row."""
+    drawn = torch.randint(n, (resamples, n), generator=rng)
+    counts = torch.zeros(resamples, n, dtype=torch.float64)
+    return counts.scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.float64)).numpy()
+
+
+def _apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    from scipy.spatial.distance import cdist
+
+    return cdist(one.astype(np.float64), other.astype(np.float64))
 
 
 def _distances(vectors: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ __all__ = [
     "find_horizon",
     "find_round_canvases",
     "pixel_vectors",
+    "sharpness",
     "statistics",
 ]
 
@@ -217,6 +218,38 @@ def find_round_canvases(images: torch.Tensor) -> list[int]:
         if white[corners].float().mean() >= 0.9 and white[ring].float().mean() <= 0.1:
             found.append(number)
     return found
+
+
+# --- Sharpness -----------------------------------------------------------------------------
+
+
+def sharpness(images: torch.Tensor) -> np.ndarray:
+    """Return how much fine structure each picture has: the variance of its Laplacian.
+
+    Of the mean of the three colours, in levels (0..255); each pixel less the mean of its four
+    neighbours, borders left out. Source: Pech-Pacheco et al. 2000, "Diatom autofocusing in
+    brightfield microscopy: a comparative study", ICPR, section 3.
+
+    Parameters
+    ----------
+    images
+        uint8, shape ``(N, 3, H, W)``, at least 3 pixels high and wide.
+
+    Returns
+    -------
+    float64 array, shape (N,)
+        0 for a picture of one colour or of an even slope; it grows with contrast too.
+
+    Notes
+    -----
+    Noise and grids are fine structure as well: a sharp picture need not be a clear one.
+    """
+    found = []
+    for part in images.split(256):
+        grey = part.double().mean(dim=1)
+        neighbours = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
+        found.append((grey[:, 1:-1, 1:-1] - neighbours / 4).var(dim=(1, 2), correction=0))
+    return torch.cat(found).numpy()
 
 
 # --- Pixels as vectors ---------------------------------------------------------------------

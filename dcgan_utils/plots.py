@@ -11,9 +11,9 @@ import base64
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -45,6 +45,7 @@ __all__ = [
     "new_figure",
     "noise_density",
     "or_say_why",
+    "palette",
     "picture_rows",
     "probabilities",
     "quality_over_epochs",
@@ -539,44 +540,65 @@ def losses_overlaid(histories: Mapping[str, pd.DataFrame], *, unit: str = "epoch
     Parameters
     ----------
     histories
-        A run's history under each name.
+        A history under each name. Where it has several rows an epoch, of several seeds, the
+        line is their mean and a band reaches from the smallest to the largest.
     unit
         What their column ``epoch`` counts.
     """
     with mpl.rc_context(STYLE):
         figure = new_figure(3.4)
         left, right = figure.subplots(1, 2)
-        for color, (name, history) in zip(_palette(histories), histories.items(), strict=True):
-            discriminator = history["d_loss_real"] + history["d_loss_fake"]
-            left.plot(history["epoch"], discriminator, color=color, lw=1.5, label=name)
-            right.plot(history["epoch"], history["g_loss"], color=color, lw=1.5, label=name)
+        for (name, history), color in zip(histories.items(), palette(histories), strict=True):
+            history = history.assign(d_loss=history["d_loss_real"] + history["d_loss_fake"])
+            _line_with_band(left, history, "d_loss", color=color, label=name)
+            _line_with_band(right, history, "g_loss", color=color, label=name)
         for axes, name in ((left, "Discriminator"), (right, "Generator")):
             _by_epoch(axes, "loss", name)
             axes.set_xlabel(unit)
-        left.legend()
+        _legend_below(figure, left)
     figure.set_label(_overlay_text("Losses of discriminator and generator", histories))
     return figure
 
 
 def spread_overlaid(histories: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw how much the samples of several runs differ from one another, epoch by epoch."""
+    """Draw how much the samples of several runs differ from one another, epoch by epoch.
+
+    Parameters
+    ----------
+    histories
+        As for `losses_overlaid`.
+    """
     with mpl.rc_context(STYLE):
-        figure = new_figure(3.0)
+        figure = new_figure(3.2)
         axes = figure.subplots()
-        for color, (name, history) in zip(_palette(histories), histories.items(), strict=True):
-            axes.plot(history["epoch"], history["sample_spread"], color=color, lw=1.5, label=name)
+        for (name, history), color in zip(histories.items(), palette(histories), strict=True):
+            _line_with_band(axes, history, "sample_spread", color=color, label=name)
         axes.axhline(1, color=GREEN, lw=1, ls=":", label="the real pictures")
         _by_epoch(axes, "spread, relative to real", "How different the samples are")
         axes.set_ylim(bottom=0)
-        axes.legend()
+        _legend_below(figure, axes)
     figure.set_label(_overlay_text("Spread of the samples relative to real pictures", histories))
     return figure
 
 
-def _palette(items: Mapping) -> list:
+def _line_with_band(axes: Axes, history: pd.DataFrame, column: str, **look: Any) -> None:
+    by_epoch = history.groupby("epoch")[column]
+    mean = by_epoch.mean()
+    axes.plot(mean.index, mean, lw=1.5, **look)
+    band = {"color": look["color"], "alpha": 0.15, "lw": 0}
+    axes.fill_between(mean.index, by_epoch.min(), by_epoch.max(), **band)
+
+
+def _legend_below(figure: Figure, axes: Axes) -> None:
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=8)
+
+
+def palette(names: Collection[str]) -> list:
+    """Return a colour for each of several names, told apart by the colour-blind up to ten."""
     import seaborn as sns
 
-    return sns.color_palette("colorblind", len(items))
+    return sns.color_palette("colorblind" if len(names) <= 10 else "husl", len(names))
 
 
 def _overlay_text(what: str, items: Mapping[str, pd.DataFrame]) -> str:

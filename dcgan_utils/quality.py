@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from dcgan_utils import features, latent, metrics
+from dcgan_utils import features, latent, metrics, modes
 from dcgan_utils.errors import NotMeaningful
+from dcgan_utils.pixels import pixel_vectors, sharpness
 from dcgan_utils.runs import Run
 from dcgan_utils.seeds import stream
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["floor", "of_pictures", "of_run", "over_epochs"]
+__all__ = ["floor", "full", "full_floor", "of_pictures", "of_run", "over_epochs"]
+
+LAYOUT = 16  # pixels of the side, where only the layout is left
 
 
 def of_pictures(
@@ -49,6 +53,126 @@ def of_run(
     return of_pictures(real, latent.sample(run, samples, seed=seed, device=device), device=device)
 
 
+def full(
+    real: torch.Tensor,
+    generated: torch.Tensor,
+    *,
+    seed: int,
+    kinds: Sequence[str] | None = None,
+    device: str = "cpu",
+) -> dict[str, float | int | str]:
+    """Return every measure of generated pictures against real ones.
+
+    Parameters
+    ----------
+    real, generated
+        uint8, shapes ``(n, 3, H, W)`` and ``(m, 3, H, W)``.
+    seed
+        Of the bootstrap.
+    kinds
+        A label for each real picture, if there are any.
+    device
+        Where the extractor runs.
+
+    Returns
+    -------
+    dict
+        ``kid`` with the ends of its interval, ``kid_low`` and ``kid_high``; ``fid``;
+        ``precision``, ``recall``, ``density``, ``coverage``; ``diversity``, ``repetition``,
+        ``memorisation`` (see `metrics`); ``layout_repetition``, the repetition of the pictures
+        averaged down to 16 pixels, where only colours and layout are left; ``sharpness``,
+        relative to the real pictures'; with ``kinds`` also what `modes.mode_coverage` returns. And what they rest on:
+        ``extractor``, and the numbers of pictures ``real`` and ``generated``.
+
+    Raises
+    ------
+    NotMeaningful
+        If there are too few pictures for one of them.
+
+    Notes
+    -----
+    A network that knows photographs finds all blurred pictures alike: ``repetition`` may be
+    near 1 for pictures that the eye tells apart. ``layout_repetition`` is nearer to what the
+    first study saw when it wrote that pictures repeat.
+    """
+    found = [features.extract(images, device=device) for images in (real, generated)]
+    clear = [sharpness(images) for images in (real, generated)]
+    layouts = [pixel_vectors(images, LAYOUT) for images in (real, generated)]
+    vectors = [side.vectors for side in found]
+    measured = _measured(vectors, layouts, clear, stream(seed, "bootstrap"))
+    if kinds:
+        measured |= modes.mode_coverage(vectors[0], kinds, vectors[1])
+    return measured | {
+        "extractor": found[0].extractor,
+        "real": len(real),
+        "generated": len(generated),
+    }
+
+
+def _measured(
+    vectors: list[np.ndarray],
+    layouts: list[np.ndarray],
+    clear: list[np.ndarray],
+    rng: torch.Generator,
+) -> dict[str, float]:
+    """Return what needs no labels, from features, small pixels and sharpness of both sides."""
+    low, high = metrics.kid_interval(*vectors, rng=rng)
+    return {
+        "kid": metrics.kid(*vectors),
+        "kid_low": low,
+        "kid_high": high,
+        "fid": metrics.fid(*vectors),
+        **metrics.neighbourhoods(*vectors),
+        "diversity": metrics.diversity(*vectors),
+        "repetition": metrics.repetition(*vectors),
+        "layout_repetition": metrics.repetition(*layouts),
+        "memorisation": metrics.memorisation(*vectors),
+        "sharpness": float(clear[1].mean() / clear[0].mean()) if clear[0].any() else math.nan,
+    }
+
+
+def full_floor(
+    real: torch.Tensor,
+    *,
+    seed: int,
+    splits: int = 10,
+    kinds: Sequence[str] | None = None,
+    device: str = "cpu",
+) -> dict[str, float | int | str]:
+    """Return `full` for one half of the real pictures against the other: means of some splits.
+
+    With ``kinds`` also ``classifier_accuracy`` (see `modes.classifier_accuracy`).
+
+    What a generator that draws new pictures as the real ones are would score, if there were
+    half as many pictures: ``fid`` in particular would be smaller with more.
+
+    Raises
+    ------
+    NotMeaningful
+        If there are too few pictures.
+    """
+    found, rng = features.extract(real, device=device), stream(seed, "bootstrap")
+    layouts, clear = pixel_vectors(real, LAYOUT), sharpness(real)
+    rows = []
+    for halves in _halves(len(real), seed, splits):
+        vectors, small, sharp = ([of[h] for h in halves] for of in (found.vectors, layouts, clear))
+        row = _measured(vectors, small, sharp, rng)
+        if kinds:
+            row |= modes.mode_coverage(vectors[0], [kinds[i] for i in halves[0]], vectors[1])
+        rows.append(row)
+    means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    if kinds:
+        means["classifier_accuracy"] = modes.classifier_accuracy(found.vectors, kinds, seed=seed)
+    sizes = dict(zip(("real", "generated"), map(len, halves), strict=True))
+    return means | {"extractor": found.extractor} | sizes
+
+
+def _halves(count: int, seed: int, splits: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    rng = stream(seed, "floor")
+    orders = (torch.randperm(count, generator=rng).numpy() for _ in range(splits))
+    return [tuple(np.array_split(order, 2)) for order in orders]
+
+
 def floor(real: torch.Tensor, *, seed: int, splits: int = 10, device: str = "cpu") -> float:
     """Return the KID of one half of the real pictures against the other: the mean of ten splits.
 
@@ -61,10 +185,9 @@ def floor(real: torch.Tensor, *, seed: int, splits: int = 10, device: str = "cpu
     """
     if len(real) < 4:
         raise NotMeaningful("At least four real pictures are needed, for two halves.")
-    vectors, rng = features.extract(real, device=device).vectors, stream(seed, "floor")
-    orders = (torch.randperm(len(real), generator=rng).numpy() for _ in range(splits))
-    halves = (np.array_split(vectors[order], 2) for order in orders)
-    return float(np.mean([metrics.kid(*pair) for pair in halves]))
+    vectors = features.extract(real, device=device).vectors
+    halves = _halves(len(real), seed, splits)
+    return float(np.mean([metrics.kid(vectors[one], vectors[other]) for one, other in halves]))
 
 
 def over_epochs(

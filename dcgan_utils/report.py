@@ -165,8 +165,8 @@ def build_report(
             stream=stream,
         )
     )
+    count = max(2, min(len(pictures.images), 300))
     if trained:
-        count = max(2, min(len(pictures.images), 300))
         add(
             run_notebook(
                 "latent",
@@ -187,9 +187,14 @@ def build_report(
             run_notebook(
                 "compare",
                 folder / "compare.ipynb",
-                {"runs": ",".join(trained)},
+                {
+                    "runs": ",".join(trained),
+                    "samples": count,
+                    "numbers": pictures.name,
+                    "device": same["device"],
+                },
                 title="The noises compared",
-                summary="Samples side by side, losses overlaid, the numbers in a table.",
+                summary="Prediction, samples side by side, measures, and the study's claims.",
                 stream=stream,
             )
         )

@@ -2,9 +2,9 @@
 
 ``reports/runs/<name>/`` holds ``config.json``, ``history.csv`` (one row an epoch),
 ``samples/epoch_0001.png`` ..., ``weights/epoch_0050.pt`` ..., ``checkpoint.pt`` and, once
-finished, ``progress.gif``.
-Nothing else writes there; ``.lock`` keeps a second process
-from training the same run. Each file is valid whenever the process dies: what matters is
+finished, ``progress.gif``; ``metrics.json`` where the pictures were measured. Nothing else writes
+there but a grid, its executed notebook; ``.lock`` keeps a second process from training the same
+run. Each file is valid whenever the process dies: what matters is
 written beside and renamed.
 """
 
@@ -268,6 +268,11 @@ class Run:
         if not self.checkpoint_path.exists():
             return None
         return _load(self.checkpoint_path, f"Delete the folder '{self.folder}' to train anew.")
+
+    def save_metrics(self, metrics: dict[str, float | int | str]) -> None:
+        """Leave what was measured of the pictures beside the run, for people and other tools."""
+        with written_whole(self.folder / "metrics.json") as file:
+            file.write(json.dumps(metrics, indent=2).encode())
 
     def _weights_path(self, epoch: int) -> Path:
         return self.folder / "weights" / f"epoch_{epoch:04d}.pt"

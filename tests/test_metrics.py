@@ -1,9 +1,14 @@
 import numpy as np
 import pytest
+import torch
+from prdc import compute_prdc
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.kid import KernelInceptionDistance
 
 from dcgan_utils import metrics
 from dcgan_utils.errors import NotMeaningful
 from dcgan_utils.metrics import diversity, kid
+from dcgan_utils.seeds import stream
 
 
 def cloud(n, d=16, mean=0.0, std=1.0, seed=0):
@@ -37,6 +42,164 @@ def test_kid_grows_with_the_distance():
     assert values == sorted(values)
 
 
+class Given(torch.nn.Module):
+    """Stands where others put Inception: the vectors pass as they are."""
+
+    def __init__(self, d):
+        super().__init__()
+        self.num_features = d
+
+    def forward(self, vectors):
+        return vectors
+
+
+def others(measure, real, generated):
+    """Return what torchmetrics makes of the same vectors."""
+    measure.set_dtype(torch.float64)
+    for side, is_real in ((real, True), (generated, False)):
+        measure.update(torch.from_numpy(side.astype(np.float64)), real=is_real)
+    return measure.compute()
+
+
+@pytest.mark.filterwarnings("ignore:.*large memory")
+def test_kid_is_that_of_torchmetrics():
+    real, generated = cloud(60), cloud(60, mean=0.3, std=1.2, seed=1)
+    measure = KernelInceptionDistance(feature=Given(16), subsets=1, subset_size=60)
+    mean, _ = others(measure, real, generated)
+    assert kid(real, generated) == pytest.approx(mean.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("n", [200, 40], ids=["many pictures", "fewer pictures than features"])
+def test_fid_is_that_of_torchmetrics(n):
+    real, generated = cloud(n, 50), cloud(n + 10, 50, mean=0.3, std=1.2, seed=1)
+    theirs = others(FrechetInceptionDistance(feature=Given(50)), real, generated)
+    assert metrics.fid(real, generated) == pytest.approx(theirs.item(), rel=1e-5)
+
+
+def test_fid_of_a_set_with_itself_is_zero_and_of_two_of_a_kind_is_not():
+    assert metrics.fid(cloud(50), cloud(50)) == pytest.approx(0, abs=1e-9)
+    few, many = (metrics.fid(cloud(n), cloud(n, seed=1)) for n in (40, 400))
+    assert few > 5 * many > 0
+
+
+@pytest.mark.parametrize("k", [3, 5])
+def test_neighbourhoods_are_those_of_prdc(k):
+    real, generated = cloud(70), cloud(60, mean=0.4, std=0.8, seed=1)
+    theirs = compute_prdc(real.astype(np.float64), generated.astype(np.float64), nearest_k=k)
+    assert metrics.neighbourhoods(real, generated, k=k) == pytest.approx(theirs)
+
+
+def test_neighbourhoods_need_more_pictures_than_neighbours():
+    with pytest.raises(NotMeaningful, match="More than 5"):
+        metrics.neighbourhoods(cloud(50), cloud(5))
+
+
+def interval(real, generated, seed=0, **options):
+    return metrics.kid_interval(real, generated, rng=stream(seed, "bootstrap"), **options)
+
+
+def test_the_interval_holds_the_true_distance_about_as_often_as_it_says():
+    truth = kid(cloud(4000, seed=98), cloud(4000, mean=0.4, seed=99))
+    pairs = [(cloud(40, seed=2 * s), cloud(40, mean=0.4, seed=2 * s + 1)) for s in range(100)]
+    intervals = [interval(*pair, level=0.9, resamples=200) for pair in pairs]
+    held = np.mean([low < truth < high for low, high in intervals])
+    assert 0.8 <= held <= 0.98
+
+
+def test_the_interval_is_repeatable_and_narrows_with_more_pictures():
+    few, many = ((cloud(n), cloud(n, mean=0.5, seed=1)) for n in (40, 400))
+    assert interval(*few) == interval(*few) != interval(*few, seed=1)
+    widths = [high - low for low, high in (interval(*few), interval(*many))]
+    assert widths[0] > 2 * widths[1] > 0
+    assert np.isfinite(interval(cloud(2), cloud(2, seed=1))).all()
+
+
+# --- What each number must see -------------------------------------------------------------
+
+
+def kinds(n, seed, modes=8, d=32):
+    """Return vectors of several kinds, as features of pictures might lie."""
+    rng = np.random.default_rng(seed)
+    centres = 4 * np.random.default_rng(0).normal(size=(8, d))
+    return centres[rng.integers(0, modes, n)] + rng.normal(size=(n, d))
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """Return every measure of sets that a good, or a broken, generator might draw."""
+    real = kinds(300, 1)
+    rng = np.random.default_rng(3)
+    drawn = {
+        "new": kinds(300, 2),
+        "collapsed": real[7] + 0.01 * rng.normal(size=(300, 32)),
+        "memorised": real + 0.01 * rng.normal(size=real.shape),
+        "half the modes": kinds(300, 2, modes=4),
+        "noise": real.mean(0) + real.std() * rng.normal(size=(300, 32)),
+    }
+    return {
+        name: {
+            "kid": kid(real, generated),
+            "fid": metrics.fid(real, generated),
+            "diversity": diversity(real, generated),
+            "repetition": metrics.repetition(real, generated),
+            "memorisation": metrics.memorisation(real, generated),
+            **metrics.neighbourhoods(real, generated),
+        }
+        for name, generated in drawn.items()
+    }
+
+
+def test_new_pictures_of_the_same_kinds_pass_everywhere(seen):
+    new = seen["new"]
+    assert abs(new["kid"]) < 0.05 * seen["half the modes"]["kid"]
+    assert min(new["precision"], new["recall"], new["density"], new["coverage"]) > 0.8
+    assert new["diversity"] == pytest.approx(1, abs=0.05)
+    assert max(new["repetition"], new["memorisation"]) < 0.12
+
+
+def test_one_picture_again_and_again_is_seen(seen):
+    collapsed = seen["collapsed"]
+    assert collapsed["precision"] == 1, "this is what precision does not see"
+    assert max(collapsed["recall"], collapsed["coverage"], collapsed["diversity"]) < 0.05
+    assert collapsed["repetition"] == 1
+    assert min(collapsed["kid"], collapsed["fid"]) > 10 * max(seen["new"]["kid"], 0.1)
+
+
+def test_copies_are_seen_by_memorisation_alone(seen):
+    memorised = seen["memorised"]
+    assert memorised["kid"] < seen["new"]["kid"]
+    assert min(memorised["precision"], memorised["recall"], memorised["coverage"]) > 0.99
+    assert memorised["memorisation"] == 1
+
+
+def test_missing_modes_are_seen(seen):
+    half = seen["half the modes"]
+    assert half["precision"] > 0.8
+    assert max(half["recall"], half["coverage"]) < 0.6
+    assert half["kid"] > 20 * abs(seen["new"]["kid"])
+
+
+def test_noise_is_seen_though_it_is_diverse(seen):
+    noise = seen["noise"]
+    assert noise["diversity"] > 0.9
+    assert max(noise["precision"], noise["density"], noise["coverage"]) < 0.1
+    assert noise["kid"] > 5 * abs(seen["new"]["kid"])
+
+
+def test_repetition_does_not_grow_with_the_number_drawn():
+    real = vectors(100, 0)
+    assert metrics.repetition(real, vectors(1000, 1)) == metrics.repetition(
+        real, vectors(1000, 1)[:100]
+    )
+
+
+def test_repetition_counts_both_of_a_pair():
+    pairs = np.repeat(vectors(25, 1), 2, axis=0)
+    assert metrics.repetition(vectors(100, 0), pairs) == 1
+    half = np.concatenate([pairs[:50], 9 * vectors(50, 2)])
+    assert metrics.repetition(vectors(100, 0), half) == 0.5
+
+
 def test_diversity_is_a_ratio_of_distances():
     real = cloud(50)
     assert diversity(real, real) == pytest.approx(1)
@@ -44,7 +207,7 @@ def test_diversity_is_a_ratio_of_distances():
     assert diversity(real, np.repeat(real[:1], 8, axis=0)) == 0
 
 
-@pytest.mark.parametrize("measure", [kid, diversity])
+@pytest.mark.parametrize("measure", [kid, diversity, metrics.fid, metrics.repetition])
 def test_one_picture_is_too_few(measure):
     with pytest.raises(NotMeaningful, match="two"):
         measure(cloud(10), cloud(1))

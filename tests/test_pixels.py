@@ -161,3 +161,22 @@ def test_vectors_and_pictures_go_back_and_forth():
         pixels.pixel_vectors(images, 1), images.numpy().mean((2, 3)), rtol=1e-5
     )
     assert pixels.as_pictures([vectors[0] * 1000, -vectors[0]]).max() == 255
+
+
+def test_sharpness_falls_with_blur_and_ignores_slopes():
+    sharp = some(6, 40)
+    blurred = torch.nn.functional.avg_pool2d(sharp.float(), 3, stride=1, padding=1).to(torch.uint8)
+    assert (pixels.sharpness(blurred) < 0.5 * pixels.sharpness(sharp)).all()
+    slope = torch.arange(40, dtype=torch.uint8).expand(1, 3, 40, 40)
+    assert pixels.sharpness(slope) == pytest.approx([0])
+
+
+def test_sharpness_is_its_definition_written_out():
+    grey = some(1, 5).double().mean(dim=1)[0]
+    laplacian = [
+        grey[y, x] - (grey[y - 1, x] + grey[y + 1, x] + grey[y, x - 1] + grey[y, x + 1]) / 4
+        for y in (1, 2, 3)
+        for x in (1, 2, 3)
+    ]
+    expected = torch.stack(laplacian).var(correction=0).item()
+    assert pixels.sharpness(some(1, 5))[0] == pytest.approx(expected)

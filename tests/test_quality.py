@@ -54,3 +54,30 @@ def test_what_was_not_asked_for_is_said(tiny, collection):
         path.unlink()
     with pytest.raises(NotMeaningful, match="kept no weights"):
         quality.over_epochs(run, collection.images, samples=8)
+
+
+def test_everything_is_measured_and_what_it_rests_on_is_told():
+    real, drawn = some(40), some(30) // 2
+    found = quality.full(real, drawn, seed=0)
+    assert {"fid", "precision", "recall", "density", "coverage", "repetition"} <= set(found)
+    assert found["kid_low"] < found["kid"] < found["kid_high"]
+    assert found["kid"] == quality.of_pictures(real, drawn)["kid"]
+    assert found["sharpness"] == pytest.approx(0.25, abs=0.05), "half the contrast"
+    assert (found["real"], found["generated"], found["extractor"]) == (40, 30, "means")
+    assert "mode_coverage" not in found
+    kinds = ["dark", "light"] * 20
+    assert 0 <= quality.full(real, drawn, seed=0, kinds=kinds)["mode_coverage"] <= 1
+
+
+def test_the_floor_of_everything_is_what_new_real_pictures_would_score():
+    real = some(60)
+    kinds = ["one", "two", "three"] * 20
+    floor = quality.full_floor(real, seed=0, kinds=kinds)
+    assert floor == quality.full_floor(real, seed=0, kinds=kinds)
+    assert floor["kid"] == pytest.approx(quality.floor(real, seed=0))
+    assert (floor["real"], floor["generated"]) == (30, 30)
+    assert floor["diversity"] == pytest.approx(1, abs=0.1)
+    assert floor["sharpness"] == pytest.approx(1, abs=0.05)
+    assert set(floor) - set(quality.full(real, real, seed=0, kinds=kinds)) == {
+        "classifier_accuracy"
+    }

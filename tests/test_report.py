@@ -18,6 +18,7 @@ from dcgan_utils.config import (
     AugmentConfig,
     BenchmarkConfig,
     CapacityConfig,
+    CompareConfig,
     EdaConfig,
     LatentConfig,
     TrainConfig,
@@ -312,6 +313,7 @@ def test_notebooks_are_stored_without_outputs_and_with_short_cells(name):
     [
         ("train", TrainConfig),
         ("eda", EdaConfig),
+        ("compare", CompareConfig),
         ("ablation", AblationConfig),
         ("augment", AugmentConfig),
         ("capacity", CapacityConfig),

@@ -1,8 +1,16 @@
-import pytest
+import json
 
-from dcgan_utils.errors import WorkbookError
+import pandas as pd
+import pytest
+import torch
+from conftest import equal_states
+
+from dcgan_utils import features, study
+from dcgan_utils.dcgan import DCGAN
+from dcgan_utils.errors import NotMeaningful, WorkbookError
 from dcgan_utils.runs import Run
 from dcgan_utils.study import label_runs, summary
+from dcgan_utils.training import train
 
 
 @pytest.fixture
@@ -41,3 +49,126 @@ def test_summary_averages_the_last_tenth(make):
     assert gamma["minutes"] == 20
     assert table.loc["N(1, 4)", "std"] == 2
     assert table.loc["N(1, 4)", "spread"] == pytest.approx(0.2)
+
+
+# --- Measures over several runs ------------------------------------------------------------
+
+
+@pytest.fixture
+def trained(tiny, collection):
+    """Return a function that trains tiny runs of several noises and seeds."""
+
+    def trained(noises=("normal", "gamma"), seeds=(0, 1), **changes):
+        return [
+            train(tiny(noise=noise, seed=seed, **changes), collection)
+            for noise in noises
+            for seed in seeds
+        ]
+
+    return trained
+
+
+def test_runs_of_one_seed_are_paired(trained):
+    one, other = (run.load_checkpoint() for run in trained(seeds=[3], epochs=1))
+    assert torch.equal(one["order"], other["order"]), "the pictures come in the same order"
+    begun = [DCGAN(run.config) for run in trained(seeds=[3], epochs=1)]
+    assert equal_states(begun[0].generator.state_dict(), begun[1].generator.state_dict())
+    assert equal_states(begun[0].discriminator.state_dict(), begun[1].discriminator.state_dict())
+
+
+def test_runs_that_differ_in_more_than_noise_and_seed_are_not_measured_together(trained):
+    runs = trained()
+    assert study.one_setting(runs).data_hash == runs[0].about["data"]["data_hash"]
+    with pytest.raises(NotMeaningful, match=r"width: 4, 8"):
+        study.one_setting(runs + trained(noises=["normal"], width=4))
+
+
+def test_the_same_scores_give_vectors_of_the_same_ranks(trained):
+    normal, _, gamma, _ = trained()
+    one, other = (study.drawn(run, 6, seed=0) for run in (normal, gamma))
+    assert one.shape == other.shape == (6, 3, 32, 32)
+    assert torch.equal(one, study.drawn(normal, 6, seed=0))
+    assert not torch.equal(one, study.drawn(normal, 6, seed=1))
+    scores = torch.randn(6, 8)
+    ranks = [run.config.prior.from_normal(scores).argsort(dim=1) for run in (normal, gamma)]
+    assert torch.equal(*ranks)
+
+
+def test_every_run_is_measured_and_keeps_its_numbers(trained, collection):
+    runs, told = trained(), []
+    table = study.measured(runs, collection, samples=12, on_run=lambda *now: told.append(now))
+    assert told[-1] == (4, 4)
+    assert table["noise"].tolist() == ["normal(0, 1)"] * 2 + ["gamma(2, 1)"] * 2
+    assert table["generated"].eq(12).all()
+    assert table["extractor"].eq("efficientnet_lite0").all()
+    kept = json.loads((runs[2].folder / "metrics.json").read_text())
+    assert kept["kid"] == table["kid"][2]
+    assert kept["epochs"] == 2
+    floor = dict.fromkeys(study.NEAR, 0.25)
+    means = study.over_seeds(table, floor, study.NEAR)
+    assert list(means.index) == ["real against real", "N(0, 1)", "Gamma(2, 1)"]
+    assert "±" in means.loc["N(0, 1)", "kid"]
+    assert means.loc["real against real", "kid"] == "0.250"
+    assert means["seeds"].tolist() == ["", "2", "2"]
+
+
+def test_histories_of_several_seeds_stand_under_one_noise(trained):
+    found = study.histories(trained())
+    assert list(found) == ["N(0, 1)", "Gamma(2, 1)"]
+    assert found["N(0, 1)"]["epoch"].tolist() == [1, 2, 1, 2]
+
+
+def test_kinds_come_from_the_labels(pictures, collection):
+    assert study.kinds_of(collection) is None
+    lines = [f"{n:02d}.png,{'sea' if n % 2 else 'land'},{n}" for n in range(10)]
+    (pictures / "labels.csv").write_text("\n".join(["file,subject,number", *lines]))
+    assert study.kinds_of(collection) == ["land", "sea"] * 5
+    with pytest.raises(WorkbookError, match="It has: subject"):
+        study.kinds_of(collection, "number")
+
+
+def numbers(**by_noise):
+    """Return a table of runs with the given KIDs, one a seed."""
+    specs = {"normal": "normal(0, 1)", "gamma": "gamma(2, 1)", "uniform": "uniform(-1, 1)"}
+    rows = [
+        {"noise": specs[name], "label": name, "seed": seed, "kid": kid}
+        for name, kids in by_noise.items()
+        for seed, kid in enumerate(kids)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_differences_are_paired_by_seed():
+    table = study.differences(
+        numbers(normal=[0.1, 0.5, 0.9], gamma=[0.21, 0.6, 0.99], uniform=[0.2, 0.3, 1.0]), "kid"
+    )
+    assert list(table.index) == ["gamma", "uniform"]
+    assert table.loc["gamma", "difference"] == pytest.approx(0.1)
+    assert table.loc["gamma", "decided"]
+    assert not table.loc["uniform", "decided"]
+    row = table.loc["uniform"]
+    assert row["low"] < row["bootstrap_low"] < row["difference"] < row["bootstrap_high"]
+    assert row["bootstrap_high"] < row["high"]
+
+
+def test_one_seed_decides_nothing_and_a_missing_reference_is_told():
+    row = study.differences(numbers(normal=[0.1], gamma=[9.0]), "kid").loc["gamma"]
+    assert not row["decided"]
+    assert row["difference"] == pytest.approx(8.9)
+    with pytest.raises(NotMeaningful, match="take runs with it"):
+        study.differences(numbers(gamma=[1, 2]), "kid")
+
+
+def test_exhibits_are_chosen_by_rule(monkeypatch):
+    def extract(images, *, device="cpu"):
+        return features.Features(images.float().flatten(1).numpy(), "pixels", 2)
+
+    monkeypatch.setattr(study.features, "extract", extract)
+    levels = torch.tensor([10, 200, 90, 92, 50, 141], dtype=torch.uint8)
+    generated = levels[:, None, None, None].expand(-1, 3, 2, 2)
+    shown = study.exhibits(torch.zeros(2, 3, 2, 2, dtype=torch.uint8), generated, pairs=2)
+    assert {name: images[:, 0, 0, 0].tolist() for name, images in shown.items()} == {
+        "nearest to real ones": [10, 50, 90, 92],
+        "farthest from real ones": [200, 141, 92, 90],
+        "most alike": [90, 92, 10, 50],
+    }

@@ -1,0 +1,145 @@
+"""Figures of many runs at once; the house style is that of `plots`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from dcgan_utils.plots import BLUE, GREEN, GREY, ORANGE, STYLE, new_figure, palette
+from dcgan_utils.prediction import predicted_share
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["by_ratio", "differences", "shares"]
+
+
+def shares(table: pd.DataFrame) -> Figure:
+    """Draw the share of variance left for the samples: predicted as a curve, measured as points.
+
+    Parameters
+    ----------
+    table
+        From `prediction.shares`.
+    """
+    ratios = table["|mean| / std"]
+    with mpl.rc_context(STYLE):
+        figure = new_figure(3.4)
+        axes = figure.subplots()
+        x = np.linspace(0, max(1.0, ratios.max()) * 1.1, 200)
+        axes.plot(x, predicted_share(x), color=GREY, lw=1.6, label="predicted")
+        axes.plot(ratios, table["measured"], "o", color=BLUE, ms=6, label="measured")
+        for ratio, group in table.groupby(ratios.round(2)):
+            height = group["measured"].max()
+            names = _in_lines(group.index)
+            axes.annotate(
+                names,
+                (ratio, height),
+                xytext=(7, 4) if ratio else (6, -60),
+                textcoords="offset points",
+                va="bottom" if ratio else "top",
+                fontsize=8,
+            )
+        axes.set(xlabel="|mean| / std of the noise", ylabel="share between pictures")
+        axes.set_ylim(0, 1.05)
+        axes.set_title("What is left for the differences between pictures, before training")
+        axes.legend(loc="upper right")
+    listed = ", ".join(f"{name} {value:.2f}" for name, value in table["measured"].items())
+    figure.set_label(
+        "Curve 1 / (1 + (mean / std) squared) falling from 1, with measured points on it: "
+        f"{listed}."
+    )
+    return figure
+
+
+def _in_lines(names: Sequence[str], *, most: int = 5) -> str:
+    """Write names below each other; of many the first, and how many more."""
+    names = list(names)
+    more = [f"and {len(names) - most + 1} more"] if len(names) > most else []
+    return "\n".join(names[: most - 1] + more if more else names)
+
+
+def by_ratio(
+    table: pd.DataFrame, measures: Sequence[str], *, floor: dict[str, float] | None = None
+) -> Figure:
+    """Draw measures against |mean| / std: a point a run, a line through the means.
+
+    Parameters
+    ----------
+    table
+        From `study.measured`.
+    measures
+        Columns, one panel each.
+    floor
+        What real pictures score against real ones, drawn as a dotted line.
+    """
+    ratios = table["|mean| / std"].round(3)
+    with mpl.rc_context(STYLE):
+        figure = new_figure(2.7 * -(-len(measures) // 2) + 0.6)
+        panels = figure.subplots(-(-len(measures) // 2), 2, squeeze=False).flatten()
+        labels = list(table["label"].unique())
+        colours = dict(zip(labels, palette(labels), strict=True))
+        for axes in panels[len(measures) :]:
+            axes.set_axis_off()
+        for axes, measure in zip(panels, measures, strict=False):
+            means = table.groupby(ratios)[measure].mean()
+            axes.plot(means.index, means, color=GREY, lw=1.2, zorder=1)
+            for label, group in table.groupby("label", sort=False):
+                # Noises of one ratio stand beside each other, not on each other.
+                alike = list(table["label"][ratios == ratios[group.index[0]]].unique())
+                aside = 0.03 * (alike.index(label) - (len(alike) - 1) / 2)
+                look = {"color": colours[label], "ms": 5, "alpha": 0.8, "label": label}
+                axes.plot(ratios[group.index] + aside, group[measure], "o", **look)
+            if floor is not None:
+                axes.axhline(floor[measure], color=GREEN, lw=1, ls=":", label="real against real")
+            axes.set_title(measure.replace("_", " "))
+            axes.set_xlabel("|mean| / std of the noise")
+        handles, names = panels[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=8)
+    told = "; ".join(
+        f"{measure} "
+        + ", ".join(f"{m:.3f} at {r:g}" for r, m in table.groupby(ratios)[measure].mean().items())
+        for measure in measures
+    )
+    figure.set_label(f"Scatter charts against |mean| / std. Means: {told}.")
+    return figure
+
+
+def differences(table: pd.DataFrame, measure: str) -> Figure:
+    """Draw how each noise differs from N(0, 1), with both intervals.
+
+    Parameters
+    ----------
+    table
+        From `study.differences`.
+    measure
+        What it is about.
+    """
+    with mpl.rc_context(STYLE):
+        figure = new_figure(1.0 + 0.36 * len(table))
+        axes = figure.subplots()
+        seen = table[["difference", "bootstrap_low", "bootstrap_high"]].abs()
+        reach = 3 * float(np.nanmax(seen)) or 1.0  # corrected intervals of few seeds go far beyond
+        for place, (_, row) in enumerate(table.iterrows()):
+            color = ORANGE if row["decided"] else BLUE
+            ends = np.clip([row["low"], row["high"]], -reach, reach)
+            axes.plot(ends, [place] * 2, color=color, lw=1.2)
+            axes.plot([row["bootstrap_low"], row["bootstrap_high"]], [place] * 2, color=color, lw=4)
+            axes.plot(row["difference"], place, "o", color=color, ms=7, mec="white")
+        axes.axvline(0, color=GREY, lw=1, ls=":")
+        axes.set_yticks(range(len(table)), table.index)
+        axes.set_ylim(len(table) - 0.5, -0.5)
+        axes.set_xlim(-reach, reach)
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel(f"{measure.replace('_', ' ')} less that of N(0, 1)")
+        axes.set_title("Paired differences; orange ones are decided")
+    told = "; ".join(
+        f"{name} {row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
+        for name, row in table.iterrows()
+    )
+    figure.set_label(f"Differences of {measure} from N(0, 1), with corrected intervals: {told}.")
+    return figure

@@ -1,0 +1,153 @@
+"""What theory says about the noise before anything is trained.
+
+The generator `dcgan` begins with a linear map without bias (a transposed convolution from 1x1 to
+4x4) and BatchNorm. So the *scale* of the latent vectors cancels: BatchNorm divides by the
+deviation, and only its epsilon remembers. Their *mean* does not cancel: it adds the same pattern
+of 4x4 numbers to every picture's field. BatchNorm normalises over pictures and places together,
+and so the pattern takes up room that the differences between pictures would need.
+
+With latent coordinates of mean m and standard deviation s, and weights of variance v, a place of
+the field has the variance ``n s^2 v`` between pictures and ``n m^2 v`` between places. The
+pictures' share of both is ``1 / (1 + (m / s)^2)``, whatever the scale.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from dcgan_utils import networks
+from dcgan_utils.noise import Prior
+from dcgan_utils.seeds import stream
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["measured_share", "move_biases", "predicted_share", "sensitivity", "shares"]
+
+
+def predicted_share(ratio: float) -> float:
+    """Return the share of the first layer's variance that is between pictures.
+
+    Parameters
+    ----------
+    ratio
+        ``mean / std`` of the prior.
+
+    Returns
+    -------
+    float
+        1 where the mean is 0, near 0 where it is many standard deviations.
+    """
+    return 1 / (1 + ratio**2)
+
+
+@torch.no_grad()
+def measured_share(
+    prior: Prior,
+    *,
+    architecture: str = "dcgan",
+    noise_size: int = 100,
+    width: int = 32,
+    n: int = 256,
+    seed: int = 0,
+) -> float:
+    """Return the same share, measured in a generator whose training has not begun.
+
+    Parameters
+    ----------
+    prior
+        Where the latent vectors come from.
+    architecture, noise_size, width
+        Of the generator.
+    n
+        How many vectors are drawn.
+    seed
+        Of weights and vectors.
+
+    Returns
+    -------
+    float
+        The mean over the channels of the variance between pictures, divided by that over
+        pictures and places together, which is what BatchNorm divides by.
+    """
+    generator = _fresh(architecture, noise_size, width, seed)
+    z = prior.sample(n, noise_size, generator=stream(seed, "sample"))
+    linear = generator.blocks[0][0]
+    first = linear(z) if isinstance(linear, nn.Linear) else linear(z[:, :, None, None])
+    places = first.reshape(n, -1, 16).double()
+    between = places.var(dim=0, correction=0).mean(dim=1)
+    return (between / places.var(dim=(0, 2), correction=0)).mean().item()
+
+
+def _fresh(architecture: str, noise_size: int, width: int, seed: int) -> nn.Module:
+    generator, _ = networks.build(architecture, noise_size=noise_size, img_size=64, width=width)
+    networks.weights_init(generator, stream(seed, "init"))
+    return generator
+
+
+def shares(
+    priors: list[Prior], *, architecture: str = "dcgan", noise_size: int = 100, seed: int = 0
+) -> pd.DataFrame:
+    """Return the predicted and the measured share for several priors.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by the prior's label: ``|mean| / std``, ``predicted``, ``measured``.
+    """
+    import pandas as pd
+
+    rows = {}
+    for prior in priors:
+        ratio = abs(prior.mean) / prior.std
+        rows[prior.label] = {
+            "|mean| / std": ratio,
+            "predicted": predicted_share(ratio),
+            "measured": measured_share(
+                prior, architecture=architecture, noise_size=noise_size, seed=seed
+            ),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("noise")
+
+
+def move_biases(generator: nn.Module, deviation: float, rng: torch.Generator) -> None:
+    """Draw the biases of linear layers from a normal distribution; they begin as 0."""
+    for module in generator.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.bias, 0.0, deviation, generator=rng)
+
+
+@torch.no_grad()
+def sensitivity(generator: nn.Module, z: torch.Tensor) -> dict[str, float]:
+    """Return how much a generator's pictures change when the latent vectors do.
+
+    In training mode, as the discriminator sees them: BatchNorm normalises by the batch.
+
+    Parameters
+    ----------
+    generator
+        Its running statistics are left as they were.
+    z
+        Shape ``(n, noise_size)``, with mean 0.
+
+    Returns
+    -------
+    dict of float
+        For each change, the root of the mean squared difference of the pictures, divided by
+        their standard deviation: 0 is no change, and about 1.4 are other pictures altogether.
+    """
+    changes = {"std × 0.1": 0.1 * z, "std × 10": 10 * z, "mean + 1 std": z + z.std()}
+    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    was_training = generator.training
+    generator.train()
+    pictures = generator(z)
+    apart = {
+        name: ((generator(changed) - pictures).square().mean().sqrt() / pictures.std()).item()
+        for name, changed in changes.items()
+    }
+    generator.load_state_dict(before)
+    generator.train(was_training)
+    return apart

@@ -1,0 +1,106 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from dcgan_utils import claims
+from dcgan_utils.claims import CONFIRMED, OPEN, REFUTED, judge, paired
+
+NOISES = {
+    "uniform": "uniform(-1, 1)",
+    "normal": "normal(0, 1)",
+    "small": "normal(0, 0.1)",
+    "large": "normal(0, 10)",
+    "shifted": "normal(1, 1)",
+    "gamma": "gamma(2, 1)",
+    "cured": "standardized(gamma(2, 1))",
+}
+SAME = {"kid": 0.2, "layout_repetition": 0.05, "sharpness": 0.8}
+
+
+def runs(seeds=4, noise=0.002, chance=0, **other):
+    """Return runs in which all noises are alike but for those given, and chance."""
+    rng = np.random.default_rng(chance)
+    rows = []
+    for name, spec in NOISES.items():
+        for seed in range(seeds):
+            values = SAME | other.get(name, {})
+            jumps = {measure: value + noise * rng.normal() for measure, value in values.items()}
+            rows.append({"noise": spec, "seed": seed} | jumps)
+    return pd.DataFrame(rows)
+
+
+def verdicts(table):
+    return {claim.letter: claim.verdict for claim in judge(table)}
+
+
+def test_what_theory_predicts_leads_to_its_verdicts():
+    table = runs(
+        shifted={"kid": 0.35, "layout_repetition": 0.3},
+        gamma={"kid": 0.5, "layout_repetition": 0.6},
+    )
+    decided = [REFUTED, CONFIRMED, CONFIRMED, CONFIRMED, REFUTED, CONFIRMED]
+    assert verdicts(table) == dict(zip("abcdef", decided, strict=True))
+
+
+def test_what_the_study_says_leads_to_the_opposite_ones():
+    worse = {"kid": 0.4, "layout_repetition": 0.4, "sharpness": 0.3}
+    table = runs(large=worse, shifted=worse, gamma=worse, cured=worse)
+    decided = [CONFIRMED, CONFIRMED, CONFIRMED, REFUTED, CONFIRMED, REFUTED]
+    assert verdicts(table) == dict(zip("abcdef", decided, strict=True))
+
+
+def test_what_jumps_about_is_mostly_not_decided_and_hardly_ever_confirmed():
+    found = [verdict for c in range(50) for verdict in verdicts(runs(noise=0.1, chance=c)).values()]
+    assert found.count(OPEN) > 0.8 * len(found)
+    assert found.count(CONFIRMED) < 0.04 * len(found)
+
+
+def test_one_seed_decides_nothing():
+    table = runs(seeds=1, gamma={"kid": 9, "layout_repetition": 1}, shifted={"kid": 9})
+    assert set(verdicts(table).values()) == {OPEN}
+    assert all("one seed" in claim.measured for claim in judge(table))
+
+
+def test_what_did_not_run_is_said():
+    table = runs()
+    missing = {claim.letter: claim for claim in judge(table[table["noise"] != NOISES["gamma"]])}
+    assert "takes runs with N(0, 1) and Gamma(2, 1)" in missing["b"].measured
+    assert missing["b"].verdict == OPEN
+    without = judge(table[table["noise"] != claims.REFERENCE])
+    assert {claim.verdict for claim in without} == {OPEN}
+    assert all(claim.measured.startswith("Not tested") for claim in without)
+
+
+def test_a_seed_that_only_one_side_has_does_not_count():
+    one = pd.Series([1.0, 2.0, 4.0], index=[0, 1, 2])
+    other = pd.Series([0.0, 1.5, 9.0], index=[0, 1, 7])
+    interval = paired(one, other)
+    assert (interval.difference, interval.pairs) == (0.75, 2)
+    assert str(paired(one, other[[7]])) == "no seed in common"
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    held = alone = 0
+    for _ in range(400):
+        sides = [paired(pd.Series(rng.normal(size=3)), pd.Series(rng.normal(size=3)),
+                        comparisons=4) for _ in range(4)]  # fmt: skip
+        held += all(side.low < 0 < side.high for side in sides)
+        alone += sides[0].low < 0 < sides[0].high
+    assert held / 400 == pytest.approx(0.95, abs=0.03)
+    assert alone > held
+
+
+def test_which_noises_are_mostly_within_one():
+    found = {
+        str(prior)
+        for prior in claims.noise.parse_list(
+            "uniform, normal, N(0, 0.01), N(0, 100), N(1, 1), gamma, standardized(gamma), "
+            "student_t(3), bernoulli, laplace"
+        )
+        if claims._is_mostly_within(prior)
+    }
+    assert found == {
+        "uniform(-1, 1)", "normal(0, 1)", "normal(0, 0.1)", "student_t(3)", "bernoulli(0.5)",
+        "laplace(0, 1)",
+    }  # fmt: skip

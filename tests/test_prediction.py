@@ -1,0 +1,88 @@
+import pytest
+import torch
+from torch import nn
+
+from dcgan_utils import networks, noise, prediction
+from dcgan_utils.dcgan import DCGAN
+from dcgan_utils.seeds import stream
+
+EXPLAINING = (
+    "uniform, normal, gamma, N(-1, 1), N(1, 1), N(0, 0.01), N(0, 100), "
+    "standardized(gamma(2, 1)), N(3, 1), bernoulli, laplace, student_t(3), sphere"
+)
+
+
+def fresh(architecture, noise_size=50, width=16):
+    generator, _ = networks.build(architecture, noise_size=noise_size, img_size=64, width=width)
+    networks.weights_init(generator, stream(0, "init"))
+    return generator.train()
+
+
+def drawn(n=64, noise_size=50):
+    return torch.randn(n, noise_size, generator=stream(0, "z"))
+
+
+@pytest.mark.parametrize("noise_size", [100, 4])
+def test_the_measured_share_is_the_predicted_one(noise_size):
+    table = prediction.shares(noise.parse_list(EXPLAINING), noise_size=noise_size)
+    assert table["measured"].to_numpy() == pytest.approx(table["predicted"].to_numpy(), abs=0.05)
+    assert table.loc["N(1, 1)", "predicted"] == 0.5
+    assert table.loc["Gamma(2, 1)", "predicted"] == pytest.approx(1 / 3)
+    assert table.loc["standardized Gamma(2, 1)", "measured"] > 0.99
+
+
+def gradients(generator, z):
+    """Return the pictures, and the gradients of vectors and weights for one way to judge them."""
+    z = z.clone().requires_grad_()
+    generator.zero_grad()
+    pictures = generator(z)
+    judge = torch.randn(pictures.shape[1:], generator=stream(1, "judge"))
+    (pictures * judge).mean().backward()
+    return pictures.detach(), z.grad, [p.grad.clone() for p in generator.parameters()]
+
+
+@pytest.mark.parametrize("architecture", ["dcgan", "resize"])
+@pytest.mark.parametrize("factor", [10.0, 0.3])
+def test_the_scale_of_the_noise_cancels_in_pictures_and_gradients(architecture, factor):
+    generator = fresh(architecture).double()
+    for module in generator.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = 1e-30  # which is all that remembers the scale
+    z = drawn().double()
+    pictures, by_z, by_weights = gradients(generator, z)
+    scaled, by_scaled, by_weights_scaled = gradients(generator, factor * z)
+    assert torch.allclose(pictures, scaled, atol=1e-9)
+    assert torch.allclose(by_z, factor * by_scaled, rtol=1e-6, atol=1e-12)
+    for one, other in zip(by_weights, by_weights_scaled, strict=True):
+        assert torch.allclose(one, other, rtol=1e-6, atol=1e-12)
+
+
+def test_with_epsilon_the_scale_hardly_matters_and_the_mean_does():
+    apart = prediction.sensitivity(fresh("dcgan"), drawn())
+    assert max(apart["std × 0.1"], apart["std × 10"]) < 0.01
+    assert apart["mean + 1 std"] > 0.3
+
+
+def test_the_pokemon_architecture_feels_scale_and_mean_once_its_biases_have_moved(tiny):
+    model = DCGAN(tiny(architecture="pokemon", lr=0.01))
+    z = torch.randn(32, 8, generator=stream(0, "z"))
+    at_first = prediction.sensitivity(model.generator, z)
+    assert at_first["std × 10"] < 0.01, "without biases a ReLU hands the scale on to BatchNorm"
+    for _ in range(5):
+        model.train_step(torch.rand(4, 3, 32, 32, generator=stream(0, "real")) * 2 - 1)
+    later = prediction.sensitivity(model.generator, z)
+    assert min(later.values()) > 0.03
+
+    control = DCGAN(tiny(lr=0.01))
+    for _ in range(5):
+        control.train_step(torch.rand(4, 3, 32, 32, generator=stream(0, "real")) * 2 - 1)
+    assert prediction.sensitivity(control.generator, z)["std × 10"] < 0.01
+
+
+def test_measuring_leaves_the_generator_as_it_was():
+    generator = fresh("dcgan").eval()
+    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    prediction.sensitivity(generator, drawn())
+    assert not generator.training
+    for name, value in generator.state_dict().items():
+        assert torch.equal(value, before[name]), name
