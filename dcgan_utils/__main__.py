@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from dcgan_utils.errors import WorkbookError
+from dcgan_utils.grid import Outcome, Task, compare, load_grid, run_grid
 from dcgan_utils.report import Page, build_benchmark, build_report
 
 
@@ -30,8 +31,23 @@ def _parser() -> argparse.ArgumentParser:
     benchmark = commands.add_parser(
         "benchmark", help="measure the speed beside a textbook's training, and write a page"
     )
-    report.set_defaults(after_a_stop="The same command goes on from the last saved epoch.")
-    benchmark.set_defaults(after_a_stop="The same command begins anew.")
+    study = commands.add_parser(
+        "study", help="train a grid of noises, seeds, architectures, collections, and compare"
+    )
+    study.add_argument("grid", help="a YAML file; the README shows one")
+    study.add_argument(
+        "--scheduler", help="a Dask scheduler, tcp://host:8786; else one starts here"
+    )
+    study.add_argument(
+        "--workers", type=int, help="trainings at a time here; else as many as the machine serves"
+    )
+    study.set_defaults(
+        after_a_stop="The same command goes on from the last saved epochs.", run=_study
+    )
+    report.set_defaults(
+        after_a_stop="The same command goes on from the last saved epoch.", run=_report
+    )
+    benchmark.set_defaults(after_a_stop="The same command begins anew.", run=_benchmark)
     for command, notebook in ((report, "train.ipynb"), (benchmark, "benchmark.ipynb")):
         command.add_argument(
             "-p",
@@ -54,9 +70,8 @@ def main(arguments: list[str] | None = None) -> int:
         0, or 1 if a notebook failed, 2 if the input was wrong, 130 after Ctrl-C.
     """
     options = _parser().parse_args(arguments)
-    run = _benchmark if options.command == "benchmark" else _report
     try:
-        return run(options, _parameters(options))
+        return options.run(options)
     except WorkbookError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -65,7 +80,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def _report(options: argparse.Namespace, parameters: dict[str, str]) -> int:
+def _report(options: argparse.Namespace) -> int:
+    parameters = _parameters(options)
     own = {"dataset": "--dataset", "noise": "--noises", "preset": "--preset"}
     for name in parameters:
         if name in own:
@@ -83,11 +99,45 @@ def _report(options: argparse.Namespace, parameters: dict[str, str]) -> int:
     return 1 if any(page.failed for page in pages) else 0
 
 
-def _benchmark(options: argparse.Namespace, parameters: dict[str, str]) -> int:
-    page = build_benchmark(parameters, stream=sys.stdout)
+def _benchmark(options: argparse.Namespace) -> int:
+    page = build_benchmark(_parameters(options), stream=sys.stdout)
     _tell(page)
     print(f"\nThe page lies in {page.html}")
     return 1 if page.failed else 0
+
+
+def _study(options: argparse.Namespace) -> int:
+    grid = load_grid(options.grid)
+    if options.workers is not None and options.workers < 1:
+        raise WorkbookError("--workers must be 1 or more.")
+    table = run_grid(
+        grid,
+        scheduler=options.scheduler,
+        workers=options.workers,
+        on_start=lambda page, workers: _say(f"{workers} workers; watch them at {page}"),
+        on_outcome=_tell_outcome,
+        on_progress=_tell_progress,
+    )
+    index = compare(grid, table, stream=sys.stdout, on_page=_tell)
+    failed = table[table["failed"] != ""]
+    for row in failed.itertuples():
+        _say(f"FAILED: {row.collection}, {row.noise}, seed {row.seed}: {row.failed}")
+    _say(f"\n{len(table) - len(failed)} of {len(table)} runs are finished. {index}")
+    return 1 if len(failed) else 0
+
+
+def _tell_outcome(task: Task, outcome: Outcome, done: int, of: int) -> None:
+    state = f"FAILED: {outcome.failed}" if outcome.failed else "finished"
+    _say(f"[{done}/{of}] {task}: {state}")
+
+
+def _tell_progress(under_way: dict[str, tuple[int, int]]) -> None:
+    if under_way:
+        _say("; ".join(f"{task}: epoch {done} of {of}" for task, (done, of) in under_way.items()))
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _parameters(options: argparse.Namespace) -> dict[str, str]:

@@ -202,8 +202,8 @@ def judge(table: pd.DataFrame) -> list[Claim]:
     Parameters
     ----------
     table
-        One row a run: ``noise`` (a spec), ``seed``, and ``kid``, ``layout_repetition``, ``sharpness`` as
-        `quality.full` returns them. The runs differ in nothing else.
+        One row a run: ``noise`` (a spec), ``seed``, and ``kid``, ``layout_repetition``,
+        ``sharpness`` as `quality.full` returns them. The runs differ in nothing else.
 
     Returns
     -------

@@ -81,8 +81,9 @@ def full(
         ``precision``, ``recall``, ``density``, ``coverage``; ``diversity``, ``repetition``,
         ``memorisation`` (see `metrics`); ``layout_repetition``, the repetition of the pictures
         averaged down to 16 pixels, where only colours and layout are left; ``sharpness``,
-        relative to the real pictures'; with ``kinds`` also what `modes.mode_coverage` returns. And what they rest on:
-        ``extractor``, and the numbers of pictures ``real`` and ``generated``.
+        relative to the real pictures'; with ``kinds`` also what `modes.mode_coverage` returns.
+        And what they rest on: ``extractor``, and the numbers of pictures ``real`` and
+        ``generated``.
 
     Raises
     ------

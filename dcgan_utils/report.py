@@ -383,8 +383,15 @@ def _cover(notebook: NotebookNode) -> str:
     return ""
 
 
-def write_index(folder: Path, name: str, pages: list[Page]) -> Path:
-    """Write ``index.html``: a card a page, with its cover picture."""
+_LEAD = (
+    "First the collection itself, and what augmentation makes of it; then one DCGAN for each noise "
+    "distribution, all else equal; then what a generator can draw at all, a walk through its "
+    "latent space, and all runs beside each other."
+)
+
+
+def write_index(folder: Path, name: str, pages: list[Page], *, lead: str = _LEAD) -> Path:
+    """Write ``index.html``: a card a page, with its cover picture, under a title and a lead."""
     from jinja2 import Environment, FileSystemLoader
     from markupsafe import Markup
 
@@ -394,9 +401,7 @@ def write_index(folder: Path, name: str, pages: list[Page]) -> Path:
     index = folder / "index.html"
     text = template.render(
         title=f"{name}: what the noise does to the pictures",
-        lead="First the collection itself, and what augmentation makes of it; then one DCGAN for "
-        "each noise distribution, all else equal; then what a generator can draw at all, a walk "
-        "through its latent space, and all runs beside each other.",
+        lead=lead,
         pages=pages,
         css=Markup(_css()),
         environment=environment(),

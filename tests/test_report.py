@@ -8,6 +8,7 @@ import sys
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import TINY
 from PIL import Image
@@ -23,9 +24,11 @@ from dcgan_utils.config import (
     LatentConfig,
     TrainConfig,
 )
+from dcgan_utils.datasets import load_dataset
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.paths import notebooks_dir, reports_dir
 from dcgan_utils.report import build_report, render_html, run_notebook
+from dcgan_utils.training import train
 
 IMPORT = re.compile(r"(from|import) ")
 NAMES = sorted(path.stem for path in notebooks_dir().glob("*.ipynb"))
@@ -402,6 +405,60 @@ def test_an_ablation_takes_a_preset_apart(home, pictures):
     assert names == ["change", "as it is", "flip: true", "lr: 0.001", "preset monet"]
     assert "Most is lost with" in page.html.read_text()
     assert page.picture
+
+
+@pytest.fixture
+def paintings(tmp_path):
+    """Return a folder of 16 pictures of two kinds, with labels."""
+    folder = tmp_path / "two kinds"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    lines = ["file,subject"]
+    for number in range(16):
+        base = (200, 60, 40) if number % 2 else (30, 80, 190)
+        pixels = np.clip(rng.normal(base, 30, (32, 32, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:02d}.png")
+        lines.append(f"{number:02d}.png,{'fire' if number % 2 else 'water'}")
+    (folder / "labels.csv").write_text("\n".join(lines))
+    return folder
+
+
+def test_compare_measures_judges_and_keeps_the_numbers(home, paintings, tiny):
+    collection = load_dataset(paintings, 32)
+    noises = ("normal", "uniform", "gamma", "N(1, 1)", "standardized(gamma)", "N(0, 100)")
+    for noise in noises:
+        for seed in (0, 1):
+            train(tiny(noise=noise, seed=seed), collection)
+    asked = {"runs": "two-kinds", "samples": 20, "device": "cpu"}
+    page = run_notebook("compare", home / "out.ipynb", asked, title="t")
+    assert not page.failed
+    text = page.html.read_text()
+    assert "mode coverage" in text
+    assert text.count("Verdict:") == 6
+    assert "Not tested" not in text
+    assert "<strong>With one seed" not in text
+    kept = home / "reports" / "compare"
+    assert len((kept / "two-kinds-measures.csv").read_text().splitlines()) == 13
+    assert len((kept / "two-kinds-claims.csv").read_text().splitlines()) == 7
+
+    one = {**asked, "runs": "two-kinds-*-s0-*"}
+    page = run_notebook("compare", home / "one.ipynb", one, title="t")
+    assert not page.failed
+    assert "<strong>With one seed" in page.html.read_text()
+    verdicts = pd.read_csv(kept / "two-kinds-claims.csv")["verdict"]
+    assert set(verdicts) == {"not decided"}
+
+
+def test_compare_gives_no_verdicts_on_runs_that_differ_in_more(home, paintings, tiny):
+    collection = load_dataset(paintings, 32)
+    train(tiny(), collection)
+    train(tiny(noise="gamma", width=4), collection)
+    asked = {"runs": "two-kinds", "samples": 20, "device": "cpu"}
+    page = run_notebook("compare", home / "out.ipynb", asked, title="t")
+    assert not page.failed
+    text = page.html.read_text()
+    assert "differ in more than noise and seed (width: 4, 8)" in text
+    assert "there are no verdicts" in text
 
 
 def test_one_picture_is_enough_for_every_page_of_a_run(home, tmp_path):

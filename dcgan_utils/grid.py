@@ -1,0 +1,499 @@
+"""A grid of trainings: priors x seeds x architectures x collections, run by Dask.
+
+Each run is one execution of ``train.ipynb`` in its own run folder. What is finished is not done
+again, what was broken off goes on, what fails is told and the others go on. A worker may die at any
+moment: its run is given to another one, which resumes it.
+
+The grid is a YAML file::
+
+    name: noise-study            # the folder below reports/ for the comparison
+    collections: [plein_air]
+    noises: [uniform, normal, gamma, "N(1, 1)", standardized(gamma)]
+    seeds: [0, 1, 2]
+    architectures: [dcgan]
+    parameters: {preset: monet, epochs: 200, width: 32}    # any others of train.ipynb
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import yaml
+from filelock import FileLock
+from pydantic import BeforeValidator, Field, model_validator
+
+from dcgan_utils import noise
+from dcgan_utils.config import TrainConfig
+from dcgan_utils.datasets import load_dataset, locate
+from dcgan_utils.errors import WorkbookError
+from dcgan_utils.networks import ARCHITECTURES
+from dcgan_utils.parameters import Named, Parameters, Seed, Whole, one_of
+from dcgan_utils.paths import home, report_dir, runs_dir
+from dcgan_utils.report import Page, run_notebook, write_index
+from dcgan_utils.runs import Run, run_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from distributed import Client
+
+__all__ = ["Grid", "Task", "compare", "load_grid", "local_cluster", "run_grid", "run_task"]
+
+logger = logging.getLogger(__name__)
+MEMORY = 1.5e9  # bytes that a training at 64 px takes at most, with its kernel
+PATIENCE = "20s"  # with a scheduler that does not answer
+EVENTS = "dcgan_utils"  # Dask's topic under which workers tell which run they are at
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _priors(value: Any) -> tuple[str, ...]:
+    """Read noises; YAML takes N(0, 1) without quotes for two things, and so they are joined."""
+    return tuple(str(prior) for prior in noise.parse_list(", ".join(map(str, _listed(value)))))
+
+
+class Grid(Parameters):
+    """What a grid file says; immutable."""
+
+    name: Annotated[str, Field(pattern=r"^[\w][\w .+-]*$")] = "study"
+    collections: Annotated[tuple[Named, ...], BeforeValidator(_listed), Field(min_length=1)]
+    noises: Annotated[tuple[str, ...], BeforeValidator(_priors)]
+    seeds: Annotated[tuple[Seed, ...], BeforeValidator(_listed), Field(min_length=1)] = (0,)
+    architectures: Annotated[
+        tuple[Annotated[str, one_of(*ARCHITECTURES)], ...],
+        BeforeValidator(_listed),
+        Field(min_length=1),
+    ] = ("dcgan",)
+    parameters: dict[str, bool | int | float | str] = Field({})
+    samples: Annotated[Whole, Field(ge=2, le=100_000)] = 300
+    kinds: Named | None = None
+    resources: dict[str, float] = Field({})
+
+    @model_validator(mode="after")
+    def _nothing_twice(self) -> Grid:
+        for name in ("collections", "seeds", "architectures"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} names something twice: {', '.join(map(str, values))}.")
+        for name in ("dataset", "noise", "seed", "architecture"):
+            if name in self.parameters:
+                raise ValueError(f"parameters: '{name}' has a list of its own in a grid.")
+        return self
+
+
+def load_grid(path: str | Path) -> Grid:
+    """Read a grid file and check every value.
+
+    Raises
+    ------
+    WorkbookError
+        If it cannot be read, is no YAML, or holds something unknown or impossible.
+    """
+    path = Path(path).expanduser()
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise WorkbookError(f"the grid '{path}' cannot be read ({error}).") from error
+    except yaml.YAMLError as error:
+        told = " ".join(str(error).split())
+        raise WorkbookError(f"the grid '{path}' is no YAML ({told}).") from error
+    if not isinstance(content, dict):
+        raise WorkbookError(f"the grid '{path}' should be a list of names with values.")
+    return Grid.checked(**{str(name): value for name, value in content.items()})
+
+
+# --- Tasks ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run of the grid.
+
+    Attributes
+    ----------
+    collection : str
+        Its name.
+    parameters : dict
+        Of ``train.ipynb``.
+    """
+
+    collection: str
+    architecture: str
+    noise: str
+    seed: int
+    parameters: dict[str, Any] = field(hash=False)
+
+    def __str__(self) -> str:
+        """Return what tells it from the others."""
+        return f"{self.collection}, {self.architecture}, {self.noise}, seed {self.seed}"
+
+
+def tasks(grid: Grid) -> list[Task]:
+    """Return the runs of a grid, all noises of the first seed before the next seed.
+
+    Raises
+    ------
+    WorkbookError
+        If a collection is not there, or a parameter is wrong; nothing has been trained then.
+    """
+    found = []
+    for collection in grid.collections:
+        location = locate(collection)
+        source = collection if location.name == collection else str(location.path.resolve())
+        for architecture in grid.architectures:
+            for seed in grid.seeds:
+                for spec in grid.noises:
+                    own = {
+                        "dataset": source,
+                        "architecture": architecture,
+                        "noise": spec,
+                        "seed": seed,
+                    }
+                    parameters = grid.parameters | own
+                    _resolved(parameters)
+                    found.append(Task(location.name, architecture, spec, seed, parameters))
+    return found
+
+
+def _resolved(parameters: dict[str, Any]) -> TrainConfig:
+    """Check the parameters; a device that only the workers have is no mistake."""
+    elsewhere = str(parameters.get("device", "auto")).startswith("cuda")
+    return TrainConfig.resolve(**parameters | ({"device": "auto"} if elsewhere else {}))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task: the run's name, and why it failed, if it did."""
+
+    run: str
+    failed: str
+
+
+def run_task(task: Task, home_folder: str) -> Outcome:
+    """Train one run of a grid, or go on with it; this is what a worker does.
+
+    Two workers, or two grids, never work at one run at a time: the second waits, and then finds
+    it finished.
+
+    Parameters
+    ----------
+    task
+        The run.
+    home_folder
+        Where ``data/`` and ``reports/`` lie; all workers must see it.
+    """
+    os.environ["DCGAN_HOME"] = home_folder
+    dataset = load_dataset(task.parameters["dataset"], _resolved(task.parameters).img_size)
+    config = TrainConfig.resolve(**task.parameters).for_collection(len(dataset.images))
+    name = run_name(config, dataset)
+    folder = runs_dir() / name
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".task"):
+        _tell_scheduler({"task": str(task), "run": name, "epochs": config.epochs})
+        if (folder / "train.html").exists() and Run(folder).finished:
+            return Outcome(name, "")
+        with FileLock(folder / ".lock"):
+            pass  # a dead worker's kernel may still be at it, and ends by itself
+        title = f"Training with {config.prior.label}, seed {config.seed}"
+        page = run_notebook("train", folder / "train.ipynb", task.parameters, title=title)
+    return Outcome(name, page.failed)
+
+
+def _tell_scheduler(event: dict[str, Any]) -> None:
+    from distributed import get_worker
+
+    try:
+        get_worker().log_event(EVENTS, event)
+    except ValueError:
+        return  # run without Dask
+
+
+# --- Workers -------------------------------------------------------------------------------
+
+
+def divided(cores: int, memory: float, tasks: int) -> tuple[int, int]:
+    """Return how many workers a machine serves, and how many threads each has.
+
+    As many as there are cores, memory and tasks: several trainings with one thread each get more
+    done than one with all threads, since its threads wait for each other.
+    """
+    workers = max(1, min(cores, int(memory / MEMORY), tasks))
+    return workers, max(1, cores // workers)
+
+
+@contextmanager
+def local_cluster(tasks: int, workers: int | None = None) -> Iterator[str]:
+    """Start a scheduler and worker processes on this machine, reachable from nowhere else.
+
+    With GPUs there is one worker for each, which sees no other.
+
+    Parameters
+    ----------
+    tasks
+        How many there are to do.
+    workers
+        How many workers; without it, as many as the machine serves (see `divided`).
+
+    Yields
+    ------
+    str
+        The scheduler's address.
+    """
+    import psutil
+    import torch
+    from distributed import Nanny, Scheduler, SpecCluster
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    gpus = torch.cuda.device_count()
+    served, threads = divided(cores, psutil.virtual_memory().available, tasks)
+    count = workers or min(gpus, tasks) or served
+    threads = max(1, cores // count) if workers or gpus else threads
+    spec = {
+        number: {
+            "cls": Nanny,
+            "options": {
+                "host": "127.0.0.1",
+                "nthreads": 1,
+                "memory_limit": 0,  # Dask would count the worker alone, not its kernel
+                "dashboard_address": None,
+                "silence_logs": logging.ERROR,
+                "env": {"OMP_NUM_THREADS": str(threads)}
+                | ({"CUDA_VISIBLE_DEVICES": str(number % gpus)} if gpus else {}),
+                "resources": {"GPU": 1} if gpus else {},
+            },
+        }
+        for number in range(count)
+    }
+    scheduler = {
+        "cls": Scheduler,
+        "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"},
+    }
+    with SpecCluster(workers=spec, scheduler=scheduler, silence_logs=logging.ERROR) as cluster:
+        yield cluster.scheduler_address
+
+
+# --- The grid ------------------------------------------------------------------------------
+
+
+def run_grid(
+    grid: Grid,
+    *,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    on_start: Callable[[str, int], None] | None = None,
+    on_outcome: Callable[[Task, Outcome, int, int], None] | None = None,
+    on_progress: Callable[[dict[str, tuple[int, int]]], None] | None = None,
+    every: float = 30.0,
+) -> pd.DataFrame:
+    """Train all runs of a grid that are not finished yet.
+
+    Parameters
+    ----------
+    grid
+        What to train.
+    scheduler
+        Address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``, whose workers have this
+        package and see the same home folder; without it one is started here.
+    workers
+        How many are started here; without it as many as the machine serves.
+    on_start
+        Called with the dashboard's address and the number of workers.
+    on_outcome
+        Called with each task that ended, its outcome, how many have ended, and how many there are.
+    on_progress
+        Called now and then with the tasks under way: epochs done, and of all.
+    every
+        Seconds between such calls.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a task: ``collection``, ``architecture``, ``noise``, ``seed``, ``run``, ``epochs``,
+        ``minutes``, and ``failed``, the reason, or empty.
+
+    Raises
+    ------
+    WorkbookError
+        If something is wrong with the grid, or the scheduler cannot be reached.
+    """
+    todo = tasks(grid)
+    place = nullcontext(scheduler) if scheduler else local_cluster(len(todo), workers)
+    outcomes: dict[Task, Outcome] = {}
+    with place as address, _connected(address) as client:
+        served = list(client.scheduler_info(n_workers=-1)["workers"].values())
+        if not scheduler and not _offers(served, grid.resources):
+            raise WorkbookError(f"no worker on this machine offers {grid.resources}.")
+        if on_start is not None:
+            on_start(client.dashboard_link, len(served))
+        needed = {"resources": grid.resources} if grid.resources else {}
+        futures = {client.submit(run_task, task, str(home()), **needed): task for task in todo}
+        for task, outcome in _outcomes(client, futures, on_progress, every):
+            outcomes[task] = outcome
+            if on_outcome is not None:
+                on_outcome(task, outcome, len(outcomes), len(todo))
+    return _table(todo, outcomes)
+
+
+def _offers(workers: list[dict[str, Any]], needed: dict[str, float]) -> bool:
+    return any(
+        all(worker["resources"].get(name, 0) >= count for name, count in needed.items())
+        for worker in workers
+    )
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[Client]:
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=PATIENCE)
+    except (OSError, ValueError, ImportError) as error:
+        raise WorkbookError(
+            f"no Dask scheduler answers at '{address}' ({error}). It should look like "
+            "tcp://10.0.0.1:8786."
+        ) from error
+    with client:
+        yield client
+
+
+def _outcomes(
+    client: Client,
+    futures: dict[Any, Task],
+    on_progress: Callable[[dict[str, tuple[int, int]]], None] | None,
+    every: float,
+) -> Iterator[tuple[Task, Outcome]]:
+    """Yield tasks as they end, whatever became of them."""
+    from distributed import wait
+
+    pending = set(futures)
+    while pending:
+        try:
+            done = wait(pending, timeout=every, return_when="FIRST_COMPLETED").done
+        except TimeoutError:
+            done = set()
+        for future in done:
+            yield futures[future], _outcome(future)
+        pending -= done
+        if on_progress is not None and not done:
+            on_progress(_under_way(client, {str(futures[future]) for future in pending}))
+
+
+def _outcome(future: Any) -> Outcome:
+    if future.status == "finished":
+        return future.result()
+    error = future.exception() if future.status == "error" else "it was cancelled"
+    return Outcome("", f"{error}")
+
+
+def _under_way(client: Client, pending: set[str]) -> dict[str, tuple[int, int]]:
+    """Return how many epochs are done, and of how many, of each run that a worker has begun."""
+    told = (event for _, event in client.get_events(EVENTS))
+    begun = {event["task"]: event for event in told if event["task"] in pending}
+    histories = {task: _history(event["run"]) for task, event in begun.items()}
+    return {
+        task: (len(history), begun[task]["epochs"])
+        for task, history in histories.items()
+        if history is not None
+    }
+
+
+def _table(todo: list[Task], outcomes: dict[Task, Outcome]) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = []
+    for task in todo:
+        outcome = outcomes[task]
+        history = _history(outcome.run)
+        rows.append(
+            {
+                "collection": task.collection,
+                "architecture": task.architecture,
+                "noise": task.noise,
+                "seed": task.seed,
+                "run": outcome.run,
+                "epochs": 0 if history is None else len(history),
+                "minutes": 0.0 if history is None else history["seconds"].sum() / 60,
+                "failed": outcome.failed,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _history(run: str) -> pd.DataFrame | None:
+    """Return a run's history; of a task that failed there may be no run, or a broken one."""
+    try:
+        return Run(runs_dir() / run).history() if run else None
+    except WorkbookError:
+        return None
+
+
+# --- The comparison ------------------------------------------------------------------------
+
+
+def compare(
+    grid: Grid,
+    table: pd.DataFrame,
+    *,
+    stream: TextIO | None = None,
+    on_page: Callable[[Page], None] | None = None,
+) -> Path:
+    """Write the comparison of a grid's runs into ``reports/<name>/``, and the table as CSV.
+
+    Parameters
+    ----------
+    grid, table
+        The grid, and what `run_grid` returned.
+    stream
+        Where the notebooks' text output is copied while they run.
+    on_page
+        Called with each page once it is written: one for each collection and architecture of which
+        two runs or more are finished.
+
+    Returns
+    -------
+    Path
+        The index page.
+    """
+    folder = report_dir(grid.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        table.to_csv(folder / "runs.csv", index=False)
+        pages: list[Page] = []
+        finished = table[table["failed"] == ""]
+        for (_, architecture), runs in finished.groupby(["collection", "architecture"], sort=False):
+            if len(runs) < 2:
+                continue
+            name = Run(runs["run"].iloc[0]).about["data"]["name"]
+            parameters = {
+                "runs": ",".join(runs["run"]),
+                "samples": grid.samples,
+                "numbers": grid.name
+                if len(grid.architectures) == 1
+                else f"{grid.name}-{architecture}",
+            }
+            if grid.kinds is not None:
+                parameters["kinds"] = grid.kinds
+            page = run_notebook(
+                "compare",
+                folder / f"compare-{name}-{architecture}.ipynb",
+                parameters,
+                title=f"{name}: which noise?",
+                summary=f"{len(runs)} trainings of {architecture} on {name}, compared.",
+                stream=stream,
+            )
+            pages.append(page)
+            if on_page is not None:
+                on_page(page)
+        lead = (
+            f"{len(finished)} of {len(table)} trainings are finished: {len(grid.noises)} noises, "
+            f"{len(grid.seeds)} seeds each. Runs of one seed begin with the same weights and see "
+            "the pictures in the same order."
+        )
+        return write_index(folder, grid.name, pages, lead=lead)

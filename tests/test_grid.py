@@ -1,0 +1,282 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import torch
+from conftest import TINY, equal_states
+
+from dcgan_utils import grid as grids
+from dcgan_utils.__main__ import main
+from dcgan_utils.config import TrainConfig
+from dcgan_utils.errors import WorkbookError
+from dcgan_utils.grid import Grid, Task, load_grid, local_cluster, run_grid, run_task, tasks
+from dcgan_utils.paths import reports_dir, runs_dir
+from dcgan_utils.runs import Run, run_name
+from dcgan_utils.training import train
+
+GRID = """
+name: two noises
+collections: ["{pictures}"]
+noises: [normal, "gamma(2, 1)"]
+seeds: {seeds}
+samples: 8
+parameters: {{{parameters}}}
+"""
+
+
+def written(folder, pictures, seeds=(0, 1), **parameters):
+    """Write a grid of tiny runs, and return its path."""
+    small = TINY | {"kid_samples": 0, "architecture": None} | parameters
+    small = ", ".join(f"{name}: {value}" for name, value in small.items() if value is not None)
+    path = folder / "grid.yaml"
+    path.write_text(GRID.format(pictures=pictures, seeds=list(seeds), parameters=small))
+    return path
+
+
+# --- The file ------------------------------------------------------------------------------
+
+
+def test_a_grid_file_lists_the_runs_seed_by_seed(tmp_path, pictures):
+    grid = load_grid(written(tmp_path, pictures, epochs=3))
+    found = tasks(grid)
+    assert [(task.noise, task.seed) for task in found] == [
+        ("normal(0, 1)", 0), ("gamma(2, 1)", 0), ("normal(0, 1)", 1), ("gamma(2, 1)", 1)
+    ]  # fmt: skip
+    assert found[1].parameters["epochs"] == 3
+    assert found[1].parameters["dataset"] == str(pictures)
+    assert str(found[1]) == "ten-pictures, dcgan, gamma(2, 1), seed 0"
+
+
+def test_one_value_needs_no_list():
+    grid = Grid.checked(collections="plein_air", noises="N(0, 100)", seeds=3)
+    assert (grid.noises, grid.seeds) == (("normal(0, 10)",), (3,))
+
+
+def test_noises_with_a_comma_need_no_quotes(tmp_path):
+    path = tmp_path / "grid.yaml"
+    path.write_text("collections: plein_air\nnoises: [uniform, N(1, 1), standardized(gamma(2, 1))]")
+    expected = ("uniform(-1, 1)", "normal(1, 1)", "standardized(gamma(2, 1))")
+    assert load_grid(path).noises == expected
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ("noises: [gama]", "Did you mean 'gamma'?"),
+        ("noises: [normal, 'N(0, 1)']", "is named twice"),
+        ("seeds: [1, 2, 1]", "names something twice: 1, 2, 1"),
+        ("noise: [normal]", "'noise' is not a parameter. Did you mean 'noises'?"),
+        ("noises: []", "no noise is named"),
+        ("noises: [normal", "is no YAML"),
+        ("seeds: [-1]", "seeds"),
+        ("architectures: [dcgam]", "Did you mean 'dcgan'?"),
+        ("parameters: {seed: 3}", "'seed' has a list of its own"),
+        ("name: ../elsewhere", "name"),
+        ("name: !!python/object/apply:os.system ['true']", "is no YAML"),
+    ],
+)
+def test_wrong_grids_are_refused_in_a_sentence(tmp_path, changed, sentence):
+    lines = {"collections": "collections: [plein_air]", "noises": "noises: [normal]"}
+    lines[changed.partition(":")[0]] = changed
+    path = tmp_path / "grid.yaml"
+    path.write_text("\n".join(lines.values()))
+    with pytest.raises(WorkbookError, match=".*" + sentence.replace("?", r"\?")):
+        load_grid(path)
+
+
+def test_files_that_are_no_grid_are_refused(tmp_path):
+    with pytest.raises(WorkbookError, match="cannot be read"):
+        load_grid(tmp_path / "none.yaml")
+    (tmp_path / "text.yaml").write_text("just words")
+    with pytest.raises(WorkbookError, match="list of names with values"):
+        load_grid(tmp_path / "text.yaml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"collections": "nowhere"}, "no known collection"),
+        ({"parameters": {"epochs": 0}}, "epochs should be"),
+        ({"parameters": {"epoch": 5}}, "Did you mean 'epochs'?"),
+    ],
+)
+def test_what_the_runs_would_refuse_is_refused_before_any_begins(changes, sentence):
+    values = {"collections": "plein_air", "noises": "normal"} | changes
+    with pytest.raises(WorkbookError) as refusal:
+        tasks(Grid.checked(**values))
+    assert sentence in str(refusal.value)
+
+
+def test_a_device_that_only_the_workers_have_is_no_mistake():
+    grid = Grid.checked(
+        collections="plein_air", noises="normal", parameters={"device": "cuda", "epochs": 2}
+    )
+    assert tasks(grid)[0].parameters["device"] == "cuda"
+
+
+@pytest.mark.parametrize(
+    ("cores", "memory", "runs", "expected"),
+    [
+        (2, 16e9, 24, (2, 1)),
+        (16, 100e9, 3, (3, 5)),
+        (8, 4e9, 24, (2, 4)),
+        (1, 0.5e9, 5, (1, 1)),
+    ],
+)
+def test_a_machine_is_divided_among_workers(cores, memory, runs, expected):
+    assert grids.divided(cores, memory, runs) == expected
+
+
+# --- One task ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def task(tmp_path, pictures):
+    """Return the first task of a grid of tiny runs."""
+    return tasks(load_grid(written(tmp_path, pictures)))[0]
+
+
+def test_a_task_is_done_once_and_says_why_it_cannot_go_on(task, home):
+    outcome = run_task(task, str(home))
+    assert not outcome.failed
+    run = Run(outcome.run)
+    assert run.finished
+    assert {"train.ipynb", "train.html"} <= {path.name for path in run.folder.iterdir()}
+    before = (run.folder / "train.html").stat().st_mtime_ns
+    assert run_task(task, str(home)) == outcome
+    assert (run.folder / "train.html").stat().st_mtime_ns == before
+
+    run.gif_path.unlink()
+    run.checkpoint_path.write_bytes(b"not a checkpoint")
+    broken = run_task(task, str(home))
+    assert broken.run == run.name
+    assert "cannot be read" in broken.failed
+
+
+def test_two_workers_at_one_task_take_turns(task, home):
+    outcomes = []
+    both = [
+        threading.Thread(target=lambda: outcomes.append(run_task(task, str(home))))
+        for _ in range(2)
+    ]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert outcomes[0] == outcomes[1]
+    assert not outcomes[0].failed
+    assert len(Run(outcomes[0].run).history()) == TINY["epochs"]
+
+
+# --- The grid ------------------------------------------------------------------------------
+
+
+def test_a_killed_worker_costs_nothing_but_time(tmp_path, pictures, home, monkeypatch):
+    from distributed import Client
+
+    grid = load_grid(written(tmp_path, pictures, seeds=[0], epochs=150, sample_size=2))
+    under_way, killed, result = [], [], {}
+
+    def kill(pids):
+        """Wait until a run is in its midst, then kill the workers' eldest."""
+        while not killed:
+            rows = [path.read_text().count("\n") for path in runs_dir().glob("*/history.csv")]
+            if any(3 < count < 100 for count in rows):
+                os.kill(pids[0], signal.SIGKILL)
+                killed.append(pids[0])
+            time.sleep(0.05)
+
+    with local_cluster(tasks=2, workers=2) as address:
+        with Client(address, set_as_default=False) as client:
+            pids = list(client.run(os.getpid).values())
+        assert len(set(pids)) == 2
+        killer = threading.Thread(target=kill, args=(pids,))
+        killer.start()
+        result = run_grid(grid, scheduler=address, on_progress=under_way.append, every=0.5)
+        killer.join()
+    assert killed
+    assert result["failed"].eq("").all()
+    assert result["epochs"].eq(150).all()
+    assert any(0 < done < of == 150 for told in under_way for done, of in told.values())
+
+    monkeypatch.setenv("DCGAN_HOME", str(tmp_path / "undisturbed"))
+    row = result.iloc[1]
+    disturbed = Run(home / "reports" / "runs" / row["run"])
+    undisturbed = train(disturbed.config, grids.load_dataset(str(pictures), 32))
+    assert equal_states(disturbed.load_weights(), undisturbed.load_weights())
+    columns = ["d_loss_real", "d_loss_fake", "g_loss", "sample_spread"]
+    assert disturbed.history()[columns].equals(undisturbed.history()[columns])
+
+
+def command(path, home):
+    """Start the command line on a grid, in a group of its own as a terminal does."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "dcgan_utils", "study", str(path), "--workers", "1"],
+        env=os.environ | {"DCGAN_HOME": str(home)},
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_a_stopped_study_goes_on_even_twice_at_once(tmp_path, pictures, home):
+    path = written(tmp_path, pictures, seeds=[0], epochs=60, sample_size=2)
+    stopped = command(path, home)
+    while not any(f.read_text().count("\n") > 3 for f in runs_dir().glob("*/history.csv")):
+        assert stopped.poll() is None, stopped.stdout.read()
+        time.sleep(0.05)
+    os.killpg(stopped.pid, signal.SIGINT)
+    said, _ = stopped.communicate(timeout=60)
+    assert stopped.returncode == 130, said
+    assert "Stopped. The same command goes on" in said
+
+    both = [command(path, home) for _ in range(2)]
+    for process in both:
+        said, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+        assert "2 of 2 runs are finished" in said
+    runs = [Run(folder.parent) for folder in runs_dir().glob("*/config.json")]
+    assert len(runs) == 2
+    assert all(run.history()["epoch"].tolist() == list(range(1, 61)) for run in runs)
+    written_there = {path.name for path in (reports_dir() / "two noises").iterdir()}
+    assert {"index.html", "runs.csv", "compare-ten-pictures-dcgan.html"} <= written_there
+
+
+def test_a_failed_run_stands_in_the_table_and_the_others_go_on(tmp_path, pictures, home, capsys):
+    path = written(tmp_path, pictures, seeds=[0], epochs=1)
+    first = tasks(load_grid(path))[0]
+    dataset = grids.load_dataset(str(pictures), 32)
+    config = TrainConfig.resolve(**first.parameters)
+    broken = runs_dir() / run_name(config, dataset)
+    broken.mkdir(parents=True)
+    (broken / "config.json").write_text("{}")
+    assert main(["study", str(path), "--workers", "1"]) == 1
+    said = capsys.readouterr().out
+    assert "1 of 2 runs are finished" in said
+    assert "is no run folder" in (reports_dir() / "two noises" / "runs.csv").read_text()
+
+
+def test_a_scheduler_that_does_not_answer_is_told(tmp_path, pictures, monkeypatch, capsys):
+    monkeypatch.setattr(grids, "PATIENCE", "1s")
+    path = written(tmp_path, pictures)
+    assert main(["study", str(path), "--scheduler", "tcp://127.0.0.1:9"]) == 2
+    assert "no Dask scheduler answers at 'tcp://127.0.0.1:9'" in capsys.readouterr().err
+
+
+def test_a_resource_that_nobody_offers_is_told(tmp_path, pictures):
+    path = written(tmp_path, pictures)
+    path.write_text(path.read_text() + "resources: {GPU: 1}\n")
+    if not torch.cuda.is_available():
+        with pytest.raises(WorkbookError, match="no worker on this machine offers"):
+            run_grid(load_grid(path), workers=1)
+
+
+def test_a_task_is_told_apart_by_what_it_is():
+    one, other = (Task("a", "dcgan", "normal(0, 1)", seed, {}) for seed in (0, 1))
+    assert one != other
+    assert len({one, other, one}) == 2
