@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from dcgan_utils.errors import WorkbookError
-from dcgan_utils.grid import Outcome, Task, compare, load_grid, run_grid
+from dcgan_utils.grid import compare, load_grid, outcome_line, progress_line, run_grid
 from dcgan_utils.report import Page, build_benchmark, build_report
 
 
@@ -115,8 +115,8 @@ def _study(options: argparse.Namespace) -> int:
         scheduler=options.scheduler,
         workers=options.workers,
         on_start=lambda page, workers: _say(f"{workers} workers; watch them at {page}"),
-        on_outcome=_tell_outcome,
-        on_progress=_tell_progress,
+        on_outcome=lambda *ended: _say(outcome_line(*ended)),
+        on_progress=lambda under_way: _say(progress_line(under_way)),
     )
     index = compare(grid, table, stream=sys.stdout, on_page=_tell)
     failed = table[table["failed"] != ""]
@@ -124,16 +124,6 @@ def _study(options: argparse.Namespace) -> int:
         _say(f"FAILED: {row.collection}, {row.noise}, seed {row.seed}: {row.failed}")
     _say(f"\n{len(table) - len(failed)} of {len(table)} runs are finished. {index}")
     return 1 if len(failed) else 0
-
-
-def _tell_outcome(task: Task, outcome: Outcome, done: int, of: int) -> None:
-    state = f"FAILED: {outcome.failed}" if outcome.failed else "finished"
-    _say(f"[{done}/{of}] {task}: {state}")
-
-
-def _tell_progress(under_way: dict[str, tuple[int, int]]) -> None:
-    if under_way:
-        _say("; ".join(f"{task}: epoch {done} of {of}" for task, (done, of) in under_way.items()))
 
 
 def _say(line: str) -> None:

@@ -21,6 +21,7 @@ __all__ = [
     "CompareConfig",
     "EdaConfig",
     "LatentConfig",
+    "StudyConfig",
     "TrainConfig",
     "multiplies_bf16_fast",
 ]
@@ -352,6 +353,14 @@ class CompareConfig(Parameters):
     numbers: Named = "compare"
     seed: Seed = 0
     device: Device = Field("auto", validate_default=True)
+
+
+class StudyConfig(Parameters):
+    """Which grid ``study.ipynb`` trains, and where; immutable."""
+
+    grid: Named = "grid.yaml"
+    scheduler: Named | None = None
+    workers: Annotated[Whole, Field(ge=1, le=10_000)] | None = None
 
 
 class BenchmarkConfig(Parameters):

