@@ -428,19 +428,20 @@ def kid_by_name(values: pd.Series, *, floor: float) -> Figure:
         KID of real pictures against real ones.
     """
     with mpl.rc_context(STYLE):
-        figure = new_figure(0.9 + 0.32 * len(values))
+        figure = new_figure(1.1 + 0.32 * len(values))
         axes = figure.subplots()
         places = range(len(values))
         axes.barh(places, values, color=BLUE, alpha=0.75, height=0.6)
         for place, value in zip(places, values, strict=True):
             axes.text(max(value, 0), place, f" {value:.3f}", va="center", fontsize=9)
+        axes.margins(x=0.1)  # room for the last number
         axes.set_yticks(places, values.index)
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.axvline(floor, color=GREEN, lw=1, ls=":", label="real against real")
         axes.set_xlabel("KID")
         axes.set_title("Distance to the collection: shorter is better")
-        axes.legend(loc="lower right")
+        _legend_below(figure, axes)
     listed = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
     figure.set_label(f"Bar chart of KID: {listed}; real pictures have {floor:.3f}.")
     return figure

@@ -100,7 +100,8 @@ def full(
     clear = [sharpness(images) for images in (real, generated)]
     layouts = [pixel_vectors(images, LAYOUT) for images in (real, generated)]
     vectors = [side.vectors for side in found]
-    measured = _measured(vectors, layouts, clear, stream(seed, "bootstrap"))
+    low, high = metrics.kid_interval(*vectors, rng=stream(seed, "bootstrap"))
+    measured = _measured(vectors, layouts, clear) | {"kid_low": low, "kid_high": high}
     if kinds:
         measured |= modes.mode_coverage(vectors[0], kinds, vectors[1])
     return measured | {
@@ -111,17 +112,11 @@ def full(
 
 
 def _measured(
-    vectors: list[np.ndarray],
-    layouts: list[np.ndarray],
-    clear: list[np.ndarray],
-    rng: torch.Generator,
+    vectors: list[np.ndarray], layouts: list[np.ndarray], clear: list[np.ndarray]
 ) -> dict[str, float]:
     """Return what needs no labels, from features, small pixels and sharpness of both sides."""
-    low, high = metrics.kid_interval(*vectors, rng=rng)
     return {
         "kid": metrics.kid(*vectors),
-        "kid_low": low,
-        "kid_high": high,
         "fid": metrics.fid(*vectors),
         **metrics.neighbourhoods(*vectors),
         "diversity": metrics.diversity(*vectors),
@@ -142,7 +137,8 @@ def full_floor(
 ) -> dict[str, float | int | str]:
     """Return `full` for one half of the real pictures against the other: means of some splits.
 
-    With ``kinds`` also ``classifier_accuracy`` (see `modes.classifier_accuracy`).
+    Without KID's interval; with ``kinds`` also ``classifier_accuracy`` (see
+    `modes.classifier_accuracy`).
 
     What a generator that draws new pictures as the real ones are would score, if there were
     half as many pictures: ``fid`` in particular would be smaller with more.
@@ -152,12 +148,12 @@ def full_floor(
     NotMeaningful
         If there are too few pictures.
     """
-    found, rng = features.extract(real, device=device), stream(seed, "bootstrap")
+    found = features.extract(real, device=device)
     layouts, clear = pixel_vectors(real, LAYOUT), sharpness(real)
     rows = []
     for halves in _halves(len(real), seed, splits):
         vectors, small, sharp = ([of[h] for h in halves] for of in (found.vectors, layouts, clear))
-        row = _measured(vectors, small, sharp, rng)
+        row = _measured(vectors, small, sharp)
         if kinds:
             row |= modes.mode_coverage(vectors[0], [kinds[i] for i in halves[0]], vectors[1])
         rows.append(row)

@@ -167,20 +167,23 @@ def kinds_of(dataset: Dataset, column: str | None = None) -> list[str] | None:
     dataset
         The pictures.
     column
-        Of their labels; without one the first that sorts them into groups.
+        Of their labels; without one the first that sorts them into kinds of five pictures or more,
+        so that a classifier can learn and be tested on each.
 
     Raises
     ------
     WorkbookError
-        If there is no such column.
+        If the column named does not.
     """
     known = labels.categories(labels.read_labels(dataset)).dropna(axis="columns")
+    enough = [name for name, kinds in known.items() if kinds.value_counts().min() >= 5]
     if column is None:
-        column = next(iter(known), None)
-    elif column not in known:
-        listed = ", ".join(known) or "none"
+        column = next(iter(enough), None)
+    elif column not in enough:
+        listed = ", ".join(enough) or "none"
         raise WorkbookError(
-            f"'{column}' does not sort {dataset.name} into kinds. It has: {listed}."
+            f"'{column}' does not sort all pictures of {dataset.name} into kinds of five or more. "
+            f"What does: {listed}."
         )
     return None if column is None else known[column].tolist()
 

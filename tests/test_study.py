@@ -123,8 +123,11 @@ def test_kinds_come_from_the_labels(pictures, collection):
     lines = [f"{n:02d}.png,{'sea' if n % 2 else 'land'},{n}" for n in range(10)]
     (pictures / "labels.csv").write_text("\n".join(["file,subject,number", *lines]))
     assert study.kinds_of(collection) == ["land", "sea"] * 5
-    with pytest.raises(WorkbookError, match="It has: subject"):
+    with pytest.raises(WorkbookError, match="What does: subject"):
         study.kinds_of(collection, "number")
+    lines = [f"{n:02d}.png,{'sea' if n < 4 else 'land'}" for n in range(10)]
+    (pictures / "labels.csv").write_text("\n".join(["file,subject", *lines]))
+    assert study.kinds_of(collection) is None, "four pictures are too few to learn from"
 
 
 def numbers(**by_noise):
