@@ -118,12 +118,10 @@ def _study(options: argparse.Namespace) -> int:
         on_outcome=lambda *ended: _say(outcome_line(*ended)),
         on_progress=lambda under_way: _say(progress_line(under_way)),
     )
-    index = compare(grid, table, stream=sys.stdout, on_page=_tell)
-    failed = table[table["failed"] != ""]
-    for row in failed.itertuples():
-        _say(f"FAILED: {row.collection}, {row.noise}, seed {row.seed}: {row.failed}")
-    _say(f"\n{len(table) - len(failed)} of {len(table)} runs are finished. {index}")
-    return 1 if len(failed) else 0
+    index, pages = compare(grid, table, stream=sys.stdout, on_page=_tell)
+    finished = (table["failed"] == "").sum()
+    _say(f"\n{finished} of {len(table)} runs are finished. The pages: {index}")
+    return 1 if finished < len(table) or any(page.failed for page in pages) else 0
 
 
 def _say(line: str) -> None:

@@ -348,7 +348,7 @@ class CompareConfig(Parameters):
     """What ``compare.ipynb`` puts side by side; immutable."""
 
     runs: Named = "plein_air"
-    samples: Annotated[Whole, Field(ge=2, le=100_000)] = 300
+    samples: Annotated[Whole, Field(ge=6, le=100_000)] = 300
     kinds: Named | None = None
     numbers: Named = "compare"
     seed: Seed = 0

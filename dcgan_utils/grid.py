@@ -12,15 +12,20 @@ The grid is a YAML file::
     seeds: [0, 1, 2]
     architectures: [dcgan]
     parameters: {preset: monet, epochs: 200, width: 32}    # any others of train.ipynb
+    samples: 300                 # pictures of each run that are measured
+    kinds: subject               # column of labels.csv for mode coverage; else the first fit for it
+    resources: {GPU: 1}          # what a run needs of a Dask worker; usually nothing
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -37,6 +42,7 @@ from dcgan_utils.parameters import Named, Parameters, Seed, Whole, one_of
 from dcgan_utils.paths import home, notebooks_dir, report_dir, runs_dir
 from dcgan_utils.report import Page, run_notebook, write_index
 from dcgan_utils.runs import Run, run_name
+from dcgan_utils.study import kinds_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +50,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Grid",
-    "Outcome",
     "Task",
     "compare",
     "load_grid",
@@ -60,7 +65,6 @@ logger = logging.getLogger(__name__)
 MEMORY = 1.5e9  # bytes that a training at 64 px takes at most, with its kernel
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # Dask sets each to 1
 PATIENCE = "20s"  # with a scheduler that does not answer
-EVENTS = "dcgan_utils"  # Dask's topic under which workers tell which run they are at
 
 
 def _listed(value: Any) -> Any:
@@ -84,8 +88,8 @@ class Grid(Parameters):
         BeforeValidator(_listed),
         Field(min_length=1),
     ] = ("dcgan",)
-    parameters: dict[str, bool | int | float | str] = Field({})
-    samples: Annotated[Whole, Field(ge=2, le=100_000)] = 300
+    parameters: dict[str, Any] = Field({})
+    samples: Annotated[Whole, Field(ge=6, le=100_000)] = 300
     kinds: Named | None = None
     resources: dict[str, float] = Field({})
 
@@ -138,16 +142,22 @@ class Task:
 
     Attributes
     ----------
-    collection : str
-        Its name.
+    run : str
+        Name of its folder.
+    collection, architecture, noise, seed
+        What tells it from the others.
+    epochs : int
+        How many it has.
     parameters : dict
         Of ``train.ipynb``.
     """
 
+    run: str
     collection: str
     architecture: str
     noise: str
     seed: int
+    epochs: int
     parameters: dict[str, Any] = field(hash=False)
 
     def __str__(self) -> str:
@@ -158,27 +168,32 @@ class Task:
 def tasks(grid: Grid) -> list[Task]:
     """Return the runs of a grid, all noises of the first seed before the next seed.
 
+    Each collection is loaded, and painted if need be, before any worker wants it. What ``auto``
+    means for the precision is decided here, so that workers of several kinds agree.
+
     Raises
     ------
     WorkbookError
         If a collection is not there, or a parameter is wrong; nothing has been trained then.
     """
+    places = {collection: locate(collection) for collection in grid.collections}
+    names = [place.name for place in places.values()]
+    if len(set(names)) < len(names) or grid.name in names:
+        raise WorkbookError(
+            f"the collections {', '.join(names)} and the study '{grid.name}' need names of their "
+            "own: rename a folder, or the study."
+        )
     found = []
-    for collection in grid.collections:
-        location = locate(collection)
-        source = collection if location.name == collection else str(location.path.resolve())
-        for architecture in grid.architectures:
-            for seed in grid.seeds:
-                for spec in grid.noises:
-                    own = {
-                        "dataset": source,
-                        "architecture": architecture,
-                        "noise": spec,
-                        "seed": seed,
-                    }
-                    parameters = grid.parameters | own
-                    _resolved(parameters)
-                    found.append(Task(location.name, architecture, spec, seed, parameters))
+    for collection, place in places.items():
+        source = collection if place.name == collection else str(place.path.resolve())
+        dataset = load_dataset(source, _resolved(grid.parameters | {"dataset": source}).img_size)
+        kinds_of(dataset, grid.kinds)
+        for architecture, seed, spec in product(grid.architectures, grid.seeds, grid.noises):
+            own = {"dataset": source, "architecture": architecture, "noise": spec, "seed": seed}
+            config = _resolved(grid.parameters | own).for_collection(len(dataset.images))
+            parameters = grid.parameters | own | {"precision": config.precision}
+            name, which = run_name(config, dataset), (place.name, architecture, spec, seed)
+            found.append(Task(name, *which, config.epochs, parameters))
     return found
 
 
@@ -188,27 +203,18 @@ def _resolved(parameters: dict[str, Any]) -> TrainConfig:
     return TrainConfig.resolve(**parameters | ({"device": "auto"} if elsewhere else {}))
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a task: the run's name, and why it failed, if it did."""
-
-    run: str
-    failed: str
-
-
-def outcome_line(task: Task, outcome: Outcome, done: int, of: int) -> str:
+def outcome_line(task: Task, failed: str, done: int, of: int) -> str:
     """Say in a line what became of a task."""
-    state = f"FAILED: {outcome.failed}" if outcome.failed else "finished"
-    return f"[{done}/{of}] {task}: {state}"
+    return f"[{done}/{of}] {task}: {f'FAILED: {failed}' if failed else 'finished'}"
 
 
-def progress_line(under_way: dict[str, tuple[int, int]]) -> str:
+def progress_line(under_way: dict[Task, int]) -> str:
     """Say in a line how far the tasks under way are."""
-    told = (f"{task}: epoch {done} of {of}" for task, (done, of) in under_way.items())
+    told = (f"{task}: epoch {done} of {task.epochs}" for task, done in under_way.items())
     return "; ".join(told) or "The workers are starting."
 
 
-def run_task(task: Task, home_folder: str) -> Outcome:
+def run_task(task: Task, home_folder: str) -> str:
     """Train one run of a grid, or go on with it; this is what a worker does.
 
     Two workers, or two grids, never work at one run at a time: the second waits, and then finds
@@ -220,31 +226,28 @@ def run_task(task: Task, home_folder: str) -> Outcome:
         The run.
     home_folder
         Where ``data/`` and ``reports/`` lie; all workers must see it.
+
+    Returns
+    -------
+    str
+        Why it failed, or nothing. The executed notebook in the run folder shows where; a page is
+        there only if it did not fail.
     """
     os.environ["DCGAN_HOME"] = home_folder
-    dataset = load_dataset(task.parameters["dataset"], _resolved(task.parameters).img_size)
-    config = TrainConfig.resolve(**task.parameters).for_collection(len(dataset.images))
-    name = run_name(config, dataset)
-    folder = runs_dir() / name
+    folder = runs_dir() / task.run
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".task"):
-        _tell_scheduler({"task": str(task), "run": name, "epochs": config.epochs})
         if (folder / "train.html").exists() and Run(folder).finished:
-            return Outcome(name, "")
+            return ""
         with FileLock(folder / ".lock"):
             pass  # a dead worker's kernel may still be at it, and ends by itself
-        title = f"Training with {config.prior.label}, seed {config.seed}"
+        title = f"Training with {noise.parse(task.noise).label}, seed {task.seed}"
         page = run_notebook("train", folder / "train.ipynb", task.parameters, title=title)
-    return Outcome(name, page.failed)
-
-
-def _tell_scheduler(event: dict[str, Any]) -> None:
-    from distributed import get_worker
-
-    try:
-        get_worker().log_event(EVENTS, event)
-    except ValueError:
-        return  # run without Dask
+        if page.failed:
+            page.html.unlink()
+        elif not (folder / "config.json").exists():
+            return "the pictures are others here than where the study was started."
+    return page.failed
 
 
 # --- Workers -------------------------------------------------------------------------------
@@ -253,8 +256,8 @@ def _tell_scheduler(event: dict[str, Any]) -> None:
 def divided(cores: int, memory: float, tasks: int) -> tuple[int, int]:
     """Return how many workers a machine serves, and how many threads each has.
 
-    As many as there are cores, memory and tasks: several trainings with one thread each get more
-    done than one with all threads, since its threads wait for each other.
+    As many as there are cores, memory and tasks: several trainings with one thread each get as much
+    done as one with all threads, and what is not training, such as figures, goes on beside them.
     """
     workers = max(1, min(cores, int(memory / MEMORY), tasks))
     return workers, max(1, cores // workers)
@@ -283,7 +286,9 @@ def local_cluster(tasks: int, workers: int | None = None) -> Iterator[str]:
     from distributed import Nanny, Scheduler, SpecCluster
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    gpus = torch.cuda.device_count()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = visible.split(",") if visible else [*map(str, range(torch.cuda.device_count()))]
+    gpus = len(names) if torch.cuda.is_available() else 0
     served, threads = divided(cores, psutil.virtual_memory().available, tasks)
     count = workers or min(gpus, tasks) or served
     threads = max(1, cores // count) if workers or gpus else threads
@@ -297,7 +302,7 @@ def local_cluster(tasks: int, workers: int | None = None) -> Iterator[str]:
                 "dashboard_address": None,
                 "silence_logs": logging.ERROR,
                 "env": dict.fromkeys(_THREADS, str(threads))
-                | ({"CUDA_VISIBLE_DEVICES": str(number % gpus)} if gpus else {}),
+                | ({"CUDA_VISIBLE_DEVICES": names[number % gpus]} if gpus else {}),
                 "resources": {"GPU": 1} if gpus else {},
             },
         }
@@ -320,8 +325,8 @@ def run_grid(
     scheduler: str | None = None,
     workers: int | None = None,
     on_start: Callable[[str, int], None] | None = None,
-    on_outcome: Callable[[Task, Outcome, int, int], None] | None = None,
-    on_progress: Callable[[dict[str, tuple[int, int]]], None] | None = None,
+    on_outcome: Callable[[Task, str, int, int], None] | None = None,
+    on_progress: Callable[[dict[Task, int]], None] | None = None,
     every: float = 30.0,
 ) -> pd.DataFrame:
     """Train all runs of a grid that are not finished yet.
@@ -338,9 +343,10 @@ def run_grid(
     on_start
         Called with the dashboard's address and the number of workers.
     on_outcome
-        Called with each task that ended, its outcome, how many have ended, and how many there are.
+        Called with each task that ended, why it failed (or nothing), how many have ended, and how
+        many there are.
     on_progress
-        Called now and then with the tasks under way: epochs done, and of all.
+        Called now and then with the tasks under way and how many epochs each has done.
     every
         Seconds between such calls.
 
@@ -357,7 +363,7 @@ def run_grid(
     """
     todo = tasks(grid)
     place = nullcontext(scheduler) if scheduler else local_cluster(len(todo), workers)
-    outcomes: dict[Task, Outcome] = {}
+    outcomes: dict[Task, str] = {}
     with place as address, _connected(address) as client:
         served = list(client.scheduler_info(n_workers=-1)["workers"].values())
         if not scheduler and not _offers(served, grid.resources):
@@ -366,11 +372,11 @@ def run_grid(
             on_start(client.dashboard_link, len(served))
         needed = {"resources": grid.resources} if grid.resources else {}
         futures = {client.submit(run_task, task, str(home()), **needed): task for task in todo}
-        for task, outcome in _outcomes(client, futures, on_progress, every):
-            outcomes[task] = outcome
+        for task, failed in _outcomes(futures, on_progress, every):
+            outcomes[task] = failed
             if on_outcome is not None:
-                on_outcome(task, outcome, len(outcomes), len(todo))
-    return _table(todo, outcomes)
+                on_outcome(task, failed, len(outcomes), len(todo))
+    return _table({task: outcomes[task] for task in todo})
 
 
 def _offers(workers: list[dict[str, Any]], needed: dict[str, float]) -> bool:
@@ -396,12 +402,11 @@ def _connected(address: str) -> Iterator[Client]:
 
 
 def _outcomes(
-    client: Client,
     futures: dict[Any, Task],
-    on_progress: Callable[[dict[str, tuple[int, int]]], None] | None,
+    on_progress: Callable[[dict[Task, int]], None] | None,
     every: float,
-) -> Iterator[tuple[Task, Outcome]]:
-    """Yield tasks as they end, whatever became of them."""
+) -> Iterator[tuple[Task, str]]:
+    """Yield tasks as they end, with the reason if they failed."""
     from distributed import wait
 
     pending = set(futures)
@@ -410,60 +415,59 @@ def _outcomes(
             done = wait(pending, timeout=every, return_when="FIRST_COMPLETED").done
         except TimeoutError:
             done = set()
+        except CancelledError as error:
+            raise WorkbookError(
+                "the scheduler was lost. What is trained is kept; the same command goes on."
+            ) from error
         for future in done:
-            yield futures[future], _outcome(future)
+            yield futures[future], _failure(future)
         pending -= done
         if on_progress is not None and not done:
-            on_progress(_under_way(client, {str(futures[future]) for future in pending}))
+            on_progress(_under_way(futures[future] for future in pending))
 
 
-def _outcome(future: Any) -> Outcome:
+def _failure(future: Any) -> str:
     if future.status == "finished":
         return future.result()
-    error = future.exception() if future.status == "error" else "it was cancelled"
-    return Outcome("", f"{error}")
+    error = future.exception()
+    return f"{type(error).__name__}: {error}"
 
 
-def _under_way(client: Client, pending: set[str]) -> dict[str, tuple[int, int]]:
-    """Return how many epochs are done, and of how many, of each run that a worker has begun."""
-    told = (event for _, event in client.get_events(EVENTS))
-    begun = {event["task"]: event for event in told if event["task"] in pending}
-    histories = {task: _history(event["run"]) for task, event in begun.items()}
-    return {
-        task: (len(history), begun[task]["epochs"])
-        for task, history in histories.items()
-        if history is not None
-    }
+def _under_way(pending: Iterable[Task]) -> dict[Task, int]:
+    """Return how many epochs are done of each run that has begun."""
+    rows = {task: len(_history(task)) for task in pending}
+    return {task: done for task, done in rows.items() if done}
 
 
-def _table(todo: list[Task], outcomes: dict[Task, Outcome]) -> pd.DataFrame:
+def _table(outcomes: dict[Task, str]) -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    for task in todo:
-        outcome = outcomes[task]
-        history = _history(outcome.run)
+    for task, failed in outcomes.items():
+        history = _history(task)
         rows.append(
             {
                 "collection": task.collection,
                 "architecture": task.architecture,
                 "noise": task.noise,
                 "seed": task.seed,
-                "run": outcome.run,
-                "epochs": 0 if history is None else len(history),
-                "minutes": 0.0 if history is None else history["seconds"].sum() / 60,
-                "failed": outcome.failed,
+                "run": task.run,
+                "epochs": len(history),
+                "minutes": history["seconds"].sum() / 60 if len(history) else 0.0,
+                "failed": failed,
             }
         )
     return pd.DataFrame(rows)
 
 
-def _history(run: str) -> pd.DataFrame | None:
-    """Return a run's history; of a task that failed there may be no run, or a broken one."""
+def _history(task: Task) -> pd.DataFrame:
+    """Return a run's history; it is empty if the run has not begun, or its folder is broken."""
+    import pandas as pd
+
     try:
-        return Run(runs_dir() / run).history() if run else None
+        return Run(runs_dir() / task.run).history()
     except WorkbookError:
-        return None
+        return pd.DataFrame()
 
 
 # --- The comparison ------------------------------------------------------------------------
@@ -475,7 +479,7 @@ def compare(
     *,
     stream: TextIO | None = None,
     on_page: Callable[[Page], None] | None = None,
-) -> Path:
+) -> tuple[Path, list[Page]]:
     """Write the comparison of a grid's runs into ``reports/<name>/``, and the table as CSV.
 
     Parameters
@@ -490,42 +494,39 @@ def compare(
 
     Returns
     -------
-    Path
-        The index page.
+    index : Path
+        The page that links the others.
+    pages : list of Page
+        Those that failed say why.
     """
     folder = report_dir(grid.name)
     folder.mkdir(parents=True, exist_ok=True)
+    finished, pages = table[table["failed"] == ""], []
     with FileLock(folder / ".lock"):
         table.to_csv(folder / "runs.csv", index=False)
-        pages: list[Page] = []
-        finished = table[table["failed"] == ""]
-        for (_, architecture), runs in finished.groupby(["collection", "architecture"], sort=False):
-            if len(runs) < 2:
-                continue
-            name = Run(runs["run"].iloc[0]).about["data"]["name"]
-            parameters = {
-                "runs": ",".join(runs["run"]),
-                "samples": grid.samples,
-                "numbers": grid.name
-                if len(grid.architectures) == 1
-                else f"{grid.name}-{architecture}",
-            }
-            if grid.kinds is not None:
-                parameters["kinds"] = grid.kinds
-            page = run_notebook(
-                "compare",
-                folder / f"compare-{name}-{architecture}.ipynb",
-                parameters,
-                title=f"{name}: which noise?",
-                summary=f"{len(runs)} trainings of {architecture} on {name}, compared.",
-                stream=stream,
-            )
-            pages.append(page)
-            if on_page is not None:
-                on_page(page)
+        for which, runs in finished.groupby(["collection", "architecture"], sort=False):
+            if len(runs) > 1:
+                pages.append(_compared(grid, folder, which, runs, stream))
+                if on_page is not None:
+                    on_page(pages[-1])
         lead = (
             f"{len(finished)} of {len(table)} trainings are finished: {len(grid.noises)} noises, "
             f"{len(grid.seeds)} seeds each. Runs of one seed begin with the same weights and see "
             "the pictures in the same order."
         )
-        return write_index(folder, grid.name, pages, lead=lead)
+        return write_index(folder, grid.name, pages, lead=lead), pages
+
+
+def _compared(
+    grid: Grid, folder: Path, which: tuple[str, str], runs: pd.DataFrame, stream: TextIO | None
+) -> Page:
+    collection, architecture = which
+    chosen = {"runs": ",".join(runs["run"]), "samples": grid.samples, "numbers": grid.name}
+    return run_notebook(
+        "compare",
+        folder / f"compare-{collection}-{architecture}.ipynb",
+        chosen | ({"kinds": grid.kinds} if grid.kinds else {}),
+        title=f"{collection}, {architecture}: which noise?",
+        summary=f"{len(runs)} trainings of {architecture} on {collection}, compared.",
+        stream=stream,
+    )

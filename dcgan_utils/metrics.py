@@ -12,6 +12,7 @@ import torch
 from dcgan_utils.errors import NotMeaningful
 
 __all__ = [
+    "closest_pairs",
     "diversity",
     "fid",
     "kid",
@@ -255,6 +256,24 @@ def repetition(real: np.ndarray, generated: np.ndarray, *, quantile: float = 0.0
     own = _distances(generated[: len(real)])
     np.fill_diagonal(own, np.inf)
     return float(np.mean(own.min(axis=1) < _near(real, quantile)))
+
+
+def closest_pairs(vectors: np.ndarray, count: int) -> np.ndarray:
+    """Return the pairs of vectors that are nearest to each other, each vector in one at most.
+
+    Returns
+    -------
+    int array, shape ``(count, 2)``
+        Their numbers, the nearest pair first; fewer rows if there are fewer pairs.
+    """
+    apart = _distances(vectors)
+    np.fill_diagonal(apart, np.inf)
+    pairs = []
+    for _ in range(min(count, len(vectors) // 2)):
+        pair = list(np.unravel_index(apart.argmin(), apart.shape))
+        apart[pair] = apart[:, pair] = np.inf
+        pairs.append(pair)
+    return np.array(pairs, dtype=int).reshape(-1, 2)
 
 
 # --- What is copied ------------------------------------------------------------------------

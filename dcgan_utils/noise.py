@@ -61,6 +61,11 @@ class Prior:
     skewness: float
 
     @property
+    def ratio(self) -> float:
+        """``|mean| / std``: what the generator's first BatchNorm cannot cancel."""
+        return abs(self.mean) / self.std
+
+    @property
     def parameters(self) -> tuple[float, ...]:
         """The parameters in the order of the spec."""
         return tuple(getattr(self, field.name) for field in fields(self))

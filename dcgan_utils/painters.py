@@ -15,6 +15,7 @@ from typing import Any
 
 import joblib
 import numpy as np
+from filelock import FileLock
 from PIL import Image, ImageOps
 
 from dcgan_utils.brush import Palette, Sketch, as_rgb, mix, paint
@@ -150,6 +151,21 @@ def _paint_collection(
     folder = Path(folder)
     if _is_complete(folder, count):
         return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        if not _is_complete(folder, count):  # by now: another process may have painted it
+            _paint_anew(folder, paint_one, count=count, size=size, seed=seed)
+    return folder
+
+
+def _paint_anew(
+    folder: Path,
+    paint_one: Callable[..., tuple[Image.Image, Any]],
+    *,
+    count: int,
+    size: int,
+    seed: int,
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     # Painted beside the folder and moved in with the labels last: an interrupted painting can
     # never be mistaken for a collection, and files that are not ours stay untouched.
@@ -169,7 +185,6 @@ def _paint_collection(
             old.unlink(missing_ok=True)
         for name in (*(label.file for label in labels), "labels.csv"):
             (Path(easel) / name).replace(folder / name)
-    return folder
 
 
 def _is_complete(folder: Path, count: int) -> bool:

@@ -63,9 +63,7 @@ def _in_lines(names: Sequence[str], *, most: int = 5) -> str:
     return "\n".join(names[: most - 1] + more if more else names)
 
 
-def by_ratio(
-    table: pd.DataFrame, measures: Sequence[str], *, floor: dict[str, float] | None = None
-) -> Figure:
+def by_ratio(table: pd.DataFrame, measures: Sequence[str], *, floor: dict[str, float]) -> Figure:
     """Draw measures against |mean| / std: a point a run, a line through the means.
 
     Parameters
@@ -94,8 +92,7 @@ def by_ratio(
                 aside = 0.03 * (alike.index(label) - (len(alike) - 1) / 2)
                 look = {"color": colours[label], "ms": 5, "alpha": 0.8, "label": label}
                 axes.plot(ratios[group.index] + aside, group[measure], "o", **look)
-            if floor is not None:
-                axes.axhline(floor[measure], color=GREEN, lw=1, ls=":", label="real against real")
+            axes.axhline(floor[measure], color=GREEN, lw=1, ls=":", label="real against real")
             axes.set_title(measure.replace("_", " "))
             axes.set_xlabel("|mean| / std of the noise")
         handles, names = panels[0].get_legend_handles_labels()

@@ -45,25 +45,15 @@ def predicted_share(ratio: float) -> float:
 
 
 @torch.no_grad()
-def measured_share(
-    prior: Prior,
-    *,
-    architecture: str = "dcgan",
-    noise_size: int = 100,
-    width: int = 32,
-    n: int = 256,
-    seed: int = 0,
-) -> float:
-    """Return the same share, measured in a generator whose training has not begun.
+def measured_share(prior: Prior, *, noise_size: int = 100, seed: int = 0) -> float:
+    """Return the same share, measured in a `dcgan` generator before any training.
 
     Parameters
     ----------
     prior
         Where the latent vectors come from.
-    architecture, noise_size, width
-        Of the generator.
-    n
-        How many vectors are drawn.
+    noise_size
+        Their length.
     seed
         Of weights and vectors.
 
@@ -73,24 +63,15 @@ def measured_share(
         The mean over the channels of the variance between pictures, divided by that over
         pictures and places together, which is what BatchNorm divides by.
     """
-    generator = _fresh(architecture, noise_size, width, seed)
-    z = prior.sample(n, noise_size, generator=stream(seed, "sample"))
-    linear = generator.blocks[0][0]
-    first = linear(z) if isinstance(linear, nn.Linear) else linear(z[:, :, None, None])
-    places = first.reshape(n, -1, 16).double()
+    generator = networks.Generator(noise_size=noise_size, img_size=64, width=32)
+    networks.weights_init(generator, stream(seed, "init"))
+    z = prior.sample(256, noise_size, generator=stream(seed, "sample"))
+    places = generator.blocks[0][0](z[:, :, None, None]).flatten(2).double()
     between = places.var(dim=0, correction=0).mean(dim=1)
     return (between / places.var(dim=(0, 2), correction=0)).mean().item()
 
 
-def _fresh(architecture: str, noise_size: int, width: int, seed: int) -> nn.Module:
-    generator, _ = networks.build(architecture, noise_size=noise_size, img_size=64, width=width)
-    networks.weights_init(generator, stream(seed, "init"))
-    return generator
-
-
-def shares(
-    priors: list[Prior], *, architecture: str = "dcgan", noise_size: int = 100, seed: int = 0
-) -> pd.DataFrame:
+def shares(priors: list[Prior], *, noise_size: int = 100, seed: int = 0) -> pd.DataFrame:
     """Return the predicted and the measured share for several priors.
 
     Returns
@@ -100,16 +81,14 @@ def shares(
     """
     import pandas as pd
 
-    rows = {}
-    for prior in priors:
-        ratio = abs(prior.mean) / prior.std
-        rows[prior.label] = {
-            "|mean| / std": ratio,
-            "predicted": predicted_share(ratio),
-            "measured": measured_share(
-                prior, architecture=architecture, noise_size=noise_size, seed=seed
-            ),
+    rows = {
+        prior.label: {
+            "|mean| / std": prior.ratio,
+            "predicted": predicted_share(prior.ratio),
+            "measured": measured_share(prior, noise_size=noise_size, seed=seed),
         }
+        for prior in priors
+    }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("noise")
 
 
@@ -137,17 +116,20 @@ def sensitivity(generator: nn.Module, z: torch.Tensor) -> dict[str, float]:
     -------
     dict of float
         For each change, the root of the mean squared difference of the pictures, divided by
-        their standard deviation: 0 is no change, and about 1.4 are other pictures altogether.
+        that between pictures of different vectors: 0 is no change, 1 is as if each picture had
+        become another one. A change that all pictures share may exceed 1.
     """
     changes = {"std × 0.1": 0.1 * z, "std × 10": 10 * z, "mean + 1 std": z + z.std()}
     before = {name: value.clone() for name, value in generator.state_dict().items()}
     was_training = generator.training
     generator.train()
     pictures = generator(z)
-    apart = {
-        name: ((generator(changed) - pictures).square().mean().sqrt() / pictures.std()).item()
-        for name, changed in changes.items()
-    }
+    others = _apart(pictures, pictures.roll(1, dims=0))
+    apart = {name: _apart(generator(z), pictures) / others for name, z in changes.items()}
     generator.load_state_dict(before)
     generator.train(was_training)
     return apart
+
+
+def _apart(one: torch.Tensor, other: torch.Tensor) -> float:
+    return (one - other).square().mean().sqrt().item()

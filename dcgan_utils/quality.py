@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["floor", "full", "full_floor", "of_pictures", "of_run", "over_epochs"]
 
+SPLITS = 10
 LAYOUT = 16  # pixels of the side, where only the layout is left
 
 
@@ -131,46 +132,74 @@ def full_floor(
     real: torch.Tensor,
     *,
     seed: int,
-    splits: int = 10,
+    beside: int,
     kinds: Sequence[str] | None = None,
     device: str = "cpu",
 ) -> dict[str, float | int | str]:
-    """Return `full` for one half of the real pictures against the other: means of some splits.
-
-    Without KID's interval; with ``kinds`` also ``classifier_accuracy`` (see
-    `modes.classifier_accuracy`).
+    """Return `full` for one part of the real pictures against the other: means of ten splits.
 
     What a generator that draws new pictures as the real ones are would score, if there were
-    half as many pictures: ``fid`` in particular would be smaller with more.
+    fewer pictures: ``fid`` in particular would be smaller with more.
+
+    Parameters
+    ----------
+    real
+        uint8, shape ``(n, 3, H, W)``.
+    seed
+        Of the splits.
+    beside
+        How many generated pictures are measured: the parts have that ratio, since coverage and
+        repetition depend on it.
+    kinds, device
+        As for `full`. Each part has its share of each kind.
+
+    Returns
+    -------
+    dict
+        As from `full`, without KID's interval, and with ``kinds`` also ``classifier_accuracy``
+        (see `modes.classifier_accuracy`).
 
     Raises
     ------
     NotMeaningful
-        If there are too few pictures.
+        If one part would have fewer than six pictures.
     """
+    share = len(real) / (len(real) + beside)
+    if min(share, 1 - share) * len(real) < 6:
+        raise NotMeaningful(
+            f"To measure pictures beside real ones, these are divided into parts of six or more "
+            f"each; here there are {len(real)}, for {beside} generated ones."
+        )
     found = features.extract(real, device=device)
     layouts, clear = pixel_vectors(real, LAYOUT), sharpness(real)
     rows = []
-    for halves in _halves(len(real), seed, splits):
-        vectors, small, sharp = ([of[h] for h in halves] for of in (found.vectors, layouts, clear))
+    for parts in _splits(len(real), seed, share=share, kinds=kinds):
+        vectors, small, sharp = ([of[p] for p in parts] for of in (found.vectors, layouts, clear))
         row = _measured(vectors, small, sharp)
         if kinds:
-            row |= modes.mode_coverage(vectors[0], [kinds[i] for i in halves[0]], vectors[1])
+            row |= modes.mode_coverage(vectors[0], [kinds[i] for i in parts[0]], vectors[1])
         rows.append(row)
     means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
     if kinds:
         means["classifier_accuracy"] = modes.classifier_accuracy(found.vectors, kinds, seed=seed)
-    sizes = dict(zip(("real", "generated"), map(len, halves), strict=True))
+    sizes = dict(zip(("real", "generated"), map(len, parts), strict=True))
     return means | {"extractor": found.extractor} | sizes
 
 
-def _halves(count: int, seed: int, splits: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    rng = stream(seed, "floor")
-    orders = (torch.randperm(count, generator=rng).numpy() for _ in range(splits))
-    return [tuple(np.array_split(order, 2)) for order in orders]
+def _splits(
+    count: int, seed: int, *, share: float = 0.5, kinds: Sequence[str] | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield numbers in random order, ten times, dealt to two parts, kind by kind."""
+    rng, place = stream(seed, "floor"), np.arange(count)
+    first = np.floor((place + 1) * share) > np.floor(place * share)
+    for _ in range(SPLITS):
+        order = torch.randperm(count, generator=rng).numpy()
+        if kinds:
+            order = order[np.argsort(np.asarray(kinds)[order], kind="stable")]
+        yield order[first], order[~first]
 
 
-def floor(real: torch.Tensor, *, seed: int, splits: int = 10, device: str = "cpu") -> float:
+def floor(real: torch.Tensor, *, seed: int, device: str = "cpu") -> float:
     """Return the KID of one half of the real pictures against the other: the mean of ten splits.
 
     It is about 0, and what new real pictures would score.
@@ -183,7 +212,7 @@ def floor(real: torch.Tensor, *, seed: int, splits: int = 10, device: str = "cpu
     if len(real) < 4:
         raise NotMeaningful("At least four real pictures are needed, for two halves.")
     vectors = features.extract(real, device=device).vectors
-    halves = _halves(len(real), seed, splits)
+    halves = _splits(len(real), seed)
     return float(np.mean([metrics.kid(vectors[one], vectors[other]) for one, other in halves]))
 
 

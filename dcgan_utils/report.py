@@ -17,6 +17,7 @@ from dcgan_utils.benchmark import picture_files
 from dcgan_utils.config import BenchmarkConfig, TrainConfig
 from dcgan_utils.datasets import load_dataset, locate
 from dcgan_utils.errors import WorkbookError
+from dcgan_utils.files import written_whole
 from dcgan_utils.paths import notebooks_dir, report_dir
 from dcgan_utils.runs import environment, run_name
 
@@ -308,7 +309,8 @@ def run_notebook(
         logger.error("%s stopped: %s", output.name, failed)
     executed = nbformat.read(output, as_version=4)
     html = output.with_suffix(".html")
-    html.write_text(render_html(executed, title=title, failed=bool(failed)), encoding="utf-8")
+    with written_whole(html) as file:
+        file.write(render_html(executed, title=title, failed=bool(failed)).encode())
     seconds = time.perf_counter() - began
     return Page(title, summary, output, html, seconds, failed, _cover(executed))
 

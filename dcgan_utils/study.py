@@ -18,20 +18,22 @@ from dcgan_utils.seeds import stream
 __all__ = [
     "NEAR",
     "VARIED",
+    "by_noise",
     "differences",
     "drawn",
     "exhibits",
-    "first_of_each_noise",
     "histories",
     "kinds_of",
     "label_runs",
     "measured",
     "one_setting",
     "over_seeds",
+    "seeds_told",
     "sizes_told",
     "summary",
 ]
 
+RESAMPLES = 10_000
 NEAR = ("kid", "fid", "precision", "recall", "density", "coverage")
 VARIED = (
     "diversity",
@@ -96,7 +98,7 @@ def summary(labelled: dict[str, Run]) -> pd.DataFrame:
         rows[label] = {
             "mean": prior.mean,
             "std": prior.std,
-            "|mean| / std": abs(prior.mean) / prior.std,
+            "|mean| / std": prior.ratio,
             "epochs": len(history),
             "loss of D": end["d_loss_real"] + end["d_loss_fake"],
             "loss of G": end["g_loss"],
@@ -121,17 +123,7 @@ def one_setting(runs: Sequence[Run]) -> Dataset:
     WorkbookError
         If the pictures are not there any more.
     """
-    settings = [
-        run.config.identity
-        | {"noise": None, "seed": None}
-        | {"epochs shown": len(run.history()), "pictures": run.about["data"]["data_hash"][:12]}
-        for run in runs
-    ]
-    apart = {
-        name: sorted({str(setting[name]) for setting in settings})
-        for name in settings[0]
-        if len({str(setting[name]) for setting in settings}) > 1
-    }
+    apart = _apart(runs)
     if apart:
         listed = "; ".join(f"{name}: {', '.join(values)}" for name, values in apart.items())
         raise NotMeaningful(
@@ -141,26 +133,38 @@ def one_setting(runs: Sequence[Run]) -> Dataset:
     return latent.collection_of(runs[0])
 
 
-def first_of_each_noise(runs: Sequence[Run]) -> dict[str, Run]:
-    """Return one run a noise, under the noise's label: that of the smallest seed."""
-    first: dict[str, Run] = {}
-    for run in runs:
-        label = run.config.prior.label
-        if label not in first or run.config.seed < first[label].config.seed:
-            first[label] = run
-    return first
+def _apart(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """Return in what runs differ, but for noise and seed, with the values."""
+    settings = [
+        run.config.identity
+        | {"noise": None, "seed": None}
+        | {"epochs shown": len(run.history()), "pictures": run.about["data"]["data_hash"][:12]}
+        for run in runs
+    ]
+    values = {name: sorted({str(setting[name]) for setting in settings}) for name in settings[0]}
+    return {name: several for name, several in values.items() if len(several) > 1}
 
 
-def histories(runs: Sequence[Run]) -> dict[str, pd.DataFrame]:
-    """Return the histories under the noise's label, those of several seeds below each other."""
-    by_noise: dict[str, list[pd.DataFrame]] = {}
-    for run in runs:
-        by_noise.setdefault(run.config.prior.label, []).append(run.history())
-    return {label: pd.concat(parts) for label, parts in by_noise.items()}
+def by_noise(labelled: dict[str, Run]) -> dict[str, list[Run]]:
+    """Return the runs of each noise under its label, the smallest seed first.
+
+    Runs that differ in more than noise and seed stand alone, under the names they have.
+    """
+    if _apart(list(labelled.values())):
+        return {label: [run] for label, run in labelled.items()}
+    grouped: dict[str, list[Run]] = {}
+    for run in sorted(labelled.values(), key=lambda run: run.config.seed):
+        grouped.setdefault(run.config.prior.label, []).append(run)
+    return {run.config.prior.label: grouped[run.config.prior.label] for run in labelled.values()}
 
 
-def kinds_of(dataset: Dataset, column: str | None = None) -> list[str] | None:
-    """Return each picture's kind, if the collection has labels for all of them.
+def histories(grouped: dict[str, list[Run]]) -> dict[str, pd.DataFrame]:
+    """Return the histories of each group of runs, those of several seeds below each other."""
+    return {name: pd.concat([run.history() for run in runs]) for name, runs in grouped.items()}
+
+
+def kinds_of(dataset: Dataset, column: str | None = None) -> pd.Series | None:
+    """Return each picture's kind, named as the column is, if there are labels for all of them.
 
     Parameters
     ----------
@@ -185,7 +189,7 @@ def kinds_of(dataset: Dataset, column: str | None = None) -> list[str] | None:
             f"'{column}' does not sort all pictures of {dataset.name} into kinds of five or more. "
             f"What does: {listed}."
         )
-    return None if column is None else known[column].tolist()
+    return None if column is None else known[column]
 
 
 def drawn(run: Run, n: int, *, seed: int, device: str = "cpu") -> torch.Tensor:
@@ -254,7 +258,7 @@ def measured(
                 "label": prior.label,
                 "noise": str(prior),
                 "seed": run.config.seed,
-                "|mean| / std": abs(prior.mean) / prior.std,
+                "|mean| / std": prior.ratio,
                 **found,
                 "run": run.name,
             }
@@ -272,13 +276,10 @@ def over_seeds(
     Student's t; a single seed has no interval. The first row is the ``floor`` (see
     `quality.full_floor`). Measures that the table does not have are left out.
     """
-    from scipy import stats
 
     def told(values: pd.Series) -> str:
-        if len(values) < 2:
-            return f"{values.mean():.3f}"
-        reach = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
-        return f"{values.mean():.3f} ± {reach:.3f}"
+        half = claims.half_width(values)
+        return f"{values.mean():.3f}" + (f" ± {half:.3f}" if math.isfinite(half) else "")
 
     names = [name for name in measures if name in table]
     by_noise = table.groupby("label", sort=False)
@@ -288,7 +289,9 @@ def over_seeds(
     return both.rename(columns=lambda name: name.replace("_", " "))
 
 
-def sizes_told(table: pd.DataFrame, floor: dict[str, float | int | str]) -> str:
+def sizes_told(
+    table: pd.DataFrame, floor: dict[str, float | int | str], kinds: pd.Series | None
+) -> str:
     """Say what the numbers of `over_seeds` rest on."""
     row = table.iloc[0]
     said = (
@@ -296,17 +299,33 @@ def sizes_told(table: pd.DataFrame, floor: dict[str, float | int | str]) -> str:
         f"{row['real']} real ones (the first row: {floor['generated']} against {floor['real']}). "
         "With several seeds: mean and 95 % interval (Student's t) over the seeds."
     )
-    if "classifier_accuracy" not in floor:
+    if kinds is None:
         return said
     return said + (
-        f" The classifier of the kinds is right on {floor['classifier_accuracy']:.0%} of the real "
-        "pictures that it has not seen."
+        f" The kinds are those of the label '{kinds.name}': {kinds.nunique()}. Their classifier is "
+        f"right on {floor['classifier_accuracy']:.0%} of the real pictures that it has not seen, "
+        "each kind counting alike."
     )
 
 
-def differences(
-    table: pd.DataFrame, measure: str, *, seed: int = 0, resamples: int = 10_000
-) -> pd.DataFrame:
+def seeds_told(table: pd.DataFrame) -> str:
+    """Say how many seeds each noise shares with N(0, 1), and what that means."""
+    seeds = {label: set(runs["seed"]) for label, runs in table.groupby("label", sort=False)}
+    reference = next(iter(table["label"][table["noise"] == claims.REFERENCE]), None)
+    if reference is None:
+        return "There is no run with N(0, 1), so nothing is decided."
+    shared = {
+        label: len(own & seeds[reference]) for label, own in seeds.items() if label != reference
+    }
+    few = [label for label, count in shared.items() if count < 2]
+    counts = ", ".join(f"{label}: {count}" for label, count in shared.items()) or "none"
+    said = f"Seeds in common with N(0, 1): {counts}."
+    if few:
+        said += f" **With one seed nothing can be decided** ({', '.join(few)})."
+    return said
+
+
+def differences(table: pd.DataFrame, measure: str, *, seed: int = 0) -> pd.DataFrame:
     """Return how each noise differs from N(0, 1) in a measure, over the seeds that both have.
 
     Parameters
@@ -315,41 +334,43 @@ def differences(
         From `measured`.
     measure
         One of its columns.
-    seed, resamples
+    seed
         Of the bootstrap.
 
     Returns
     -------
     pandas.DataFrame
-        One row a noise: ``difference``, the mean over pairs of the same seed; ``low`` and
-        ``high``, Student's t interval, corrected for the number of noises (see
-        `claims.paired`); ``bootstrap_low`` and ``bootstrap_high``, the percentile bootstrap
-        over the pairs; ``pairs``; ``decided``, whether the corrected interval leaves 0 out. A
-        single pair has no intervals.
+        One row a noise that shares a seed with N(0, 1): ``difference``, the mean over pairs of
+        the same seed; ``low`` and ``high``, Student's t interval, corrected for the number of
+        noises (see `claims.paired`); ``bootstrap_low`` and ``bootstrap_high``, the percentile
+        bootstrap over the pairs; ``pairs``; ``decided``, whether the corrected interval leaves
+        0 out. Where an interval says nothing, its ends are NaN.
 
     Raises
     ------
     NotMeaningful
-        If N(0, 1), or any other noise, is not among the runs.
+        If no noise shares a seed with N(0, 1).
     """
-    wide = table.pivot_table(index="seed", columns="noise", values=measure)
-    if claims.REFERENCE not in wide or len(wide.columns) < 2:
-        raise NotMeaningful("Differences from N(0, 1) take runs with it and with another noise.")
-    reference, rng = wide[claims.REFERENCE], stream(seed, "pairs")
-    others = [noise for noise in table["noise"].unique() if noise != claims.REFERENCE]
     label = dict(zip(table["noise"], table["label"], strict=True))
-    rows = {}
-    for other in others:
-        interval = claims.paired(wide[other], reference, comparisons=len(others))
-        values = (wide[other] - reference).dropna().to_numpy()
-        again = torch.randint(max(len(values), 1), (resamples, len(values)), generator=rng)
-        means = values[again.numpy()].mean(axis=1) if len(values) > 1 else np.array([np.nan])
-        rows[label[other]] = {
+    wide = table.pivot_table(index="seed", columns="noise", values=measure)
+    wide = wide.reindex(columns=[claims.REFERENCE, *label.keys() - {claims.REFERENCE}])
+    apart = wide.sub(wide[claims.REFERENCE], axis="index").drop(columns=claims.REFERENCE)
+    apart = apart.dropna(axis="columns", how="all")
+    if apart.empty:
+        raise NotMeaningful("Differences take runs with N(0, 1) and with another noise, same seed.")
+    rng, rows = stream(seed, "pairs"), {}
+    for noise in [noise for noise in label if noise in apart]:
+        values = apart[noise].dropna()
+        interval = claims.paired(values, 0 * values, comparisons=len(apart.columns))
+        known = np.isfinite(interval.low)
+        again = torch.randint(len(values), (RESAMPLES, len(values)), generator=rng).numpy()
+        means = values.to_numpy()[again].mean(axis=1)
+        rows[label[noise]] = {
             "difference": interval.difference,
-            "low": interval.low if interval.pairs > 1 else math.nan,
-            "high": interval.high if interval.pairs > 1 else math.nan,
-            "bootstrap_low": np.quantile(means, 0.025),
-            "bootstrap_high": np.quantile(means, 0.975),
+            "low": interval.low if known else np.nan,
+            "high": interval.high if known else np.nan,
+            "bootstrap_low": np.quantile(means, 0.025) if known else np.nan,
+            "bootstrap_high": np.quantile(means, 0.975) if known else np.nan,
             "pairs": interval.pairs,
             "decided": interval.low > 0 or interval.high < 0,
         }
@@ -383,19 +404,5 @@ def exhibits(
     return {
         "nearest to real ones": generated[apart[:count]],
         "farthest from real ones": generated[apart[::-1][:count].copy()],
-        "most alike": generated[_pairs(vectors[1], pairs)],
+        "most alike": generated[metrics.closest_pairs(vectors[1], pairs).flatten()],
     }
-
-
-def _pairs(vectors: np.ndarray, count: int) -> list[int]:
-    """Return the nearest pairs of vectors, each vector in one pair at most."""
-    from scipy.spatial.distance import pdist, squareform
-
-    apart = squareform(pdist(vectors.astype(np.float64)))
-    np.fill_diagonal(apart, np.inf)
-    chosen: list[int] = []
-    for _ in range(min(count, len(vectors) // 2)):
-        one, other = np.unravel_index(apart.argmin(), apart.shape)
-        chosen += [int(one), int(other)]
-        apart[[one, other]] = apart[:, [one, other]] = np.inf
-    return chosen

@@ -61,6 +61,32 @@ def test_one_seed_decides_nothing():
     assert all("one seed" in claim.measured for claim in judge(table))
 
 
+def test_a_difference_that_counts_as_none_confirms_nothing():
+    slightly = {"kid": 0.21, "layout_repetition": 0.08, "sharpness": 0.77}
+    found = verdicts(runs(large=slightly, shifted=slightly, gamma=slightly, cured=slightly))
+    decided = [REFUTED, REFUTED, REFUTED, CONFIRMED, REFUTED, REFUTED]
+    assert found == dict(zip("abcdef", decided, strict=True))
+
+
+def test_shares_that_have_reached_their_end_decide_nothing():
+    table = runs().assign(layout_repetition=1.0)
+    claim = {claim.letter: claim for claim in judge(table)}["b"]
+    assert claim.verdict == OPEN
+    assert "the same for all seeds" in claim.measured
+
+
+def test_the_claims_are_about_the_study_s_own_noises():
+    table = runs().replace({NOISES["gamma"]: "gamma(9, 0.5)", NOISES["large"]: "normal(0, 1.1)"})
+    found = {claim.letter: claim for claim in judge(table)}
+    assert all(found[letter].measured.startswith("Not tested") for letter in "bef")
+
+
+def test_claims_are_written_for_a_notebook():
+    text = claims.as_markdown(judge(runs()))
+    assert text.count("**Verdict: ") == 6
+    assert text.startswith("**(a) Symmetric noise")
+
+
 def test_what_did_not_run_is_said():
     table = runs()
     missing = {claim.letter: claim for claim in judge(table[table["noise"] != NOISES["gamma"]])}

@@ -193,6 +193,12 @@ def test_repetition_does_not_grow_with_the_number_drawn():
     )
 
 
+def test_the_closest_pairs_come_first_and_share_nobody():
+    line = np.array([0.0, 0.1, 5.0, 5.05, 5.2, 90.0])[:, None]
+    assert [set(pair) for pair in metrics.closest_pairs(line, 2)] == [{2, 3}, {0, 1}]
+    assert metrics.closest_pairs(line, 9).shape == (3, 2)
+
+
 def test_repetition_counts_both_of_a_pair():
     pairs = np.repeat(vectors(25, 1), 2, axis=0)
     assert metrics.repetition(vectors(100, 0), pairs) == 1

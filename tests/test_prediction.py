@@ -61,6 +61,10 @@ def test_with_epsilon_the_scale_hardly_matters_and_the_mean_does():
     apart = prediction.sensitivity(fresh("dcgan"), drawn())
     assert max(apart["std × 0.1"], apart["std × 10"]) < 0.01
     assert apart["mean + 1 std"] > 0.3
+    others = torch.randn(64, 50, generator=stream(5, "z"))
+    changed = prediction._apart(fresh("dcgan")(drawn()), fresh("dcgan")(others))
+    pictures = fresh("dcgan")(drawn())
+    assert changed / prediction._apart(pictures, pictures.roll(1, 0)) == pytest.approx(1, abs=0.1)
 
 
 def test_the_pokemon_architecture_feels_scale_and_mean_once_its_biases_have_moved(tiny):

@@ -72,11 +72,27 @@ def test_everything_is_measured_and_what_it_rests_on_is_told():
 def test_the_floor_of_everything_is_what_new_real_pictures_would_score():
     real = some(60)
     kinds = ["one", "two", "three"] * 20
-    floor = quality.full_floor(real, seed=0, kinds=kinds)
-    assert floor == quality.full_floor(real, seed=0, kinds=kinds)
-    assert floor["kid"] == pytest.approx(quality.floor(real, seed=0))
+    floor = quality.full_floor(real, seed=0, beside=60, kinds=kinds)
+    assert floor == quality.full_floor(real, seed=0, beside=60, kinds=kinds)
     assert (floor["real"], floor["generated"]) == (30, 30)
     assert floor["diversity"] == pytest.approx(1, abs=0.1)
     assert floor["sharpness"] == pytest.approx(1, abs=0.05)
     apart = set(floor) ^ set(quality.full(real, real, seed=0, kinds=kinds))
     assert apart == {"classifier_accuracy", "kid_low", "kid_high"}
+    plain = quality.full_floor(real, seed=0, beside=60)
+    assert plain["kid"] == pytest.approx(quality.floor(real, seed=0))
+
+
+def test_the_floor_divides_the_pictures_as_they_are_measured():
+    floor = quality.full_floor(some(60), seed=0, beside=30)
+    assert (floor["real"], floor["generated"]) == (40, 20)
+    with pytest.raises(NotMeaningful, match="parts of six or more"):
+        quality.full_floor(some(11), seed=0, beside=11)
+
+
+def test_rare_kinds_are_in_both_parts():
+    kinds = ["common"] * 55 + ["rare"] * 5
+    for seed in range(20):
+        for parts in quality._splits(60, seed, kinds=kinds):
+            assert sorted([*parts[0], *parts[1]]) == list(range(60))
+            assert all({kinds[number] for number in part} == set(kinds) for part in parts)

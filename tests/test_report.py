@@ -440,14 +440,14 @@ def test_compare_measures_judges_and_keeps_the_numbers(home, paintings, tiny):
     assert "Not tested" not in text
     assert "<strong>With one seed" not in text
     kept = home / "reports" / "compare"
-    assert len((kept / "two-kinds-measures.csv").read_text().splitlines()) == 13
-    assert len((kept / "two-kinds-claims.csv").read_text().splitlines()) == 7
+    assert len((kept / "two-kinds-dcgan-measures.csv").read_text().splitlines()) == 13
+    assert len((kept / "two-kinds-dcgan-claims.csv").read_text().splitlines()) == 7
 
     one = {**asked, "runs": "two-kinds-*-s0-*"}
     page = run_notebook("compare", home / "one.ipynb", one, title="t")
     assert not page.failed
     assert "<strong>With one seed" in page.html.read_text()
-    verdicts = pd.read_csv(kept / "two-kinds-claims.csv")["verdict"]
+    verdicts = pd.read_csv(kept / "two-kinds-dcgan-claims.csv")["verdict"]
     assert set(verdicts) == {"not decided"}
 
 

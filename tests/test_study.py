@@ -113,16 +113,28 @@ def test_every_run_is_measured_and_keeps_its_numbers(trained, collection):
 
 
 def test_histories_of_several_seeds_stand_under_one_noise(trained):
-    found = study.histories(trained())
-    assert list(found) == ["N(0, 1)", "Gamma(2, 1)"]
+    grouped = study.by_noise(label_runs(trained(seeds=(1, 0))))
+    assert {name: [run.config.seed for run in runs] for name, runs in grouped.items()} == {
+        "N(0, 1)": [0, 1], "Gamma(2, 1)": [0, 1]
+    }  # fmt: skip
+    found = study.histories(grouped)
     assert found["N(0, 1)"]["epoch"].tolist() == [1, 2, 1, 2]
+
+
+def test_runs_that_differ_in_more_stand_alone(trained):
+    runs = trained(["normal"], [0]) + trained(["normal"], [0], width=4)
+    grouped = study.by_noise(label_runs(runs))
+    assert list(grouped) == ["N(0, 1), width 8", "N(0, 1), width 4"]
+    with pytest.raises(NotMeaningful, match="epochs"):
+        study.one_setting(trained(["normal"], [0]) + trained(["normal"], [0], epochs=1))
 
 
 def test_kinds_come_from_the_labels(pictures, collection):
     assert study.kinds_of(collection) is None
     lines = [f"{n:02d}.png,{'sea' if n % 2 else 'land'},{n}" for n in range(10)]
     (pictures / "labels.csv").write_text("\n".join(["file,subject,number", *lines]))
-    assert study.kinds_of(collection) == ["land", "sea"] * 5
+    kinds = study.kinds_of(collection)
+    assert (kinds.name, kinds.tolist()) == ("subject", ["land", "sea"] * 5)
     with pytest.raises(WorkbookError, match="What does: subject"):
         study.kinds_of(collection, "number")
     lines = [f"{n:02d}.png,{'sea' if n < 4 else 'land'}" for n in range(10)]
@@ -154,12 +166,37 @@ def test_differences_are_paired_by_seed():
     assert row["bootstrap_high"] < row["high"]
 
 
-def test_one_seed_decides_nothing_and_a_missing_reference_is_told():
+def test_one_seed_decides_nothing():
     row = study.differences(numbers(normal=[0.1], gamma=[9.0]), "kid").loc["gamma"]
     assert not row["decided"]
     assert row["difference"] == pytest.approx(8.9)
-    with pytest.raises(NotMeaningful, match="take runs with it"):
+    assert row[["low", "high", "bootstrap_low", "bootstrap_high"]].isna().all()
+
+
+def test_without_a_common_seed_there_is_nothing_to_compare():
+    with pytest.raises(NotMeaningful, match="same seed"):
         study.differences(numbers(gamma=[1, 2]), "kid")
+    table = numbers(normal=[0.1, 0.2], gamma=[0.3, 0.4])
+    table.loc[table["label"] == "gamma", "seed"] += 5
+    with pytest.raises(NotMeaningful, match="same seed"):
+        study.differences(table, "kid")
+
+
+def test_what_the_numbers_rest_on_is_told():
+    table = numbers(normal=[0.1, 0.2, 0.3], gamma=[0.3, 0.4], uniform=[0.2])
+    assert study.seeds_told(table) == (
+        "Seeds in common with N(0, 1): gamma: 2, uniform: 1. **With one seed nothing can be "
+        "decided** (uniform)."
+    )
+    assert "no run with N(0, 1)" in study.seeds_told(numbers(gamma=[1]))
+    table = table.assign(extractor="lite0", generated=30, real=60)
+    floor = {"generated": 20, "real": 40, "classifier_accuracy": 0.9}
+    kinds = pd.Series(["sea", "land"], name="subject")
+    said = study.sizes_told(table, floor, kinds)
+    assert "30 generated pictures of each run against 60 real ones" in said
+    assert "the label 'subject': 2" in said
+    assert "right on 90%" in said
+    assert "label" not in study.sizes_told(table, floor, None)
 
 
 def test_exhibits_are_chosen_by_rule(monkeypatch):
