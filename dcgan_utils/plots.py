@@ -529,7 +529,7 @@ def probabilities(history: pd.DataFrame, *, real_label: float, fake_label: float
 
 
 def _by_epoch(axes: Axes, quantity: str, title: str) -> None:
-    axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch")
     axes.set_ylabel(quantity)
     axes.set_title(title)
