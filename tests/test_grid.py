@@ -255,7 +255,7 @@ def test_a_stopped_study_goes_on_even_twice_at_once(tmp_path, pictures, home):
         assert stopped.poll() is None, stopped.stdout.read()
         time.sleep(0.05)
     os.killpg(stopped.pid, signal.SIGINT)
-    said, _ = stopped.communicate(timeout=60)
+    said, _ = stopped.communicate(timeout=120)
     assert stopped.returncode == 130, said
     assert "Stopped. The same command goes on" in said
 
