@@ -64,8 +64,8 @@ __all__ = [
 logger = logging.getLogger(__name__)
 MEMORY = 1.5e9  # bytes that a training at 64 px takes at most, with its kernel
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # Dask sets each to 1
-# A terminal sends Ctrl-C to all its processes. Here the study closes its workers, in order; one that
-# ended by itself would be started again meanwhile.
+# A terminal sends Ctrl-C to all its processes. Here the study closes its workers, in order; one
+# that ended by itself would be started again meanwhile.
 _IGNORE_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 PATIENCE = "20s"  # with a scheduler that does not answer
 
