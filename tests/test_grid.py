@@ -250,6 +250,7 @@ def command(path, home):
 
 def test_a_stopped_study_goes_on_even_twice_at_once(tmp_path, pictures, home):
     path = written(tmp_path, pictures, seeds=[0], epochs=60, sample_size=2)
+    path.write_text(path.read_text().replace('normal, "gamma(2, 1)"', "normal"))
     stopped = command(path, home)
     while not any(f.read_text().count("\n") > 3 for f in runs_dir().glob("*/history.csv")):
         assert stopped.poll() is None, stopped.stdout.read()
@@ -263,12 +264,12 @@ def test_a_stopped_study_goes_on_even_twice_at_once(tmp_path, pictures, home):
     for process in both:
         said, _ = process.communicate(timeout=300)
         assert process.returncode == 0, said
-        assert "2 of 2 runs are finished" in said
-    runs = [Run(folder.parent) for folder in runs_dir().glob("*/config.json")]
-    assert len(runs) == 2
-    assert all(run.history()["epoch"].tolist() == list(range(1, 61)) for run in runs)
-    written_there = {path.name for path in (reports_dir() / "two noises").iterdir()}
-    assert {"index.html", "runs.csv", "compare-ten-pictures-dcgan.html"} <= written_there
+        assert "1 of 1 runs are finished" in said
+    (run,) = (Run(folder.parent) for folder in runs_dir().glob("*/config.json"))
+    assert run.history()["epoch"].tolist() == list(range(1, 61))
+    assert {"index.html", "runs.csv"} <= {
+        path.name for path in (reports_dir() / "two noises").iterdir()
+    }
 
 
 def test_a_failed_run_stands_in_the_table_and_the_others_go_on(tmp_path, pictures, home, capsys):
@@ -319,7 +320,8 @@ def test_the_notebook_trains_a_grid_and_shows_it(tmp_path, pictures, home):
     text = page.html.read_text()
     assert "2 of 2 runs are finished" in text
     assert "[2/2] ten-pictures" in text
-    assert (reports_dir() / "two noises" / "index.html").exists()
+    written_there = {path.name for path in (reports_dir() / "two noises").iterdir()}
+    assert {"index.html", "runs.csv", "compare-ten-pictures-dcgan.html"} <= written_there
 
 
 def test_the_grid_beside_the_notebooks_is_a_grid():
