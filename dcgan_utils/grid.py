@@ -6,7 +6,7 @@ moment: its run is given to another one, which resumes it.
 
 The grid is a YAML file::
 
-    name: noise-study            # the folder below reports/ for the comparison
+    name: noise-study            # the folder below reports/ for the comparison; a/b is one in a
     collections: [plein_air]
     noises: [uniform, normal, gamma, "N(1, 1)", standardized(gamma)]
     seeds: [0, 1, 2]
@@ -82,7 +82,7 @@ def _priors(value: Any) -> tuple[str, ...]:
 class Grid(Parameters):
     """What a grid file says; immutable."""
 
-    name: Annotated[str, Field(pattern=r"^[\w][\w .+-]*$")] = "study"
+    name: Annotated[str, Field(pattern=r"^\w[\w .+-]*(/\w[\w .+-]*)*$")] = "study"
     collections: Annotated[tuple[Named, ...], BeforeValidator(_listed), Field(min_length=1)]
     noises: Annotated[tuple[str, ...], BeforeValidator(_priors)]
     seeds: Annotated[tuple[Seed, ...], BeforeValidator(_listed), Field(min_length=1)] = (0,)

@@ -82,6 +82,11 @@ def test_one_value_needs_no_list():
     assert (grid.noises, grid.seeds) == (("normal(0, 10)",), (3,))
 
 
+@pytest.mark.parametrize("name", ["study", "my study", "noise-study/plein_air", "a.b/c+d"])
+def test_a_study_may_lie_in_a_folder_of_several(name):
+    assert Grid.checked(name=name, collections="plein_air", noises="normal").name == name
+
+
 def test_noises_with_a_comma_need_no_quotes(tmp_path):
     path = tmp_path / "grid.yaml"
     path.write_text("collections: plein_air\nnoises: [uniform, N(1, 1), standardized(gamma(2, 1))]")
@@ -102,6 +107,9 @@ def test_noises_with_a_comma_need_no_quotes(tmp_path):
         ("architectures: [dcgam]", "Did you mean 'dcgan'?"),
         ("parameters: {seed: 3}", "'seed' has a list of its own"),
         ("name: ../elsewhere", "name"),
+        ("name: study/../../elsewhere", "name"),
+        ("name: /elsewhere", "name"),
+        ("name: study/", "name"),
         ("name: !!python/object/apply:os.system ['true']", "is no YAML"),
     ],
 )
