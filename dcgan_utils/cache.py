@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dcgan_utils.errors import WorkbookError
-from dcgan_utils.files import told_when_not_writable, written_whole
+from dcgan_utils.files import made, written_whole
 from dcgan_utils.paths import data_dir
 
 __all__ = ["Entry", "content_hash", "location", "read", "write"]
@@ -64,8 +64,7 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], about: Any = None) -> No
     A cache that cannot be written is only warned of: the arrays are there.
     """
     try:
-        with told_when_not_writable(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+        made(path.parent)
         with written_whole(path) as stream:
             np.savez(stream, **arrays, about=np.array(json.dumps(about)))
     except WorkbookError as error:

@@ -13,12 +13,22 @@ from dcgan_utils.errors import WorkbookError
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["told_when_not_writable", "write_gif", "written_whole"]
+__all__ = ["made", "told_when_not_writable", "write_gif", "written_whole"]
+
+
+def made(folder: Path) -> Path:
+    """Make a folder, and those above it, unless it is there."""
+    with told_when_not_writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that takes the place of ``path`` only once all of it is on the disk."""
+def written_whole(path: Path, *, former: Path | None = None) -> Iterator[IO[bytes]]:
+    """Open a file that takes the place of ``path`` only once all of it is on the disk.
+
+    What was there before is kept as ``former``, if that is given.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     with told_when_not_writable(path):
         try:
@@ -26,6 +36,8 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
+            if former is not None and path.exists():
+                path.replace(former)
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)

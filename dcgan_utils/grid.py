@@ -6,7 +6,7 @@ moment: its run is given to another one, which resumes it.
 
 The grid is a YAML file::
 
-    name: noise-study            # the folder below reports/ for the comparison; a/b is one in a
+    name: noise-study            # the folder below reports/ for the comparison; may be a path
     collections: [plein_air]
     noises: [uniform, normal, gamma, "N(1, 1)", standardized(gamma)]
     seeds: [0, 1, 2]
@@ -37,6 +37,7 @@ from dcgan_utils import noise
 from dcgan_utils.config import TrainConfig
 from dcgan_utils.datasets import load_dataset, locate
 from dcgan_utils.errors import WorkbookError
+from dcgan_utils.files import made
 from dcgan_utils.networks import ARCHITECTURES
 from dcgan_utils.parameters import Named, Parameters, Seed, Whole, one_of
 from dcgan_utils.paths import home, notebooks_dir, report_dir, runs_dir
@@ -237,8 +238,7 @@ def run_task(task: Task, home_folder: str) -> str:
         there only if it did not fail.
     """
     os.environ["DCGAN_HOME"] = home_folder
-    folder = runs_dir() / task.run
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = made(runs_dir() / task.run)
     with FileLock(folder / ".task"):
         if (folder / "train.html").exists() and Run(folder).finished:
             return ""
@@ -503,8 +503,7 @@ def compare(
     pages : list of Page
         Those that failed say why.
     """
-    folder = report_dir(grid.name)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = made(report_dir(grid.name))
     finished, pages = table[table["failed"] == ""], []
     with FileLock(folder / ".lock"):
         table.to_csv(folder / "runs.csv", index=False)

@@ -21,6 +21,7 @@ from PIL import Image, ImageOps
 from dcgan_utils.brush import Palette, Sketch, as_rgb, mix, paint
 from dcgan_utils.clay import Clay
 from dcgan_utils.creatures import COLOURS, EYES, FAMILIES, Creature
+from dcgan_utils.files import told_when_not_writable
 from dcgan_utils.landscapes import SUBJECTS
 
 __all__ = [
@@ -151,10 +152,11 @@ def _paint_collection(
     folder = Path(folder)
     if _is_complete(folder, count):
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f".{folder.name}.lock")):
-        if not _is_complete(folder, count):  # by now: another process may have painted it
-            _paint_anew(folder, paint_one, count=count, size=size, seed=seed)
+    with told_when_not_writable(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(f".{folder.name}.lock")):
+            if not _is_complete(folder, count):  # by now: another process may have painted it
+                _paint_anew(folder, paint_one, count=count, size=size, seed=seed)
     return folder
 
 

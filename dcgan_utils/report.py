@@ -17,7 +17,7 @@ from dcgan_utils.benchmark import picture_files
 from dcgan_utils.config import BenchmarkConfig, TrainConfig
 from dcgan_utils.datasets import load_dataset, locate
 from dcgan_utils.errors import WorkbookError
-from dcgan_utils.files import written_whole
+from dcgan_utils.files import made, told_when_not_writable, written_whole
 from dcgan_utils.paths import notebooks_dir, report_dir
 from dcgan_utils.runs import environment, run_name
 
@@ -112,7 +112,7 @@ def build_report(
         benchmark = same | chosen | benchmark
         BenchmarkConfig.checked(**benchmark)
         picture_files(source, configs[0].img_size)
-    folder = _made(report_dir(pictures.name))
+    folder = made(report_dir(pictures.name))
 
     pages: list[Page] = []
     trained: list[str] = []
@@ -221,7 +221,7 @@ def build_benchmark(parameters: dict[str, Any], *, stream: TextIO | None = None)
     """
     config = BenchmarkConfig.checked(**parameters)
     picture_files(config.dataset, config.img_size)
-    return _run_benchmark(_made(report_dir("benchmark")), parameters, stream)
+    return _run_benchmark(made(report_dir("benchmark")), parameters, stream)
 
 
 def _run_benchmark(folder: Path, parameters: dict[str, Any], stream: TextIO | None) -> Page:
@@ -233,17 +233,6 @@ def _run_benchmark(folder: Path, parameters: dict[str, Any], stream: TextIO | No
         summary="This training beside a textbook's, and beside what the machine can do.",
         stream=stream,
     )
-
-
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WorkbookError(
-            f"'{folder}' cannot be made ({error.strerror}): name a folder that you can write to "
-            "in the environment variable DCGAN_HOME."
-        ) from error
-    return folder
 
 
 def run_notebook(
@@ -275,7 +264,7 @@ def run_notebook(
     Raises
     ------
     WorkbookError
-        If there is no such notebook.
+        If there is no such notebook, or the copy or the page cannot be written.
     """
     import nbformat
     import papermill
@@ -290,14 +279,15 @@ def run_notebook(
         )
     failed, began = "", time.perf_counter()
     try:
-        papermill.execute_notebook(
-            source,
-            output,
-            parameters=parameters,
-            kernel_name="python3",
-            progress_bar=False,
-            stdout_file=stream,
-        )
+        with told_when_not_writable(output):
+            papermill.execute_notebook(
+                source,
+                output,
+                parameters=parameters,
+                kernel_name="python3",
+                progress_bar=False,
+                stdout_file=stream,
+            )
     except papermill.PapermillExecutionError as error:
         failed = f"{error.ename}: {error.evalue}"
     except DeadKernelError:
@@ -409,5 +399,6 @@ def write_index(folder: Path, name: str, pages: list[Page], *, lead: str = _LEAD
         environment=environment(),
         made=datetime.datetime.now().strftime("%Y-%m-%d %H:%M"),
     )
-    index.write_text(text, encoding="utf-8")
+    with written_whole(index) as file:
+        file.write(text.encode())
     return index

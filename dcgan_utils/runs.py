@@ -1,11 +1,11 @@
 """The run folder: everything that one training leaves behind, and how it is picked up again.
 
 ``reports/runs/<name>/`` holds ``config.json``, ``history.csv`` (one row an epoch),
-``samples/epoch_0001.png`` ..., ``weights/epoch_0050.pt`` ..., ``checkpoint.pt`` and, once
-finished, ``progress.gif``; ``metrics.json`` where the pictures were measured. Nothing else writes
-there but a grid (`grid.run_task`): its executed notebook, page and lock. ``.lock`` keeps a second
-process from training the same run. Each file is valid whenever the process dies: what matters is
-written beside and renamed.
+``samples/epoch_0001.png`` ..., ``weights/epoch_0050.pt`` ..., ``checkpoint.pt``, the one before it
+(``checkpoint-before.pt``) and, once finished, ``progress.gif``; ``metrics.json`` where the pictures
+were measured. Nothing else writes there but a grid (`grid.run_task`): its executed notebook, page
+and lock. ``.lock`` keeps a second process from training the same run. Each file is valid whenever
+the process dies: what matters is written beside and renamed.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import csv
 import hashlib
 import io
 import json
+import logging
 import os
 import platform
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
@@ -32,7 +34,7 @@ from dcgan_utils import __version__
 from dcgan_utils.augment import COPYING
 from dcgan_utils.config import NEUTRAL, TrainConfig
 from dcgan_utils.errors import WorkbookError
-from dcgan_utils.files import told_when_not_writable, written_whole
+from dcgan_utils.files import made, told_when_not_writable, written_whole
 from dcgan_utils.gauges import WINDOW, lead, parted_at
 from dcgan_utils.paths import runs_dir
 from dcgan_utils.pictures import in_rows
@@ -43,6 +45,12 @@ if TYPE_CHECKING:
     from dcgan_utils.datasets import Dataset
 
 __all__ = ["Run", "environment", "epochs_to_keep", "find_runs", "run_name"]
+
+logger = logging.getLogger(__name__)
+
+
+class _Damaged(WorkbookError):
+    """A file whose checksums say that it is not what was written."""
 
 
 def environment() -> dict[str, str]:
@@ -124,8 +132,7 @@ class Run:
             run = cls(folder)
             run._refuse_another(_identity(config, dataset.data_hash))
             return run
-        with told_when_not_writable(folder):
-            (folder / "samples").mkdir(parents=True, exist_ok=True)
+        made(folder / "samples")
         about = {
             "name": folder.name,
             "config": config.model_dump(),
@@ -177,14 +184,17 @@ class Run:
             If another process is training it.
         """
         lock = FileLock(self.folder / ".lock", timeout=0)
+        with told_when_not_writable(self.folder):
+            try:
+                lock.acquire()
+            except Timeout:
+                raise WorkbookError(
+                    f"the run '{self.name}' is being trained by another process. Wait for it, or "
+                    "stop it; then run this again."
+                ) from None
         try:
-            lock.acquire()
-        except Timeout:
-            raise WorkbookError(
-                f"the run '{self.name}' is being trained by another process. Wait for it, or "
-                "stop it; then run this again."
-            ) from None
-        try:
+            for half in self.folder.rglob(".*.*.[0-9]*"):  # `written_whole` did not come to an end
+                half.unlink(missing_ok=True)
             yield
         finally:
             lock.release()
@@ -200,16 +210,32 @@ class Run:
         return self.folder / "checkpoint.pt"
 
     @property
+    def _former_checkpoint_path(self) -> Path:
+        return self.folder / "checkpoint-before.pt"
+
+    @property
     def _history_path(self) -> Path:
         return self.folder / "history.csv"
 
     def _rows(self) -> tuple[list[str], list[list[str]]]:
-        """Return header and whole rows of the history; a killed process may leave half a row."""
+        """Return header and readable rows of the history; a lost one is told.
+
+        But for the last one: a killed process may leave half a row.
+        """
         if not self._history_path.exists():
             return ["epoch"], []
-        with self._history_path.open(newline="") as file:
+        with self._history_path.open(newline="", encoding="utf-8", errors="replace") as file:
             header, *rows = list(csv.reader(file)) or [["epoch"]]
-        return header, [row for row in rows if len(row) == len(header) and row[0].isdecimal()]
+        if header[:1] != ["epoch"] or not all(name.isidentifier() for name in header):
+            raise WorkbookError(
+                f"the first line of '{self._history_path}' is damaged. Delete that file to go on "
+                "without the epochs that are behind."
+            )
+        kept = [row for row in rows if len(row) == len(header) and _are_numbers(row)]
+        lost = len(rows) - len(kept) - (bool(rows) and rows[-1] not in kept[-1:])
+        if lost:
+            logger.warning("%d lines of '%s' are damaged: left out.", lost, self._history_path)
+        return header, kept
 
     def history(self) -> pd.DataFrame:
         """Return one row an epoch: losses, D(x), D(G(z)), gauges, seconds; may be empty."""
@@ -254,20 +280,28 @@ class Run:
             file.write("".join(",".join(row) + "\r\n" for row in [header, *kept]).encode())
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
-        """Write the state of the training; the former one stays until this one is whole."""
-        _save(self.checkpoint_path, state)
+        """Write the state of the training; the former one is kept beside it."""
+        _save(self.checkpoint_path, state, former=self._former_checkpoint_path)
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """Return the state last saved, on the CPU, or ``None`` if there is none.
 
+        The file's checksums are tested. If it is damaged, the one before counts, which is told.
+
         Raises
         ------
         WorkbookError
-            If the file cannot be read, or holds more than tensors and plain types.
+            If none can be read, or one holds more than tensors and plain types.
         """
-        if not self.checkpoint_path.exists():
-            return None
-        return _load(self.checkpoint_path, f"Delete the folder '{self.folder}' to train anew.")
+        paths = [p for p in (self.checkpoint_path, self._former_checkpoint_path) if p.exists()]
+        for path in paths:
+            try:
+                return _load(path, f"Delete the folder '{self.folder}' to train anew.")
+            except _Damaged:
+                if path == paths[-1]:
+                    raise
+                logger.warning("'%s' is damaged: the checkpoint before it is taken.", path)
+        return None
 
     def save_metrics(self, metrics: dict[str, float | int | str]) -> None:
         """Leave what was measured of the pictures beside the run, for people and other tools."""
@@ -282,10 +316,9 @@ class Run:
 
         What has one value a channel stays as it is: running variances may be large.
         """
-        path = self._weights_path(epoch)
-        with told_when_not_writable(path):
-            path.parent.mkdir(exist_ok=True)
         halved = {name: w.half() if w.ndim > 1 else w for name, w in weights.items()}
+        path = self._weights_path(epoch)
+        made(path.parent)
         _save(path, halved)
 
     def load_weights(self, epoch: int | None = None) -> dict[str, torch.Tensor]:
@@ -340,8 +373,15 @@ class Run:
     def samples(self, epoch: int) -> torch.Tensor:
         """Return the pictures drawn from the fixed noise, uint8 ``(sample_size, 3, H, W)``."""
         side, columns = self.config.img_size, _columns(self.config.sample_size)
-        with Image.open(self._samples_path(epoch)) as grid:
-            pixels = torch.from_numpy(np.array(grid.convert("RGB")))
+        path = self._samples_path(epoch)
+        try:
+            with Image.open(path) as grid:
+                pixels = torch.from_numpy(np.array(grid.convert("RGB")))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise WorkbookError(
+                f"the preview '{path}' cannot be read ({type(error).__name__}). Delete it to go "
+                "on without it."
+            ) from error
         tiles = pixels.unflatten(0, (-1, side)).unflatten(2, (columns, side))
         return tiles.permute(0, 2, 4, 1, 3).flatten(0, 1)[: self.config.sample_size]
 
@@ -354,17 +394,32 @@ class Run:
         return [epochs[index] for index in chosen]
 
 
-def _save(path: Path, state: dict[str, Any]) -> None:
+def _are_numbers(row: list[str]) -> bool:
+    try:
+        int(row[0])
+        [float(gauge) for gauge in row]
+    except ValueError:
+        return False
+    return True
+
+
+def _save(path: Path, state: dict[str, Any], *, former: Path | None = None) -> None:
     buffer = io.BytesIO()
     torch.save(state, buffer)  # into memory: on a full disk torch would hide the reason
-    with written_whole(path) as file:
+    with written_whole(path, former=former) as file:
         file.write(buffer.getbuffer())
 
 
 def _load(path: Path, advice: str) -> dict[str, Any]:
     try:
+        with zipfile.ZipFile(path) as parts:  # what torch writes is a zip, with checksums
+            if (torn := parts.testzip()) is not None:
+                raise zipfile.BadZipFile(torn)
+    except Exception as error:  # whatever zipfile stumbles on
+        raise _Damaged(f"the checkpoint '{path}' is damaged. {advice}") from error
+    try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a dozen kinds for a damaged file
+    except Exception as error:  # torch raises a dozen kinds for what it will not read
         raise WorkbookError(
             f"the checkpoint '{path}' cannot be read ({type(error).__name__}). {advice}"
         ) from error

@@ -30,6 +30,8 @@ TINY = {
     "device": "cpu",
 }
 
+GAUGES = ["epoch", "d_loss_real", "d_loss_fake", "d_real", "d_fake", "g_loss", "sample_spread"]
+
 
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory, monkeypatch):
@@ -73,6 +75,18 @@ def equal_states(one, other):
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(equal_states, one, other))
     return one == other
+
+
+def assert_equal_runs(one, other):
+    """Compare all that a run leaves behind, but for the times it took."""
+    first, second = one.load_checkpoint(), other.load_checkpoint()
+    assert first.keys() == second.keys()
+    assert all(equal_states(first[k], second[k]) for k in first if k != "seconds")
+    assert one.history()[GAUGES].equals(other.history()[GAUGES])
+    assert one.sampled_epochs() == other.sampled_epochs()
+    for epoch in one.sampled_epochs():
+        assert torch.equal(one.samples(epoch), other.samples(epoch))
+    assert one.gif_path.read_bytes() == other.gif_path.read_bytes()
 
 
 @pytest.fixture

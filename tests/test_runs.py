@@ -109,6 +109,7 @@ def test_checkpoint_round_trips_and_leaves_nothing_beside(run):
     run.save_checkpoint({"epoch": 2, "weights": torch.arange(3)})
     assert run.load_checkpoint()["epoch"] == 2
     assert sorted(path.name for path in run.folder.iterdir()) == [
+        "checkpoint-before.pt",
         "checkpoint.pt",
         "config.json",
         "samples",
@@ -152,7 +153,7 @@ def test_a_checkpoint_with_code_in_it_is_refused_unread(run, tmp_path):
 
 def test_a_damaged_checkpoint_is_told(run):
     run.checkpoint_path.write_bytes(b"PK\x03\x04 no more")
-    with pytest.raises(WorkbookError, match="cannot be read"):
+    with pytest.raises(WorkbookError, match="is damaged"):
         run.load_checkpoint()
 
 
@@ -219,7 +220,7 @@ def test_kept_weights_come_back(run):
 def test_damaged_weights_are_told(run):
     run.save_weights(5, {"weight": torch.zeros(2, 2)})
     (run.folder / "weights" / "epoch_0005.pt").write_bytes(b"broken")
-    with pytest.raises(WorkbookError, match=r"cannot be read.*Choose another"):
+    with pytest.raises(WorkbookError, match=r"is damaged.*Choose another"):
         run.load_weights(5)
 
 

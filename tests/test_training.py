@@ -6,7 +6,7 @@ import threading
 
 import pytest
 import torch
-from conftest import TINY, equal_states
+from conftest import GAUGES, TINY, assert_equal_runs
 from PIL import Image
 
 from dcgan_utils import augment, training
@@ -15,8 +15,6 @@ from dcgan_utils.dcgan import DCGAN
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.runs import Run
 from dcgan_utils.training import TrainingInterrupted, train
-
-GAUGES = ["epoch", "d_loss_real", "d_loss_fake", "d_real", "d_fake", "g_loss", "sample_spread"]
 
 # A training in a process of its own, which says each epoch and can be told to dawdle.
 SCRIPT = """
@@ -49,18 +47,6 @@ def wait_for_step(process, step):
         if line.strip() == f"step {step}":
             return
     raise AssertionError(process.stderr.read())
-
-
-def assert_equal_runs(one, other):
-    """Compare all that a run leaves behind, but for the times it took."""
-    first, second = one.load_checkpoint(), other.load_checkpoint()
-    assert first.keys() == second.keys()
-    assert all(equal_states(first[k], second[k]) for k in first if k != "seconds")
-    assert one.history()[GAUGES].equals(other.history()[GAUGES])
-    assert one.sampled_epochs() == other.sampled_epochs()
-    for epoch in one.sampled_epochs():
-        assert torch.equal(one.samples(epoch), other.samples(epoch))
-    assert one.gif_path.read_bytes() == other.gif_path.read_bytes()
 
 
 def test_a_run_leaves_what_the_contract_says(tiny, collection):

@@ -1,0 +1,346 @@
+"""What may go wrong with machines, against real processes and real files."""
+
+import multiprocessing
+import os
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+import torch
+from conftest import TINY, assert_equal_runs
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from dcgan_utils.datasets import load_dataset
+from dcgan_utils.errors import WorkbookError
+from dcgan_utils.runs import Run
+from dcgan_utils.training import train
+
+KILLS = 24
+FORKS = multiprocessing.get_context("forkserver")  # a process that has torch, and forks at once
+# The last one is what torch imports, in seconds, at an optimizer's first step.
+FORKS.set_forkserver_preload(["dcgan_utils.datasets", "dcgan_utils.training", "torch._dynamo"])
+
+
+def in_process(config, folder, run, started=None):
+    dataset = load_dataset(folder, 32)
+    if started is not None:
+        started.set()
+    train(config, dataset, folder=run)
+
+
+def test_killed_at_random_moments_it_ends_as_if_undisturbed(tiny, pictures, collection, tmp_path):
+    config = tiny(epochs=40, augment="diffaugment", instance_noise=0.1, flip=True)
+    undisturbed = train(config, collection, folder=tmp_path / "undisturbed")
+    seconds = undisturbed.history()["seconds"].sum()
+    rng, run = random.Random(0), tmp_path / "killed"
+    places, killed, resumed = set(), 0, 0
+    while killed < KILLS:
+        started = FORKS.Event()
+        process = FORKS.Process(target=in_process, args=(config, pictures, run, started))
+        process.start()
+        started.wait()
+        process.join(rng.uniform(0, seconds / 6))
+        if process.exitcode is not None:
+            assert process.exitcode == 0
+            shutil.rmtree(run)  # it came to its end: once more from the start
+            continue
+        process.kill()
+        process.join()
+        killed += 1
+        if (run / "config.json").exists() and (state := Run(run).load_checkpoint()):
+            resumed += 1
+            places.add(state["epoch"])
+    assert resumed > KILLS / 2
+    assert len(places) > 5, "it was killed at many places"
+    assert_equal_runs(undisturbed, train(config, collection, folder=run))
+    assert [path.name for path in run.rglob(".*")] == [".lock"]
+
+
+# --- The disk ------------------------------------------------------------------------------
+
+# A file system of its own, which ends with the process; it needs no rights that a user lacks.
+SANDBOX = ["unshare", "--map-root-user", "--mount", "sh", "-ec"]
+needs_sandbox = pytest.mark.skipif(
+    not shutil.which("unshare")
+    or subprocess.run([*SANDBOX, "mount -t tmpfs tmpfs /mnt"], capture_output=True).returncode,
+    reason="this system lets users mount nothing",
+)
+
+
+def in_sandbox(tmp_path, mount, script):
+    """Run a Python script that a `mount` command went before; return its process."""
+    path = tmp_path / "script.py"
+    path.write_text(textwrap.dedent(script))
+    command = f'{mount}; exec "{sys.executable}" "{path}"'
+    return subprocess.run([*SANDBOX, command], capture_output=True, text=True, timeout=120)
+
+
+@needs_sandbox
+def test_a_full_disk_is_told_and_costs_nothing_that_was_saved(pictures, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = in_sandbox(
+        tmp_path,
+        f"mount -t tmpfs -o size=8m tmpfs '{disk}'",
+        f"""
+        import os, shutil
+        from pathlib import Path
+        os.environ["DCGAN_HOME"] = {str(disk)!r}
+        from dcgan_utils import training
+        from dcgan_utils.config import TrainConfig
+        from dcgan_utils.datasets import load_dataset
+        from dcgan_utils.errors import WorkbookError
+        from dcgan_utils.report import run_notebook
+        from dcgan_utils.runs import Run
+
+        training.SAVING_SHARE = 1e9  # a checkpoint each epoch
+        disk = Path({str(disk)!r})
+        config = TrainConfig.resolve(**{TINY | {"epochs": 3}!r})
+        dataset = load_dataset({str(pictures)!r}, 32)
+
+        def fill():
+            (disk / "filler").write_bytes(bytes(shutil.disk_usage(disk).free))
+
+        def attempt(name, work):
+            try:
+                work()
+            except WorkbookError as error:
+                print(name, "|", error)
+            (disk / "filler").unlink()
+
+        def full_before(what):
+            def save(self, *rest):
+                if (disk / "saves").exists():  # not at the first
+                    fill()
+                (disk / "saves").touch()
+                return what(self, *rest)
+            return save
+
+        for what in (Run.save_checkpoint, Run.save_samples):
+            setattr(Run, what.__name__, full_before(what))
+            run = disk / what.__name__
+            attempt(what.__name__, lambda: training.train(config, dataset, folder=run))
+            setattr(Run, what.__name__, what)
+            print("kept", Run(run).load_checkpoint()["epoch"])
+            print("ended", training.train(config, dataset, folder=run).finished)
+            (disk / "saves").unlink()
+
+        fill()
+        page = disk / "eda.ipynb"
+        attempt("page", lambda: run_notebook("eda", page, {{"dataset": "x"}}, title=""))
+        """,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = done.stdout.splitlines()
+    told = [line for line in lines if "|" in line]
+    assert [line.partition(" |")[0] for line in told] == ["save_checkpoint", "save_samples", "page"]
+    for line, file in zip(told, ("checkpoint.pt", "epoch_0002.png", "eda.ipynb"), strict=True):
+        assert f"{file}' cannot be written (No space left on device)" in line
+    assert [line for line in lines if "|" not in line] == ["kept 1", "ended True"] * 2
+
+
+@needs_sandbox
+def test_a_data_folder_that_cannot_be_written_is_no_obstacle(pictures, tmp_path):
+    (tmp_path / "home" / "data").mkdir(parents=True)
+    data = f"'{tmp_path}/home/data'"
+    done = in_sandbox(
+        tmp_path,
+        f"mount --bind {data} {data}; mount -o remount,bind,ro {data}",
+        f"""
+        import os
+        os.environ["DCGAN_HOME"] = {str(tmp_path / "home")!r}
+        from dcgan_utils.config import TrainConfig
+        from dcgan_utils.datasets import load_dataset
+        from dcgan_utils.errors import WorkbookError
+        from dcgan_utils.training import train
+
+        config = TrainConfig.resolve(**{TINY | {"epochs": 1}!r})
+        print(train(config, load_dataset({str(pictures)!r}, 32)).finished)
+        try:
+            load_dataset("critters", 32)
+        except WorkbookError as error:
+            print(error)
+        """,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    trained, painted = done.stdout.splitlines()
+    assert trained == "True"
+    assert "could not be cached" in done.stderr
+    assert "cannot be written (Read-only file system)" in painted
+
+
+def test_a_file_that_may_not_grow_is_told_like_a_full_disk(tiny, pictures, tmp_path):
+    def limited(config, folder, run):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+        with pytest.raises(WorkbookError, match=r"checkpoint.pt' cannot be written \(File too"):
+            in_process(config, folder, run)
+
+    process = multiprocessing.get_context("fork").Process(
+        target=limited, args=(tiny(), pictures, tmp_path / "run")
+    )
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    assert not list((tmp_path / "run").glob("*.pt*"))
+
+
+# --- Files that are no longer what was written ----------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """Return the folder of a run of four epochs with the checkpoints of the last two."""
+    from dcgan_utils import training
+    from dcgan_utils.config import TrainConfig
+
+    folder = tmp_path_factory.mktemp("begun")
+    (folder / "pictures").mkdir()
+    for number in range(10):
+        picture = Image.new("RGB", (32, 32), (25 * number, 90, 200 - 9 * number))
+        picture.save(folder / "pictures" / f"{number}.png")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(training, "SAVING_SHARE", 1e9)
+        patched.setenv("DCGAN_HOME", str(folder / "home"))
+        config = TrainConfig.resolve(**TINY | {"epochs": 4})
+        train(config, load_dataset(folder / "pictures", 32), folder=folder / "run")
+    return folder
+
+
+@pytest.fixture
+def stopped(begun, tmp_path):
+    """Return a copy of that run as if it had stopped before its animation was drawn."""
+    run = Run(shutil.copytree(begun / "run", tmp_path / "run"))
+    run.gif_path.unlink()
+    return run
+
+
+def go_on(begun, stopped):
+    return train(stopped.config, load_dataset(begun / "pictures", 32), folder=stopped.folder)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "gone"])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(begun, stopped, damage, caplog):
+    content = bytearray(stopped.checkpoint_path.read_bytes())
+    content[len(content) // 2] ^= 4
+    damaged = {"cut": content[:-100], "flipped": content, "empty": b""}
+    stopped.checkpoint_path.unlink()
+    if damage in damaged:
+        stopped.checkpoint_path.write_bytes(damaged[damage])
+    assert stopped.load_checkpoint()["epoch"] == 3
+    assert ("is damaged: the checkpoint before it is taken" in caplog.text) == (damage != "gone")
+    assert_equal_runs(Run(begun / "run"), go_on(begun, stopped))
+
+
+def test_two_damaged_checkpoints_are_told(stopped):
+    for path in stopped.folder.glob("checkpoint*.pt"):
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(WorkbookError, match=r"is damaged. Delete the folder '.*' to train anew"):
+        stopped.load_checkpoint()
+
+
+@settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_no_flipped_bit_or_cut_goes_unnoticed(begun, data):
+    path = begun / "run" / "weights" / "epoch_0004.pt"
+    content = path.read_bytes()
+    whole = Run(begun / "run").load_weights(4)
+    changed = bytearray(content)
+    if data.draw(st.booleans()):
+        changed[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    else:
+        del changed[data.draw(st.integers(0, len(content) - 1)) :]
+    path.write_bytes(changed)
+    try:
+        read = Run(begun / "run").load_weights(4)
+    except WorkbookError as error:
+        assert "Choose another" in str(error)
+    else:  # what no checksum covers, such as the zip's dates, changes nothing
+        assert all(torch.equal(read[name], whole[name]) for name in whole)
+    finally:
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("line", "rest"),
+    [(b"3,x,1,1,1,1,1,1", [1, 2, 4]), (b"\xff\x00,", [1, 2, 4]), (b"", [1, 2, 4])],
+)
+def test_a_corrupt_line_of_the_history_is_left_out(begun, stopped, line, rest, caplog):
+    path = stopped.folder / "history.csv"
+    lines = path.read_bytes().splitlines()
+    lines[3] = line
+    path.write_bytes(b"\r\n".join(lines) + b"\r\n")
+    assert stopped.history()["epoch"].tolist() == rest
+    assert "1 lines" in caplog.text
+    assert go_on(begun, stopped).finished
+
+
+def test_a_history_without_its_first_line_is_told(stopped):
+    path = stopped.folder / "history.csv"
+    path.write_bytes(path.read_bytes().partition(b"\n")[2])
+    with pytest.raises(WorkbookError, match=r"first line of '.*history.csv' is damaged"):
+        stopped.history()
+
+
+def test_a_damaged_preview_is_told_when_the_animation_wants_it(begun, stopped):
+    path = stopped.folder / "samples" / "epoch_0002.png"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(WorkbookError, match=r"epoch_0002.png' cannot be read .* Delete it"):
+        go_on(begun, stopped)
+    path.unlink()
+    assert go_on(begun, stopped).finished
+
+
+# --- Time and pictures ---------------------------------------------------------------------
+
+
+def test_a_clock_that_jumps_is_no_matter(begun, tmp_path, monkeypatch):
+    jumps = random.Random(0)
+    monkeypatch.setattr(time, "time", lambda: jumps.uniform(-1e9, 4e9))
+    folder = shutil.copytree(begun / "run", tmp_path / "run")
+    (folder / "progress.gif").unlink()
+    for path in folder.rglob("*"):
+        os.utime(path, (4e9, 4e9))  # the year 2096
+    run = train(Run(begun / "run").config, load_dataset(begun / "pictures", 32), folder=folder)
+    assert_equal_runs(Run(begun / "run"), run)
+
+
+def test_pictures_that_vanish_or_change_under_a_training_do_not_reach_it(
+    tiny, pictures, collection, tmp_path
+):
+    undisturbed = train(tiny(), collection, folder=tmp_path / "undisturbed")
+
+    def spoil(row):
+        for path in pictures.glob("*.png"):
+            path.unlink()
+        Image.new("RGB", (40, 40)).save(pictures / "00.png")
+
+    again = load_dataset(pictures, 32)
+    run = train(tiny(), again, folder=tmp_path / "run", on_epoch=spoil)
+    assert_equal_runs(undisturbed, run)
+    with pytest.raises(WorkbookError, match="holds another run: data_hash is"):
+        train(tiny(), load_dataset(pictures, 32), folder=tmp_path / "run")
+
+
+def test_pictures_that_vanish_before_their_copies_are_made_are_told(tiny, pictures):
+    collection = load_dataset(pictures, 32)
+    (pictures / "03.png").unlink()
+    with pytest.raises(WorkbookError, match="have changed since they were loaded"):
+        train(tiny(augment="pil"), collection)
+
+
+def test_a_picture_of_nan_becomes_finite_levels(tmp_path, tiny):
+    (tmp_path / "p").mkdir()
+    values = np.full((32, 32), np.nan, np.float32)
+    values[:8], values[8:16] = np.inf, -np.inf
+    Image.fromarray(values).save(tmp_path / "p" / "nan.tiff")
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "p" / "red.png")
+    run = train(tiny(batch_size=2), load_dataset(tmp_path / "p", 32))
+    assert np.isfinite(run.history().to_numpy()).all()
