@@ -13,7 +13,15 @@ from dcgan_utils.errors import WorkbookError
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["made", "told_when_not_writable", "write_gif", "written_whole"]
+__all__ = ["expanded", "made", "told_when_not_writable", "write_gif", "written_whole"]
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path with ``~`` and ``~name`` replaced by the home folders they mean."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise WorkbookError(f"the path '{path}' cannot be read ({error}).") from error
 
 
 def made(folder: Path) -> Path:

@@ -37,7 +37,7 @@ from dcgan_utils import noise
 from dcgan_utils.config import TrainConfig
 from dcgan_utils.datasets import load_dataset, locate
 from dcgan_utils.errors import WorkbookError
-from dcgan_utils.files import made
+from dcgan_utils.files import expanded, made
 from dcgan_utils.networks import ARCHITECTURES
 from dcgan_utils.parameters import Named, Parameters, Seed, Whole, one_of
 from dcgan_utils.paths import home, notebooks_dir, report_dir, runs_dir
@@ -109,6 +109,15 @@ class Grid(Parameters):
         return self
 
 
+class _PlainLoader(yaml.SafeLoader):
+    """Reads plain values, and no aliases, whose few lines can stand for billions of values."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not read here: write the values out")
+        return super().compose_node(parent, index)
+
+
 def load_grid(path: str | Path) -> Grid:
     """Read a grid file and check every value.
 
@@ -122,15 +131,17 @@ def load_grid(path: str | Path) -> Grid:
     WorkbookError
         If it cannot be read, is no YAML, or holds something unknown or impossible.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     if not path.exists() and (notebooks_dir() / path).exists():
         path = notebooks_dir() / path
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise WorkbookError(f"the grid '{path}' cannot be read ({error}).") from error
-    except yaml.YAMLError as error:
-        told = " ".join(str(error).split())
+    try:
+        content = yaml.load(text, _PlainLoader)
+    except Exception as error:  # YAML's own, and what its dates, numbers and depths stumble on
+        told = " ".join(str(error).split())[:300]
         raise WorkbookError(f"the grid '{path}' is no YAML ({told}).") from error
     if not isinstance(content, dict):
         raise WorkbookError(f"the grid '{path}' should be a list of names with values.")

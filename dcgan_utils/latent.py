@@ -12,6 +12,7 @@ from torch import nn
 from dcgan_utils import cache, networks
 from dcgan_utils.config import multiplies_bf16_fast
 from dcgan_utils.datasets import Dataset, LoadReport, load_dataset, to_float, to_uint8
+from dcgan_utils.files import expanded
 from dcgan_utils.paths import runs_dir
 from dcgan_utils.runs import Run
 from dcgan_utils.seeds import stream
@@ -205,7 +206,7 @@ def load_beside(
     WorkbookError
         If one of them cannot be loaded.
     """
-    folders = (Path(other).expanduser(), runs_dir() / other)
+    folders = (expanded(other), runs_dir() / other)
     are_runs = (path for path in folders if (path / "config.json").exists())
     run = next((Run(path) for path in are_runs if (path / "samples").is_dir()), None)
     if run is not None:

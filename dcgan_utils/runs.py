@@ -34,7 +34,7 @@ from dcgan_utils import __version__
 from dcgan_utils.augment import COPYING
 from dcgan_utils.config import NEUTRAL, TrainConfig
 from dcgan_utils.errors import WorkbookError
-from dcgan_utils.files import made, told_when_not_writable, written_whole
+from dcgan_utils.files import expanded, made, told_when_not_writable, written_whole
 from dcgan_utils.gauges import WINDOW, lead, parted_at
 from dcgan_utils.paths import runs_dir
 from dcgan_utils.pictures import in_rows
@@ -95,14 +95,15 @@ class Run:
     """
 
     def __init__(self, folder: str | Path):
-        folder = Path(folder).expanduser()
+        folder = expanded(folder)
         self.folder = folder if folder.exists() else runs_dir() / folder
         try:
             self.about = json.loads((self.folder / "config.json").read_text())
             # Where it was trained need not exist here: a run from a GPU opens on a laptop.
             # And a parameter that it does not name did not exist when it was trained.
             stored = NEUTRAL | self.about["config"] | {"device": "auto"}
-        except (OSError, ValueError, KeyError, TypeError):
+            _, _, _ = (self.about["data"][name] for name in ("name", "pictures", "data_hash"))
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise WorkbookError(
                 f"'{folder}' is no run folder: it has no readable config.json. "
                 f"Runs lie in '{runs_dir()}'; train.ipynb makes one."
@@ -127,7 +128,7 @@ class Run:
         WorkbookError
             If ``folder`` holds a different run; the message tells the differences.
         """
-        folder = Path(folder or runs_dir() / run_name(config, dataset)).expanduser()
+        folder = expanded(folder or runs_dir() / run_name(config, dataset))
         if (folder / "config.json").exists():
             run = cls(folder)
             run._refuse_another(_identity(config, dataset.data_hash))
@@ -475,7 +476,7 @@ def find_runs(pattern: str) -> list[Run]:
 
 
 def _folders(piece: str) -> list[Path]:
-    path = Path(piece).expanduser()
+    path = expanded(piece)
     if (path / "config.json").exists():
         return [path]
     existing = sorted(config.parent for config in runs_dir().glob("*/config.json"))

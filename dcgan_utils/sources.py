@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import os
 import re
 import stat
@@ -20,6 +21,9 @@ from dcgan_utils.pictures import NotAPicture
 __all__ = ["KAGGLE", "Location", "SourceFile", "locate", "open_listing", "printable", "provide"]
 
 MAX_FILE_BYTES = 256 * 2**20
+MAX_FILES = 200_000  # at 64 px their pixels take 2.5 GB
+# Pictures are packed already: a zip of them hardly shrinks, and one of plain areas is small.
+MAX_RATIO, RATIO_COUNTS_FROM = 100, 2**30
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ def locate(source: str | Path) -> Location:
     path = _find_path(source)
     if path.is_dir():
         return Location(_slug(path.name), path)
-    if zipfile.is_zipfile(path):
+    if path.is_file() and zipfile.is_zipfile(path):  # a device might never end
         return Location(_slug(path.stem), path)
     raise WorkbookError(f"'{path}' is a file but no zip: give a folder of pictures or a zip.")
 
@@ -173,16 +177,38 @@ class SourceFile:
 
 @contextlib.contextmanager
 def open_listing(path: Path, folders: tuple[str, ...]) -> Iterator[list[SourceFile]]:
-    """List the files of a folder or zip, sorted by name; a zip stays open meanwhile."""
+    """List the files of a folder or zip, sorted by name; a zip stays open meanwhile.
+
+    Raises
+    ------
+    WorkbookError
+        When a zip is damaged or unpacks to far more than pictures do, or there are more than
+        200,000 files.
+    """
     if path.is_dir():
-        yield sorted(_list_folder(path), key=lambda file: file.name)
+        yield _sorted(_list_folder(path), path)
         return
     try:
         archive = zipfile.ZipFile(path)
     except (OSError, zipfile.BadZipFile) as error:
         raise WorkbookError(f"The zip '{path}' is damaged: make or fetch it again.") from error
     with archive:
-        yield sorted(_list_zip(archive, folders), key=lambda file: file.name)
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+        if unpacked > max(RATIO_COUNTS_FROM, MAX_RATIO * path.stat().st_size):
+            raise WorkbookError(
+                f"The zip '{path}' would unpack to {unpacked / 2**30:,.0f} GiB, more than "
+                f"{MAX_RATIO} times its size: no collection of pictures does, but a zip bomb."
+            )
+        yield _sorted(_list_zip(archive, folders), path)
+
+
+def _sorted(files: Iterator[SourceFile], path: Path) -> list[SourceFile]:
+    first = list(itertools.islice(files, MAX_FILES + 1))
+    if len(first) > MAX_FILES:
+        raise WorkbookError(
+            f"'{path}' holds more than {MAX_FILES:,} files: give a folder of pictures, or a part."
+        )
+    return sorted(first, key=lambda file: file.name)
 
 
 def _list_folder(root: Path) -> Iterator[SourceFile]:

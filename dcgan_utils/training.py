@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import operator
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image, ImageDraw
@@ -141,16 +143,29 @@ class _Loop:
 
     def _resume(self) -> None:
         state = self.run.load_checkpoint()
-        self.run.forget_after(state["epoch"] if state else 0)
-        if state is None:
-            return
+        if state is not None:
+            try:
+                self._take_up(state)
+            except Exception as error:  # whatever torch says of what does not fit
+                raise WorkbookError(
+                    f"the checkpoint in '{self.run.folder}' does not fit this run "
+                    f"({type(error).__name__}). Delete the folder to train anew."
+                ) from error
+            logger.info("%s goes on after epoch %d.", self.run.name, self.epoch)
+        self.run.forget_after(self.epoch)
+
+    def _take_up(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.order_rng.set_state(state["order_rng"])
         self.flip_rng.set_state(state["flip_rng"])
-        for name in ("epoch", "seen", "order", "totals", "seconds"):
-            setattr(self, name, state[name])
+        self.epoch, self.seen = operator.index(state["epoch"]), operator.index(state["seen"])
+        self.order, n = state["order"], len(self.images)
+        whole = torch.equal(self.order.sort().values, torch.arange(n))
+        if not 0 <= self.epoch <= self.config.epochs or not 0 <= self.seen <= n or not whole:
+            raise ValueError(self.epoch)
+        self.totals = {name: float(total) for name, total in state["totals"].items()}
+        self.seconds = float(state["seconds"])
         self.saved_epoch = self.epoch
-        logger.info("%s goes on after epoch %d.", self.run.name, self.epoch)
 
     @property
     def ended(self) -> bool:
