@@ -10,7 +10,7 @@ import re
 import stat
 import unicodedata
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -186,29 +186,30 @@ def open_listing(path: Path, folders: tuple[str, ...]) -> Iterator[list[SourceFi
         200,000 files.
     """
     if path.is_dir():
-        yield _sorted(_list_folder(path), path)
+        files = list(itertools.islice(_list_folder(path), MAX_FILES + 1))
+        _refuse_too_many(files, path)
+        yield sorted(files, key=lambda file: file.name)
         return
     try:
         archive = zipfile.ZipFile(path)
     except (OSError, zipfile.BadZipFile) as error:
         raise WorkbookError(f"The zip '{path}' is damaged: make or fetch it again.") from error
     with archive:
+        _refuse_too_many(archive.infolist(), path)
         unpacked = sum(entry.file_size for entry in archive.infolist())
         if unpacked > max(RATIO_COUNTS_FROM, MAX_RATIO * path.stat().st_size):
             raise WorkbookError(
                 f"The zip '{path}' would unpack to {unpacked / 2**30:,.0f} GiB, more than "
                 f"{MAX_RATIO} times its size: no collection of pictures does, but a zip bomb."
             )
-        yield _sorted(_list_zip(archive, folders), path)
+        yield sorted(_list_zip(archive, folders), key=lambda file: file.name)
 
 
-def _sorted(files: Iterator[SourceFile], path: Path) -> list[SourceFile]:
-    first = list(itertools.islice(files, MAX_FILES + 1))
-    if len(first) > MAX_FILES:
+def _refuse_too_many(files: Sized, path: Path) -> None:
+    if len(files) > MAX_FILES:
         raise WorkbookError(
             f"'{path}' holds more than {MAX_FILES:,} files: give a folder of pictures, or a part."
         )
-    return sorted(first, key=lambda file: file.name)
 
 
 def _list_folder(root: Path) -> Iterator[SourceFile]:

@@ -108,21 +108,24 @@ def test_too_many_files_are_refused(tmp_path, pack, monkeypatch):
         load_dataset(path, 8)
 
 
+# The headers of a zip, packed, each with a name of 13 letters behind it.
+LOCAL = "S4, <u2, <u2, <u2, <u2, <u2, <u4, <u4, <u4, <u2, <u2, S13"
+CENTRAL = f"S4, <u2, {LOCAL[4:-5]}, <u2, <u2, <u2, <u4, <u4, S13"
+
+
 def test_a_million_entries_are_refused(tmp_path):
     path, count = tmp_path / "million.zip", 1_000_000
-    name = "p/{:06d}.png"
+    names = np.char.add(np.char.zfill(np.arange(count).astype("S9"), 9), b".png")
+    local, central = np.zeros(count, np.dtype(LOCAL)), np.zeros(count, np.dtype(CENTRAL))
+    local["f0"], local["f1"], local["f5"] = b"PK\3\4", 20, 33
+    central["f0"], central["f1"], central["f2"], central["f6"] = b"PK\1\2", 20, 20, 33
+    local["f9"] = central["f10"] = 13
+    local["f11"] = central["f17"] = names
+    central["f16"] = np.arange(count) * local.itemsize
+    about = (44, 45, 45, 0, 0, count, count, central.nbytes, local.nbytes)
+    end = local.nbytes + central.nbytes
     with path.open("wb") as file:
-        for number in range(count):
-            text = name.format(number).encode()
-            file.write(struct.pack("<4s5H3L2H", b"PK\3\4", 20, 0, 0, 0, 33, 0, 0, 0, len(text), 0))
-            file.write(text)
-        start, step = file.tell(), 30 + len(name.format(0))
-        for number in range(count):
-            text = name.format(number).encode()
-            about = (20, 20, 0, 0, 0, 33, 0, 0, 0, len(text), 0, 0, 0, 0, 0, number * step)
-            file.write(struct.pack("<4s6H3L5H2L", b"PK\1\2", *about) + text)
-        end = file.tell()
-        about = (44, 45, 45, 0, 0, count, count, end - start, start)
+        file.write(local.tobytes() + central.tobytes())
         file.write(struct.pack("<4sQ2H2L4Q", b"PK\6\6", *about))
         file.write(struct.pack("<4sLQL", b"PK\6\7", 0, end, 1))
         file.write(struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 65535, 65535, 2**32 - 1, 2**32 - 1, 0))
@@ -280,7 +283,8 @@ def test_parameters_of_any_kind_are_taken_or_refused(kind, names, values):
 
 YAML_WORDS = st.sampled_from(
     ["collections", ":", " ", "\n", "- ", "[", "]", "{", "}", "noises", "normal",
-     "!!python/name:os", "!!python/object/apply:os.system", "&a", "*a", "<<: *a", "seeds", "0", "2024-99-99",
+     "!!python/name:os", "!!python/object/apply:os.system", "&a", "*a", "<<: *a", "seeds", "0",
+     "2024-99-99",
      "1e999", "parameters", '"', "'", "|", ">", "%", "@", "\t", "null", "~", "9" * 5000, "? ",
      "kinds", "!!set"]
 )  # fmt: skip
