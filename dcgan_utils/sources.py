@@ -192,7 +192,7 @@ def open_listing(path: Path, folders: tuple[str, ...]) -> Iterator[list[SourceFi
         return
     try:
         archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
+    except Exception as error:  # zipfile lets through what a nonsensical header leads to
         raise WorkbookError(f"The zip '{path}' is damaged: make or fetch it again.") from error
     with archive:
         _refuse_too_many(archive.infolist(), path)
