@@ -7,7 +7,8 @@ import sys
 
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.grid import compare, load_grid, outcome_line, progress_line, run_grid
-from dcgan_utils.report import Page, build_benchmark, build_report
+from dcgan_utils.pages import Page
+from dcgan_utils.report import build_benchmark, build_report
 
 
 def _parser() -> argparse.ArgumentParser:

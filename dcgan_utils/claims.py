@@ -28,6 +28,7 @@ __all__ = [
     "Claim",
     "Interval",
     "as_markdown",
+    "as_table",
     "half_width",
     "judge",
     "paired",
@@ -380,3 +381,12 @@ def as_markdown(claims: Iterable[Claim]) -> str:
         f"*Measured:* {claim.measured.rstrip('.')}.<br>\n**Verdict: {claim.verdict}.**"
         for claim in claims
     )
+
+
+def as_table(claims: Iterable[Claim]) -> str:
+    """Write claims and verdicts alone as a Markdown table."""
+    rows = (
+        f"| ({claim.letter}) {claim.study.replace('|', '&#124;')} | **{claim.verdict}** |"
+        for claim in claims
+    )
+    return "\n".join(["| claim of the first study | verdict |", "|---|---|", *rows])

@@ -39,9 +39,10 @@ from dcgan_utils.datasets import load_dataset, locate
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.files import expanded, made
 from dcgan_utils.networks import ARCHITECTURES
+from dcgan_utils.pages import Link, Page, write_site
 from dcgan_utils.parameters import Named, Parameters, Seed, Whole, one_of
 from dcgan_utils.paths import home, notebooks_dir, report_dir, runs_dir
-from dcgan_utils.report import Page, run_notebook, write_index
+from dcgan_utils.report import run_notebook
 from dcgan_utils.runs import Run, run_name
 from dcgan_utils.study import kinds_of
 
@@ -528,7 +529,15 @@ def compare(
             f"{len(grid.seeds)} seeds each. Runs of one seed begin with the same weights and see "
             "the pictures in the same order."
         )
-        return write_index(folder, grid.name, pages, lead=lead), pages
+        links = [_link(folder, row) for row in table.itertuples()]
+        return write_site(folder, grid.name, pages, lead=lead, links=links), pages
+
+
+def _link(folder: Path, row: Any) -> Link:
+    """Return the page of a run, as seen from the comparison's folder."""
+    title = f"{row.collection}, {row.architecture}, {row.noise}, seed {row.seed}"
+    page = runs_dir() / row.run / ("train.ipynb" if row.failed else "train.html")
+    return Link(title, Path(os.path.relpath(page, folder)).as_posix(), row.failed)
 
 
 def _compared(

@@ -1,62 +1,36 @@
-"""The report: notebooks run through papermill, rendered as pages that need no network."""
+"""The report: notebooks run through papermill, one after the other, and the site they make."""
 
 from __future__ import annotations
 
-import base64
-import datetime
-import io
 import logging
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from dcgan_utils import noise
 from dcgan_utils.benchmark import picture_files
 from dcgan_utils.config import BenchmarkConfig, TrainConfig
 from dcgan_utils.datasets import load_dataset, locate
 from dcgan_utils.errors import WorkbookError
-from dcgan_utils.files import made, told_when_not_writable, written_whole
+from dcgan_utils.files import made, told_when_not_writable
+from dcgan_utils.pages import Page, make_page, write_index, write_site
 from dcgan_utils.paths import notebooks_dir, report_dir
-from dcgan_utils.runs import environment, run_name
+from dcgan_utils.runs import run_name
 
-if TYPE_CHECKING:
-    from nbformat import NotebookNode
-
-__all__ = [
-    "Page",
-    "build_benchmark",
-    "build_report",
-    "render_html",
-    "run_notebook",
-    "write_index",
-]
+__all__ = ["build_benchmark", "build_report", "run_notebook"]
 
 logger = logging.getLogger(__name__)
 _BRIEF_CAPACITY = {"copies": 512, "epochs": 20, "batch_size": 16}  # about a minute
-_TEMPLATES = Path(__file__).parent / "templates"
-
-
-@dataclass(frozen=True)
-class Page:
-    """One executed notebook and the page made from it.
-
-    Attributes
-    ----------
-    failed
-        The error's sentence if the notebook stopped, else empty.
-    picture
-        Base64 JPEG of the figure whose cell is tagged ``cover``, or empty.
-    """
-
-    title: str
-    summary: str
-    notebook: Path
-    html: Path
-    seconds: float
-    failed: str
-    picture: str
+_BENCHMARK = {
+    "title": "How fast it is",
+    "summary": "This training beside a textbook's, and beside what the machine can do.",
+}
+_LEAD = (
+    "First the collection itself, and what augmentation makes of it; then one DCGAN for each noise "
+    "distribution, all else equal; then what a generator can draw at all, a walk through its "
+    "latent space, and all runs beside each other."
+)
 
 
 def build_report(
@@ -115,93 +89,70 @@ def build_report(
     folder = made(report_dir(pictures.name))
 
     pages: list[Page] = []
-    trained: list[str] = []
 
-    def add(page: Page) -> None:
+    def add(notebook: str, stem: str, values: dict[str, Any], *, title: str, summary: str) -> Page:
+        output = folder / f"{stem}.ipynb"
+        page = run_notebook(notebook, output, values, title=title, summary=summary, stream=stream)
         pages.append(page)
-        write_index(folder, pictures.name, pages)
+        write_index(folder, pictures.name, pages, lead=_LEAD)
         if on_page is not None:
             on_page(page)
+        return page
 
     add(
-        run_notebook(
-            "eda",
-            folder / "eda.ipynb",
-            same,
-            title="The collection",
-            summary=f"What is in {pictures.name}: pictures, pixels, clusters, planes.",
-            stream=stream,
-        )
+        "eda",
+        "eda",
+        same,
+        title="The collection",
+        summary=f"What is in {pictures.name}: pictures, pixels, clusters, planes.",
     )
     sized = same | {"img_size": configs[0].img_size}
     add(
-        run_notebook(
-            "augment",
-            folder / "augment.ipynb",
-            sized,
-            title="Augmentation",
-            summary="What each kind of augmentation makes of one picture.",
-            stream=stream,
-        )
+        "augment",
+        "augment",
+        sized,
+        title="Augmentation",
+        summary="What each kind of augmentation makes of one picture.",
     )
+    trained = []
     for prior, config in zip(priors, configs, strict=True):
-        page = run_notebook(
+        page = add(
             "train",
-            folder / f"train-{prior.slug}.ipynb",
+            f"train-{prior.slug}",
             given | {"noise": str(prior)},
             title=f"Training with {prior.label}",
-            summary=f"A DCGAN trained on {pictures.name} from {prior.label} noise.",
-            stream=stream,
+            summary=f"A DCGAN trained on {pictures.name} from noise of mean {prior.mean:.3g} and "
+            f"deviation {prior.std:.3g}.",
         )
-        add(page)
         if not page.failed:
             trained.append(run_name(config, pictures))
     add(
-        run_notebook(
-            "capacity",
-            folder / "capacity.ipynb",
-            sized | _BRIEF_CAPACITY | {"width": configs[0].width},
-            title="Capacity",
-            summary="Can the second study's generator draw one picture exactly?",
-            stream=stream,
-        )
+        "capacity",
+        "capacity",
+        sized | _BRIEF_CAPACITY | {"width": configs[0].width},
+        title="Capacity",
+        summary="Can the second study's generator draw one picture exactly?",
     )
-    count = max(2, min(len(pictures.images), 300))
+    measured = {"samples": max(2, min(len(pictures.images), 300)), "device": same["device"]}
     if trained:
         add(
-            run_notebook(
-                "latent",
-                folder / "latent.ipynb",
-                {
-                    "run": trained[0],
-                    "samples": count,
-                    "seed": same["seed"],
-                    "device": same["device"],
-                },
-                title="A walk through the latent space",
-                summary="Along a vector, between vectors, to the nearest training pictures.",
-                stream=stream,
-            )
+            "latent",
+            "latent",
+            measured | {"run": trained[0], "seed": same["seed"]},
+            title="A walk through the latent space",
+            summary="Along a vector, between vectors, to the nearest training pictures.",
         )
     if len(trained) > 1:
         add(
-            run_notebook(
-                "compare",
-                folder / "compare.ipynb",
-                {
-                    "runs": ",".join(trained),
-                    "samples": count,
-                    "numbers": pictures.name,
-                    "device": same["device"],
-                },
-                title="The noises compared",
-                summary="Prediction, samples side by side, measures, and the study's claims.",
-                stream=stream,
-            )
+            "compare",
+            "compare",
+            measured | {"runs": ",".join(trained), "numbers": pictures.name},
+            title="The noises compared",
+            summary="Prediction, samples side by side, measures, and the study's claims.",
         )
     if benchmark is not None:
-        add(_run_benchmark(folder, benchmark, stream))
-    return folder / "index.html", pages
+        add("benchmark", "benchmark", benchmark, **_BENCHMARK)
+    return write_site(folder, pictures.name, pages, lead=_LEAD), pages
 
 
 def build_benchmark(parameters: dict[str, Any], *, stream: TextIO | None = None) -> Page:
@@ -221,18 +172,8 @@ def build_benchmark(parameters: dict[str, Any], *, stream: TextIO | None = None)
     """
     config = BenchmarkConfig.checked(**parameters)
     picture_files(config.dataset, config.img_size)
-    return _run_benchmark(made(report_dir("benchmark")), parameters, stream)
-
-
-def _run_benchmark(folder: Path, parameters: dict[str, Any], stream: TextIO | None) -> Page:
-    return run_notebook(
-        "benchmark",
-        folder / "benchmark.ipynb",
-        parameters,
-        title="How fast it is",
-        summary="This training beside a textbook's, and beside what the machine can do.",
-        stream=stream,
-    )
+    output = made(report_dir("benchmark")) / "benchmark.ipynb"
+    return run_notebook("benchmark", output, parameters, stream=stream, **_BENCHMARK)
 
 
 def run_notebook(
@@ -266,7 +207,6 @@ def run_notebook(
     WorkbookError
         If there is no such notebook, or the copy or the page cannot be written.
     """
-    import nbformat
     import papermill
     from nbclient.exceptions import DeadKernelError
 
@@ -297,108 +237,5 @@ def run_notebook(
         )
     if failed:
         logger.error("%s stopped: %s", output.name, failed)
-    executed = nbformat.read(output, as_version=4)
-    html = output.with_suffix(".html")
-    with written_whole(html) as file:
-        file.write(render_html(executed, title=title, failed=bool(failed)).encode())
     seconds = time.perf_counter() - began
-    return Page(title, summary, output, html, seconds, failed, _cover(executed))
-
-
-def render_html(notebook: NotebookNode, *, title: str, failed: bool = False) -> str:
-    """Render an executed notebook as one self-contained page.
-
-    Formulas become MathML, which browsers draw by themselves; nbconvert's own page would
-    load MathJax from elsewhere.
-    """
-    from nbconvert import HTMLExporter
-
-    exporter = HTMLExporter(
-        template_name="workbook",
-        extra_template_basedirs=[str(_TEMPLATES)],
-        filters={"markdown2html": _markdown_to_html},
-    )
-    page = {"title": title, "css": _css(), "failed": failed}
-    body, _ = exporter.from_notebook_node(_without_papermill_banner(notebook), {"page": page})
-    return body
-
-
-def _without_papermill_banner(notebook: NotebookNode) -> NotebookNode:
-    """Drop the cells that papermill adds to point at an error: ours says it in its own way."""
-    kept = [
-        c for c in notebook.cells if "papermill-error-cell-tag" not in c.metadata.get("tags", [])
-    ]
-    return type(notebook)({**notebook, "cells": kept})
-
-
-def _markdown_to_html(source: str) -> str:
-    from latex2mathml.converter import convert
-    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
-
-    class Renderer(IPythonRenderer):
-        def block_math(self, body: str) -> str:
-            return convert(body.strip(), display="block")
-
-        def inline_math(self, body: str) -> str:
-            return convert(body.strip())
-
-    return MarkdownWithMath(renderer=Renderer(escape=False)).render(source)
-
-
-def _css() -> str:
-    """Return the house style, with code colours for the light and the dark look."""
-    from pygments.formatters import HtmlFormatter
-
-    light = HtmlFormatter(style="default").get_style_defs(".highlight")
-    dark = HtmlFormatter(style="github-dark").get_style_defs(".highlight")
-    own = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
-    return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{own}"
-
-
-def _outputs_tagged(notebook: NotebookNode, tag: str) -> Iterator[dict[str, Any]]:
-    for cell in notebook.cells:
-        if tag in cell.metadata.get("tags", []):
-            yield from (output.get("data", {}) for output in cell.get("outputs", []))
-
-
-def _cover(notebook: NotebookNode) -> str:
-    from PIL import Image
-
-    for data in _outputs_tagged(notebook, "cover"):
-        drawn = data.get("image/png") or data.get("image/jpeg")
-        if drawn:
-            picture = Image.open(io.BytesIO(base64.b64decode(drawn)))
-            picture.thumbnail((640, 640))
-            buffer = io.BytesIO()
-            picture.convert("RGB").save(buffer, "JPEG", quality=85)
-            return base64.b64encode(buffer.getvalue()).decode()
-    return ""
-
-
-_LEAD = (
-    "First the collection itself, and what augmentation makes of it; then one DCGAN for each noise "
-    "distribution, all else equal; then what a generator can draw at all, a walk through its "
-    "latent space, and all runs beside each other."
-)
-
-
-def write_index(folder: Path, name: str, pages: list[Page], *, lead: str = _LEAD) -> Path:
-    """Write ``index.html``: a card a page, with its cover picture, under a title and a lead."""
-    from jinja2 import Environment, FileSystemLoader
-    from markupsafe import Markup
-
-    template = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True).get_template(
-        "report.html.j2"
-    )
-    index = folder / "index.html"
-    text = template.render(
-        title=f"{name}: what the noise does to the pictures",
-        lead=lead,
-        pages=pages,
-        css=Markup(_css()),
-        environment=environment(),
-        made=datetime.datetime.now().strftime("%Y-%m-%d %H:%M"),
-    )
-    with written_whole(index) as file:
-        file.write(text.encode())
-    return index
+    return make_page(output, title=title, summary=summary, seconds=seconds, failed=failed)

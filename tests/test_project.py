@@ -93,7 +93,7 @@ def test_modules_import_only_from_lower_floors():
         {"training", "latent"},
         {"quality", "walks"},
         {"study", "plots", "cloud", "benchmark", "trials"},
-        {"plots_pixels", "plots_clusters", "plots_benchmark", "plots_study"},
+        {"plots_pixels", "plots_clusters", "plots_benchmark", "plots_study", "pages"},
         {"report"},
         {"grid"},
         {"__main__"},

@@ -28,7 +28,7 @@ from dcgan_utils.config import (
 from dcgan_utils.datasets import load_dataset
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.paths import notebooks_dir, reports_dir
-from dcgan_utils.report import build_report, render_html, run_notebook
+from dcgan_utils.report import build_report, run_notebook
 from dcgan_utils.training import train
 
 IMPORT = re.compile(r"(from|import) ")
@@ -126,16 +126,6 @@ def test_a_wrong_benchmark_is_refused_before_it_runs(arguments, sentence, monkey
     assert sentence in capsys.readouterr().err
 
 
-def test_the_index_escapes_what_it_is_given(tmp_path):
-    from dcgan_utils.report import Page, write_index
-
-    page = Page("<b>t</b>", "<b>s</b>", tmp_path / "a&b.ipynb", tmp_path / "a.html", 1, "", "")
-    failed = Page("t", "s", tmp_path / "c.ipynb", tmp_path / "c.html", 1, "<b>f</b>", "")
-    text = write_index(tmp_path, "<b>name</b>", [page, failed]).read_text()
-    assert "<b>" not in text
-    assert text.count("&lt;b&gt;") >= 4
-
-
 def test_executed_notebooks_keep_their_kernel_and_results(report):
     for page in report[1]:
         executed = nbformat.read(page.notebook, as_version=4)
@@ -159,52 +149,140 @@ def test_figures_have_alternative_texts(report):
             assert "No description" not in alternative[1]
 
 
-def chromium():
-    return shutil.which("chromium") or shutil.which("chromium-browser")
-
-
-@pytest.mark.skipif(chromium() is None, reason="Chromium is not installed")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_open_from_disk_without_network(report, scheme):
+@pytest.fixture(scope="module")
+def browser():
     from playwright.sync_api import sync_playwright
 
-    index, pages = report
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"]
+        opened = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu"]
         )
-        context = browser.new_context(
-            offline=True, color_scheme=scheme, viewport={"width": 360, "height": 800}
-        )
-        tab = context.new_page()
-        troubles, requests = [], []
-        tab.on("requestfailed", lambda request: troubles.append(request.url[:100]))
-        tab.on("console", lambda message: troubles.append(message.text))
-        tab.on("pageerror", lambda error: troubles.append(str(error)))
-        tab.on("request", lambda request: requests.append(request.url))
-        for path in [index, *(page.html for page in pages)]:
-            tab.goto(path.as_uri())
-            broken = "[...document.images].filter(i => !i.complete || !i.naturalWidth).length"
-            assert tab.evaluate(broken) == 0
-            assert tab.evaluate("document.documentElement.scrollWidth") <= 360, "fits a phone"
-        assert not troubles
-        assert all(url.startswith(("file:", "data:")) for url in requests)
+        yield opened
+        opened.close()
 
-        tab.goto(pages[2].html.as_uri())
-        formulas = tab.locator('math[display="block"]')
-        assert formulas.count() >= 2
-        for position in range(formulas.count()):
-            box = formulas.nth(position).bounding_box()
-            assert box["width"] > 50
-            assert box["height"] > 10
-        assert not any("$" in text for text in tab.locator(".prose").all_inner_texts())
-        code = tab.locator("details.code .highlight").first
-        assert not code.is_visible()
-        tab.get_by_role("button", name="Show all code").click()
-        assert code.is_visible()
-        tab.get_by_role("button", name="Hide all code").click()
-        assert not code.is_visible()
-        browser.close()
+
+def opened_tab(browser, *, width=360, scheme="light"):
+    """Return a tab without a network, and the lists of its troubles and requests."""
+    context = browser.new_context(
+        offline=True, color_scheme=scheme, viewport={"width": width, "height": 800}
+    )
+    tab, troubles, requests = context.new_page(), [], []
+    tab.on("requestfailed", lambda request: troubles.append(request.url[:100]))
+    tab.on("console", lambda message: troubles.append(message.text))
+    tab.on("pageerror", lambda error: troubles.append(str(error)))
+    tab.on("request", lambda request: requests.append(request.url))
+    return tab, troubles, requests
+
+
+def site(report):
+    index, pages = report
+    return [index, index.with_name("beside.html"), *(page.html for page in pages)]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_open_from_disk_without_network(report, browser, scheme):
+    tab, troubles, requests = opened_tab(browser, scheme=scheme)
+    for path in site(report):
+        tab.goto(path.as_uri())
+        broken = "[...document.images].filter(i => !i.complete || !i.naturalWidth).length"
+        assert tab.evaluate(broken) == 0
+        assert tab.evaluate("document.documentElement.scrollWidth") <= 360, "fits a phone"
+    assert not troubles
+    assert all(url.startswith(("file:", "data:")) for url in requests)
+
+    tab.goto(report[1][2].html.as_uri())
+    formulas = tab.locator('math[display="block"]')
+    assert formulas.count() >= 2
+    for position in range(formulas.count()):
+        box = formulas.nth(position).bounding_box()
+        assert box["width"] > 50
+        assert box["height"] > 10
+    assert not any("$" in text for text in tab.locator(".prose").all_inner_texts())
+    code = tab.locator("details.code .highlight").first
+    assert not code.is_visible()
+    tab.get_by_role("button", name="Show all code").click()
+    assert code.is_visible()
+    tab.get_by_role("button", name="Hide all code").click()
+    assert not code.is_visible()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1300, "dark")])
+def test_axe_finds_nothing_serious(report, browser, width, scheme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    tab, _, _ = opened_tab(browser, width=width, scheme=scheme)
+    for path in site(report):
+        tab.goto(path.as_uri())
+        found = Axe().run(tab).response["violations"]
+        serious = [
+            (path.name, violation["id"], violation["nodes"][0]["html"][:100])
+            for violation in found
+            if violation["impact"] in ("serious", "critical")
+        ]
+        assert not serious
+
+
+def test_every_page_leads_to_every_other_by_keyboard_alone(report, browser):
+    tab, troubles, _ = opened_tab(browser, width=1300)
+    paths = site(report)
+    for path in paths:
+        tab.goto(path.as_uri())
+        menu = tab.get_by_role("navigation", name="Pages").get_by_role("link")
+        hrefs = [link.get_attribute("href") for link in menu.all()]
+        assert sorted(hrefs) == sorted(other.name for other in paths)
+        assert tab.locator("[aria-current=page]").get_attribute("href") == path.name
+    tab.goto(paths[2].as_uri())
+    tab.keyboard.press("Tab")
+    assert tab.evaluate("document.activeElement.textContent") == "To the content"
+    tab.keyboard.press("Enter")
+    assert tab.evaluate("location.hash") == "#content"
+    tab.goto(paths[2].as_uri())
+    for _ in range(5):
+        tab.keyboard.press("Tab")
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**/augment.html")
+    tab.get_by_role("link", name="Training with Gamma(2, 1) →").click()
+    tab.wait_for_url("**/train-gamma.html")
+    assert not troubles
+
+
+def test_two_pages_stand_side_by_side_and_the_address_keeps_them(report, browser):
+    index, _ = report
+    tab, troubles, _ = opened_tab(browser, width=1300)
+    tab.goto(index.with_name("beside.html").as_uri())
+
+    def titles():
+        frames = [frame for frame in tab.frames if frame is not tab.main_frame]
+        return [frame.locator(".bar p").inner_text() for frame in frames]
+
+    assert titles() == ["Training with Gamma(2, 1)", "Training with N(0, 100)"]
+    assert not tab.frames[1].get_by_role("navigation", name="Pages").is_visible()
+    tab.get_by_label("The second page").first.select_option(label="The noises compared")
+    tab.wait_for_timeout(500)
+    assert titles() == ["Training with Gamma(2, 1)", "The noises compared"]
+    again, _, _ = opened_tab(browser, width=360)
+    again.goto(tab.url)
+    tab = again
+    assert titles() == ["Training with Gamma(2, 1)", "The noises compared"]
+    assert not troubles
+
+
+def test_a_page_prints_without_its_controls(report, browser, tmp_path):
+    tab, _, _ = opened_tab(browser, width=1300, scheme="dark")
+    tab.goto(report[1][2].html.as_uri())
+    tab.emulate_media(media="print")
+    assert not tab.locator(".menu").is_visible()
+    assert not tab.get_by_role("button", name="Show all code").is_visible()
+    assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(251, 250, 248)"
+    tab.pdf(path=tmp_path / "page.pdf")
+    assert (tmp_path / "page.pdf").stat().st_size > 10_000
+
+
+def test_the_index_tells_the_collection_and_the_verdicts(report):
+    text = report[0].read_text()
+    assert "Pictures: 8 (8 PNG; 8 RGB; 48 x 36)" in text
+    assert text.count("<strong>not decided</strong>") == 6
 
 
 def test_a_failing_notebook_leaves_its_copy_and_says_so(home):
@@ -223,8 +301,9 @@ def test_a_report_with_a_failing_notebook_goes_on_and_fails(pictures, monkeypatc
     from dcgan_utils import report
 
     def run(name, output, parameters, *, title, **rest):
+        nbformat.write(nbformat.v4.new_notebook(), output)
         failed = "ValueError: boom" if parameters.get("noise") == "gamma(2, 1)" else ""
-        return report.Page(title, "", output, output.with_suffix(".html"), 1.0, failed, "")
+        return report.make_page(output, title=title, failed=failed)
 
     monkeypatch.setattr(report, "run_notebook", run)
     arguments = ["report", "--dataset", str(pictures), "--noises", "gamma,uniform,normal"]
@@ -280,15 +359,6 @@ def test_a_report_that_cannot_be_written_is_told(pictures, home, capsys):
     (home / "reports").write_text("no folder")
     assert main(["report", "--dataset", str(pictures)]) == 2
     assert "DCGAN_HOME" in capsys.readouterr().err
-
-
-def test_formulas_become_mathml():
-    cells = [nbformat.v4.new_markdown_cell(r"$$\min_G \frac{1}{2}$$ and $z$, but 5\$ and `$x$`")]
-    html = render_html(nbformat.v4.new_notebook(cells=cells), title="t")
-    assert html.count("<math") == 2
-    assert "<mfrac>" in html
-    assert "https://" not in html
-    assert "<code>$x$</code>" in html
 
 
 # --- The notebooks themselves ------------------------------------------------------------

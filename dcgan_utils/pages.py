@@ -1,0 +1,270 @@
+"""Executed notebooks as pages that need no network, and the site that they make together."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dcgan_utils.files import written_whole
+from dcgan_utils.runs import environment
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from nbformat import NotebookNode
+
+__all__ = ["Link", "Page", "make_page", "write_index", "write_site"]
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Page:
+    """One executed notebook and the page made from it.
+
+    Attributes
+    ----------
+    failed
+        The error's sentence if the notebook stopped, else empty.
+    picture
+        Base64 JPEG of the figure whose cell is tagged ``cover``, or empty.
+    glance
+        HTML of what the cells tagged ``glance`` put out: the index shows it too.
+    """
+
+    title: str
+    summary: str
+    notebook: Path
+    html: Path
+    seconds: float
+    failed: str
+    picture: str
+    glance: str = ""
+
+
+@dataclass(frozen=True)
+class Link:
+    """A page that others made, such as a run's own; ``href`` is relative to the index."""
+
+    title: str
+    href: str
+    note: str = ""
+
+
+def make_page(
+    notebook: Path, *, title: str, summary: str = "", seconds: float = 0.0, failed: str = ""
+) -> Page:
+    """Write the page of an executed notebook beside it.
+
+    Parameters
+    ----------
+    notebook
+        The executed notebook.
+    title, summary
+        For the page and the index.
+    seconds
+        How long it ran.
+    failed
+        The error's sentence if it stopped.
+
+    Raises
+    ------
+    WorkbookError
+        If the page cannot be written.
+    """
+    import nbformat
+
+    executed = nbformat.read(notebook, as_version=4)
+    html = notebook.with_suffix(".html")
+    page = Page(
+        title, summary, notebook, html, seconds, failed, _cover(executed), _glance(executed)
+    )
+    _write(html, _render(executed, page))
+    return page
+
+
+def write_site(
+    folder: Path, name: str, pages: Sequence[Page], *, lead: str, links: Sequence[Link] = ()
+) -> Path:
+    """Write the index, the page that puts two side by side, and a menu into every page.
+
+    Parameters
+    ----------
+    folder
+        Where all of them lie.
+    name
+        Of the collection or study.
+    pages
+        In reading order.
+    lead
+        What the index says first.
+    links
+        More pages, which the index lists and the two sides can show.
+
+    Returns
+    -------
+    Path
+        The index.
+    """
+    import nbformat
+
+    for page in pages:
+        _write(page.html, _render(nbformat.read(page.notebook, as_version=4), page, pages))
+    shown = [Link(page.title, page.html.name) for page in pages] + [*links]
+    trained = [number for number, link in enumerate(shown) if "train" in link.href]
+    left, right, *_ = [*trained, *range(len(shown)), 0, 0]
+    text = _template("beside.html.j2").render(
+        title=f"{name}: two pages side by side",
+        bar=_bar(pages, "beside.html", "Side by side"),
+        css=_css(),
+        links=shown,
+        chosen=(left, right if right != left else min(left + 1, len(shown) - 1)),
+    )
+    _write(folder / "beside.html", text)
+    return write_index(folder, name, pages, lead=lead, links=links)
+
+
+def write_index(
+    folder: Path, name: str, pages: Sequence[Page], *, lead: str, links: Sequence[Link] = ()
+) -> Path:
+    """Write ``index.html`` alone, as `write_site` does: while pages are still to come."""
+    text = _template("report.html.j2").render(
+        title=f"{name}: what the noise does to the pictures",
+        lead=lead,
+        bar=_bar(pages, "index.html", "Overview"),
+        pages=sorted(pages, key=lambda page: not page.glance),  # what was found comes first
+        links=links,
+        css=_css(),
+        environment=environment(),
+        made=datetime.datetime.now().strftime("%Y-%m-%d %H:%M"),
+    )
+    _write(folder / "index.html", text)
+    return folder / "index.html"
+
+
+def _write(path: Path, text: str) -> None:
+    with written_whole(path) as file:
+        file.write(text.encode())
+
+
+@cache
+def _templates() -> Environment:
+    from jinja2 import Environment, FileSystemLoader
+
+    return Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True)
+
+
+def _template(name: str) -> Any:
+    return _templates().get_template(name)
+
+
+def _bar(pages: Iterable[Page], current: str, title: str) -> str:
+    """Return what stands above every page: the menu, if there is a site, and the title."""
+    from markupsafe import Markup
+
+    return Markup(_template("bar.html.j2").render(pages=pages, current=current, title=title))
+
+
+@cache
+def _css() -> str:
+    """Return the house style, with code colours for the light and the dark look."""
+    from markupsafe import Markup
+    from pygments.formatters import HtmlFormatter
+
+    light = HtmlFormatter(style="default").get_style_defs(".highlight")
+    dark = HtmlFormatter(style="github-dark").get_style_defs(".highlight")
+    own = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+    return Markup(f"{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n{own}")
+
+
+# --- One page --------------------------------------------------------------------------------
+
+
+def _render(notebook: NotebookNode, page: Page, pages: Sequence[Page] = ()) -> str:
+    """Render an executed notebook as one self-contained page.
+
+    Formulas become MathML, which browsers draw by themselves; nbconvert's own page would
+    load MathJax from elsewhere.
+    """
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(
+        template_name="workbook",
+        extra_template_basedirs=[str(_TEMPLATES)],
+        filters={"markdown2html": _markdown_to_html},
+    )
+    place = pages.index(page) if page in pages else -1
+    about = {
+        "title": page.title,
+        "css": _css(),
+        "failed": page.failed,
+        "bar": _bar(pages, page.html.name, page.title),
+        "before": pages[place - 1] if place > 0 else None,
+        "after": pages[place + 1] if 0 <= place < len(pages) - 1 else None,
+    }
+    body, _ = exporter.from_notebook_node(_without_papermill_banner(notebook), {"page": about})
+    return body
+
+
+def _without_papermill_banner(notebook: NotebookNode) -> NotebookNode:
+    """Drop the cells that papermill adds to point at an error: ours says it in its own way."""
+    kept = [
+        c for c in notebook.cells if "papermill-error-cell-tag" not in c.metadata.get("tags", [])
+    ]
+    return type(notebook)({**notebook, "cells": kept})
+
+
+def _markdown_to_html(source: str) -> str:
+    from latex2mathml.converter import convert
+    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+    class Renderer(IPythonRenderer):
+        def block_math(self, body: str) -> str:
+            return f'<div class="formula">{convert(body.strip(), display="block")}</div>'
+
+        def inline_math(self, body: str) -> str:
+            return convert(body.strip())
+
+    return MarkdownWithMath(renderer=Renderer(escape=False)).render(source)
+
+
+# --- What the index shows of it -----------------------------------------------------------------
+
+
+def _outputs_tagged(notebook: NotebookNode, tag: str) -> Iterator[dict[str, Any]]:
+    for cell in notebook.cells:
+        if tag in cell.metadata.get("tags", []):
+            yield from cell.get("outputs", [])
+
+
+def _cover(notebook: NotebookNode) -> str:
+    from PIL import Image
+
+    for output in _outputs_tagged(notebook, "cover"):
+        data = output.get("data", {})
+        drawn = data.get("image/png") or data.get("image/jpeg")
+        if drawn:
+            picture = Image.open(io.BytesIO(base64.b64decode(drawn)))
+            picture.thumbnail((640, 640))
+            buffer = io.BytesIO()
+            picture.convert("RGB").save(buffer, "JPEG", quality=85)
+            return base64.b64encode(buffer.getvalue()).decode()
+    return ""
+
+
+def _glance(notebook: NotebookNode) -> str:
+    from markupsafe import Markup, escape
+
+    parts = []
+    for output in _outputs_tagged(notebook, "glance"):
+        data = output.get("data", {})
+        if "text/markdown" in data:
+            parts.append(_markdown_to_html(data["text/markdown"]))
+        elif output.output_type == "stream":
+            parts.append(Markup("<br>").join(map(escape, output.text.strip().splitlines())))
+    return Markup("\n").join(map(Markup, parts))
