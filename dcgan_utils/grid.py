@@ -23,7 +23,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -45,17 +45,16 @@ from dcgan_utils.paths import home, notebooks_dir, report_dir, runs_dir
 from dcgan_utils.report import run_notebook
 from dcgan_utils.runs import Run, run_name
 from dcgan_utils.study import kinds_of
+from dcgan_utils.workers import connected, local_cluster
 
 if TYPE_CHECKING:
     import pandas as pd
-    from distributed import Client
 
 __all__ = [
     "Grid",
     "Task",
     "compare",
     "load_grid",
-    "local_cluster",
     "outcome_line",
     "progress_line",
     "run_grid",
@@ -64,12 +63,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
-MEMORY = 1.5e9  # bytes that a training at 64 px takes at most, with its kernel
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # Dask sets each to 1
-# A terminal sends Ctrl-C to all its processes. Here the study closes its workers, in order; one
-# that ended by itself would be started again meanwhile.
-_IGNORE_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
-PATIENCE = "20s"  # with a scheduler that does not answer
 
 
 def _listed(value: Any) -> Any:
@@ -265,73 +258,6 @@ def run_task(task: Task, home_folder: str) -> str:
     return page.failed
 
 
-# --- Workers -------------------------------------------------------------------------------
-
-
-def divided(cores: int, memory: float, tasks: int) -> tuple[int, int]:
-    """Return how many workers a machine serves, and how many threads each has.
-
-    As many as there are cores, memory and tasks: several trainings with one thread each get as much
-    done as one with all threads, and what is not training, such as figures, goes on beside them.
-    """
-    workers = max(1, min(cores, int(memory / MEMORY), tasks))
-    return workers, max(1, cores // workers)
-
-
-@contextmanager
-def local_cluster(tasks: int, workers: int | None = None) -> Iterator[str]:
-    """Start a scheduler and worker processes on this machine, reachable from nowhere else.
-
-    With GPUs there is one worker for each, which sees no other.
-
-    Parameters
-    ----------
-    tasks
-        How many there are to do.
-    workers
-        How many workers; without it, as many as the machine serves (see `divided`).
-
-    Yields
-    ------
-    str
-        The scheduler's address.
-    """
-    import psutil
-    import torch
-    from distributed import Nanny, Scheduler, SpecCluster
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    names = visible.split(",") if visible else [*map(str, range(torch.cuda.device_count()))]
-    gpus = len(names) if torch.cuda.is_available() else 0
-    served, threads = divided(cores, psutil.virtual_memory().available, tasks)
-    count = workers or min(gpus, tasks) or served
-    threads = max(1, cores // count) if workers or gpus else threads
-    spec = {
-        number: {
-            "cls": Nanny,
-            "options": {
-                "host": "127.0.0.1",
-                "nthreads": 1,
-                "memory_limit": 0,  # Dask would count the worker alone, not its kernel
-                "dashboard_address": None,
-                "silence_logs": logging.ERROR,
-                "preload": [_IGNORE_CTRL_C],
-                "env": dict.fromkeys(_THREADS, str(threads))
-                | ({"CUDA_VISIBLE_DEVICES": names[number % gpus]} if gpus else {}),
-                "resources": {"GPU": 1} if gpus else {},
-            },
-        }
-        for number in range(count)
-    }
-    scheduler = {
-        "cls": Scheduler,
-        "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"},
-    }
-    with SpecCluster(workers=spec, scheduler=scheduler, silence_logs=logging.ERROR) as cluster:
-        yield cluster.scheduler_address
-
-
 # --- The grid ------------------------------------------------------------------------------
 
 
@@ -380,7 +306,7 @@ def run_grid(
     todo = tasks(grid)
     place = nullcontext(scheduler) if scheduler else local_cluster(len(todo), workers)
     outcomes: dict[Task, str] = {}
-    with place as address, _connected(address) as client:
+    with place as address, connected(address) as client:
         served = list(client.scheduler_info(n_workers=-1)["workers"].values())
         if not scheduler and not _offers(served, grid.resources):
             raise WorkbookError(f"no worker on this machine offers {grid.resources}.")
@@ -400,21 +326,6 @@ def _offers(workers: list[dict[str, Any]], needed: dict[str, float]) -> bool:
         all(worker["resources"].get(name, 0) >= count for name, count in needed.items())
         for worker in workers
     )
-
-
-@contextmanager
-def _connected(address: str) -> Iterator[Client]:
-    from distributed import Client
-
-    try:
-        client = Client(address, timeout=PATIENCE)
-    except (OSError, ValueError, ImportError) as error:
-        raise WorkbookError(
-            f"no Dask scheduler answers at '{address}' ({error}). It should look like "
-            "tcp://10.0.0.1:8786."
-        ) from error
-    with client:
-        yield client
 
 
 def _outcomes(

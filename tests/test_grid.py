@@ -12,14 +12,16 @@ import torch
 from conftest import TINY, equal_states
 
 from dcgan_utils import grid as grids
+from dcgan_utils import workers
 from dcgan_utils.__main__ import main
 from dcgan_utils.config import TrainConfig
 from dcgan_utils.errors import WorkbookError
-from dcgan_utils.grid import Grid, load_grid, local_cluster, run_grid, run_task, tasks
+from dcgan_utils.grid import Grid, load_grid, run_grid, run_task, tasks
 from dcgan_utils.paths import reports_dir, runs_dir
 from dcgan_utils.report import run_notebook
 from dcgan_utils.runs import Run
 from dcgan_utils.training import train
+from dcgan_utils.workers import local_cluster
 
 GRID = """
 name: two noises
@@ -153,19 +155,6 @@ def test_a_device_that_only_the_workers_have_is_no_mistake(pictures):
     assert tasks(grid)[0].parameters["device"] == "cuda"
 
 
-@pytest.mark.parametrize(
-    ("cores", "memory", "runs", "expected"),
-    [
-        (2, 16e9, 24, (2, 1)),
-        (16, 100e9, 3, (3, 5)),
-        (8, 4e9, 24, (2, 4)),
-        (1, 0.5e9, 5, (1, 1)),
-    ],
-)
-def test_a_machine_is_divided_among_workers(cores, memory, runs, expected):
-    assert grids.divided(cores, memory, runs) == expected
-
-
 # --- One task ------------------------------------------------------------------------------
 
 
@@ -291,7 +280,7 @@ def test_a_failed_run_stands_in_the_table_and_the_others_go_on(tmp_path, picture
     assert main(["study", str(path), "--workers", "1"]) == 1
     assert "1 of 2 runs are finished" in capsys.readouterr().out
     table = pd.read_csv(reports_dir() / "two noises" / "runs.csv").set_index("run")
-    assert "cannot be read" in table.loc[first.run, "failed"]
+    assert "is damaged" in table.loc[first.run, "failed"]
     assert table.loc[first.run, "epochs"] == 0
     assert table.loc[second.run, "epochs"] == 1
 
@@ -307,7 +296,7 @@ def test_an_error_of_dask_is_a_reason_and_never_empty():
 
 
 def test_a_scheduler_that_does_not_answer_is_told(tmp_path, pictures, monkeypatch, capsys):
-    monkeypatch.setattr(grids, "PATIENCE", "1s")
+    monkeypatch.setattr(workers, "PATIENCE", "1s")
     path = written(tmp_path, pictures)
     assert main(["study", str(path), "--scheduler", "tcp://127.0.0.1:9"]) == 2
     assert "no Dask scheduler answers at 'tcp://127.0.0.1:9'" in capsys.readouterr().err

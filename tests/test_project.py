@@ -77,6 +77,7 @@ def test_modules_import_only_from_lower_floors():
             "parameters",
             "files",
             "gauges",
+            "workers",
             "metrics",
             "modes",
             "textbook",
