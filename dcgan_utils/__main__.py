@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from dcgan_utils.doctor import examine
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.grid import compare, load_grid, outcome_line, progress_line, run_grid
 from dcgan_utils.pages import Page
@@ -32,6 +33,10 @@ def _parser() -> argparse.ArgumentParser:
     benchmark = commands.add_parser(
         "benchmark", help="measure the speed beside a textbook's training, and write a page"
     )
+    doctor = commands.add_parser(
+        "doctor", help="say what this installation has and can do, and what is amiss"
+    )
+    doctor.set_defaults(after_a_stop="", run=_doctor)
     study = commands.add_parser(
         "study", help="train a grid of noises, seeds, architectures, collections, and compare"
     )
@@ -68,7 +73,8 @@ def main(arguments: list[str] | None = None) -> int:
     Returns
     -------
     int
-        0, or 1 if a notebook failed, 2 if the input was wrong, 130 after Ctrl-C.
+        0; 1 if a notebook failed or something is amiss, 2 if the input was wrong, 130 after
+        Ctrl-C.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -123,6 +129,15 @@ def _study(options: argparse.Namespace) -> int:
     finished = (table["failed"] == "").sum()
     _say(f"\n{finished} of {len(table)} runs are finished. The pages: {index}")
     return 1 if finished < len(table) or any(page.failed for page in pages) else 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    findings = examine()
+    for finding in findings:
+        _say(f"{finding.topic:10} {finding.told}")
+        if finding.advice:
+            _say(f"{'':10} -> {finding.advice}")
+    return 1 if any(finding.advice for finding in findings) else 0
 
 
 def _say(line: str) -> None:

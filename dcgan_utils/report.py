@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -205,9 +206,10 @@ def run_notebook(
     Raises
     ------
     WorkbookError
-        If there is no such notebook, or the copy or the page cannot be written.
+        If there is no such notebook, no kernel, or the copy or the page cannot be written.
     """
     import papermill
+    from jupyter_client.kernelspec import NoSuchKernel
     from nbclient.exceptions import DeadKernelError
 
     source = notebooks_dir() / f"{name}.ipynb"
@@ -230,6 +232,11 @@ def run_notebook(
             )
     except papermill.PapermillExecutionError as error:
         failed = f"{error.ename}: {error.evalue}"
+    except NoSuchKernel as error:
+        raise WorkbookError(
+            "there is no Jupyter kernel 'python3' to run notebooks with: "
+            f"'{sys.executable} -m ipykernel install --sys-prefix' makes one."
+        ) from error
     except DeadKernelError:
         failed = (
             "the kernel died, perhaps for want of memory: "

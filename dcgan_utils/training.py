@@ -75,7 +75,8 @@ def train(
     Raises
     ------
     WorkbookError
-        If a loss or a weight stops being a finite number, or if ``folder`` holds another run.
+        If a loss or a weight stops being a finite number, if memory runs out, or if ``folder``
+        holds another run.
     TrainingInterrupted
         After Ctrl-C; the state is saved, in mid-epoch too.
     """
@@ -84,7 +85,7 @@ def train(
     if run.finished:
         logger.info("%s is finished already; nothing to train.", run.name)
         return run
-    with run.locked(), exact():
+    with run.locked(), exact(), _told_when_memory_is_short(config):
         loop = _Loop(config, dataset, run)
         with _held_interrupt() as interrupted:
             while not loop.ended:
@@ -264,6 +265,23 @@ def _spread(images: torch.Tensor) -> float:
     The variance is the unbiased one, so that few pictures compare fairly with many.
     """
     return images.float().var(dim=0).mean().sqrt().item() if len(images) > 1 else 0.0
+
+
+@contextlib.contextmanager
+def _told_when_memory_is_short(config: TrainConfig) -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch has no kind of its own for the CPU's
+        known = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
+        if not known and "allocate memory" not in str(error):
+            raise
+        smaller = [f"batch_size {config.batch_size // 2}"] if config.batch_size > 1 else []
+        smaller += [f"width {config.width // 2}"] if config.width > 1 else []
+        raise WorkbookError(
+            f"there is not enough memory on {config.device} for batches of {config.batch_size} "
+            f"pictures at {config.img_size} px and width {config.width}: try "
+            f"{' or '.join(smaller) or 'a smaller img_size'}. What was saved before is intact."
+        ) from error
 
 
 @contextlib.contextmanager

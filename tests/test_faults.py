@@ -11,6 +11,7 @@ import textwrap
 import time
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from conftest import TINY, assert_equal_runs
@@ -344,3 +345,40 @@ def test_a_picture_of_nan_becomes_finite_levels(tmp_path, tiny):
     Image.new("RGB", (32, 32), "red").save(tmp_path / "p" / "red.png")
     run = train(tiny(batch_size=2), load_dataset(tmp_path / "p", 32))
     assert np.isfinite(run.history().to_numpy()).all()
+
+
+# --- Memory --------------------------------------------------------------------------------
+
+
+def test_memory_that_runs_out_is_told_with_what_may_help(tiny, pictures, tmp_path):
+    def starved(folder, run):
+        used = psutil.Process().memory_info().vms
+        resource.setrlimit(resource.RLIMIT_AS, (used + 200_000_000, used + 200_000_000))
+        with pytest.raises(WorkbookError, match=r"try batch_size 2048 or width 128\. What was"):
+            in_process(tiny(batch_size=4096, width=256), folder, run)
+
+    process = multiprocessing.get_context("fork").Process(
+        target=starved, args=(pictures, tmp_path / "run")
+    )
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "ours"),
+    [
+        (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (MemoryError(), True),
+        (RuntimeError("a mistake of ours"), False),
+    ],
+)
+def test_a_gpu_without_memory_is_told_and_mistakes_stay_visible(
+    tiny, collection, monkeypatch, error, ours
+):
+    def fail(self, real):
+        raise error
+
+    monkeypatch.setattr("dcgan_utils.dcgan.DCGAN.train_step", fail)
+    with pytest.raises(WorkbookError if ours else RuntimeError, match="try" if ours else "ours"):
+        train(tiny(), collection)

@@ -95,7 +95,7 @@ def test_modules_import_only_from_lower_floors():
         {"quality", "walks"},
         {"study", "plots", "cloud", "benchmark", "trials"},
         {"plots_pixels", "plots_clusters", "plots_benchmark", "plots_study", "pages"},
-        {"report"},
+        {"report", "doctor"},
         {"grid"},
         {"__main__"},
     ]
