@@ -82,8 +82,9 @@ def _kernel() -> Finding:
         spec = KernelSpecManager().get_kernel_spec("python3")
     except NoSuchKernel:
         return Finding("kernel", "there is no Jupyter kernel 'python3'", advice)
-    python = shutil.which(spec.argv[0]) or spec.argv[0]
-    same = spec.argv[0] in ("python", "python3") or _same(python, sys.executable)
+    bare = spec.argv[0] in ("python", "python3")  # which Jupyter takes for the one it runs in
+    python = sys.executable if bare else spec.argv[0]
+    same = _same(python, sys.executable)
     return Finding("kernel", f"python3 is {python}", "" if same else advice)
 
 
