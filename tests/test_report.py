@@ -258,7 +258,7 @@ def test_two_pages_stand_side_by_side_and_the_address_keeps_them(report, browser
 
     assert titles() == ["Training with Gamma(2, 1)", "Training with N(0, 100)"]
     assert not tab.frames[1].get_by_role("navigation", name="Pages").is_visible()
-    tab.get_by_label("The second page").first.select_option(label="The noises compared")
+    tab.get_by_label("The second page").select_option(label="The noises compared")
     tab.wait_for_timeout(500)
     assert titles() == ["Training with Gamma(2, 1)", "The noises compared"]
     again, _, _ = opened_tab(browser, width=360)
