@@ -359,7 +359,7 @@ def assert_loaded_or_refused(data):
 
 
 @pytest.mark.filterwarnings("ignore")
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=1500, deadline=None)
 @given(
     data=st.sampled_from(SAMPLES),
     flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), max_size=8),
@@ -373,7 +373,7 @@ def test_fuzzed_pictures_load_or_are_refused(data, flips, kept):
 
 
 @pytest.mark.filterwarnings("ignore")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.binary(max_size=200), st.sampled_from([b"", b"BM", b"P6 ", b"II*\0", b"GIF89a"]))
 def test_random_bytes_load_or_are_refused(data, start):
     assert_loaded_or_refused(start + data)

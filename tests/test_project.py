@@ -1,6 +1,7 @@
 """What lies around the package: the files that install it agree with one another."""
 
 import logging
+import re
 import subprocess
 import sys
 import tomllib
@@ -164,3 +165,10 @@ def test_steps_are_a_bar_in_jupyterlab(monkeypatch, capsys):
 def test_make_help_lists_the_targets(target):
     said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True).stdout
     assert f"make {target}" in said
+
+
+def test_what_security_claims_is_tested():
+    claimed = re.findall(r"`(test_\w+\.py)::(test_\w+)`", (ROOT / "SECURITY.md").read_text())
+    assert len(claimed) > 40
+    for file, name in claimed:
+        assert f"def {name}(" in (ROOT / "tests" / file).read_text(), f"{file}::{name}"

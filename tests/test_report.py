@@ -47,6 +47,15 @@ TINY_BENCHMARK = {
 }
 
 
+EVIL_NAMES = (
+    "<img src=x onerror=document.title='hacked'>",
+    "<svg onload=document.title='hacked'>",
+    "'\"> $x_{ $(touch y) {{ 7 * 7 }} {% raw %}",
+    "[a](javascript:document.title='hacked') **b** | c",
+    "new\nline",
+)
+
+
 @pytest.fixture(scope="session")
 def report(tmp_path_factory):
     """Return index and pages of a report on tiny pictures from two noises."""
@@ -56,7 +65,8 @@ def report(tmp_path_factory):
     rng = np.random.default_rng(0)
     for index in range(8):
         pixels = rng.integers(0, 256, (36, 48, 3), np.uint8)
-        Image.fromarray(pixels).save(pictures / f"{index}.png")
+        Image.fromarray(pixels).save(pictures / f"{''.join(EVIL_NAMES[index:][:1])}{index}.png")
+    (pictures / "<i>broken<img src=y>.png").write_bytes(b"")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DCGAN_HOME", str(home))
         parameters = {**TINY, "img_size": "32"}  # text, as the command line gives it
@@ -187,6 +197,7 @@ def test_pages_open_from_disk_without_network(report, browser, scheme):
         tab.goto(path.as_uri())
         broken = "[...document.images].filter(i => !i.complete || !i.naturalWidth).length"
         assert tab.evaluate(broken) == 0
+        assert tab.title() != "hacked", "names of files stay names"
         assert tab.evaluate("document.documentElement.scrollWidth") <= 360, "fits a phone"
     assert not troubles
     assert all(url.startswith(("file:", "data:")) for url in requests)
@@ -282,6 +293,7 @@ def test_a_page_prints_without_its_controls(report, browser, tmp_path):
 def test_the_index_tells_the_collection_and_the_verdicts(report):
     text = report[0].read_text()
     assert "Pictures: 8 (8 PNG; 8 RGB; 48 x 36)" in text
+    assert "&lt;i&gt;broken" in text
     assert text.count("<strong>not decided</strong>") == 6
 
 
