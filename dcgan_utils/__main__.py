@@ -13,8 +13,12 @@ from dcgan_utils.report import build_benchmark, build_report
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m dcgan_utils", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    parser = argparse.ArgumentParser(
+        prog="python -m dcgan_utils",
+        description="DCGANs on small picture collections: what the noise does to the pictures.",
+    )
+    parser.set_defaults(after_a_stop="", run=lambda options: parser.print_help() or 2)
+    commands = parser.add_subparsers(dest="command", title="commands")
     report = commands.add_parser(
         "report",
         help="explore, train once a noise distribution, compare, and write an HTML report",

@@ -131,7 +131,10 @@ def load_grid(path: str | Path) -> Grid:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise WorkbookError(f"the grid '{path}' cannot be read ({error}).") from error
+        why = getattr(error, "strerror", None) or error
+        raise WorkbookError(
+            f"the grid '{path}' cannot be read ({why}). notebooks/grid.yaml is one to start from."
+        ) from error
     try:
         content = yaml.load(text, _PlainLoader)
     except Exception as error:  # YAML's own, and what its dates, numbers and depths stumble on

@@ -229,6 +229,8 @@ def run_notebook(
                 kernel_name="python3",
                 progress_bar=False,
                 stdout_file=stream,
+                # ipykernel warns that it talks to this machine over TCP without encryption.
+                extra_arguments=["--IPKernelApp.log_level=ERROR"],
             )
     except papermill.PapermillExecutionError as error:
         failed = f"{error.ename}: {error.evalue}"
