@@ -195,7 +195,7 @@ class TrainConfig(Parameters):
         return self
 
     @classmethod
-    def resolve(cls, **parameters: Any) -> Self:
+    def resolve(cls, /, **parameters: Any) -> Self:
         """Fill in the preset and check every value.
 
         Parameters

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -16,7 +16,7 @@ from dcgan_utils.benchmark import machine
 from dcgan_utils.config import TrainConfig
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.painters import PAINTERS
-from dcgan_utils.paths import data_dir, home, notebooks_dir, runs_dir
+from dcgan_utils.paths import data_dir, home, notebooks_dir, reports_dir, runs_dir
 from dcgan_utils.runs import Run
 from dcgan_utils.sources import KAGGLE, locate
 
@@ -59,16 +59,7 @@ def examine() -> list[Finding]:
 
 
 def _packages() -> Finding:
-    found, missing = [], []
-    for name in _PACKAGES:
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            missing.append(name)
-    advice = (
-        f"Missing: {', '.join(missing)}. 'pip install -e .' in the checkout." if missing else ""
-    )
-    return Finding("packages", ", ".join(found), advice)
+    return Finding("packages", ", ".join(f"{name} {version(name)}" for name in _PACKAGES))
 
 
 def _kernel() -> Finding:
@@ -113,12 +104,17 @@ def _device() -> list[Finding]:
 
 def _home() -> Finding:
     place = home()
-    writable = os.access(place if place.exists() else place.parent, os.W_OK)
+    writable = all(os.access(_nearest(path), os.W_OK) for path in (data_dir(), reports_dir()))
     told = f"data/ and reports/ lie in '{place}', the notebooks in '{notebooks_dir()}'"
     advice = "" if writable else "That cannot be written: name another in DCGAN_HOME."
     if not notebooks_dir().is_dir():
         advice += " There are no notebooks: install the checkout with 'pip install -e .'."
     return Finding("folders", told, advice.strip())
+
+
+def _nearest(path: Path) -> Path:
+    """Return the path, or the lowest folder above it that is there."""
+    return next(place for place in (path, *path.parents) if place.exists())
 
 
 def _collection(name: str) -> Finding:
@@ -148,7 +144,7 @@ def _runs() -> Finding:
 
 
 def _disk() -> Finding:
-    place = next(path for path in (home(), *home().parents) if path.exists())
+    place = _nearest(home())
     free = shutil.disk_usage(place).free
     advice = "" if free > ENOUGH_DISK else "That is little: a report takes about 1 GiB."
     return Finding("free disk", f"{free / 2**30:.1f} GiB in '{place}'", advice)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["NotMeaningful", "WorkbookError", "did_you_mean"]
+__all__ = ["NotMeaningful", "WorkbookError", "did_you_mean", "plain"]
 
 
 class WorkbookError(ValueError):
@@ -28,3 +28,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 class NotMeaningful(WorkbookError):
     """There is too little for an analysis, such as a plane for one picture: not a mistake."""
+
+
+def plain(text: str) -> str:
+    """Return a stranger's text so that Markdown and HTML show it letter by letter."""
+    harmless = " .,-"
+    return "".join(c if c.isalnum() or c in harmless else f"&#{ord(c)};" for c in text)

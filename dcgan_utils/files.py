@@ -6,14 +6,22 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from dcgan_utils.errors import WorkbookError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from PIL import Image
 
-__all__ = ["expanded", "made", "told_when_not_writable", "write_gif", "written_whole"]
+__all__ = [
+    "expanded",
+    "made",
+    "told_when_not_writable",
+    "write_csv",
+    "write_gif",
+    "written_whole",
+]
 
 
 def expanded(path: str | Path) -> Path:
@@ -45,10 +53,25 @@ def written_whole(path: Path, *, former: Path | None = None) -> Iterator[IO[byte
                 file.flush()
                 os.fsync(file.fileno())
             if former is not None and path.exists():
-                path.replace(former)
+                _keep(path, former)
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
+
+
+def _keep(path: Path, former: Path) -> None:
+    former.unlink(missing_ok=True)
+    try:
+        os.link(path, former)  # so that there is a file at `path` at every moment
+    except OSError:  # not every file system can
+        path.replace(former)
+
+
+def write_csv(table: pd.DataFrame, path: Path, **options: Any) -> None:
+    """Write a table whole, and the folder that it lies in; options are those of pandas."""
+    made(path.parent)
+    with written_whole(path) as file:
+        file.write(table.to_csv(**options).encode())
 
 
 def write_gif(path: Path, frames: list[Image.Image], *, milliseconds: int = 120) -> None:

@@ -37,7 +37,7 @@ from dcgan_utils import noise
 from dcgan_utils.config import TrainConfig
 from dcgan_utils.datasets import load_dataset, locate
 from dcgan_utils.errors import WorkbookError
-from dcgan_utils.files import expanded, made
+from dcgan_utils.files import expanded, made, told_when_not_writable, write_csv
 from dcgan_utils.networks import ARCHITECTURES
 from dcgan_utils.pages import Link, Page, write_site
 from dcgan_utils.parameters import Named, Parameters, Seed, Whole, one_of
@@ -196,8 +196,8 @@ def tasks(grid: Grid) -> list[Task]:
             "own: rename a folder, or the study."
         )
     found = []
-    for collection, place in places.items():
-        source = collection if place.name == collection else str(place.path.resolve())
+    for place in places.values():
+        source = place.source
         dataset = load_dataset(source, _resolved(grid.parameters | {"dataset": source}).img_size)
         kinds_of(dataset, grid.kinds)
         for architecture, seed, spec in product(grid.architectures, grid.seeds, grid.noises):
@@ -431,8 +431,8 @@ def compare(
     """
     folder = made(report_dir(grid.name))
     finished, pages = table[table["failed"] == ""], []
-    with FileLock(folder / ".lock"):
-        table.to_csv(folder / "runs.csv", index=False)
+    with told_when_not_writable(folder), FileLock(folder / ".lock"):
+        write_csv(table, folder / "runs.csv", index=False)
         for which, runs in finished.groupby(["collection", "architecture"], sort=False):
             if len(runs) > 1:
                 pages.append(_compared(grid, folder, which, runs, stream))

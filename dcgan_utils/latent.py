@@ -14,7 +14,7 @@ from dcgan_utils.config import multiplies_bf16_fast
 from dcgan_utils.datasets import Dataset, LoadReport, load_dataset, to_float, to_uint8
 from dcgan_utils.files import expanded
 from dcgan_utils.paths import runs_dir
-from dcgan_utils.runs import Run
+from dcgan_utils.runs import Run, told_when_unfit
 from dcgan_utils.seeds import stream
 
 __all__ = [
@@ -69,7 +69,8 @@ def load_generator(run: Run, *, epoch: int | None = None, device: str | None = N
     """
     weights, config = run.load_weights(epoch), run.config
     generator, _ = networks.build(config.architecture, **config.sizes)
-    generator.load_state_dict(weights)
+    with told_when_unfit(run):
+        generator.load_state_dict(weights)
     device = torch.device(device or config.device)
     generator.to(device, memory_format=networks.memory_format(device))
     return generator.eval().requires_grad_(False)
@@ -161,7 +162,9 @@ def most_real(
     drawn = sample(run, out_of, seed=seed, device=device)
     config = run.config
     _, discriminator = networks.build(config.architecture, **config.sizes)
-    discriminator.load_state_dict(run.load_checkpoint()["model"]["discriminator"])
+    state = run.load_checkpoint()
+    with told_when_unfit(run):
+        discriminator.load_state_dict(state["model"]["discriminator"])
     discriminator.eval()
     logits = torch.cat([discriminator(to_float(part)) for part in drawn.split(256)])
     return drawn[logits.argsort(descending=True)[:n]]

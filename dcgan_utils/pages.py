@@ -114,29 +114,37 @@ def write_site(
     import nbformat
 
     for page in pages:
-        _write(page.html, _render(nbformat.read(page.notebook, as_version=4), page, pages))
-    shown = [Link(page.title, page.html.name) for page in pages] + [*links]
-    trained = [number for number, link in enumerate(shown) if "train" in link.href]
+        executed = nbformat.read(page.notebook, as_version=4)
+        _write(page.html, _render(executed, page, pages))
+    shown = [Link(page.title, page.html.name) for page in pages]
+    shown += [link for link in links if not link.note]
+    trained = [n for n, link in enumerate(shown) if Path(link.href).stem.startswith("train")]
     left, right, *_ = [*trained, *range(len(shown)), 0, 0]
     text = _template("beside.html.j2").render(
         title=f"{name}: two pages side by side",
-        bar=_bar(pages, "beside.html", "Side by side"),
+        bar=_bar("beside.html", "Side by side", pages, beside=True),
         css=_css(),
         links=shown,
         chosen=(left, right if right != left else min(left + 1, len(shown) - 1)),
     )
     _write(folder / "beside.html", text)
-    return write_index(folder, name, pages, lead=lead, links=links)
+    return write_index(folder, name, pages, lead=lead, links=links, whole=True)
 
 
 def write_index(
-    folder: Path, name: str, pages: Sequence[Page], *, lead: str, links: Sequence[Link] = ()
+    folder: Path,
+    name: str,
+    pages: Sequence[Page],
+    *,
+    lead: str,
+    links: Sequence[Link] = (),
+    whole: bool = False,
 ) -> Path:
-    """Write ``index.html`` alone, as `write_site` does: while pages are still to come."""
+    """Write ``index.html`` alone, as `write_site` does once the site is ``whole``."""
     text = _template("report.html.j2").render(
         title=f"{name}: what the noise does to the pictures",
         lead=lead,
-        bar=_bar(pages, "index.html", "Overview"),
+        bar=_bar("index.html", "Overview", pages, beside=whole),
         pages=sorted(pages, key=lambda page: not page.glance),  # what was found comes first
         links=links,
         css=_css(),
@@ -163,11 +171,12 @@ def _template(name: str) -> Any:
     return _templates().get_template(name)
 
 
-def _bar(pages: Iterable[Page], current: str, title: str) -> str:
-    """Return what stands above every page: the menu, if there is a site, and the title."""
+def _bar(current: str, title: str, pages: Iterable[Page], *, beside: bool) -> str:
+    """Return what stands above every page: the title, and a menu if there is a site."""
     from markupsafe import Markup
 
-    return Markup(_template("bar.html.j2").render(pages=pages, current=current, title=title))
+    bar = _template("bar.html.j2")
+    return Markup(bar.render(current=current, title=title, pages=pages, beside=beside))
 
 
 @cache
@@ -203,7 +212,7 @@ def _render(notebook: NotebookNode, page: Page, pages: Sequence[Page] = ()) -> s
         "title": page.title,
         "css": _css(),
         "failed": page.failed,
-        "bar": _bar(pages, page.html.name, page.title),
+        "bar": _bar(page.html.name, page.title, pages, beside=bool(pages)),
         "before": pages[place - 1] if place > 0 else None,
         "after": pages[place + 1] if 0 <= place < len(pages) - 1 else None,
     }
@@ -220,17 +229,26 @@ def _without_papermill_banner(notebook: NotebookNode) -> NotebookNode:
 
 
 def _markdown_to_html(source: str) -> str:
-    from latex2mathml.converter import convert
     from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
     class Renderer(IPythonRenderer):
         def block_math(self, body: str) -> str:
-            return f'<div class="formula">{convert(body.strip(), display="block")}</div>'
+            return f'<div class="formula">{_mathml(body, display="block")}</div>'
 
         def inline_math(self, body: str) -> str:
-            return convert(body.strip())
+            return _mathml(body, display="inline")
 
     return MarkdownWithMath(renderer=Renderer(escape=False)).render(source)
+
+
+def _mathml(formula: str, *, display: str) -> str:
+    from latex2mathml.converter import convert
+    from markupsafe import escape
+
+    try:
+        return convert(formula.strip(), display=display)
+    except Exception:  # what looked like a formula, such as a name with two dollar signs
+        return f"${escape(formula)}$"
 
 
 # --- What the index shows of it -----------------------------------------------------------------

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -74,8 +75,7 @@ def build_report(
     WorkbookError
         If the input is wrong; nothing has been trained then.
     """
-    location = locate(dataset)
-    source = dataset if location.name == dataset else str(location.path.resolve())
+    source = locate(dataset).source
     given = {**(parameters or {}), "preset": preset, "dataset": source}
     priors = noise.parse_list(noises)
     configs = [TrainConfig.resolve(**given, noise=str(prior)) for prior in priors]
@@ -209,7 +209,6 @@ def run_notebook(
         If there is no such notebook, no kernel, or the copy or the page cannot be written.
     """
     import papermill
-    from jupyter_client.kernelspec import NoSuchKernel
     from nbclient.exceptions import DeadKernelError
 
     source = notebooks_dir() / f"{name}.ipynb"
@@ -221,7 +220,7 @@ def run_notebook(
         )
     failed, began = "", time.perf_counter()
     try:
-        with told_when_not_writable(output):
+        with told_when_not_writable(output), _told_without_a_kernel():
             papermill.execute_notebook(
                 source,
                 output,
@@ -234,11 +233,6 @@ def run_notebook(
             )
     except papermill.PapermillExecutionError as error:
         failed = f"{error.ename}: {error.evalue}"
-    except NoSuchKernel as error:
-        raise WorkbookError(
-            "there is no Jupyter kernel 'python3' to run notebooks with: "
-            f"'{sys.executable} -m ipykernel install --sys-prefix' makes one."
-        ) from error
     except DeadKernelError:
         failed = (
             "the kernel died, perhaps for want of memory: "
@@ -248,3 +242,20 @@ def run_notebook(
         logger.error("%s stopped: %s", output.name, failed)
     seconds = time.perf_counter() - began
     return make_page(output, title=title, summary=summary, seconds=seconds, failed=failed)
+
+
+@contextmanager
+def _told_without_a_kernel() -> Iterator[None]:
+    from jupyter_client.kernelspec import NoSuchKernel
+    from nbclient.exceptions import DeadKernelError
+
+    try:
+        yield
+    except DeadKernelError:  # it has lived
+        raise
+    except (NoSuchKernel, FileNotFoundError, RuntimeError) as error:
+        raise WorkbookError(
+            f"the Jupyter kernel 'python3' does not start ({type(error).__name__}: {error}). "
+            f"'{sys.executable} -m ipykernel install --sys-prefix' makes one; "
+            "'python -m dcgan_utils doctor' tells more."
+        ) from error

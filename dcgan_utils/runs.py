@@ -10,6 +10,7 @@ the process dies: what matters is written beside and renamed.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -17,6 +18,7 @@ import json
 import logging
 import os
 import platform
+import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,7 +46,15 @@ if TYPE_CHECKING:
 
     from dcgan_utils.datasets import Dataset
 
-__all__ = ["Run", "environment", "epochs_to_keep", "find_runs", "run_name"]
+__all__ = [
+    "Run",
+    "environment",
+    "epochs_to_keep",
+    "find_runs",
+    "is_out_of_memory",
+    "run_name",
+    "told_when_unfit",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -102,13 +112,16 @@ class Run:
             # Where it was trained need not exist here: a run from a GPU opens on a laptop.
             # And a parameter that it does not name did not exist when it was trained.
             stored = NEUTRAL | self.about["config"] | {"device": "auto"}
-            _, _, _ = (self.about["data"][name] for name in ("name", "pictures", "data_hash"))
+            if not re.fullmatch(r"[\w-]{1,60}", self.about["data"]["name"]):
+                raise ValueError
+            _ = self.about["data"]["data_hash"] + self.about["data"]["source"]  # both are text
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise WorkbookError(
                 f"'{folder}' is no run folder: it has no readable config.json. "
                 f"Runs lie in '{runs_dir()}'; train.ipynb makes one."
             ) from None
         self.config = TrainConfig.resolve(**stored)
+        self._is_damaged = False  # the checkpoint; then it must not displace the one before it
 
     @classmethod
     def create(
@@ -225,11 +238,14 @@ class Run:
         """
         if not self._history_path.exists():
             return ["epoch"], []
-        with self._history_path.open(newline="", encoding="utf-8", errors="replace") as file:
-            header, *rows = list(csv.reader(file)) or [["epoch"]]
+        try:
+            with self._history_path.open(newline="", encoding="utf-8", errors="replace") as file:
+                header, *rows = list(csv.reader(file)) or [["epoch"]]
+        except csv.Error:
+            header, rows = [], []
         if header[:1] != ["epoch"] or not all(name.isidentifier() for name in header):
             raise WorkbookError(
-                f"the first line of '{self._history_path}' is damaged. Delete that file to go on "
+                f"'{self._history_path}' is damaged from its first line on. Delete it to go on "
                 "without the epochs that are behind."
             )
         kept = [row for row in rows if len(row) == len(header) and _are_numbers(row)]
@@ -254,7 +270,8 @@ class Run:
         # Ten passes over the collection's own pictures; with copies an epoch is six of them.
         window = 2 if self.config.augment in COPYING else WINDOW
         leads = lead(history["d_loss_real"] + history["d_loss_fake"], **labels)
-        return parted_at(leads, window=window)
+        row = parted_at(leads, window=window)
+        return None if row is None else int(history["epoch"].iloc[row - 1])
 
     def log_epoch(self, row: dict[str, float]) -> None:
         """Append one epoch to the history; it is on the disk when this returns."""
@@ -282,7 +299,9 @@ class Run:
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
         """Write the state of the training; the former one is kept beside it."""
-        _save(self.checkpoint_path, state, former=self._former_checkpoint_path)
+        former = None if self._is_damaged else self._former_checkpoint_path
+        _save(self.checkpoint_path, state, former=former)
+        self._is_damaged = False
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """Return the state last saved, on the CPU, or ``None`` if there is none.
@@ -301,6 +320,7 @@ class Run:
             except _Damaged:
                 if path == paths[-1]:
                     raise
+                self._is_damaged = True
                 logger.warning("'%s' is damaged: the checkpoint before it is taken.", path)
         return None
 
@@ -339,7 +359,8 @@ class Run:
             state = self.load_checkpoint()
             if state is None:
                 raise WorkbookError(f"the run '{self.name}' has no checkpoint yet; train it first.")
-            return state["model"]["ema"]
+            with told_when_unfit(self):
+                return state["model"]["ema"]
         path = self._weights_path(epoch)
         if not path.exists():
             kept = ", ".join(map(str, self.kept_epochs())) or "none"
@@ -347,7 +368,8 @@ class Run:
                 f"the run '{self.name}' has kept no weights of epoch {epoch}. Kept: {kept}."
             )
         halved = _load(path, f"Choose another of {self.kept_epochs()}.")
-        return {name: w.float() if w.is_floating_point() else w for name, w in halved.items()}
+        with told_when_unfit(self):
+            return {name: w.float() if w.is_floating_point() else w for name, w in halved.items()}
 
     def kept_epochs(self) -> list[int]:
         """Return the epochs whose weights were kept."""
@@ -378,12 +400,12 @@ class Run:
         try:
             with Image.open(path) as grid:
                 pixels = torch.from_numpy(np.array(grid.convert("RGB")))
-        except (OSError, SyntaxError, ValueError) as error:
+            tiles = pixels.unflatten(0, (-1, side)).unflatten(2, (columns, side))
+        except Exception as error:  # Pillow raises whatever its parsers stumble on
             raise WorkbookError(
                 f"the preview '{path}' cannot be read ({type(error).__name__}). Delete it to go "
                 "on without it."
             ) from error
-        tiles = pixels.unflatten(0, (-1, side)).unflatten(2, (columns, side))
         return tiles.permute(0, 2, 4, 1, 3).flatten(0, 1)[: self.config.sample_size]
 
     def sampled_epochs(self, most: int | None = None) -> list[int]:
@@ -397,11 +419,10 @@ class Run:
 
 def _are_numbers(row: list[str]) -> bool:
     try:
-        int(row[0])
-        [float(gauge) for gauge in row]
+        numbers = [float(gauge) for gauge in row]
     except ValueError:
         return False
-    return True
+    return numbers[0].is_integer() and 0 < numbers[0] < 1e9
 
 
 def _save(path: Path, state: dict[str, Any], *, former: Path | None = None) -> None:
@@ -413,13 +434,25 @@ def _save(path: Path, state: dict[str, Any], *, former: Path | None = None) -> N
 
 def _load(path: Path, advice: str) -> dict[str, Any]:
     try:
-        with zipfile.ZipFile(path) as parts:  # what torch writes is a zip, with checksums
-            if (torn := parts.testzip()) is not None:
-                raise zipfile.BadZipFile(torn)
+        content = io.BytesIO(path.read_bytes())
+    except OSError as error:
+        raise WorkbookError(
+            f"the checkpoint '{path}' cannot be read ({error.strerror or error})."
+        ) from error
+    try:
+        with zipfile.ZipFile(content) as parts:  # what torch writes is a zip, with checksums
+            packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts.infolist())
+            if packed or parts.testzip() is not None:
+                raise zipfile.BadZipFile
+    except MemoryError:
+        raise
     except Exception as error:  # whatever zipfile stumbles on
         raise _Damaged(f"the checkpoint '{path}' is damaged. {advice}") from error
+    content.seek(0)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(content, map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise
     except Exception as error:  # torch raises a dozen kinds for what it will not read
         raise WorkbookError(
             f"the checkpoint '{path}' cannot be read ({type(error).__name__}). {advice}"
@@ -427,8 +460,28 @@ def _load(path: Path, advice: str) -> dict[str, Any]:
 
 
 def _epochs(folder: Path, ending: str) -> list[int]:
-    found = folder.glob(f"epoch_*{ending}")
-    return sorted(int(path.stem.removeprefix("epoch_")) for path in found)
+    names = (path.stem.removeprefix("epoch_") for path in folder.glob(f"epoch_*{ending}"))
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
+@contextmanager
+def told_when_unfit(run: Run) -> Iterator[None]:
+    """Say that what a run has saved does not fit it, whatever torch says."""
+    try:
+        yield
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        raise WorkbookError(
+            f"what is saved in '{run.folder}' does not fit that run ({type(error).__name__}). "
+            "Delete the folder to train anew."
+        ) from error
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Tell whether an error says that memory is short; for the CPU's, torch has no kind."""
+    known = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
+    return known or (isinstance(error, RuntimeError) and "allocate memory" in str(error))
 
 
 def epochs_to_keep(epochs: int, *, most: int = 16) -> list[int]:
@@ -477,8 +530,9 @@ def find_runs(pattern: str) -> list[Run]:
 
 def _folders(piece: str) -> list[Path]:
     path = expanded(piece)
-    if (path / "config.json").exists():
-        return [path]
+    with contextlib.suppress(OSError):  # a text too long for a name
+        if (path / "config.json").exists():
+            return [path]
     existing = sorted(config.parent for config in runs_dir().glob("*/config.json"))
     found = [folder for folder in existing if fnmatch(folder.name, piece)]
     found = found or [folder for folder in existing if _collection(folder) == piece]

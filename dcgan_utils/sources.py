@@ -21,7 +21,7 @@ from dcgan_utils.pictures import NotAPicture
 __all__ = ["KAGGLE", "Location", "SourceFile", "locate", "open_listing", "printable", "provide"]
 
 MAX_FILE_BYTES = 256 * 2**20
-MAX_FILES = 200_000  # at 64 px their pixels take 2.5 GB
+MAX_FILES = 500_000  # at 64 px their pixels take 6 GB; CelebA has 202,599
 # Pictures are packed already: a zip of them hardly shrinks, and one of plain areas is small.
 MAX_RATIO, RATIO_COUNTS_FROM = 100, 2**30
 
@@ -71,6 +71,12 @@ class Location:
     name: str
     path: Path | None
     folders: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """What finds the collection from any folder: a known name, or the whole path."""
+        known = bool(self.folders) or self.path is None
+        return self.name if known else str(self.path)
 
 
 def locate(source: str | Path) -> Location:
@@ -183,7 +189,7 @@ def open_listing(path: Path, folders: tuple[str, ...]) -> Iterator[list[SourceFi
     ------
     WorkbookError
         When a zip is damaged or unpacks to far more than pictures do, or there are more than
-        200,000 files.
+        500,000 files.
     """
     if path.is_dir():
         files = list(itertools.islice(_list_folder(path), MAX_FILES + 1))
@@ -277,7 +283,10 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
         raise NotAPicture("encrypted: unpack the zip with its password first")
     if entry.file_size > MAX_FILE_BYTES:
         raise NotAPicture("the file is larger than 256 MiB")
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise NotAPicture("packed in a way that is not read: pack the zip in the usual one")
     try:
-        return archive.read(entry)
+        with archive.open(entry) as stream:
+            return stream.read(entry.file_size + 1)  # no more, whatever is packed there
     except Exception as error:  # zipfile lets through what its decompressors raise
         raise NotAPicture("damaged inside the zip") from error

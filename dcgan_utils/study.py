@@ -11,7 +11,7 @@ import torch
 
 from dcgan_utils import claims, features, labels, latent, metrics, quality
 from dcgan_utils.datasets import Dataset
-from dcgan_utils.errors import NotMeaningful, WorkbookError
+from dcgan_utils.errors import NotMeaningful, WorkbookError, plain
 from dcgan_utils.runs import Run
 from dcgan_utils.seeds import stream
 
@@ -302,9 +302,9 @@ def sizes_told(
     if kinds is None:
         return said
     return said + (
-        f" The kinds are those of the label '{kinds.name}': {kinds.nunique()}. Their classifier is "
-        f"right on {floor['classifier_accuracy']:.0%} of the real pictures that it has not seen, "
-        "each kind counting alike."
+        f" The kinds are those of the label '{plain(str(kinds.name))}': {kinds.nunique()}. Their "
+        f"classifier is right on {floor['classifier_accuracy']:.0%} of the real pictures that it "
+        "has not seen, each kind counting alike."
     )
 
 

@@ -23,7 +23,7 @@ from dcgan_utils.dcgan import DCGAN
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.files import write_gif
 from dcgan_utils.pictures import in_rows
-from dcgan_utils.runs import Run, epochs_to_keep
+from dcgan_utils.runs import Run, epochs_to_keep, is_out_of_memory, told_when_unfit
 from dcgan_utils.seeds import stream
 
 __all__ = ["TrainingInterrupted", "exact", "train", "train_batch"]
@@ -85,7 +85,7 @@ def train(
     if run.finished:
         logger.info("%s is finished already; nothing to train.", run.name)
         return run
-    with run.locked(), exact(), _told_when_memory_is_short(config):
+    with run.locked(), exact(), _told_when_memory_is_short(config, len(dataset.images)):
         loop = _Loop(config, dataset, run)
         with _held_interrupt() as interrupted:
             while not loop.ended:
@@ -145,13 +145,8 @@ class _Loop:
     def _resume(self) -> None:
         state = self.run.load_checkpoint()
         if state is not None:
-            try:
+            with told_when_unfit(self.run):
                 self._take_up(state)
-            except Exception as error:  # whatever torch says of what does not fit
-                raise WorkbookError(
-                    f"the checkpoint in '{self.run.folder}' does not fit this run "
-                    f"({type(error).__name__}). Delete the folder to train anew."
-                ) from error
             logger.info("%s goes on after epoch %d.", self.run.name, self.epoch)
         self.run.forget_after(self.epoch)
 
@@ -268,17 +263,17 @@ def _spread(images: torch.Tensor) -> float:
 
 
 @contextlib.contextmanager
-def _told_when_memory_is_short(config: TrainConfig) -> Iterator[None]:
+def _told_when_memory_is_short(config: TrainConfig, pictures: int) -> Iterator[None]:
     try:
         yield
-    except (MemoryError, RuntimeError) as error:  # torch has no kind of its own for the CPU's
-        known = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
-        if not known and "allocate memory" not in str(error):
+    except Exception as error:
+        if not is_out_of_memory(error):
             raise
-        smaller = [f"batch_size {config.batch_size // 2}"] if config.batch_size > 1 else []
+        batch = min(config.batch_size, pictures)
+        smaller = [f"batch_size {batch // 2}"] if batch > 1 else []
         smaller += [f"width {config.width // 2}"] if config.width > 1 else []
         raise WorkbookError(
-            f"there is not enough memory on {config.device} for batches of {config.batch_size} "
+            f"there is not enough memory on {config.device} for batches of {batch} "
             f"pictures at {config.img_size} px and width {config.width}: try "
             f"{' or '.join(smaller) or 'a smaller img_size'}. What was saved before is intact."
         ) from error

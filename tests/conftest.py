@@ -7,6 +7,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import io
+import shutil
 import warnings
 
 import numpy as np
@@ -58,6 +59,20 @@ def pictures(tmp_path):
 def collection(pictures):
     """Return the ten pictures at 32 px."""
     return load_dataset(pictures, 32)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Return a headless Chromium: the system's, or Playwright's own."""
+    from playwright.sync_api import sync_playwright
+
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield opened
+        opened.close()
 
 
 @pytest.fixture

@@ -107,18 +107,6 @@ COUNT = f"""(canvas, [red, green, blue]) => {{
 RED, BLUE = [255, 0, 0], [0, 0, 255]
 
 
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def visit(browser, tmp_path):
     """Return a function that opens clouds in one page; in the end nothing may have gone wrong."""

@@ -26,7 +26,8 @@ def set_kernel(monkeypatch, argv):
     monkeypatch.setattr(KernelSpecManager, "get_kernel_spec", lambda *_: spec)
 
 
-def test_a_sound_installation_has_nothing_amiss(home, tiny, collection, capsys):
+def test_a_sound_installation_has_nothing_amiss(home, tiny, collection, monkeypatch, capsys):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1e11))
     train(tiny(), collection)
     assert main(["doctor"]) == 0
     said = capsys.readouterr().out

@@ -240,6 +240,27 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(begun, stopped, damage
     assert_equal_runs(Run(begun / "run"), go_on(begun, stopped))
 
 
+def test_a_damaged_checkpoint_does_not_displace_the_one_before(stopped):
+    stopped.checkpoint_path.write_bytes(b"damaged")
+    state = stopped.load_checkpoint()
+    stopped.save_checkpoint(state | {"epoch": 7})
+    stopped.checkpoint_path.write_bytes(b"damaged again")
+    assert stopped.load_checkpoint()["epoch"] == 3
+    stopped.save_checkpoint(state | {"epoch": 8})
+    stopped.save_checkpoint(state | {"epoch": 9})
+    stopped.checkpoint_path.unlink()
+    assert stopped.load_checkpoint()["epoch"] == 8
+
+
+def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(stopped, monkeypatch):
+    def fail(self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.read_bytes", fail)
+    with pytest.raises(WorkbookError, match=r"cannot be read \(Permission denied\)\.$"):
+        stopped.load_checkpoint()
+
+
 def test_two_damaged_checkpoints_are_told(stopped):
     for path in stopped.folder.glob("checkpoint*.pt"):
         path.write_bytes(path.read_bytes()[:-1])
@@ -286,7 +307,7 @@ def test_a_corrupt_line_of_the_history_is_left_out(begun, stopped, line, rest, c
 def test_a_history_without_its_first_line_is_told(stopped):
     path = stopped.folder / "history.csv"
     path.write_bytes(path.read_bytes().partition(b"\n")[2])
-    with pytest.raises(WorkbookError, match=r"first line of '.*history.csv' is damaged"):
+    with pytest.raises(WorkbookError, match=r"history.csv' is damaged from its first line"):
         stopped.history()
 
 
@@ -303,14 +324,19 @@ def test_a_damaged_preview_is_told_when_the_animation_wants_it(begun, stopped):
 
 
 def test_a_clock_that_jumps_is_no_matter(begun, tmp_path, monkeypatch):
-    jumps = random.Random(0)
+    jumps, folder = random.Random(0), tmp_path / "run"
     monkeypatch.setattr(time, "time", lambda: jumps.uniform(-1e9, 4e9))
-    folder = shutil.copytree(begun / "run", tmp_path / "run")
-    (folder / "progress.gif").unlink()
-    for path in folder.rglob("*"):
-        os.utime(path, (4e9, 4e9))  # the year 2096
-    run = train(Run(begun / "run").config, load_dataset(begun / "pictures", 32), folder=folder)
-    assert_equal_runs(Run(begun / "run"), run)
+    config, pictures = Run(begun / "run").config, load_dataset(begun / "pictures", 32)
+
+    def stop_and_age(row):
+        for path in folder.rglob("*"):
+            os.utime(path, (4e9, 4e9))  # the year 2096
+        if row["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, pictures, folder=folder, on_epoch=stop_and_age)
+    assert_equal_runs(Run(begun / "run"), train(config, pictures, folder=folder))
 
 
 def test_pictures_that_vanish_or_change_under_a_training_do_not_reach_it(
@@ -354,7 +380,7 @@ def test_memory_that_runs_out_is_told_with_what_may_help(tiny, pictures, tmp_pat
     def starved(folder, run):
         used = psutil.Process().memory_info().vms
         resource.setrlimit(resource.RLIMIT_AS, (used + 200_000_000, used + 200_000_000))
-        with pytest.raises(WorkbookError, match=r"try batch_size 2048 or width 128\. What was"):
+        with pytest.raises(WorkbookError, match=r"try batch_size 5 or width 128\. What was"):
             in_process(tiny(batch_size=4096, width=256), folder, run)
 
     process = multiprocessing.get_context("fork").Process(

@@ -1,8 +1,8 @@
 """The report, made for real: notebooks through papermill, pages in a browser without network."""
 
+import csv
 import os
 import re
-import shutil
 import subprocess
 import sys
 
@@ -67,6 +67,11 @@ def report(tmp_path_factory):
         pixels = rng.integers(0, 256, (36, 48, 3), np.uint8)
         Image.fromarray(pixels).save(pictures / f"{''.join(EVIL_NAMES[index:][:1])}{index}.png")
     (pictures / "<i>broken<img src=y>.png").write_bytes(b"")
+    names = sorted(path.name for path in pictures.glob("*.png"))
+    with (pictures / "labels.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "<img src=z onerror=document.title='hacked'> $x_{$"])
+        writer.writerows([name, "<b>one" if n % 2 else "$two"] for n, name in enumerate(names))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DCGAN_HOME", str(home))
         parameters = {**TINY, "img_size": "32"}  # text, as the command line gives it
@@ -157,19 +162,6 @@ def test_figures_have_alternative_texts(report):
             alternative = re.search(r'alt="([^"]+)"', image)
             assert alternative, image[:80]
             assert "No description" not in alternative[1]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield opened
-        opened.close()
 
 
 def opened_tab(browser, *, width=360, scheme="light"):
@@ -304,6 +296,7 @@ def test_a_failing_notebook_leaves_its_copy_and_says_so(home):
     assert [o["ename"] for o in outputs if o["output_type"] == "error"] == ["WorkbookError"]
     html = page.html.read_text()
     assert 'role="alert"' in html
+    assert html.count("is no known collection") > 1, "at the top too"
     assert "is no known collection" in html
     assert "Traceback (most recent" not in html
     assert "<i>Fails" not in html
@@ -364,7 +357,17 @@ def test_a_kernel_that_dies_fails_its_page_alone(home, tmp_path, monkeypatch):
     monkeypatch.setattr(report, "notebooks_dir", lambda: tmp_path)
     page = run_notebook("dies", home / "out.ipynb", {}, title="Dies")
     assert "the kernel died" in page.failed
-    assert 'role="alert"' in page.html.read_text()
+    assert "the kernel died" in page.html.read_text()
+
+
+@pytest.mark.parametrize("argv", [["/nowhere/python"], [sys.executable, "-c", "pass"]])
+def test_a_kernel_that_does_not_start_is_told(home, monkeypatch, argv):
+    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+
+    spec = KernelSpec(argv=[*argv, "{connection_file}"], display_name="p", language="python")
+    monkeypatch.setattr(KernelSpecManager, "get_kernel_spec", lambda *_: spec)
+    with pytest.raises(WorkbookError, match=r"kernel 'python3' does not start .* doctor"):
+        run_notebook("compare", home / "out.ipynb", {"runs": "x"}, title="t")
 
 
 def test_a_report_that_cannot_be_written_is_told(pictures, home, capsys):
