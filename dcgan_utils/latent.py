@@ -42,7 +42,9 @@ def collection_of(run: Run) -> Dataset:
     """
     data = run.about["data"]
     source = data["source"] if Path(data["source"]).exists() else run.config.dataset
-    collection = load_dataset(source, run.config.img_size)
+    told = data.get("options", {})
+    options = {name: str(told[name]) for name in ("fit", "background") if name in told}
+    collection = load_dataset(source, run.config.img_size, **options)
     if collection.data_hash != data["data_hash"]:
         logger.warning(
             "The pictures in '%s' are not those that '%s' was trained on.", source, run.name

@@ -69,7 +69,7 @@ def one_of(*allowed: Any) -> BeforeValidator:
 
 def _named(value: Any) -> str:
     if not str(value).strip():
-        raise ValueError("must be a collection's name, or a path to a folder or zip.")
+        raise ValueError("must not be empty.")
     return str(value)  # a folder called 2024 comes as a number
 
 

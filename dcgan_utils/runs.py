@@ -155,6 +155,7 @@ class Run:
                 "source": str(dataset.source),
                 "pictures": len(dataset.images),
                 "data_hash": dataset.data_hash,
+                "options": dataset.options,
             },
             "environment": environment(),
         }
@@ -261,16 +262,19 @@ class Run:
         header, rows = self._rows()
         return pd.DataFrame(rows, columns=header).astype(float).astype({"epoch": int})
 
+    @property
+    def parted_window(self) -> int:
+        """Epochs over which a lead is averaged: ten passes over the collection's own pictures."""
+        return 2 if self.config.augment in COPYING else WINDOW  # copies: six passes an epoch
+
     def parted_at(self) -> int | None:
         """Return the epoch at which the losses parted for good; see `gauges.parted_at`."""
         history = self.history()
         if history.empty:
             return None
         labels = self.config.model_dump(include={"real_label", "fake_label"})
-        # Ten passes over the collection's own pictures; with copies an epoch is six of them.
-        window = 2 if self.config.augment in COPYING else WINDOW
         leads = lead(history["d_loss_real"] + history["d_loss_fake"], **labels)
-        row = parted_at(leads, window=window)
+        row = parted_at(leads, window=self.parted_window)
         return None if row is None else int(history["epoch"].iloc[row - 1])
 
     def log_epoch(self, row: dict[str, float]) -> None:

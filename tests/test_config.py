@@ -86,7 +86,7 @@ def test_noise_is_made_canonical():
         ({"precision": "fp16"}, "precision must be one of auto, fp32, bf16"),
         ({"device": "tpu"}, "device must be auto, cpu, cuda, cuda:0 ... or mps, not 'tpu'."),
         ({"device": "cuda:99"}, "device 'cuda:99' is not on this machine"),
-        ({"dataset": ""}, "dataset must be a collection's name"),
+        ({"dataset": ""}, "dataset must not be empty"),
     ],
 )
 def test_wrong_values_are_refused_in_a_sentence(wrong, sentence):
@@ -143,7 +143,7 @@ def test_the_exploration_has_defaults_for_everything():
         ({"k": 0}, "k should be greater than or equal to 1"),
         ({"cluster": 10}, "cluster (10) must be less than k (10)"),
         ({"img_size": 2000}, "img_size should be less than or equal to 512"),
-        ({"other": " "}, "other must be a collection's name"),
+        ({"other": " "}, "other must not be empty"),
         ({"neighbors": 5}, "'neighbors' is not a parameter. Did you mean 'n_neighbors'?"),
         ({"device": "tpu"}, "device must be auto, cpu"),
     ],

@@ -2,6 +2,7 @@ import shutil
 
 import pytest
 import torch
+from PIL import Image
 
 from dcgan_utils import latent
 from dcgan_utils.datasets import load_dataset, to_float, to_uint8
@@ -10,6 +11,15 @@ from dcgan_utils.errors import WorkbookError
 from dcgan_utils.runs import Run
 from dcgan_utils.seeds import stream
 from dcgan_utils.training import train
+
+
+def test_a_run_gets_its_pictures_back_as_it_saw_them(tiny, tmp_path):
+    (tmp_path / "wide").mkdir()
+    for number in range(4):
+        Image.new("RGB", (64, 32), (60 * number, 0, 0)).save(tmp_path / "wide" / f"{number}.png")
+    padded = load_dataset(tmp_path / "wide", 32, fit="pad", background="blue")
+    run = train(tiny(epochs=1), padded)
+    assert torch.equal(latent.collection_of(run).images, padded.images)
 
 
 def test_samples_are_new_pictures_of_the_trained_generator(tiny, collection):
