@@ -49,7 +49,7 @@ def collection_of(run: Run) -> Dataset:
         logger.warning(
             "The pictures in '%s' are not those that '%s' was trained on.", source, run.name
         )
-    return collection
+    return replace(collection, name=data["name"])  # what was found by path has the folder's name
 
 
 def load_generator(run: Run, *, epoch: int | None = None, device: str | None = None) -> nn.Module:
