@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 
 import torch
 from torch.nn import functional as F
@@ -50,8 +49,6 @@ def chosen(policy: str, pictures: int) -> str:
 
 
 # --- Inside the discriminator --------------------------------------------------------------
-
-Change = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 
 
 def inside(

@@ -42,7 +42,6 @@ from dcgan_utils.pictures import (
 from dcgan_utils.seeds import stream
 from dcgan_utils.sources import (
     MAX_FILE_BYTES,
-    Location,
     SourceFile,
     locate,
     open_listing,
@@ -53,7 +52,6 @@ from dcgan_utils.sources import (
 __all__ = [
     "Dataset",
     "LoadReport",
-    "Location",
     "load_copies",
     "load_dataset",
     "locate",

@@ -196,7 +196,7 @@ def explained(components: Components, *, marked: Sequence[int]) -> Figure:
     Parameters
     ----------
     components
-        From `clusters.principal_components`.
+        From `planes.principal_components`.
     marked
         Numbers of components to point at.
     """

@@ -75,8 +75,8 @@ def train(
     Raises
     ------
     WorkbookError
-        If a loss or a weight stops being a finite number, if memory runs out, or if ``folder``
-        holds another run.
+        If a loss or a weight stops being a finite number, if memory runs out, if ``folder`` holds
+        another run, or if another process is training this one.
     TrainingInterrupted
         After Ctrl-C; the state is saved, in mid-epoch too.
     """

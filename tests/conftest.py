@@ -34,6 +34,15 @@ TINY = {
 GAUGES = ["epoch", "d_loss_real", "d_loss_fake", "d_real", "d_fake", "g_loss", "sample_spread"]
 
 
+LONGEST = ("test_report", "test_grid", "test_jupyterlab", "test_hostile", "test_faults")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that take longest, so that no process ends long after the others."""
+    order = {f"{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(LONGEST)))
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory, monkeypatch):
     """Give every test its own ``data/`` and ``reports/``."""
