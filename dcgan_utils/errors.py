@@ -5,19 +5,23 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["NotMeaningful", "WorkbookError", "did_you_mean", "plain"]
+__all__ = ["NotMeaningful", "Sentence", "WorkbookError", "did_you_mean", "plain"]
 
 
-class WorkbookError(ValueError):
-    """Something the user can put right: the message says what, where and how.
+class Sentence:
+    """An exception that a notebook shows as its message alone.
 
-    In a notebook (and so under papermill and in the HTML report) it shows as its message
-    alone, without a stack trace: the trace would hide the sentence that helps.
+    So it does under papermill and in the HTML report: the stack trace would hide the sentence
+    that helps.
     """
 
     def _render_traceback_(self) -> list[str]:
         """Return what IPython shows in place of a traceback."""
         return [f"{type(self).__name__}: {self}"]
+
+
+class WorkbookError(Sentence, ValueError):
+    """Something the user can put right: the message says what, where and how."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -36,7 +36,7 @@ class Parameters(BaseModel):
 
 def _sentence(error: dict[str, Any], known: dict[str, Any]) -> str:
     """Say in plain words what pydantic found wrong."""
-    name = ".".join(map(str, error["loc"]))
+    name = _brief(".".join(map(str, error["loc"])))
     if error["type"] == "extra_forbidden":
         near = did_you_mean(name, known)
         return f"'{name}' is not a parameter.{near} There are: {', '.join(known)}."
@@ -48,7 +48,12 @@ def _sentence(error: dict[str, Any], known: dict[str, Any]) -> str:
             else (f"{name} {own_words}")
         )
     what = error["msg"].removeprefix("Input ")
-    return f"{name} {what[0].lower()}{what[1:]}, not '{error['input']}'."
+    return f"{name} {what[0].lower()}{what[1:]}, not '{_brief(error['input'])}'."
+
+
+def _brief(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."
 
 
 # --- Kinds of values -----------------------------------------------------------------------

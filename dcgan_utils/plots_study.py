@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from dcgan_utils.plots import BLUE, GREEN, GREY, ORANGE, STYLE, new_figure, palette
+from dcgan_utils.plots import BLUE, GREEN, GREY, ORANGE, STYLE, by_epoch, new_figure, palette
 from dcgan_utils.prediction import predicted_share
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
-__all__ = ["by_ratio", "differences", "shares"]
+__all__ = [
+    "by_ratio",
+    "differences",
+    "kid_by_name",
+    "losses_overlaid",
+    "shares",
+    "spread_overlaid",
+]
 
 
 def shares(table: pd.DataFrame) -> Figure:
@@ -140,3 +148,97 @@ def differences(table: pd.DataFrame, measure: str) -> Figure:
     )
     figure.set_label(f"Differences of {measure} from N(0, 1), with corrected intervals: {told}.")
     return figure
+
+
+def kid_by_name(values: pd.Series, *, floor: float) -> Figure:
+    """Draw KID as one bar a name, in the order given.
+
+    Parameters
+    ----------
+    values
+        KID, indexed by name.
+    floor
+        KID of real pictures against real ones.
+    """
+    with mpl.rc_context(STYLE):
+        figure = new_figure(1.1 + 0.32 * len(values))
+        axes = figure.subplots()
+        places = range(len(values))
+        axes.barh(places, values, color=BLUE, alpha=0.75, height=0.6)
+        for place, value in zip(places, values, strict=True):
+            axes.text(max(value, 0), place, f" {value:.3f}", va="center", fontsize=9)
+        axes.margins(x=0.1)  # room for the last number
+        axes.set_yticks(places, values.index)
+        axes.invert_yaxis()
+        axes.grid(visible=False, axis="y")
+        axes.axvline(floor, color=GREEN, lw=1, ls=":", label="real against real")
+        axes.set_xlabel("KID")
+        axes.set_title("Distance to the collection: shorter is better")
+        _legend_below(figure, axes)
+    listed = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
+    figure.set_label(f"Bar chart of KID: {listed}; real pictures have {floor:.3f}.")
+    return figure
+
+
+def losses_overlaid(histories: Mapping[str, pd.DataFrame], *, unit: str = "epoch") -> Figure:
+    """Draw the losses of several runs over one another, one panel a network.
+
+    Parameters
+    ----------
+    histories
+        A history under each name. Where it has several rows an epoch, of several seeds, the
+        line is their mean and a band reaches from the smallest to the largest.
+    unit
+        What their column ``epoch`` counts.
+    """
+    with mpl.rc_context(STYLE):
+        figure = new_figure(3.4)
+        left, right = figure.subplots(1, 2)
+        for (name, history), color in zip(histories.items(), palette(histories), strict=True):
+            history = history.assign(d_loss=history["d_loss_real"] + history["d_loss_fake"])
+            _line_with_band(left, history, "d_loss", color=color, label=name)
+            _line_with_band(right, history, "g_loss", color=color, label=name)
+        for axes, name in ((left, "Discriminator"), (right, "Generator")):
+            by_epoch(axes, "loss", name)
+            axes.set_xlabel(unit)
+        _legend_below(figure, left)
+    figure.set_label(_overlay_text("Losses of discriminator and generator", histories))
+    return figure
+
+
+def spread_overlaid(histories: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw how much the samples of several runs differ from one another, epoch by epoch.
+
+    Parameters
+    ----------
+    histories
+        As for `losses_overlaid`.
+    """
+    with mpl.rc_context(STYLE):
+        figure = new_figure(3.2)
+        axes = figure.subplots()
+        for (name, history), color in zip(histories.items(), palette(histories), strict=True):
+            _line_with_band(axes, history, "sample_spread", color=color, label=name)
+        axes.axhline(1, color=GREEN, lw=1, ls=":", label="the real pictures")
+        by_epoch(axes, "spread, relative to real", "How different the samples are")
+        axes.set_ylim(bottom=0)
+        _legend_below(figure, axes)
+    figure.set_label(_overlay_text("Spread of the samples relative to real pictures", histories))
+    return figure
+
+
+def _line_with_band(axes: Axes, history: pd.DataFrame, column: str, **look: Any) -> None:
+    rows = history.groupby("epoch")[column]
+    mean = rows.mean()
+    axes.plot(mean.index, mean, lw=1.5, **look)
+    band = {"color": look["color"], "alpha": 0.15, "lw": 0}
+    axes.fill_between(mean.index, rows.min(), rows.max(), **band)
+
+
+def _legend_below(figure: Figure, axes: Axes) -> None:
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=8)
+
+
+def _overlay_text(what: str, items: Mapping[str, pd.DataFrame]) -> str:
+    return f"Line chart. {what} by epoch, one line each for {', '.join(items)}."

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dcgan_utils.errors import WorkbookError
-from dcgan_utils.files import told_when_not_writable, written_whole
+from dcgan_utils.files import made, written_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,8 +107,7 @@ def export(
             "utf-8", "replace"
         ),
     }
-    with told_when_not_writable(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    made(folder)
     for file, written in contents.items():
         with written_whole(folder / file) as stream:
             stream.write(written)

@@ -202,7 +202,8 @@ def open_listing(path: Path, folders: tuple[str, ...]) -> Iterator[list[SourceFi
         raise WorkbookError(f"The zip '{path}' is damaged: make or fetch it again.") from error
     with archive:
         _refuse_too_many(archive.infolist(), path)
-        unpacked = sum(entry.file_size for entry in archive.infolist())
+        sizes = (entry.file_size for entry in archive.infolist())
+        unpacked = sum(size for size in sizes if size <= MAX_FILE_BYTES)  # others are not read
         if unpacked > max(RATIO_COUNTS_FROM, MAX_RATIO * path.stat().st_size):
             raise WorkbookError(
                 f"The zip '{path}' would unpack to {unpacked / 2**30:,.0f} GiB, more than "

@@ -20,7 +20,7 @@ from dcgan_utils.augment import COPYING
 from dcgan_utils.config import TrainConfig
 from dcgan_utils.datasets import Dataset, load_copies, to_float, to_uint8
 from dcgan_utils.dcgan import DCGAN
-from dcgan_utils.errors import WorkbookError
+from dcgan_utils.errors import Sentence, WorkbookError
 from dcgan_utils.files import write_gif
 from dcgan_utils.pictures import in_rows
 from dcgan_utils.runs import Run, epochs_to_keep, is_out_of_memory, told_when_unfit
@@ -32,12 +32,8 @@ logger = logging.getLogger(__name__)
 SAVING_SHARE = 1 / 20  # of the time, at most, goes into writing checkpoints
 
 
-class TrainingInterrupted(KeyboardInterrupt):
+class TrainingInterrupted(Sentence, KeyboardInterrupt):
     """Ctrl-C or the notebook's stop button, after the state was saved."""
-
-    def _render_traceback_(self) -> list[str]:
-        """Return what IPython shows in place of a traceback."""
-        return [f"{type(self).__name__}: {self}"]
 
 
 def train(

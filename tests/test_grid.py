@@ -246,7 +246,7 @@ def command(path, home):
 
 
 def test_a_stopped_study_goes_on_even_twice_at_once(tmp_path, pictures, home):
-    path = written(tmp_path, pictures, seeds=[0], epochs=60, sample_size=2)
+    path = written(tmp_path, pictures, seeds=[0], epochs=200, sample_size=2)
     path.write_text(path.read_text().replace('normal, "gamma(2, 1)"', "normal"))
     stopped = command(path, home)
     while not any(f.read_text().count("\n") > 3 for f in runs_dir().glob("*/history.csv")):
@@ -263,7 +263,7 @@ def test_a_stopped_study_goes_on_even_twice_at_once(tmp_path, pictures, home):
         assert process.returncode == 0, said
         assert "1 of 1 runs are finished" in said
     (run,) = (Run(folder.parent) for folder in runs_dir().glob("*/config.json"))
-    assert run.history()["epoch"].tolist() == list(range(1, 61))
+    assert run.history()["epoch"].tolist() == list(range(1, 201))
     assert {"index.html", "runs.csv"} <= {
         path.name for path in (reports_dir() / "two noises").iterdir()
     }

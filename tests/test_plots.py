@@ -8,7 +8,7 @@ import torch
 from conftest import some
 from PIL import Image
 
-from dcgan_utils import networks, noise, plots
+from dcgan_utils import networks, noise, plots, plots_study, plots_training
 from dcgan_utils.seeds import stream
 
 
@@ -27,18 +27,20 @@ def figures(history):
     yield plots.image_grid(some(), title="Some", description="ten pictures")
     yield plots.labelled_grids(grids, title="Both", description="two times ten")
     yield plots.samples_over_epochs({1: some(), 5: some()})
-    yield plots.layers(table, start="100", title="Generator", color=plots.BLUE)
-    yield plots.losses(history, expected={"discriminator": 1.38, "generator": 0.76})
-    yield plots.losses(history, expected={"discriminator": 1.38, "generator": 0.76}, parted=20)
+    yield plots_training.layers(table, start="100", title="Generator", color=plots.BLUE)
+    yield plots_training.losses(history, expected={"discriminator": 1.38, "generator": 0.76})
+    yield plots_training.losses(
+        history, expected={"discriminator": 1.38, "generator": 0.76}, parted=20
+    )
     quality = pd.DataFrame(
         {"kid": [0.5, 0.2, 0.3], "diversity": [0.2, 0.6, 0.7]}, index=[5, 10, 15]
     )
-    yield plots.quality_over_epochs(quality, floor=0.01)
-    yield plots.kid_by_name(pd.Series({"none": 0.3, "both": -0.01}), floor=0.0)
-    yield plots.distance_over_epochs(pd.Series([90.0, 40, 9], index=[1, 2, 3]), others=80)
-    yield plots.probabilities(history, real_label=0.8, fake_label=0.1)
-    yield plots.losses_overlaid(several)
-    yield plots.spread_overlaid(several)
+    yield plots_training.quality_over_epochs(quality, floor=0.01)
+    yield plots_study.kid_by_name(pd.Series({"none": 0.3, "both": -0.01}), floor=0.0)
+    yield plots_training.distance_over_epochs(pd.Series([90.0, 40, 9], index=[1, 2, 3]), others=80)
+    yield plots_training.probabilities(history, real_label=0.8, fake_label=0.1)
+    yield plots_study.losses_overlaid(several)
+    yield plots_study.spread_overlaid(several)
 
 
 def test_every_figure_is_drawn_and_described(history):
@@ -59,7 +61,7 @@ def test_the_best_epoch_is_marked_and_told():
     quality = pd.DataFrame(
         {"kid": [0.5, 0.2, 0.3], "diversity": [0.2, 0.6, 0.7]}, index=[5, 10, 15]
     )
-    figure = plots.quality_over_epochs(quality, floor=0.01)
+    figure = plots_training.quality_over_epochs(quality, floor=0.01)
     assert "0.200 at epoch 10" in figure.get_label()
     assert any(tuple(line.get_xdata()) == (10,) for line in figure.axes[0].lines)
 
@@ -92,7 +94,9 @@ def test_pictures_are_shown_as_they_are():
 @pytest.mark.parametrize("noise_size", [1, 100])
 def test_every_noise_can_be_drawn(spec, noise_size):
     prior = noise.parse(spec)
-    figure = plots.noise_density(prior, prior.sample(500, noise_size, generator=stream(0, "n")))
+    figure = plots_training.noise_density(
+        prior, prior.sample(500, noise_size, generator=stream(0, "n"))
+    )
     assert prior.label in figure.get_label()
     assert prior.label in figure.axes[0].get_title(loc="left")
     plots.show(figure)
