@@ -67,7 +67,7 @@ def one_of(*allowed: Any) -> BeforeValidator:
             if value == choice or (isinstance(value, str) and value.strip() == str(choice)):
                 return choice
         near = did_you_mean(str(value), map(str, allowed))
-        raise ValueError(f"must be one of {', '.join(map(str, allowed))}, not '{value}'.{near}")
+        raise ValueError(f"must be one of {', '.join(map(str, allowed))}, not '{_brief(value)}'.{near}")
 
     return BeforeValidator(check)
 

@@ -39,7 +39,6 @@ CHANNEL_MAPS = {
 def _picture(axes: Axes, image: torch.Tensor, caption: str) -> None:
     axes.imshow(image.permute(1, 2, 0).numpy(), interpolation="nearest")
     axes.set_axis_off()
-    # A dollar sign in a file name is no formula.
     axes.set_title(caption, fontsize=8, loc="center")
 
 
