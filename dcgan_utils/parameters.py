@@ -66,8 +66,9 @@ def one_of(*allowed: Any) -> BeforeValidator:
         for choice in allowed:
             if value == choice or (isinstance(value, str) and value.strip() == str(choice)):
                 return choice
-        near = did_you_mean(str(value), map(str, allowed))
-        raise ValueError(f"must be one of {', '.join(map(str, allowed))}, not '{_brief(value)}'.{near}")
+        names = [str(choice) for choice in allowed]
+        near = did_you_mean(str(value), names)
+        raise ValueError(f"must be one of {', '.join(names)}, not '{_brief(value)}'.{near}")
 
     return BeforeValidator(check)
 
