@@ -28,7 +28,7 @@ def expanded(path: str | Path) -> Path:
     """Return a path with ``~`` and ``~name`` replaced by the home folders they mean."""
     try:
         return Path(path).expanduser()
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:  # no such user; a NUL within the name
         raise WorkbookError(f"the path '{path}' cannot be read ({error}).") from error
 
 
