@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import functools
 import multiprocessing
-import os
-import platform
-import statistics
 import sys
 import tempfile
 import time
@@ -20,10 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import torch
-from torch import nn
-from torch.nn import functional as F
 
-from dcgan_utils import layers
 from dcgan_utils.config import TrainConfig
 from dcgan_utils.datasets import Dataset, load_dataset
 from dcgan_utils.dcgan import DCGAN
@@ -36,15 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "alternate",
-    "ceiling",
-    "layer_times",
-    "machine",
     "memory_over_epochs",
-    "operations_per_picture",
     "ours",
     "picture_files",
     "precision_and_quality",
-    "profile_step",
     "ratios",
     "summary",
 ]
@@ -154,9 +143,9 @@ def summary(
     by_batch
         The turns of `alternate` for each batch size.
     operations
-        What a picture needs, from `operations_per_picture`.
+        What a picture needs, from `profiling.operations_per_picture`.
     ceilings
-        Of each loop, in operations a second, from `ceiling`.
+        Of each loop, in operations a second, from `machine.ceiling`.
 
     Notes
     -----
@@ -257,169 +246,6 @@ def _peak_memory(device: str) -> int:
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-# --- What the machine can do ---------------------------------------------------------------
-
-
-def machine(device: str = "cpu") -> str:
-    """Return processor or GPU, cores, memory and bf16 units in words."""
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_name(device)
-    name = getattr(torch.cpu, "get_capabilities", dict)().get("cpu_name") or platform.machine()
-    units = {"amx": "AMX", "avx512_bf16": "AVX512-BF16", None: "no fast bf16"}
-    memory = psutil.virtual_memory().total / 2**30
-    cores = psutil.cpu_count(logical=False) or os.cpu_count()
-    return f"{name}, {cores} cores, {memory:.0f} GiB, {units[layers.bf16_units()]}"
-
-
-def ceiling(precision: str, device: str = "cpu", *, seconds: float = 1.0) -> float:
-    """Return the best rate of a matrix product here, in operations a second.
-
-    Parameters
-    ----------
-    precision
-        ``"fp32"`` or ``"bf16"``.
-    device
-        Where it is measured.
-    seconds
-        How long each of three sizes is tried.
-    """
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
-    best = 0.0
-    for side in (1024, 2048, 4096):
-        one, other = (torch.rand(side, side, device=device).to(dtype) for _ in range(2))
-        ended = time.perf_counter() + seconds
-        while time.perf_counter() < ended:
-            best = max(best, 2 * side**3 / _seconds(lambda a=one, b=other: a @ b, device))
-    return best
-
-
-def _seconds(work: Callable[[], Any], device: str = "cpu") -> float:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
-    started = time.perf_counter()
-    work()
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - started
-
-
-def operations_per_picture(config: TrainConfig) -> float:
-    """Count the multiplications and additions that a training step needs for each picture.
-
-    Those of convolutions and matrix products, as torch counts them; the textbook does more, but
-    needs no more.
-    """
-    from torch.utils.flop_counter import FlopCounterMode
-
-    pictures = 2
-    model = DCGAN(config.model_copy(update={"device": "cpu", "precision": "fp32"}))
-    with FlopCounterMode(display=False) as counter:
-        model.train_step(torch.zeros(pictures, 3, config.img_size, config.img_size))
-    return counter.get_total_flops() / pictures
-
-
-# --- Where the time goes -------------------------------------------------------------------
-
-_GROUPS = {
-    "convolution": "convolutions",
-    "mm": "matrix products",
-    "batch_norm": "BatchNorm",
-    "relu": "activations",
-    "threshold": "activations",
-    "clamp_min": "activations",
-    "tanh": "activations",
-    "adam": "optimiser and average",
-    "lerp": "optimiser and average",
-    "copy": "copies and casts",
-    "add": "sums",
-}
-
-
-def profile_step(config: TrainConfig, *, steps: int = 5) -> pd.Series:
-    """Return milliseconds of one training step by kind of operation, the longest first."""
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else the profiler talks into the page
-    import pandas as pd
-    from torch.autograd import DeviceType
-    from torch.profiler import ProfilerActivity, profile
-
-    model, rng = DCGAN(config), stream(config.seed, "benchmark")
-    shape = (config.batch_size, 3, config.img_size, config.img_size)
-    images = torch.randint(256, shape, generator=rng, dtype=torch.uint8).to(model.device)
-    train_batch(model, images)
-    on_gpu = config.device.startswith("cuda")
-    gpu = [ProfilerActivity.CUDA] if on_gpu else []
-    with profile(activities=[ProfilerActivity.CPU, *gpu]) as profiled:
-        for _ in range(steps):
-            train_batch(model, images)
-    spent: dict[str, float] = {}
-    for event in profiled.key_averages():
-        if event.device_type != DeviceType.CPU:
-            continue  # a kernel: its time is that of the operation that started it
-        time_spent = event.self_device_time_total if on_gpu else event.self_cpu_time_total
-        group = next((_GROUPS[part] for part in _GROUPS if part in event.key.lower()), "other")
-        spent[group] = spent.get(group, 0.0) + time_spent / 1e3 / steps
-    return pd.Series(spent, name="milliseconds").sort_values(ascending=False)
-
-
-def layer_times(config: TrainConfig, *, repeats: int = 15) -> pd.DataFrame:
-    """Time torch's operations and matrix products for each stride-2 layer, in turn, in bf16.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a layer and operation: median milliseconds of both ways, and whether the rule of
-        `layers.as_products` takes the products.
-    """
-    import pandas as pd
-
-    discriminator = DCGAN(config.model_copy(update={"device": "cpu"})).discriminator
-    strided = [m for m in discriminator.modules() if isinstance(m, nn.Conv2d) and m.stride[0] == 2]
-    rows = []
-    for level, layer in enumerate(strided):
-        side = config.img_size >> level
-        fine_shape = (config.batch_size, layer.in_channels, side, side)
-        coarse_shape = (config.batch_size, layer.out_channels, side // 2, side // 2)
-        fine, coarse = (_bf16_field(shape) for shape in (fine_shape, coarse_shape))
-        weight = layer.weight.detach().bfloat16()
-        for operation, plain, products in _ways(fine, coarse, weight):
-            taken = [[_seconds(plain), _seconds(products)] for _ in range(repeats + 1)][1:]
-            torch_ms, products_ms = (
-                statistics.median(way) * 1e3 for way in zip(*taken, strict=True)
-            )
-            chosen = layers.as_products(operation, len(weight), units=layers.bf16_units())
-            rows.append(
-                {
-                    "layer": f"{layer.in_channels} × {side} × {side}, {layer.out_channels}",
-                    "operation": operation.replace("_", " "),
-                    "torch": torch_ms,
-                    "products": products_ms,
-                    "by the rule": "products" if chosen else "torch",
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-def _bf16_field(shape: tuple[int, ...]) -> torch.Tensor:
-    return torch.randn(shape).bfloat16().contiguous(memory_format=torch.channels_last)
-
-
-def _ways(fine: torch.Tensor, coarse: torch.Tensor, weight: torch.Tensor):
-    """Yield each operation with torch's way to do it and that by products."""
-    geometry = ([2, 2], [1, 1], [1, 1], False, [0, 0], 1)
-    yield (
-        "weight_gradient",
-        lambda: torch.ops.aten.convolution_backward(
-            coarse, fine, weight, None, *geometry, [False, True, False]
-        ),
-        lambda: layers.weight_gradient_by_patches(fine, coarse),
-    )
-    yield (
-        "up",
-        lambda: F.conv_transpose2d(coarse, weight, stride=2, padding=1),
-        lambda: layers.up_by_phases(coarse, weight, fine.shape[2:]),
-    )
 
 
 # --- Memory and quality --------------------------------------------------------------------

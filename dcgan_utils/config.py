@@ -7,21 +7,13 @@ from typing import Annotated, Any, Self
 import torch
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from dcgan_utils import features, layers, networks, noise
+from dcgan_utils import layers, networks, noise
 from dcgan_utils.augment import POLICIES, chosen
 from dcgan_utils.errors import WorkbookError, did_you_mean
-from dcgan_utils.parameters import Device, Named, Parameters, Seed, Whole, one_of
+from dcgan_utils.parameters import Device, Named, Parameters, Pieces, Seed, Whole, one_of
 
 __all__ = [
     "PRESETS",
-    "AblationConfig",
-    "AugmentConfig",
-    "BenchmarkConfig",
-    "CapacityConfig",
-    "CompareConfig",
-    "EdaConfig",
-    "LatentConfig",
-    "StudyConfig",
     "TrainConfig",
     "multiplies_bf16_fast",
 ]
@@ -113,13 +105,6 @@ def multiplies_bf16_fast(device: str) -> bool:
     return device == "cpu" and layers.bf16_units() is not None
 
 
-def _pieces(value: Any) -> Any:
-    """Read ``"128, 64"`` as two things; one may come as a number."""
-    pieces = value if isinstance(value, tuple | list) else str(value).strip("()[] ").split(",")
-    texts = (piece.strip() if isinstance(piece, str) else piece for piece in pieces)
-    return tuple(piece for piece in texts if piece != "")
-
-
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -155,7 +140,7 @@ class TrainConfig(Parameters):
     ema: Annotated[float, Field(ge=0, lt=1)]
     patience: Annotated[Whole, Field(ge=0, le=1_000_000)]
     kid_samples: Annotated[Whole, Field(ge=0, le=100_000)]
-    show_epochs: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_pieces)]
+    show_epochs: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Pieces]
     seed: Seed
     device: Device
     precision: Annotated[str, one_of("auto", "fp32", "bf16")]  # after device: auto asks it
@@ -240,161 +225,3 @@ class TrainConfig(Parameters):
     def identity(self) -> dict[str, Any]:
         """What makes two runs the same: what the trained networks depend on."""
         return self.model_dump(exclude=_AFTERWARDS | {"dataset", "preset", "device"})
-
-
-class EdaConfig(Parameters):
-    """What ``eda.ipynb`` looks at, and how; immutable."""
-
-    dataset: Named = "plein_air"
-    other: Named | None = None
-    img_size: Annotated[Whole, Field(ge=16, le=512)] = 128
-    cluster_on: Annotated[str, one_of("pixels", "features")] = "pixels"
-    k: Annotated[Whole, Field(ge=1, le=100)] = 10
-    cluster: Annotated[Whole, Field(ge=0)] = 0
-    extractor: Annotated[str, one_of(*features.EXTRACTORS)] = features.DEFAULT
-    n_neighbors: Annotated[Whole, Field(ge=2, le=200)] = 15
-    seed: Seed = 0
-    device: Device = Field("auto", validate_default=True)
-
-    @model_validator(mode="after")
-    def _cluster_exists(self) -> Self:
-        if self.cluster >= self.k:
-            raise ValueError(
-                f"cluster ({self.cluster}) must be less than k ({self.k}): they count from 0."
-            )
-        return self
-
-
-class AugmentConfig(Parameters):
-    """What ``augment.ipynb`` shows and tries; immutable."""
-
-    dataset: Named = "plein_air"
-    picture: Named = "0"
-    img_size: Annotated[int, one_of(*networks.IMG_SIZES)] = 64
-    trial_pictures: Annotated[Whole, Field(ge=0, le=1_000_000_000)] = 0
-    policies: Annotated[
-        tuple[Annotated[str, one_of(*POLICIES)], ...],
-        BeforeValidator(_pieces),
-        Field(min_length=1),
-    ] = ("none", "pil", "inside", "both", "diffaugment")
-    preset: Annotated[str, one_of(*PRESETS)] = "pokemon"
-    width: Annotated[Whole, Field(ge=1, le=1024)] = 32
-    batch_size: Annotated[Whole, Field(ge=1, le=8192)] = 32
-    samples: Annotated[Whole, Field(ge=2, le=100_000)] = 300
-    seed: Seed = 0
-    device: Device = Field("auto", validate_default=True)
-
-    @property
-    def training(self) -> TrainConfig:
-        """The parameters that the trial's runs share."""
-        names = {"dataset", "preset", "img_size", "width", "batch_size", "seed", "device"}
-        return TrainConfig.resolve(**self.model_dump(include=names))
-
-
-class AblationConfig(Parameters):
-    """What ``ablation.ipynb`` takes apart; immutable."""
-
-    dataset: Named = "plein_air"
-    preset: Annotated[str, one_of(*PRESETS)] = "best"
-    beside: Annotated[str, one_of(*PRESETS)] = "monet"
-    changes: str = "augment: none; flip: false; architecture: dcgan; batch_size: 64; ema: 0"
-    epochs: Annotated[Whole, Field(ge=1, le=1_000_000)] = 300
-    img_size: Annotated[int, one_of(*networks.IMG_SIZES)] = 64
-    width: Annotated[Whole, Field(ge=1, le=1024)] | None = None
-    samples: Annotated[Whole, Field(ge=2, le=100_000)] = 300
-    seed: Seed = 0
-    device: Device = Field("auto", validate_default=True)
-
-    def training(self, preset: str) -> TrainConfig:
-        """Return a preset on this budget."""
-        names = {"dataset", "epochs", "img_size", "width", "seed", "device"}
-        return TrainConfig.resolve(**self.model_dump(include=names), preset=preset)
-
-
-class CapacityConfig(Parameters):
-    """What ``capacity.ipynb`` trains; immutable."""
-
-    dataset: Named = "critters"
-    picture: Named = "0"
-    copies: Annotated[Whole, Field(ge=1, le=1_000_000)] = 2048
-    epochs: Annotated[Whole, Field(ge=1, le=1_000_000)] = 40
-    preset: Annotated[str, one_of(*PRESETS)] = "pokemon"
-    img_size: Annotated[int, one_of(*networks.IMG_SIZES)] = 64
-    width: Annotated[Whole, Field(ge=1, le=1024)] = 32
-    batch_size: Annotated[Whole, Field(ge=1, le=8192)] = 128
-    seed: Seed = 0
-    device: Device = Field("auto", validate_default=True)
-
-    @property
-    def training(self) -> TrainConfig:
-        """The parameters of the run: no augmentation, and an average that hardly lags behind."""
-        own = self.model_dump(exclude={"picture", "copies"})
-        return TrainConfig.resolve(**own, augment="none", flip=False, ema=0.9, kid_samples=0)
-
-
-class LatentConfig(Parameters):
-    """Where ``latent.ipynb`` goes, and how far; immutable."""
-
-    run: Named = "plein_air"
-    epoch: Annotated[Whole, Field(ge=1)] | None = None
-    steps: Annotated[Whole, Field(ge=3, le=1000)] = 31
-    reach: Annotated[float, Field(gt=0, le=100)] = 2.0
-    samples: Annotated[Whole, Field(ge=2, le=100_000)] = 300
-    projection_steps: Annotated[Whole, Field(ge=1, le=100_000)] = 200
-    seed: Seed = 0
-    device: Device = Field("auto", validate_default=True)
-
-
-class CompareConfig(Parameters):
-    """What ``compare.ipynb`` puts side by side; immutable."""
-
-    runs: Named = "plein_air"
-    samples: Annotated[Whole, Field(ge=6, le=100_000)] = 300
-    kinds: Named | None = None
-    numbers: Named = "compare"
-    seed: Seed = 0
-    device: Device = Field("auto", validate_default=True)
-
-
-class StudyConfig(Parameters):
-    """Which grid ``study.ipynb`` trains, and where; immutable."""
-
-    grid: Named = "grid.yaml"
-    scheduler: Named | None = None
-    workers: Annotated[Whole, Field(ge=1, le=10_000)] | None = None
-
-
-class BenchmarkConfig(Parameters):
-    """What ``benchmark.ipynb`` measures; immutable."""
-
-    dataset: Named = "plein_air"
-    img_size: Annotated[int, one_of(*networks.IMG_SIZES)] = 64
-    width: Annotated[Whole, Field(ge=1, le=1024)] = 64
-    batch_sizes: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=8192)], ...],
-        BeforeValidator(_pieces),
-        Field(min_length=1),
-    ] = (128, 64)
-    alternations: Annotated[Whole, Field(ge=1, le=1000)] = 5
-    memory_epochs: Annotated[Whole, Field(ge=0, le=1_000_000)] = 200
-    quality_seeds: Annotated[Whole, Field(ge=0, le=100)] = 0
-    quality_epochs: Annotated[Whole, Field(ge=1, le=1_000_000)] = 40
-    numbers: Named = "benchmark"
-    seed: Seed = 0
-    precision: Annotated[str, one_of("auto", "fp32", "bf16")] = "auto"
-    device: Device = Field("auto", validate_default=True)
-
-    @field_validator("device")
-    @classmethod
-    def _can_be_timed(cls, device: str) -> str:
-        if device.startswith("mps"):
-            raise ValueError("must be cpu or cuda: the benchmark cannot take the time on mps.")
-        return device
-
-    def training(self, **changes: Any) -> TrainConfig:
-        """Return the first study's recipe in this architecture, with some changes."""
-        own = self.model_dump(
-            include={"dataset", "img_size", "width", "seed", "precision", "device"}
-        )
-        own["batch_size"] = self.batch_sizes[0]
-        return TrainConfig.resolve(**{**own, "preset": "monet", **changes})

@@ -145,6 +145,10 @@ class Dataset:
     source: Path
     options: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
+    def __str__(self) -> str:
+        """Return how many pictures there are, and what tells them from others."""
+        return f"{len(self.images)}, data hash {self.data_hash[:16]}"
+
     def draw(self, n: int, *, seed: int) -> torch.Tensor:
         """Return ``n`` pictures at random, or all if there are fewer, none of them twice."""
         order = torch.randperm(len(self.images), generator=stream(seed, "draw"))

@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 
 from dcgan_utils import layers
-from dcgan_utils.benchmark import machine
 from dcgan_utils.config import TrainConfig
 from dcgan_utils.errors import WorkbookError
+from dcgan_utils.machine import machine
 from dcgan_utils.painters import PAINTERS
 from dcgan_utils.paths import data_dir, home, notebooks_dir, reports_dir, runs_dir
 from dcgan_utils.runs import Run

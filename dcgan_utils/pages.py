@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcgan_utils.files import written_whole
-from dcgan_utils.runs import environment
+from dcgan_utils.machine import environment
 
 if TYPE_CHECKING:
     from jinja2 import Environment

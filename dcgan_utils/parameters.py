@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 import torch
@@ -10,13 +11,27 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from dcgan_utils.errors import WorkbookError, did_you_mean
 
-__all__ = ["Device", "Named", "Parameters", "Seed", "Whole", "notebook_parameters", "one_of"]
+__all__ = [
+    "Device",
+    "Named",
+    "Parameters",
+    "Pieces",
+    "Seed",
+    "Whole",
+    "aligned",
+    "notebook_parameters",
+    "one_of",
+]
 
 
 class Parameters(BaseModel):
     """The checked parameters of a notebook; immutable."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def __str__(self) -> str:
+        """Return names and values, a line each."""
+        return aligned(dict(self))
 
     @classmethod
     def checked(cls, /, **values: Any) -> Self:
@@ -32,6 +47,12 @@ class Parameters(BaseModel):
         except ValidationError as refusal:
             sentences = [_sentence(error, cls.model_fields) for error in refusal.errors()]
             raise WorkbookError(" ".join(sentences)) from None
+
+
+def aligned(values: Mapping[str, Any]) -> str:
+    """Return names and values, a line each, the values below one another."""
+    width = max(map(len, values))
+    return "\n".join(f"{name:{width}}  {value}" for name, value in values.items())
 
 
 def _sentence(error: dict[str, Any], known: dict[str, Any]) -> str:
@@ -103,10 +124,18 @@ def _whole(value: Any) -> Any:
     return value
 
 
+def _pieces(value: Any) -> Any:
+    """Read ``"128, 64"`` as two things; one may come as a number."""
+    pieces = value if isinstance(value, tuple | list) else str(value).strip("()[] ").split(",")
+    texts = (piece.strip() if isinstance(piece, str) else piece for piece in pieces)
+    return tuple(piece for piece in texts if piece != "")
+
+
 Whole = Annotated[int, BeforeValidator(_whole)]
 Named = Annotated[str, BeforeValidator(_named)]
 Device = Annotated[str, BeforeValidator(_known_device)]
 Seed = Annotated[Whole, Field(ge=0, lt=2**63)]
+Pieces = BeforeValidator(_pieces)
 
 
 # --- What the notebook has set -------------------------------------------------------------

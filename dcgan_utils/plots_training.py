@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from dcgan_utils.noise import Prior
 from dcgan_utils.plots import BLUE, GREEN, GREY, ORANGE, STYLE, by_epoch, new_figure
+from dcgan_utils.priors import Prior
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from dcgan_utils import networks
-from dcgan_utils.noise import Prior
+from dcgan_utils.priors import Prior
 from dcgan_utils.seeds import stream
 
 if TYPE_CHECKING:

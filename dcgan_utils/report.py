@@ -12,10 +12,11 @@ from typing import Any, TextIO
 
 from dcgan_utils import noise
 from dcgan_utils.benchmark import picture_files
-from dcgan_utils.config import BenchmarkConfig, TrainConfig
+from dcgan_utils.config import TrainConfig
 from dcgan_utils.datasets import load_dataset, locate
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.files import made, told_when_not_writable
+from dcgan_utils.notebook_configs import BenchmarkConfig
 from dcgan_utils.pages import Page, make_page, write_index, write_site
 from dcgan_utils.paths import notebooks_dir, report_dir
 from dcgan_utils.runs import run_name

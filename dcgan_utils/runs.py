@@ -11,19 +11,13 @@ the process dies: what matters is written beside and renamed.
 from __future__ import annotations
 
 import contextlib
-import csv
 import hashlib
-import io
 import json
 import logging
-import os
-import platform
 import re
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,12 +26,14 @@ import torch
 from filelock import FileLock, Timeout
 from PIL import Image
 
-from dcgan_utils import __version__
+from dcgan_utils import checkpoints
 from dcgan_utils.augment import COPYING
 from dcgan_utils.config import NEUTRAL, TrainConfig
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.files import expanded, made, told_when_not_writable, written_whole
 from dcgan_utils.gauges import WINDOW, lead, parted_at
+from dcgan_utils.histories import History
+from dcgan_utils.machine import environment
 from dcgan_utils.paths import runs_dir
 from dcgan_utils.pictures import in_rows
 
@@ -48,35 +44,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Run",
-    "environment",
-    "epochs_to_keep",
     "find_runs",
-    "is_out_of_memory",
     "run_name",
     "told_when_unfit",
 ]
 
 logger = logging.getLogger(__name__)
-
-
-class _Damaged(WorkbookError):
-    """A file whose checksums say that it is not what was written."""
-
-
-def environment() -> dict[str, str]:
-    """Return the versions and the machine that a result rests on."""
-    import PIL
-
-    return {
-        "dcgan_utils": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "torchvision": version("torchvision"),
-        "numpy": np.__version__,
-        "pillow": PIL.__version__,
-        "system": platform.platform(),
-        "threads": str(torch.get_num_threads()),
-    }
 
 
 def _identity(config: TrainConfig, data_hash: str) -> dict[str, Any]:
@@ -229,38 +202,12 @@ class Run:
         return self.folder / "checkpoint-before.pt"
 
     @property
-    def _history_path(self) -> Path:
-        return self.folder / "history.csv"
-
-    def _rows(self) -> tuple[list[str], list[list[str]]]:
-        """Return header and readable rows of the history; a lost one is told.
-
-        But for the last one: a killed process may leave half a row.
-        """
-        if not self._history_path.exists():
-            return ["epoch"], []
-        try:
-            with self._history_path.open(newline="", encoding="utf-8", errors="replace") as file:
-                header, *rows = list(csv.reader(file)) or [["epoch"]]
-        except csv.Error:
-            header, rows = [], []
-        if header[:1] != ["epoch"] or not all(name.isidentifier() for name in header):
-            raise WorkbookError(
-                f"'{self._history_path}' is damaged from its first line on. Delete it to go on "
-                "without the epochs that are behind."
-            )
-        kept = [row for row in rows if len(row) == len(header) and _are_numbers(row)]
-        lost = len(rows) - len(kept) - (bool(rows) and rows[-1] not in kept[-1:])
-        if lost:
-            logger.warning("%d lines of '%s' are damaged: left out.", lost, self._history_path)
-        return header, kept
+    def _history(self) -> History:
+        return History(self.folder / "history.csv")
 
     def history(self) -> pd.DataFrame:
         """Return one row an epoch: losses, D(x), D(G(z)), gauges, seconds; may be empty."""
-        import pandas as pd
-
-        header, rows = self._rows()
-        return pd.DataFrame(rows, columns=header).astype(float).astype({"epoch": int})
+        return self._history.table()
 
     @property
     def parted_window(self) -> int:
@@ -279,32 +226,16 @@ class Run:
 
     def log_epoch(self, row: dict[str, float]) -> None:
         """Append one epoch to the history; it is on the disk when this returns."""
-        new = not self._history_path.exists()
-        with (
-            told_when_not_writable(self._history_path),
-            self._history_path.open("a", newline="") as file,
-        ):
-            writer = csv.writer(file)
-            if new:
-                writer.writerow(row)
-            writer.writerow(row.values())
-            file.flush()
-            os.fsync(file.fileno())  # before the checkpoint that counts on it
+        self._history.append(row)
 
     def forget_after(self, epoch: int) -> None:
         """Drop what was written after ``epoch``, from which the training goes on."""
-        header, rows = self._rows()
-        kept = [row for row in rows if int(row[0]) <= epoch]
-        if not kept:
-            self._history_path.unlink(missing_ok=True)
-            return
-        with written_whole(self._history_path) as file:
-            file.write("".join(",".join(row) + "\r\n" for row in [header, *kept]).encode())
+        self._history.forget_after(epoch)
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
         """Write the state of the training; the former one is kept beside it."""
         former = None if self._is_damaged else self._former_checkpoint_path
-        _save(self.checkpoint_path, state, former=former)
+        checkpoints.save(self.checkpoint_path, state, former=former)
         self._is_damaged = False
 
     def load_checkpoint(self) -> dict[str, Any] | None:
@@ -320,8 +251,8 @@ class Run:
         paths = [p for p in (self.checkpoint_path, self._former_checkpoint_path) if p.exists()]
         for path in paths:
             try:
-                return _load(path, f"Delete the folder '{self.folder}' to train anew.")
-            except _Damaged:
+                return checkpoints.load(path, f"Delete the folder '{self.folder}' to train anew.")
+            except checkpoints.Damaged:
                 if path == paths[-1]:
                     raise
                 self._is_damaged = True
@@ -344,7 +275,7 @@ class Run:
         halved = {name: w.half() if w.ndim > 1 else w for name, w in weights.items()}
         path = self._weights_path(epoch)
         made(path.parent)
-        _save(path, halved)
+        checkpoints.save(path, halved)
 
     def load_weights(self, epoch: int | None = None) -> dict[str, torch.Tensor]:
         """Return the drawing generator's weights, averaged (EMA), on the CPU.
@@ -371,7 +302,7 @@ class Run:
             raise WorkbookError(
                 f"the run '{self.name}' has kept no weights of epoch {epoch}. Kept: {kept}."
             )
-        halved = _load(path, f"Choose another of {self.kept_epochs()}.")
+        halved = checkpoints.load(path, f"Choose another of {self.kept_epochs()}.")
         with told_when_unfit(self):
             return {name: w.float() if w.is_floating_point() else w for name, w in halved.items()}
 
@@ -421,48 +352,6 @@ class Run:
         return [epochs[index] for index in chosen]
 
 
-def _are_numbers(row: list[str]) -> bool:
-    try:
-        numbers = [float(gauge) for gauge in row]
-    except ValueError:
-        return False
-    return numbers[0].is_integer() and 0 < numbers[0] < 1e9
-
-
-def _save(path: Path, state: dict[str, Any], *, former: Path | None = None) -> None:
-    buffer = io.BytesIO()
-    torch.save(state, buffer)  # into memory: on a full disk torch would hide the reason
-    with written_whole(path, former=former) as file:
-        file.write(buffer.getbuffer())
-
-
-def _load(path: Path, advice: str) -> dict[str, Any]:
-    try:
-        content = io.BytesIO(path.read_bytes())
-    except OSError as error:
-        raise WorkbookError(
-            f"the checkpoint '{path}' cannot be read ({error.strerror or error})."
-        ) from error
-    try:
-        with zipfile.ZipFile(content) as parts:  # what torch writes is a zip, with checksums
-            packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts.infolist())
-            if packed or parts.testzip() is not None:
-                raise zipfile.BadZipFile
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever zipfile stumbles on
-        raise _Damaged(f"the checkpoint '{path}' is damaged. {advice}") from error
-    content.seek(0)
-    try:
-        return torch.load(content, map_location="cpu", weights_only=True)
-    except MemoryError:
-        raise
-    except Exception as error:  # torch raises a dozen kinds for what it will not read
-        raise WorkbookError(
-            f"the checkpoint '{path}' cannot be read ({type(error).__name__}). {advice}"
-        ) from error
-
-
 def _epochs(folder: Path, ending: str) -> list[int]:
     names = (path.stem.removeprefix("epoch_") for path in folder.glob(f"epoch_*{ending}"))
     return sorted(int(name) for name in names if name.isdecimal())
@@ -474,28 +363,12 @@ def told_when_unfit(run: Run) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if is_out_of_memory(error):
+        if checkpoints.is_out_of_memory(error):
             raise
         raise WorkbookError(
             f"what is saved in '{run.folder}' does not fit that run ({type(error).__name__}). "
             "Delete the folder to train anew."
         ) from error
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Tell whether an error says that memory is short; for the CPU's, torch has no kind."""
-    known = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
-    return known or (isinstance(error, RuntimeError) and "allocate memory" in str(error))
-
-
-def epochs_to_keep(epochs: int, *, most: int = 16) -> list[int]:
-    """Return the epochs of a training after which the weights are kept: round ones, evenly.
-
-    Every 50th of 700, every 25th of 400, every second of 25, each one up to 16; and the last.
-    """
-    steps = (step * 10**power for power in range(7) for step in (1, 2, 2.5, 5))
-    step = next(int(s) for s in steps if s == int(s) and epochs / s <= most)
-    return sorted({*range(step, epochs + 1, step), epochs})
 
 
 def _columns(pictures: int) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from dcgan_utils import claims, features, labels, latent, metrics, quality
+from dcgan_utils import claims, features, intervals, labels, latent, metrics, quality
 from dcgan_utils.datasets import Dataset
 from dcgan_utils.errors import NotMeaningful, WorkbookError, plain
 from dcgan_utils.runs import Run
@@ -278,7 +278,7 @@ def over_seeds(
     """
 
     def told(values: pd.Series) -> str:
-        half = claims.half_width(values)
+        half = intervals.half_width(values)
         return f"{values.mean():.3f}" + (f" ± {half:.3f}" if math.isfinite(half) else "")
 
     names = [name for name in measures if name in table]
@@ -342,7 +342,7 @@ def differences(table: pd.DataFrame, measure: str, *, seed: int = 0) -> pd.DataF
     pandas.DataFrame
         One row a noise that shares a seed with N(0, 1): ``difference``, the mean over pairs of
         the same seed; ``low`` and ``high``, Student's t interval, corrected for the number of
-        noises (see `claims.paired`); ``bootstrap_low`` and ``bootstrap_high``, the percentile
+        noises (see `intervals.paired`); ``bootstrap_low`` and ``bootstrap_high``, the percentile
         bootstrap over the pairs; ``pairs``; ``decided``, whether the corrected interval leaves
         0 out. Where an interval says nothing, its ends are NaN.
 
@@ -361,7 +361,7 @@ def differences(table: pd.DataFrame, measure: str, *, seed: int = 0) -> pd.DataF
     rng, rows = stream(seed, "pairs"), {}
     for noise in [noise for noise in label if noise in apart]:
         values = apart[noise].dropna()
-        interval = claims.paired(values, 0 * values, comparisons=len(apart.columns))
+        interval = intervals.paired(values, 0 * values, comparisons=len(apart.columns))
         known = np.isfinite(interval.low)
         again = torch.randint(len(values), (RESAMPLES, len(values)), generator=rng).numpy()
         means = values.to_numpy()[again].mean(axis=1)

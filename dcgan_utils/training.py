@@ -17,13 +17,14 @@ import torch
 from PIL import Image, ImageDraw
 
 from dcgan_utils.augment import COPYING
+from dcgan_utils.checkpoints import epochs_to_keep, is_out_of_memory
 from dcgan_utils.config import TrainConfig
 from dcgan_utils.datasets import Dataset, load_copies, to_float, to_uint8
 from dcgan_utils.dcgan import DCGAN
 from dcgan_utils.errors import Sentence, WorkbookError
 from dcgan_utils.files import write_gif
 from dcgan_utils.pictures import in_rows
-from dcgan_utils.runs import Run, epochs_to_keep, is_out_of_memory, told_when_unfit
+from dcgan_utils.runs import Run, told_when_unfit
 from dcgan_utils.seeds import stream
 
 __all__ = ["TrainingInterrupted", "exact", "train", "train_batch"]

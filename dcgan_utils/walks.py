@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from dcgan_utils import latent
 from dcgan_utils.datasets import to_float
-from dcgan_utils.noise import Prior
 from dcgan_utils.pictures import as_image
+from dcgan_utils.priors import Prior
 from dcgan_utils.runs import Run
 from dcgan_utils.seeds import stream
 

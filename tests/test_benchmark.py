@@ -6,7 +6,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from dcgan_utils import benchmark, layers
+from dcgan_utils import benchmark
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.paths import runs_dir
 from dcgan_utils.runs import Run
@@ -62,36 +62,6 @@ def test_the_summary_is_arithmetic():
     assert row["peak MB"] == 1000
 
 
-def test_operations_of_a_step_are_those_counted_by_hand(tiny):
-    config = tiny(width=2, noise_size=5)
-    # Multiplications and additions of each layer at 32 px: channels * channels * taps * places.
-    inner = 2 * (2 * 4 * 16 * 64 + 4 * 8 * 16 * 16)
-    picture, vector, logit = 2 * 3 * 2 * 16 * 256, 2 * 5 * 8 * 16, 2 * 8 * 16
-    generator = 3 * inner + 3 * picture + 2 * vector  # forward, weights, inputs but the vector's
-    # Forward three times; weights for real and generated; inputs three times, pictures' but once.
-    discriminator = 8 * inner + (3 + 2 + 1) * picture + 8 * logit
-    assert benchmark.operations_per_picture(config) == generator + discriminator
-
-
-def test_the_ceiling_is_a_rate_of_this_machine():
-    assert 1e8 < benchmark.ceiling("fp32", seconds=0.05) < 1e15
-
-
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_profile_tells_the_convolutions_from_the_rest(tiny, precision):
-    spent = benchmark.profile_step(tiny(precision=precision), steps=1)
-    assert {"convolutions", "BatchNorm"} <= set(spent.index)
-    assert (spent > 0).all()
-    assert spent.is_monotonic_decreasing
-
-
-def test_layers_are_timed_both_ways(tiny):
-    times = benchmark.layer_times(tiny(width=4), repeats=2)
-    assert times["layer"].unique().tolist() == ["3 × 32 × 32, 4", "4 × 16 × 16, 8", "8 × 8 × 8, 16"]
-    assert (times[["torch", "products"]] > 0).all(axis=None)
-    assert set(times["by the rule"]) == {"torch"}, "these layers are too small"
-
-
 def test_the_memory_is_weighed_after_each_epoch(tiny, pictures):
     weighed = benchmark.memory_over_epochs(tiny(dataset=str(pictures), epochs=3))
     assert weighed["epoch"].tolist() == [1, 2, 3]
@@ -116,11 +86,3 @@ def test_a_process_that_dies_is_told(tiny, pictures, monkeypatch):
     monkeypatch.setattr(benchmark, "_take_turn", os.abort)
     with pytest.raises(WorkbookError, match="a process of the benchmark died"):
         benchmark.alternate(tiny(dataset=str(pictures)))
-
-
-@pytest.mark.parametrize("units", ["amx", "avx512_bf16", None])
-def test_the_machine_is_told_in_words(monkeypatch, units):
-    monkeypatch.setattr(layers, "bf16_units", lambda: units)
-    words = benchmark.machine()
-    assert "GiB" in words
-    assert {"amx": "AMX", "avx512_bf16": "AVX512-BF16", None: "no fast bf16"}[units] in words

@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dcgan_utils import cache, noise, sources
-from dcgan_utils.config import CompareConfig, EdaConfig, TrainConfig
+from dcgan_utils.config import TrainConfig
 from dcgan_utils.datasets import load_dataset, locate
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.grid import Grid, load_grid
 from dcgan_utils.labels import read_labels
 from dcgan_utils.latent import load_generator
+from dcgan_utils.notebook_configs import CompareConfig, EdaConfig
 from dcgan_utils.runs import Run, find_runs
 from dcgan_utils.training import train
 

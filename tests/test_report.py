@@ -14,7 +14,10 @@ from conftest import TINY
 from PIL import Image
 
 from dcgan_utils.__main__ import main
-from dcgan_utils.config import (
+from dcgan_utils.config import TrainConfig
+from dcgan_utils.datasets import load_dataset
+from dcgan_utils.errors import WorkbookError
+from dcgan_utils.notebook_configs import (
     AblationConfig,
     AugmentConfig,
     BenchmarkConfig,
@@ -23,10 +26,7 @@ from dcgan_utils.config import (
     EdaConfig,
     LatentConfig,
     StudyConfig,
-    TrainConfig,
 )
-from dcgan_utils.datasets import load_dataset
-from dcgan_utils.errors import WorkbookError
 from dcgan_utils.paths import notebooks_dir, reports_dir
 from dcgan_utils.report import build_report, run_notebook
 from dcgan_utils.training import train

@@ -6,10 +6,11 @@ import pytest
 import torch
 from PIL import Image
 
+from dcgan_utils.checkpoints import epochs_to_keep
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.files import write_gif
 from dcgan_utils.paths import runs_dir
-from dcgan_utils.runs import Run, epochs_to_keep, find_runs, run_name
+from dcgan_utils.runs import Run, find_runs, run_name
 
 
 @pytest.fixture

@@ -1,0 +1,62 @@
+import pytest
+import torch
+
+from dcgan_utils.errors import WorkbookError
+from dcgan_utils.notebook_configs import BenchmarkConfig, EdaConfig
+
+# --- The exploration -----------------------------------------------------------------------
+
+
+def test_the_exploration_has_defaults_for_everything():
+    resolved = EdaConfig.checked(k="12", img_size="64", dataset=2024)
+    assert (resolved.k, resolved.img_size, resolved.dataset) == (12, 64, "2024")
+    assert resolved.other is None
+    assert resolved.device in ("cpu", "cuda")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"cluster_on": "pixel"}, "cluster_on must be one of pixels, features, not 'pixel'. Did"),
+        ({"extractor": "vgg"}, "extractor must be one of efficientnet_lite0, efficientnet_b0"),
+        ({"k": 0}, "k should be greater than or equal to 1"),
+        ({"cluster": 10}, "cluster (10) must be less than k (10)"),
+        ({"img_size": 2000}, "img_size should be less than or equal to 512"),
+        ({"other": " "}, "other must not be empty"),
+        ({"neighbors": 5}, "'neighbors' is not a parameter. Did you mean 'n_neighbors'?"),
+        ({"device": "tpu"}, "device must be auto, cpu"),
+    ],
+)
+def test_impossible_explorations_are_refused_in_one_sentence(wrong, sentence):
+    with pytest.raises(WorkbookError) as refusal:
+        EdaConfig.checked(**wrong)
+    assert sentence in str(refusal.value)
+
+
+# --- The benchmark ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "sizes"), [("128, 64", (128, 64)), (64, (64,)), ((8, 4), (8, 4)), ("64", (64,))]
+)
+def test_batch_sizes_may_be_one_or_several(given, sizes):
+    assert BenchmarkConfig.checked(batch_sizes=given).batch_sizes == sizes
+
+
+@pytest.mark.parametrize("wrong", ["", "64, many", "0", 6.5, None])
+def test_wrong_batch_sizes_are_refused(wrong):
+    with pytest.raises(WorkbookError, match="batch_sizes"):
+        BenchmarkConfig.checked(batch_sizes=wrong)
+
+
+def test_the_benchmark_does_not_take_mps(monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    with pytest.raises(WorkbookError, match="device must be cpu or cuda"):
+        BenchmarkConfig.checked(device="mps")
+
+
+def test_the_benchmark_trains_the_first_study_with_changes():
+    config = BenchmarkConfig.checked(batch_sizes="32", width=8, seed=3, precision="fp32")
+    training = config.training(epochs=5)
+    assert (training.batch_size, training.width, training.seed) == (32, 8, 3)
+    assert (training.epochs, training.real_label, training.precision) == (5, 0.8, "fp32")
