@@ -7,9 +7,10 @@ import sys
 
 from dcgan_utils.doctor import examine
 from dcgan_utils.errors import WorkbookError
-from dcgan_utils.grid import compare, load_grid, outcome_line, progress_line, run_grid
+from dcgan_utils.grid import load_grid
 from dcgan_utils.pages import Page
 from dcgan_utils.report import build_benchmark, build_report
+from dcgan_utils.scheduling import compare, outcome_line, progress_line, run_grid
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -18,9 +18,10 @@ import numpy as np
 from filelock import FileLock
 from PIL import Image, ImageOps
 
+from dcgan_utils.anatomy import EYES, Creature
 from dcgan_utils.brush import Palette, Sketch, as_rgb, mix, paint
 from dcgan_utils.clay import Clay
-from dcgan_utils.creatures import COLOURS, EYES, FAMILIES, Creature
+from dcgan_utils.creatures import COLOURS, FAMILIES
 from dcgan_utils.files import told_when_not_writable
 from dcgan_utils.landscapes import SUBJECTS
 

@@ -120,7 +120,7 @@ def differences(table: pd.DataFrame, measure: str) -> Figure:
     Parameters
     ----------
     table
-        From `study.differences`.
+        From `study_tables.differences`.
     measure
         What it is about.
     """

@@ -3,9 +3,9 @@
 ``reports/runs/<name>/`` holds ``config.json``, ``history.csv`` (one row an epoch),
 ``samples/epoch_0001.png`` ..., ``weights/epoch_0050.pt`` ..., ``checkpoint.pt``, the one before it
 (``checkpoint-before.pt``) and, once finished, ``progress.gif``; ``metrics.json`` where the pictures
-were measured. Nothing else writes there but a grid (`grid.run_task`): its executed notebook, page
-and lock. ``.lock`` keeps a second process from training the same run. Each file is valid whenever
-the process dies: what matters is written beside and renamed.
+were measured. Nothing else writes there but a grid (`scheduling.run_task`): its executed notebook,
+page and lock. ``.lock`` keeps a second process from training the same run. Each file is valid
+whenever the process dies: what matters is written beside and renamed.
 """
 
 from __future__ import annotations

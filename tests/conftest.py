@@ -40,7 +40,7 @@ settings.load_profile("same cases")
 GAUGES = ["epoch", "d_loss_real", "d_loss_fake", "d_real", "d_fake", "g_loss", "sample_spread"]
 
 
-LONGEST = ("test_report", "test_grid", "test_jupyterlab", "test_hostile", "test_faults")
+LONGEST = ("test_report", "test_scheduling", "test_jupyterlab", "test_hostile", "test_faults")
 
 
 def pytest_collection_modifyitems(items):
@@ -149,3 +149,22 @@ def assert_drawn(figure):
     assert 0.7 * width < drawn.shape[1] < 1.05 * width
     assert drawn.std() > 3
     assert len(figure.get_label()) > 10
+
+
+GRID = """
+name: two noises
+collections: ["{pictures}"]
+noises: [normal, "gamma(2, 1)"]
+seeds: {seeds}
+samples: 8
+parameters: {{{parameters}}}
+"""
+
+
+def written_grid(folder, pictures, seeds=(0, 1), **parameters):
+    """Write a grid of tiny runs, and return its path."""
+    small = TINY | {"kid_samples": 0, "architecture": None} | parameters
+    small = ", ".join(f"{name}: {value}" for name, value in small.items() if value is not None)
+    path = folder / "grid.yaml"
+    path.write_text(GRID.format(pictures=pictures, seeds=list(seeds), parameters=small))
+    return path

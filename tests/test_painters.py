@@ -8,7 +8,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from dcgan_utils import painters
-from dcgan_utils.creatures import COLOURS, EYES, FAMILIES
+from dcgan_utils.anatomy import EYES
+from dcgan_utils.creatures import COLOURS, FAMILIES
 from dcgan_utils.datasets import load_dataset
 from dcgan_utils.painters import (
     MARGIN,

@@ -1,6 +1,5 @@
 import json
 
-import pandas as pd
 import pytest
 import torch
 from conftest import equal_states
@@ -104,12 +103,6 @@ def test_every_run_is_measured_and_keeps_its_numbers(trained, collection):
     kept = json.loads((runs[2].folder / "metrics.json").read_text())
     assert kept["kid"] == table["kid"][2]
     assert kept["epochs"] == 2
-    floor = dict.fromkeys(study.NEAR, 0.25)
-    means = study.over_seeds(table, floor, study.NEAR)
-    assert list(means.index) == ["real against real", "N(0, 1)", "Gamma(2, 1)"]
-    assert "±" in means.loc["N(0, 1)", "kid"]
-    assert means.loc["real against real", "kid"] == "0.250"
-    assert means["seeds"].tolist() == ["", "2", "2"]
 
 
 def test_histories_of_several_seeds_stand_under_one_noise(trained):
@@ -140,63 +133,6 @@ def test_kinds_come_from_the_labels(pictures, collection):
     lines = [f"{n:02d}.png,{'sea' if n < 4 else 'land'}" for n in range(10)]
     (pictures / "labels.csv").write_text("\n".join(["file,subject", *lines]))
     assert study.kinds_of(collection) is None, "four pictures are too few to learn from"
-
-
-def numbers(**by_noise):
-    """Return a table of runs with the given KIDs, one a seed."""
-    specs = {"normal": "normal(0, 1)", "gamma": "gamma(2, 1)", "uniform": "uniform(-1, 1)"}
-    rows = [
-        {"noise": specs[name], "label": name, "seed": seed, "kid": kid}
-        for name, kids in by_noise.items()
-        for seed, kid in enumerate(kids)
-    ]
-    return pd.DataFrame(rows)
-
-
-def test_differences_are_paired_by_seed():
-    table = study.differences(
-        numbers(normal=[0.1, 0.5, 0.9], gamma=[0.21, 0.6, 0.99], uniform=[0.2, 0.3, 1.0]), "kid"
-    )
-    assert list(table.index) == ["gamma", "uniform"]
-    assert table.loc["gamma", "difference"] == pytest.approx(0.1)
-    assert table.loc["gamma", "decided"]
-    assert not table.loc["uniform", "decided"]
-    row = table.loc["uniform"]
-    assert row["low"] < row["bootstrap_low"] < row["difference"] < row["bootstrap_high"]
-    assert row["bootstrap_high"] < row["high"]
-
-
-def test_one_seed_decides_nothing():
-    row = study.differences(numbers(normal=[0.1], gamma=[9.0]), "kid").loc["gamma"]
-    assert not row["decided"]
-    assert row["difference"] == pytest.approx(8.9)
-    assert row[["low", "high", "bootstrap_low", "bootstrap_high"]].isna().all()
-
-
-def test_without_a_common_seed_there_is_nothing_to_compare():
-    with pytest.raises(NotMeaningful, match="same seed"):
-        study.differences(numbers(gamma=[1, 2]), "kid")
-    table = numbers(normal=[0.1, 0.2], gamma=[0.3, 0.4])
-    table.loc[table["label"] == "gamma", "seed"] += 5
-    with pytest.raises(NotMeaningful, match="same seed"):
-        study.differences(table, "kid")
-
-
-def test_what_the_numbers_rest_on_is_told():
-    table = numbers(normal=[0.1, 0.2, 0.3], gamma=[0.3, 0.4], uniform=[0.2])
-    assert study.seeds_told(table) == (
-        "Seeds in common with N(0, 1): gamma: 2, uniform: 1. **With one seed nothing can be "
-        "decided** (uniform)."
-    )
-    assert "no run with N(0, 1)" in study.seeds_told(numbers(gamma=[1]))
-    table = table.assign(extractor="lite0", generated=30, real=60)
-    floor = {"generated": 20, "real": 40, "classifier_accuracy": 0.9}
-    kinds = pd.Series(["sea", "land"], name="subject")
-    said = study.sizes_told(table, floor, kinds)
-    assert "30 generated pictures of each run against 60 real ones" in said
-    assert "the label 'subject': 2" in said
-    assert "right on 90%" in said
-    assert "label" not in study.sizes_told(table, floor, None)
 
 
 def test_exhibits_are_chosen_by_rule(monkeypatch):
