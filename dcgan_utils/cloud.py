@@ -6,13 +6,13 @@ import base64
 import io
 import uuid
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.projector import sprite_sheet
+from dcgan_utils.rendering import render
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["cloud"]
 
-_TEMPLATES = Path(__file__).parent / "templates"
+SIDE = 32  # pixels of a thumbnail; smaller pictures are not enlarged
 
 
 def cloud(
@@ -33,7 +33,6 @@ def cloud(
     colors: Sequence[str],
     title: str,
     description: str,
-    thumbnail: int = 32,
 ) -> display.HTML:
     """Return an interactive view of points, each drawn as its picture in its group's colour.
 
@@ -54,8 +53,6 @@ def cloud(
         ``N`` names, shown when a picture is pointed at.
     title, description
         Heading above, and what a screen reader says in place of the picture.
-    thumbnail
-        Pixels a side of the embedded thumbnails; smaller pictures are not enlarged.
 
     Raises
     ------
@@ -63,16 +60,13 @@ def cloud(
         If the lengths do not agree, a group has no name, or a coordinate is not finite.
     """
     from IPython import display
-    from jinja2 import Environment, FileSystemLoader
 
     _check(points, images, groups, group_names, names, colors)
-    side = min(thumbnail, *images.shape[2:])
-    template = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    ).get_template("cloud.html.j2")
+    side = min(SIDE, *images.shape[2:])
     counts = np.bincount(groups, minlength=len(group_names)).tolist()
     return display.HTML(
-        template.render(
+        render(
+            "cloud.html.j2",
             id=f"cloud-{uuid.uuid4().hex[:12]}",
             title=title,
             description=description,

@@ -15,6 +15,7 @@ import torch
 
 from dcgan_utils import cache
 from dcgan_utils.errors import NotMeaningful
+from dcgan_utils.modes import classifier
 from dcgan_utils.seeds import seed32
 
 if TYPE_CHECKING:
@@ -105,11 +106,11 @@ def evenness(sizes: np.ndarray) -> float:
 
     1 means all alike, near 0 means nearly all in one. The second study chose its k by this.
     """
+    from scipy.stats import entropy
+
     if len(sizes) < 2:
         return 1.0
-    shares = np.asarray(sizes) / np.sum(sizes)
-    shares = shares[shares > 0]
-    return float(-(shares * np.log(shares)).sum() / np.log(len(sizes)))
+    return float(entropy(sizes) / np.log(len(sizes)))
 
 
 def choose_k(
@@ -212,11 +213,14 @@ def agreement(clusterings: Mapping[str, Clustering], known: pd.DataFrame) -> pd.
 def separability(one: np.ndarray, other: np.ndarray, *, seed: int = 0) -> np.ndarray:
     """Return how well a linear classifier tells two sets of vectors apart.
 
+    The classifier two-sample test (Lopez-Paz and Oquab 2017, "Revisiting classifier two-sample
+    tests", ICLR, section 3), with the area under the curve in place of the accuracy.
+
     Returns
     -------
     float array, shape (5,)
-        Area under the ROC curve in each fold of a cross-validation, of a logistic regression on
-        standardised vectors: 0.5 is chance, 1 means that a plane lies between them.
+        Area under the ROC curve in each fold of a cross-validation of `modes.classifier`: 0.5 is
+        chance, 1 means that a plane lies between them.
 
     Raises
     ------
@@ -229,21 +233,17 @@ def separability(one: np.ndarray, other: np.ndarray, *, seed: int = 0) -> np.nda
     two collections just as well. Far below 0.5 the two share pictures: while a copy is tested,
     its twin has been learnt with the other name.
     """
-    from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_score
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
     if min(len(one), len(other)) < 2 * FOLDS:
         raise NotMeaningful(
             f"To tell two collections apart takes {2 * FOLDS} pictures of each; here: "
             f"{len(one)} and {len(other)}."
         )
-    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed32(seed))
     vectors = np.concatenate([one, other])
     which = np.repeat([0, 1], [len(one), len(other)])
-    return cross_val_score(classifier, vectors, which, cv=folds, scoring="roc_auc")
+    return cross_val_score(classifier(), vectors, which, cv=folds, scoring="roc_auc")
 
 
 def separability_of_halves(vectors: np.ndarray, *, times: int = 5, seed: int = 0) -> np.ndarray:

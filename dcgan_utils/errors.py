@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["NotMeaningful", "Sentence", "WorkbookError", "did_you_mean", "plain"]
+__all__ = ["NotMeaningful", "Sentence", "WorkbookError", "brief", "did_you_mean", "plain"]
 
 
 class Sentence:
@@ -32,6 +32,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 class NotMeaningful(WorkbookError):
     """There is too little for an analysis, such as a plane for one picture: not a mistake."""
+
+
+def brief(error: Exception) -> str:
+    """Return the first words of a library's error, for a reason in brackets."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:100].rstrip(".")
 
 
 def plain(text: str) -> str:

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dcgan_utils import cache
-from dcgan_utils.errors import WorkbookError, did_you_mean
+from dcgan_utils.errors import WorkbookError, brief, did_you_mean
 
 __all__ = ["DEFAULT", "EXTRACTORS", "Features", "extract"]
 
@@ -79,10 +79,10 @@ def _load_b0() -> nn.Module:
     try:
         network = efficientnet_b0(weights=EfficientNet_B0_Weights.IMAGENET1K_V1)
     except Exception as error:  # no network, a proxy, a cut download, a full disk
-        brief = (str(error).strip().splitlines() or [type(error).__name__])[0][:100].rstrip(".")
         raise WorkbookError(
-            f"The weights of efficientnet_b0 (21 MB) could not be downloaded ({brief}): connect to "
-            "the network, once is enough, or use efficientnet_lite0, which needs no download."
+            f"The weights of efficientnet_b0 (21 MB) could not be downloaded ({brief(error)}): "
+            "connect to the network, once is enough, or use efficientnet_lite0, which needs no "
+            "download."
         ) from error
     network.classifier = nn.Identity()
     return network

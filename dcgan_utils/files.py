@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ __all__ = [
     "told_when_not_writable",
     "write_csv",
     "write_gif",
+    "write_tables",
     "written_whole",
 ]
 
@@ -74,9 +75,18 @@ def write_csv(table: pd.DataFrame, path: Path, **options: Any) -> None:
         file.write(table.to_csv(**options).encode())
 
 
-def write_gif(path: Path, frames: list[Image.Image], *, milliseconds: int = 120) -> None:
+def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
+    """Write tables as CSV files of their names, but for empty ones: those of a former run go."""
+    for name, table in tables.items():
+        if len(table):
+            write_csv(table, folder / f"{name}.csv", index=False)
+        else:
+            (folder / f"{name}.csv").unlink(missing_ok=True)
+
+
+def write_gif(path: Path, frames: list[Image.Image]) -> None:
     """Write an animation that goes round, its last frame held for two seconds."""
-    durations = [milliseconds] * (len(frames) - 1) + [2000]
+    durations = [120] * (len(frames) - 1) + [2000]
     with written_whole(path) as file:
         frames[0].save(
             file, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0

@@ -13,7 +13,7 @@ from dcgan_utils.seeds import seed32
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-__all__ = ["classifier_accuracy", "mode_coverage"]
+__all__ = ["classifier", "classifier_accuracy", "mode_coverage"]
 
 FAIR_SHARE = 0.1  # of the share that a kind has among the real pictures; less counts as missed
 FOLDS = 5
@@ -53,15 +53,17 @@ def mode_coverage(
     coverage says that kinds are not missing, not that the pictures are good. What it cannot
     tell apart it cannot count: see `classifier_accuracy`.
     """
+    from scipy.stats import entropy
+
     kinds, counts = np.unique(np.asarray(labels), return_counts=True)
     if len(kinds) < 2:
         raise NotMeaningful("Mode coverage needs pictures of at least two kinds.")
-    drawn = _classifier().fit(real, labels).predict(generated)
+    drawn = classifier().fit(real, labels).predict(generated)
     shares = counts / counts.sum()
     found = np.array([np.mean(drawn == kind) for kind in kinds])
     return {
         "mode_coverage": float(np.mean(found >= FAIR_SHARE * shares)),
-        "mode_entropy": _entropy(found) / _entropy(shares),
+        "mode_entropy": float(entropy(found) / entropy(shares)),
     }
 
 
@@ -90,18 +92,14 @@ def classifier_accuracy(real: np.ndarray, labels: Sequence[str], *, seed: int) -
     if folds < 2:
         raise NotMeaningful("To test a classifier takes two pictures of each kind.")
     parts = StratifiedKFold(folds, shuffle=True, random_state=seed32(seed))
-    scores = cross_val_score(_classifier(), real, labels, cv=parts, scoring="balanced_accuracy")
+    scores = cross_val_score(classifier(), real, labels, cv=parts, scoring="balanced_accuracy")
     return float(scores.mean())
 
 
-def _classifier() -> Pipeline:
+def classifier() -> Pipeline:
+    """Return an untrained linear classifier of feature vectors: logistic regression, held back."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     return make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
-
-
-def _entropy(shares: np.ndarray) -> float:
-    shares = shares[shares > 0]
-    return float(-(shares * np.log(shares)).sum())

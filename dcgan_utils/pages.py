@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from dcgan_utils.files import written_whole
 from dcgan_utils.machine import environment
+from dcgan_utils.rendering import TEMPLATES, render
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
     from nbformat import NotebookNode
 
 __all__ = ["Link", "Page", "make_page", "write_index", "write_site"]
-
-_TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,8 @@ def write_site(
     shown += [link for link in links if not link.note]
     trained = [n for n, link in enumerate(shown) if Path(link.href).stem.startswith("train")]
     left, right, *_ = [*trained, *range(len(shown)), 0, 0]
-    text = _template("beside.html.j2").render(
+    text = render(
+        "beside.html.j2",
         title=f"{name}: two pages side by side",
         bar=_bar("beside.html", "Side by side", pages, beside=True),
         css=_css(),
@@ -141,7 +140,8 @@ def write_index(
     whole: bool = False,
 ) -> Path:
     """Write ``index.html`` alone, as `write_site` does once the site is ``whole``."""
-    text = _template("report.html.j2").render(
+    text = render(
+        "report.html.j2",
         title=f"{name}: what the noise does to the pictures",
         lead=lead,
         bar=_bar("index.html", "Overview", pages, beside=whole),
@@ -160,23 +160,12 @@ def _write(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
-@cache
-def _templates() -> Environment:
-    from jinja2 import Environment, FileSystemLoader
-
-    return Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True)
-
-
-def _template(name: str) -> Any:
-    return _templates().get_template(name)
-
-
 def _bar(current: str, title: str, pages: Iterable[Page], *, beside: bool) -> str:
     """Return what stands above every page: the title, and a menu if there is a site."""
     from markupsafe import Markup
 
-    bar = _template("bar.html.j2")
-    return Markup(bar.render(current=current, title=title, pages=pages, beside=beside))
+    bar = render("bar.html.j2", current=current, title=title, pages=pages, beside=beside)
+    return Markup(bar)
 
 
 @cache
@@ -187,7 +176,7 @@ def _css() -> str:
 
     light = HtmlFormatter(style="default").get_style_defs(".highlight")
     dark = HtmlFormatter(style="github-dark").get_style_defs(".highlight")
-    own = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+    own = (TEMPLATES / "style.css").read_text(encoding="utf-8")
     return Markup(f"{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n{own}")
 
 
@@ -204,7 +193,7 @@ def _render(notebook: NotebookNode, page: Page, pages: Sequence[Page] = ()) -> s
 
     exporter = HTMLExporter(
         template_name="workbook",
-        extra_template_basedirs=[str(_TEMPLATES)],
+        extra_template_basedirs=[str(TEMPLATES)],
         filters={"markdown2html": _markdown_to_html},
     )
     place = pages.index(page) if page in pages else -1

@@ -15,7 +15,7 @@ import torch
 from PIL import Image, ImageColor, ImageOps
 
 from dcgan_utils import copies
-from dcgan_utils.errors import WorkbookError
+from dcgan_utils.errors import WorkbookError, brief
 
 __all__ = [
     "FORMATS",
@@ -125,7 +125,7 @@ def decode_picture(
         image = _flatten(image, background, copy)
         square = _crop(image, img_size) if fit == "crop" else _pad(image, img_size, background)
     except Exception as error:  # Pillow raises whatever its parsers stumble on
-        raise DamagedPicture(f"damaged or cut short ({_brief(error)})") from error
+        raise DamagedPicture(f"damaged or cut short ({brief(error)})") from error
     return Picture(np.asarray(square), file_format, mode, size)
 
 
@@ -225,11 +225,6 @@ def _pad(image: Image.Image, img_size: int, background: tuple[int, int, int]) ->
     inner = image.resize((width, height), Image.Resampling.LANCZOS)
     square.paste(inner, ((img_size - width) // 2, (img_size - height) // 2))
     return square
-
-
-def _brief(error: Exception) -> str:
-    """Return the first words of an error for a reason in brackets."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:80]
 
 
 def parse_background(background: str) -> tuple[int, int, int]:

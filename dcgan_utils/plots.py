@@ -11,7 +11,7 @@ import base64
 import contextlib
 import io
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -214,17 +214,16 @@ def labelled_grids(
     return figure
 
 
-def samples_over_epochs(samples: Mapping[int, torch.Tensor], *, columns: int = 8) -> Figure:
+def samples_over_epochs(samples: Mapping[int, torch.Tensor]) -> Figure:
     """Draw the same latent vectors at several epochs: a row an epoch, a column a vector.
 
     Parameters
     ----------
     samples
-        Epoch to uint8 pictures ``(n, 3, H, W)``, all from the same vectors.
-    columns
-        How many of the vectors are shown.
+        Epoch to uint8 pictures ``(n, 3, H, W)``, all from the same vectors; the first eight of
+        these are shown.
     """
-    columns = min(columns, *(len(images) for images in samples.values()))
+    columns = min(8, *(len(images) for images in samples.values()))
     return picture_rows(
         {f"{epoch}": images[:columns] for epoch, images in samples.items()},
         side="epoch",
@@ -279,8 +278,8 @@ def by_epoch(axes: Axes, quantity: str, title: str) -> None:
     axes.set_title(title)
 
 
-def palette(names: Collection[str]) -> list:
-    """Return a colour for each of several names, told apart by the colour-blind up to ten."""
+def palette(count: int) -> list[str]:
+    """Return so many colours as ``#rrggbb``, told apart by the colour-blind up to ten."""
     import seaborn as sns
 
-    return sns.color_palette("colorblind" if len(names) <= 10 else "husl", len(names))
+    return sns.color_palette("colorblind" if count <= 10 else "husl", count).as_hex()

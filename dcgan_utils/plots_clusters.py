@@ -7,26 +7,19 @@ from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
-import seaborn as sns
 import torch
 from matplotlib.figure import Figure
 
-from dcgan_utils.plots import BLUE, GREY, ORANGE, STYLE, WIDTH, new_figure
+from dcgan_utils.plots import BLUE, GREY, ORANGE, STYLE, WIDTH, new_figure, palette
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from dcgan_utils.planes import Components
 
-__all__ = ["choose_k", "cluster_sizes", "explained", "group_colours", "plane", "thumbnails"]
+__all__ = ["choose_k", "cluster_sizes", "explained", "plane", "thumbnails"]
 
 MOST_NAMED = 20  # groups beyond which names and numbers would cover each other
-
-
-def group_colours(count: int) -> list[str]:
-    """Return a colour for each of so many groups, as ``#rrggbb``."""
-    palette = sns.color_palette("tab10" if count <= 10 else "husl", count)
-    return palette.as_hex()
 
 
 def cluster_sizes(sizes: Sequence[int], *, what: str) -> Figure:
@@ -35,7 +28,7 @@ def cluster_sizes(sizes: Sequence[int], *, what: str) -> Figure:
         figure = new_figure(2.4)
         axes = figure.subplots()
         names = [str(number) for number in range(len(sizes))]
-        bars = axes.bar(names, sizes, color=group_colours(len(sizes)), width=0.7)
+        bars = axes.bar(names, sizes, color=palette(len(sizes)), width=0.7)
         if len(sizes) <= MOST_NAMED:
             axes.bar_label(bars, fontsize=8)
         else:
@@ -117,7 +110,7 @@ def plane(
         axes = figure.subplots()
         size = float(np.clip(6000 / len(points), 4, 40))
         for number, (name, ink) in enumerate(
-            zip(group_names, group_colours(len(group_names)), strict=True)
+            zip(group_names, palette(len(group_names)), strict=True)
         ):
             members = points[groups == number]
             axes.scatter(*members.T, s=size, color=ink, alpha=0.7, lw=0, label=name)
@@ -153,7 +146,7 @@ def thumbnails(
     """
     columns, rows = 26, 21
     places = _free_places(points, columns, rows)
-    inks = group_colours(int(groups.max()) + 1)
+    inks = palette(int(groups.max()) + 1)
     with mpl.rc_context(STYLE):
         figure = new_figure(WIDTH * rows / columns + 0.3)
         axes = figure.subplots()

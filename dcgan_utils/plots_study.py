@@ -88,7 +88,7 @@ def by_ratio(table: pd.DataFrame, measures: Sequence[str], *, floor: dict[str, f
         figure = new_figure(2.7 * -(-len(measures) // 2) + 0.6)
         panels = figure.subplots(-(-len(measures) // 2), 2, squeeze=False).flatten()
         labels = list(table["label"].unique())
-        colours = dict(zip(labels, palette(labels), strict=True))
+        colours = dict(zip(labels, palette(len(labels)), strict=True))
         for axes in panels[len(measures) :]:
             axes.set_axis_off()
         for axes, measure in zip(panels, measures, strict=False):
@@ -194,7 +194,7 @@ def losses_overlaid(histories: Mapping[str, pd.DataFrame], *, unit: str = "epoch
     with mpl.rc_context(STYLE):
         figure = new_figure(3.4)
         left, right = figure.subplots(1, 2)
-        for (name, history), color in zip(histories.items(), palette(histories), strict=True):
+        for (name, history), color in zip(histories.items(), palette(len(histories)), strict=True):
             history = history.assign(d_loss=history["d_loss_real"] + history["d_loss_fake"])
             _line_with_band(left, history, "d_loss", color=color, label=name)
             _line_with_band(right, history, "g_loss", color=color, label=name)
@@ -217,7 +217,7 @@ def spread_overlaid(histories: Mapping[str, pd.DataFrame]) -> Figure:
     with mpl.rc_context(STYLE):
         figure = new_figure(3.2)
         axes = figure.subplots()
-        for (name, history), color in zip(histories.items(), palette(histories), strict=True):
+        for (name, history), color in zip(histories.items(), palette(len(histories)), strict=True):
             _line_with_band(axes, history, "sample_spread", color=color, label=name)
         axes.axhline(1, color=GREEN, lw=1, ls=":", label="the real pictures")
         by_epoch(axes, "spread, relative to real", "How different the samples are")

@@ -19,13 +19,13 @@ import torch
 from torch import nn
 
 from dcgan_utils import networks
-from dcgan_utils.priors import Prior
+from dcgan_utils.priors import Normal, Prior
 from dcgan_utils.seeds import stream
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["measured_share", "move_biases", "predicted_share", "sensitivity", "shares"]
+__all__ = ["measured_share", "predicted_share", "sensitivities", "sensitivity", "shares"]
 
 
 def predicted_share(ratio: float) -> float:
@@ -92,13 +92,6 @@ def shares(priors: list[Prior], *, noise_size: int = 100, seed: int = 0) -> pd.D
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("noise")
 
 
-def move_biases(generator: nn.Module, deviation: float, rng: torch.Generator) -> None:
-    """Draw the biases of linear layers from a normal distribution; they begin as 0."""
-    for module in generator.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.normal_(module.bias, 0.0, deviation, generator=rng)
-
-
 @torch.no_grad()
 def sensitivity(generator: nn.Module, z: torch.Tensor) -> dict[str, float]:
     """Return how much a generator's pictures change when the latent vectors do.
@@ -129,6 +122,31 @@ def sensitivity(generator: nn.Module, z: torch.Tensor) -> dict[str, float]:
     generator.load_state_dict(before)
     generator.train(was_training)
     return apart
+
+
+def sensitivities(*, seed: int = 0) -> pd.DataFrame:
+    """Return the `sensitivity` of untrained generators, a row each.
+
+    Of `dcgan`, of `pokemon`, and of `pokemon` with the biases of its first block drawn from
+    N(0, 0.02²), as far as a training moves them early on; they begin as 0.
+    """
+    import pandas as pd
+
+    z = Normal().sample(128, 100, generator=stream(seed, "show"))
+    rows = {}
+    for name, moved in (("dcgan", 0.0), ("pokemon", 0.0), ("pokemon", 0.02)):
+        generator, _ = networks.build(name, noise_size=100, img_size=64, width=16)
+        networks.weights_init(generator, stream(seed, "init"))
+        _move_biases(generator, moved, stream(seed, "biases"))
+        rows[f"{name}, biases moved" if moved else name] = sensitivity(generator, z)
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("generator")
+
+
+def _move_biases(generator: nn.Module, deviation: float, rng: torch.Generator) -> None:
+    """Draw the biases of linear layers from a normal distribution."""
+    for module in generator.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.bias, 0.0, deviation, generator=rng)
 
 
 def _apart(one: torch.Tensor, other: torch.Tensor) -> float:

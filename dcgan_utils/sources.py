@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from dcgan_utils.errors import WorkbookError, did_you_mean
+from dcgan_utils.errors import WorkbookError, brief, did_you_mean
 from dcgan_utils.paths import data_dir, home
 from dcgan_utils.pictures import NotAPicture
 
@@ -161,11 +161,10 @@ def provide(name: str) -> Path:
         else:
             root = Path(kagglehub.dataset_download(kaggle.handle))
     except Exception as error:  # no account, rules not accepted, no network, not installed
-        brief = (str(error).strip().splitlines() or ["no reason given"])[0][:100].rstrip(".")
         raise WorkbookError(
             f"'{name}' is not in '{data_dir()}' and could not be fetched from Kaggle "
-            f"({type(error).__name__}: {brief}): download it by hand from {kaggle.page} and put "
-            f"its folder {kaggle.folders[0]} there (see data/README.md)."
+            f"({type(error).__name__}: {brief(error)}): download it by hand from {kaggle.page} and "
+            f"put its folder {kaggle.folders[0]} there (see data/README.md)."
         ) from error
     folders = (root / folder for folder in kaggle.folders)
     return next((folder for folder in folders if folder.is_dir()), root)

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dcgan_utils import quality
+from dcgan_utils import augment, quality
 from dcgan_utils.augment import COPYING
 from dcgan_utils.cache import content_hash
 from dcgan_utils.config import TrainConfig
 from dcgan_utils.copies import COPIES
-from dcgan_utils.datasets import Dataset, LoadReport
+from dcgan_utils.datasets import Dataset, LoadReport, to_float, to_uint8
 from dcgan_utils.errors import NotMeaningful, WorkbookError
 from dcgan_utils.runs import Run
+from dcgan_utils.seeds import stream
 from dcgan_utils.training import train
 
 if TYPE_CHECKING:
@@ -26,11 +27,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 __all__ = [
+    "as_seen",
     "augmentations",
     "compared",
     "copies_of",
     "distance_of_others",
     "distances",
+    "lost_told",
     "one_by_one",
     "picture_number",
     "shown",
@@ -138,6 +141,51 @@ def one_by_one(config: TrainConfig, changes: str) -> dict[str, TrainConfig]:
             )
         variants[f"{name}: {value[0]}"] = config.changed(**{name: value[0]})
     return variants
+
+
+def as_seen(
+    policy: str, images: torch.Tensor, *, seed: int, probability: float = 1.0
+) -> torch.Tensor:
+    """Return pictures as the discriminator sees them under a kind of augmentation.
+
+    Parameters
+    ----------
+    policy, probability
+        See `augment.inside`.
+    images
+        uint8, shape ``(n, 3, H, W)``.
+    seed
+        Of what happens to each.
+
+    Returns
+    -------
+    torch.Tensor
+        uint8, the same shape.
+    """
+    rng = stream(seed, policy)
+    return to_uint8(augment.inside(policy, to_float(images), rng, probability=probability))
+
+
+def lost_told(kid: pd.Series, preset: str, beside: str) -> str:
+    """Say in Markdown what a preset loses by each change of `one_by_one`.
+
+    Parameters
+    ----------
+    kid
+        Indexed by the names of `one_by_one`, and ``"preset <beside>"``.
+    preset, beside
+        The one that was changed, and the one that it is held against.
+    """
+    ratio = kid["as it is"] / kid[f"preset {beside}"]
+    lost = (kid - kid["as it is"]).drop(["as it is", f"preset {beside}"]).sort_values()
+    if lost.empty:
+        return f"KID is {ratio:.2f} times that of `{beside}`."
+    return (
+        f"As it is, `{preset}` has **{ratio:.2f} times** the KID of `{beside}` on the same budget. "
+        f"Most is lost with **{lost.index[-1]}** ({lost.iloc[-1]:+.3f}), least with "
+        f"**{lost.index[0]}** ({lost.iloc[0]:+.3f}). It is one training of each: what moves KID by "
+        "less than 0.05 may be chance."
+    )
 
 
 def shown(policy: str, dataset: Dataset) -> int:

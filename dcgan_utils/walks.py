@@ -15,7 +15,16 @@ from dcgan_utils.priors import Prior
 from dcgan_utils.runs import Run
 from dcgan_utils.seeds import stream
 
-__all__ = ["along", "between", "frames", "project", "sheet", "straight"]
+__all__ = [
+    "along",
+    "between",
+    "frames",
+    "halfway",
+    "project",
+    "sheet",
+    "straight",
+    "usual_distances",
+]
 
 
 def along(vector: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
@@ -99,6 +108,19 @@ def sheet(prior: Prior, corners: torch.Tensor, side: int) -> torch.Tensor:
     left = between(prior, corners[0], corners[2], side)
     right = between(prior, corners[1], corners[3], side)
     return torch.cat([between(prior, *ends, side) for ends in zip(left, right, strict=True)])
+
+
+def usual_distances(prior: Prior, noise_size: int, *, seed: int) -> tuple[float, float, float]:
+    """Return how far vectors lie from the prior's mean: 1 %, median and 99 % of 2,000 drawn."""
+    drawn = prior.sample(2000, noise_size, generator=stream(seed, "usual"))
+    distances = (drawn - prior.mean).norm(dim=1)
+    return tuple(distances.quantile(torch.tensor([0.01, 0.5, 0.99])).tolist())
+
+
+def halfway(prior: Prior, way: torch.Tensor) -> float:
+    """Return how far the middle of a way is from the prior's mean, in terms of its start."""
+    distances = (way - prior.mean).norm(dim=1)
+    return (distances[len(way) // 2] / distances[0]).item()
 
 
 def _slerp(one: torch.Tensor, other: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:

@@ -86,3 +86,17 @@ def test_a_process_that_dies_is_told(tiny, pictures, monkeypatch):
     monkeypatch.setattr(benchmark, "_take_turn", os.abort)
     with pytest.raises(WorkbookError, match="a process of the benchmark died"):
         benchmark.alternate(tiny(dataset=str(pictures)))
+
+
+def test_the_quality_of_both_precisions_is_told():
+    rows = [
+        ("fp32", 0, 0.1, 0.9),
+        ("bf16", 0, 0.2, 0.8),
+        ("fp32", 1, 0.3, 0.9),
+        ("bf16", 1, 0.2, 1),
+    ]
+    quality = pd.DataFrame(rows, columns=["precision", "seed", "kid", "diversity"])
+    kid, diversity = benchmark.quality_told(quality).split("\n\n")
+    assert "0.200 in fp32 and 0.200 in bf16" in kid
+    assert "by +0.100, -0.100, and the seeds of one precision lie up to 0.200 apart" in kid
+    assert diversity.startswith("**diversity**: 0.900 in fp32")

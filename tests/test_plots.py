@@ -128,3 +128,10 @@ def test_long_animations_are_thinned_but_end_with_the_last_frame(tmp_path):
     assert 40 <= shown.n_frames <= 61
     shown.seek(shown.n_frames - 1)
     assert shown.convert("RGB").getpixel((4, 4))[0] == pytest.approx(249, abs=8)
+
+
+def test_colours_tell_groups_apart():
+    for count in (1, 10, 30, 100):
+        colours = plots.palette(count)
+        assert len(set(colours)) == count
+        assert all(len(colour) == 7 for colour in colours)

@@ -43,13 +43,6 @@ def test_figures_of_vectors_are_drawn():
     assert f"greatest at {table['silhouette'].idxmax()}" in chosen.get_label()
 
 
-def test_colours_tell_groups_apart():
-    for count in (1, 10, 30, 100):
-        colours = plots_clusters.group_colours(count)
-        assert len(set(colours)) == count
-        assert all(len(colour) == 7 for colour in colours)
-
-
 @pytest.mark.parametrize("n", [1, 50, 2000])
 def test_thumbnails_cover_no_other(n):
     points = np.random.default_rng(0).normal(size=(n, 2))

@@ -90,3 +90,11 @@ def test_measuring_leaves_the_generator_as_it_was():
     assert not generator.training
     for name, value in generator.state_dict().items():
         assert torch.equal(value, before[name]), name
+
+
+def test_only_moved_biases_make_the_second_study_s_generator_feel_the_scale():
+    table = prediction.sensitivities()
+    assert list(table.index) == ["dcgan", "pokemon", "pokemon, biases moved"]
+    assert (table.loc[["dcgan", "pokemon"], ["std × 0.1", "std × 10"]] < 0.05).all(axis=None)
+    assert (table.loc["pokemon, biases moved", ["std × 0.1", "std × 10"]] > 0.05).all()
+    assert (table["mean + 1 std"] > 0.1).all()

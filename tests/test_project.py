@@ -75,6 +75,7 @@ def test_modules_import_only_from_lower_floors():
             "clay",
             "pictures",
             "progress",
+            "rendering",
             "parameters",
             "files",
             "gauges",

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -106,3 +107,23 @@ def test_a_generator_learns_a_single_picture(tiny, collection):
     apart = trials.distances(run, collection.images[0])
     assert apart.iloc[-1] < 0.5 * apart.iloc[0]
     assert torch.isfinite(torch.tensor(apart.to_numpy())).all()
+
+
+def test_what_each_change_costs_is_told():
+    kid = pd.Series({"as it is": 0.1, "flip: false": 0.15, "ema: 0": 0.09, "preset monet": 0.4})
+    told = trials.lost_told(kid, "best", "monet")
+    assert "`best` has **0.25 times** the KID of `monet`" in told
+    assert "Most is lost with **flip: false** (+0.050), least with **ema: 0** (-0.010)" in told
+    assert (
+        trials.lost_told(kid.iloc[[0, 3]], "best", "monet") == "KID is 0.25 times that of `monet`."
+    )
+
+
+def test_pictures_are_shown_as_the_discriminator_sees_them(collection):
+    images = collection.images
+    assert torch.equal(trials.as_seen("none", images, seed=0), images)
+    turned = trials.as_seen("inside", images, seed=0)
+    assert turned.shape == images.shape
+    assert turned.dtype == torch.uint8
+    assert not torch.equal(turned, images)
+    assert torch.equal(turned, trials.as_seen("inside", images, seed=0))

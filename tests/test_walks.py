@@ -112,3 +112,16 @@ def test_a_picture_that_the_generator_draws_is_found(tiny, collection, architect
     assert error.mean() < by_chance.mean() / 2
     again = walks.project(run, aims, steps=120, starts=6)
     assert torch.equal(again[0], places)
+
+
+def test_usual_distances_are_those_of_many_coordinates():
+    short, usual, long = walks.usual_distances(parse("N(5, 4)"), 100, seed=0)
+    assert short < usual < long
+    assert usual == pytest.approx(2 * 100**0.5, rel=0.02)
+
+
+def test_halfway_a_straight_line_is_nearer_to_the_mean():
+    prior = parse("N(5, 1)")
+    start, end = prior.sample(2, 400, generator=torch.Generator().manual_seed(0))
+    assert walks.halfway(prior, walks.straight(start, end, 9)) == pytest.approx(0.5**0.5, abs=0.05)
+    assert walks.halfway(prior, walks.between(prior, start, end, 9)) == pytest.approx(1, abs=0.1)

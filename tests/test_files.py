@@ -1,0 +1,51 @@
+import pandas as pd
+import pytest
+
+from dcgan_utils.errors import WorkbookError
+from dcgan_utils.files import expanded, made, write_tables, written_whole
+
+
+def names(folder):
+    return [path.name for path in folder.iterdir()]
+
+
+def test_home_folders_are_expanded_or_refused(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert expanded("~/pictures") == tmp_path / "pictures"
+    for wrong in ("~nobody-of-this-name/x", "~\0"):
+        with pytest.raises(WorkbookError, match="cannot be read"):
+            expanded(wrong)
+
+
+def test_a_file_is_there_only_once_it_is_whole(tmp_path):
+    path = tmp_path / "file"
+    with written_whole(path) as file:
+        file.write(b"one")
+        assert not path.exists()
+    with pytest.raises(KeyError), written_whole(path) as file:
+        file.write(b"half of tw")
+        raise KeyError
+    assert path.read_bytes() == b"one"
+    assert names(tmp_path) == ["file"], "no litter"
+
+
+def test_the_former_file_is_kept(tmp_path):
+    path, former = tmp_path / "file", tmp_path / "former"
+    for content in (b"one", b"two", b"three"):
+        with written_whole(path, former=former) as file:
+            file.write(content)
+    assert (path.read_bytes(), former.read_bytes()) == (b"three", b"two")
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(WorkbookError, match="file"):
+        made(tmp_path / "file" / "below")
+
+
+def test_an_empty_table_takes_a_former_one_away(tmp_path):
+    full = pd.DataFrame({"x": [1, 2]})
+    write_tables({"one": full, "other": full}, tmp_path / "new")
+    write_tables({"one": full, "other": pd.DataFrame()}, tmp_path / "new")
+    assert names(tmp_path / "new") == ["one.csv"]
+    assert pd.read_csv(tmp_path / "new" / "one.csv").equals(full)
