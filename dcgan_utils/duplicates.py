@@ -42,8 +42,14 @@ def find_duplicates(images: torch.Tensor) -> list[Pair]:
 
     Each is paired with the earlier picture that is nearest to it, so the length of the list
     is the number of pictures that could go. Near means that the perceptual hashes (pHash of
-    the package ImageHash: signs of low cosine frequencies) differ in at most 6 of 64 bits,
-    and the colours, on a raster of 4 x 4, by at most 40 levels on average.
+    the package ImageHash: signs of low cosine frequencies; Zauner 2010, "Implementation and
+    benchmarking of perceptual image hash functions") differ in at most 6 of 64 bits, and the
+    colours, on a raster of 4 x 4, by at most 40 levels on average.
+
+    Parameters
+    ----------
+    images
+        uint8, shape ``(N, 3, H, W)``.
 
     Returns
     -------

@@ -26,7 +26,13 @@ __all__ = [
 
 
 def expanded(path: str | Path) -> Path:
-    """Return a path with ``~`` and ``~name`` replaced by the home folders they mean."""
+    """Return a path with ``~`` and ``~name`` replaced by the home folders they mean.
+
+    Raises
+    ------
+    WorkbookError
+        If there is no such user, or the text can be no path.
+    """
     try:
         return Path(path).expanduser()
     except (RuntimeError, ValueError) as error:  # no such user; a NUL within the name
@@ -34,7 +40,13 @@ def expanded(path: str | Path) -> Path:
 
 
 def made(folder: Path) -> Path:
-    """Make a folder, and those above it, unless it is there."""
+    """Make a folder, and those above it, unless it is there.
+
+    Raises
+    ------
+    WorkbookError
+        If it cannot be made: a full disk, no right to write, a file of that name.
+    """
     with told_when_not_writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -45,6 +57,11 @@ def written_whole(path: Path, *, former: Path | None = None) -> Iterator[IO[byte
     """Open a file that takes the place of ``path`` only once all of it is on the disk.
 
     What was there before is kept as ``former``, if that is given.
+
+    Raises
+    ------
+    WorkbookError
+        If the disk is full or may not be written; then ``path`` is as it was.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     with told_when_not_writable(path):

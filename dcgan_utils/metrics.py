@@ -261,6 +261,13 @@ def repetition(real: np.ndarray, generated: np.ndarray, *, quantile: float = 0.0
 def closest_pairs(vectors: np.ndarray, count: int) -> np.ndarray:
     """Return the pairs of vectors that are nearest to each other, each vector in one at most.
 
+    Parameters
+    ----------
+    vectors
+        Shape ``(n, d)``.
+    count
+        How many pairs.
+
     Returns
     -------
     int array, shape ``(count, 2)``

@@ -40,17 +40,31 @@ class Components:
     explained: np.ndarray
 
     def reconstruct(self, rows: np.ndarray, n: int) -> np.ndarray:
-        """Return some of the vectors as the first ``n`` components give them back."""
+        """Return some of the vectors as the first ``n`` components give them back, ``(r, D)``."""
         return self.mean + self.scores[rows, :n] @ self.directions[:n]
 
     def at(self, component: int, deviations: float) -> np.ndarray:
-        """Return the mean, moved along one component by so many standard deviations."""
+        """Return the mean, moved along one component by so many deviations: shape ``(D,)``."""
         step = deviations * self.scores[:, component].std()
         return self.mean + step * self.directions[component]
 
 
 def principal_components(vectors: np.ndarray, n: int, *, seed: int = 0) -> Components:
     """Find the first ``n`` principal components, or as many as there can be.
+
+    Parameters
+    ----------
+    vectors
+        Shape ``(N, D)``.
+    n
+        How many.
+    seed
+        Of the solver, where that draws at random: for many long vectors.
+
+    Returns
+    -------
+    Components
+        Of the vectors less their mean; their scales are left as they are.
 
     Raises
     ------
@@ -74,6 +88,17 @@ def umap_embedding(
     vectors: np.ndarray, n_components: int = 2, *, n_neighbors: int = 15, seed: int = 0
 ) -> np.ndarray:
     """Embed vectors so that neighbours stay together (McInnes, Healy and Melville 2018).
+
+    Parameters
+    ----------
+    vectors
+        Shape ``(N, D)``.
+    n_components
+        Dimensions of the result, 2 for a plane.
+    n_neighbors
+        How many neighbours of each count: few show fine groups, many the whole.
+    seed
+        Of the start and the descent.
 
     Returns
     -------

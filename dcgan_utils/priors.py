@@ -140,7 +140,18 @@ class Prior:
         return torch.special.ndtri(torch.from_numpy(share.clip(1e-12, 1 - 1e-12))).float()
 
     def from_normal(self, scores: torch.Tensor) -> torch.Tensor:
-        """Return the vectors of this prior that have the quantiles of N(0, 1) ones."""
+        """Return the vectors of this prior that have the quantiles of N(0, 1) ones.
+
+        Parameters
+        ----------
+        scores
+            Shape ``(n, noise_size)``, as `to_normal` returns them or drawn from N(0, 1).
+
+        Returns
+        -------
+        torch.Tensor
+            float32 on the CPU, the same shape.
+        """
         from scipy import stats
 
         share = torch.special.ndtr(scores.cpu().double()).numpy()

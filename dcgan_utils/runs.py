@@ -329,7 +329,13 @@ class Run:
             Image.fromarray(grid.numpy()).save(file, "PNG", compress_level=3)
 
     def samples(self, epoch: int) -> torch.Tensor:
-        """Return the pictures drawn from the fixed noise, uint8 ``(sample_size, 3, H, W)``."""
+        """Return the pictures drawn from the fixed noise, uint8 ``(sample_size, 3, H, W)``.
+
+        Raises
+        ------
+        WorkbookError
+            If there is no such preview, or it is damaged.
+        """
         side, columns = self.config.img_size, _columns(self.config.sample_size)
         path = self._samples_path(epoch)
         try:

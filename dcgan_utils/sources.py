@@ -149,7 +149,14 @@ def _slug(name: str) -> str:
 
 
 def provide(name: str) -> Path:
-    """Paint an embedded collection or fetch one from Kaggle; return its folder."""
+    """Paint an embedded collection or fetch one from Kaggle; return its folder.
+
+    Raises
+    ------
+    WorkbookError
+        If it cannot be painted, because ``data/`` cannot be written, or not be fetched; the message
+        says how to get it by hand.
+    """
     if name not in KAGGLE:
         return _painters()[name](data_dir() / name)
     kaggle = KAGGLE[name]

@@ -104,7 +104,20 @@ def exact() -> contextlib.AbstractContextManager:
 
 
 def train_batch(model: DCGAN, images: torch.Tensor) -> dict[str, float]:
-    """Update both networks on one batch of uint8 pictures; return the losses as numbers."""
+    """Update both networks on one batch.
+
+    Parameters
+    ----------
+    model
+        What learns; it is changed.
+    images
+        uint8, shape ``(n, 3, img_size, img_size)``, on the model's device.
+
+    Returns
+    -------
+    dict of float
+        Losses and verdicts, as `DCGAN.train_step` names them.
+    """
     real = to_float(images).contiguous(memory_format=model.memory_format)
     losses = model.train_step(real)
     values = torch.stack(list(losses.values())).tolist()  # one transfer from the device

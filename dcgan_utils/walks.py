@@ -155,8 +155,10 @@ def project(
     """Look for the latent vectors whose pictures come nearest to given ones.
 
     Gradient descent (Adam) on the vector, from several draws of the prior at once; the nearest
-    one in the end is kept. The distance is the mean squared difference of the pixels, at full
-    size and averaged over squares of 4 and of 16: places matter less that way.
+    one in the end is kept. (Descent on the vector is Creswell and Bharath's way, 2016, "Inverting
+    the generator of a generative adversarial network", arXiv:1611.05644.) The distance is the mean
+    squared difference of the pixels, at full size and averaged over squares of 4 and of 16: places
+    matter less that way.
 
     Parameters
     ----------
