@@ -7,9 +7,13 @@ import sys
 
 from dcgan_utils.doctor import examine
 from dcgan_utils.errors import WorkbookError
+from dcgan_utils.files import expanded
 from dcgan_utils.grid import load_grid
 from dcgan_utils.pages import Page
+from dcgan_utils.paths import report_dir
+from dcgan_utils.playground import write_playground
 from dcgan_utils.report import build_benchmark, build_report
+from dcgan_utils.runs import find_runs
 from dcgan_utils.scheduling import compare, outcome_line, progress_line, run_grid
 
 
@@ -55,6 +59,16 @@ def _parser() -> argparse.ArgumentParser:
     study.set_defaults(
         after_a_stop="The same command goes on from the last saved epochs.", run=_study
     )
+    playground = commands.add_parser(
+        "playground", help="write a page in which trained generators draw, in any browser"
+    )
+    playground.add_argument(
+        "runs", nargs="+", metavar="RUN", help="names, folders or patterns of runs, or a collection"
+    )
+    playground.add_argument(
+        "--output", help="the HTML file; else reports/playground/<collection>.html"
+    )
+    playground.set_defaults(after_a_stop="", run=_playground)
     report.set_defaults(
         after_a_stop="The same command goes on from the last saved epoch.", run=_report
     )
@@ -134,6 +148,14 @@ def _study(options: argparse.Namespace) -> int:
     finished = (table["failed"] == "").sum()
     _say(f"\n{finished} of {len(table)} runs are finished. The pages: {index}")
     return 1 if finished < len(table) or any(page.failed for page in pages) else 0
+
+
+def _playground(options: argparse.Namespace) -> int:
+    runs = find_runs(",".join(options.runs))
+    usual = report_dir("playground") / f"{runs[0].about['data']['name']}.html"
+    path = write_playground(runs, expanded(options.output) if options.output else usual)
+    _say(f"The page lies in {path}: {path.stat().st_size / 1e6:.1f} MB, generators: {len(runs)}")
+    return 0
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -195,7 +195,7 @@ def _require_tfrecord(path: Path) -> None:
     except ImportError:
         raise WorkbookError(
             f"'{path}' holds TFRecord files, whose reader is not installed: run "
-            'pip install "dcgan-utils[tfrecord]".'
+            'pip install -e ".[tfrecord]" in the project's folder.'
         ) from None
 
 

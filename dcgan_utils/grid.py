@@ -19,7 +19,7 @@ import logging
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BeforeValidator, Field, model_validator
@@ -34,9 +34,6 @@ from dcgan_utils.parameters import Named, Parameters, Seed, Whole, one_of
 from dcgan_utils.paths import notebooks_dir
 from dcgan_utils.runs import run_name
 from dcgan_utils.study import kinds_of
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "Grid",

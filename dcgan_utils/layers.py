@@ -281,7 +281,11 @@ class ResizeConv2d(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map ``(n, in_channels, H, W)`` to ``(n, out_channels, 2 H, 2 W)``."""
-        weight = 2 * F.avg_pool2d(F.pad(self.weight, [1] * 4), 2, stride=1)
+        weight = self.blurred()
         if _gains_by_products(images, weight):
             return _Up.apply(images, weight)
         return F.conv_transpose2d(images, weight, stride=2, padding=1)
+
+    def blurred(self) -> torch.Tensor:
+        """Return the kernel of both steps together, shape ``(in_channels, out_channels, 4, 4)``."""
+        return 2 * F.avg_pool2d(F.pad(self.weight, [1] * 4), 2, stride=1)

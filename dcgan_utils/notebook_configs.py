@@ -122,6 +122,7 @@ class LatentConfig(Parameters):
     reach: Annotated[float, Field(gt=0, le=100)] = 2.0
     samples: Annotated[Whole, Field(ge=2, le=100_000)] = 300
     projection_steps: Annotated[Whole, Field(ge=1, le=100_000)] = 200
+    vectors: Named | None = None
     seed: Seed = 0
     device: Device = Field("auto", validate_default=True)
 

@@ -11,14 +11,15 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dcgan_utils.files import written_whole
+from dcgan_utils.files import made, written_whole
 from dcgan_utils.machine import environment
 from dcgan_utils.rendering import TEMPLATES, render
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-__all__ = ["Link", "Page", "make_page", "write_index", "write_site"]
+__all__ = ["PLAYGROUND", "Link", "Page", "make_page", "write_index", "write_page", "write_site"]
+PLAYGROUND = "playground.html"  # in a site's folder
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def write_site(
     text = render(
         "beside.html.j2",
         title=f"{name}: two pages side by side",
-        bar=_bar("beside.html", "Side by side", pages, beside=True),
+        bar=_bar("beside.html", "Side by side", pages, _more(folder)),
         css=_css(),
         links=shown,
         chosen=(left, right if right != left else min(left + 1, len(shown) - 1)),
@@ -144,15 +145,41 @@ def write_index(
         "report.html.j2",
         title=f"{name}: what the noise does to the pictures",
         lead=lead,
-        bar=_bar("index.html", "Overview", pages, beside=whole),
+        bar=_bar("index.html", "Overview", pages, _more(folder) if whole else ()),
+        playground=PLAYGROUND if whole and (folder / PLAYGROUND).exists() else "",
         pages=sorted(pages, key=lambda page: not page.glance),  # what was found comes first
         links=links,
         css=_css(),
         environment=environment(),
-        made=datetime.datetime.now().strftime("%Y-%m-%d %H:%M"),
+        written=datetime.datetime.now().strftime("%Y-%m-%d %H:%M"),
     )
     _write(folder / "index.html", text)
     return folder / "index.html"
+
+
+def write_page(
+    path: Path, template: str, *, title: str, pages: Sequence[Page] = (), **values: Any
+) -> Path:
+    """Write a page of its own, in the look of the others.
+
+    Parameters
+    ----------
+    path
+        The HTML file; its folder is made.
+    template, title, **values
+        The template, and what it is given besides the style.
+    pages
+        Of the site that it lies in, for the menu.
+
+    Raises
+    ------
+    WorkbookError
+        If it cannot be written.
+    """
+    made(path.parent)
+    bar = _bar(path.name, title, pages, _more(path.parent) if pages else ())
+    _write(path, render(template, title=title, css=_css(), bar=bar, **values))
+    return path
 
 
 def _write(path: Path, text: str) -> None:
@@ -160,12 +187,25 @@ def _write(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
-def _bar(current: str, title: str, pages: Iterable[Page], *, beside: bool) -> str:
+def _bar(
+    current: str,
+    title: str,
+    pages: Iterable[Page],
+    more: Sequence[Link] = (),
+    *,
+    code: bool = False,
+) -> str:
     """Return what stands above every page: the title, and a menu if there is a site."""
     from markupsafe import Markup
 
-    bar = render("bar.html.j2", current=current, title=title, pages=pages, beside=beside)
+    bar = render("bar.html.j2", current=current, title=title, pages=pages, more=more, code=code)
     return Markup(bar)
+
+
+def _more(folder: Path) -> list[Link]:
+    """Return what the menu of a whole site holds besides the notebooks' pages."""
+    playground = [Link("Playground", PLAYGROUND)] if (folder / PLAYGROUND).exists() else []
+    return [*playground, Link("Side by side", "beside.html")]
 
 
 @cache
@@ -197,11 +237,12 @@ def _render(notebook: NotebookNode, page: Page, pages: Sequence[Page] = ()) -> s
         filters={"markdown2html": _markdown_to_html},
     )
     place = pages.index(page) if page in pages else -1
+    more = _more(page.html.parent) if pages else ()
     about = {
         "title": page.title,
         "css": _css(),
         "failed": page.failed,
-        "bar": _bar(page.html.name, page.title, pages, beside=bool(pages)),
+        "bar": _bar(page.html.name, page.title, pages, more, code=True),
         "before": pages[place - 1] if place > 0 else None,
         "after": pages[place + 1] if 0 <= place < len(pages) - 1 else None,
     }

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
-__all__ = ["TEMPLATES", "render"]
+__all__ = ["TEMPLATES", "render", "source"]
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -26,3 +27,10 @@ def _environment() -> Environment:
 def render(template: str, /, **values: Any) -> str:
     """Return a template with its values filled in."""
     return _environment().get_template(template).render(values)
+
+
+def source(name: str) -> Markup:
+    """Return a style sheet or script that lies beside the templates, for one of them."""
+    from markupsafe import Markup
+
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))

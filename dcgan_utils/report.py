@@ -17,9 +17,10 @@ from dcgan_utils.datasets import load_dataset, locate
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.files import made, told_when_not_writable
 from dcgan_utils.notebook_configs import BenchmarkConfig
-from dcgan_utils.pages import Page, make_page, write_index, write_site
+from dcgan_utils.pages import PLAYGROUND, Page, make_page, write_index, write_site
 from dcgan_utils.paths import notebooks_dir, report_dir
-from dcgan_utils.runs import run_name
+from dcgan_utils.playground import write_playground
+from dcgan_utils.runs import Run, run_name
 
 __all__ = ["build_benchmark", "build_report", "run_notebook"]
 
@@ -154,6 +155,9 @@ def build_report(
         )
     if benchmark is not None:
         add("benchmark", "benchmark", benchmark, **_BENCHMARK)
+    (folder / PLAYGROUND).unlink(missing_ok=True)
+    if trained:
+        write_playground([Run(name) for name in trained], folder / PLAYGROUND, pages=pages)
     return write_site(folder, pictures.name, pages, lead=_LEAD), pages
 
 

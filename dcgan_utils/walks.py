@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from PIL import Image
@@ -10,6 +12,8 @@ from torch.nn import functional as F
 
 from dcgan_utils import latent
 from dcgan_utils.datasets import to_float
+from dcgan_utils.errors import WorkbookError, brief
+from dcgan_utils.files import expanded
 from dcgan_utils.pictures import as_image
 from dcgan_utils.priors import Prior
 from dcgan_utils.runs import Run
@@ -22,9 +26,56 @@ __all__ = [
     "halfway",
     "project",
     "sheet",
+    "starts",
     "straight",
     "usual_distances",
 ]
+
+
+def starts(
+    prior: Prior, noise_size: int, count: int, *, seed: int, file: str | Path | None = None
+) -> torch.Tensor:
+    """Return the latent vectors from which walks begin.
+
+    Parameters
+    ----------
+    prior
+        They are drawn from it.
+    noise_size, count
+        Length of each, and how many.
+    seed
+        Of the draw.
+    file
+        JSON: a list of vectors, each a list of numbers, as the playground saves it. These come
+        first; what is missing is drawn.
+
+    Returns
+    -------
+    torch.Tensor
+        float32, shape ``(count, noise_size)``.
+
+    Raises
+    ------
+    WorkbookError
+        If the file cannot be read, or its vectors are of another length.
+    """
+    drawn = prior.sample(count, noise_size, generator=stream(seed, "walk"))
+    if file is None:
+        return drawn
+    path = expanded(file)
+    try:
+        given = torch.tensor(json.loads(path.read_text(encoding="utf-8")), dtype=torch.float32)
+    except (OSError, ValueError, TypeError, RuntimeError, RecursionError) as error:
+        raise WorkbookError(
+            f"the vectors in '{path}' cannot be read ({brief(error)}): it should be JSON, a list "
+            "of lists of numbers, as the playground saves it."
+        ) from error
+    if given.ndim != 2 or given.shape[1] != noise_size or not given.isfinite().all():
+        raise WorkbookError(
+            f"the vectors in '{path}' should be lists of {noise_size} numbers each, as this "
+            f"generator takes them; they have the shape {tuple(given.shape)}."
+        )
+    return torch.cat([given, drawn])[:count]
 
 
 def along(vector: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:

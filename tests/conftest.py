@@ -9,6 +9,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import io
 import shutil
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,6 +84,8 @@ def browser():
 
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
+        if not Path(path or playwright.chromium.executable_path).exists():
+            pytest.skip("there is no Chromium; 'python -m playwright install chromium' gets one")
         opened = playwright.chromium.launch(
             executable_path=path, args=["--no-sandbox", "--disable-gpu"]
         )

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -13,8 +12,6 @@ from dcgan_utils.errors import WorkbookError
 
 COLORS = ["#ff0000", "#0000ff"]
 HOSTILE = "</script><script>document.body.remove()</script><b>\"'&\u2028\\u0041 ünï 🎨"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 
 
 def paint(number, side=48):
@@ -187,7 +184,6 @@ def swipe(tab, canvas, across, down):
     devtools.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
 
-@needs_browser
 def test_everything_that_turns_or_zooms_changes_the_picture(visit):
     tab = visit(make())
     canvas = tab.locator(CANVAS)
@@ -202,7 +198,6 @@ def test_everything_that_turns_or_zooms_changes_the_picture(visit):
     changes(canvas, tab.get_by_role("button", name="Show pictures").click)
 
 
-@needs_browser
 def test_a_group_is_hidden_and_shown_from_the_legend(visit):
     tab = visit(make())
     canvas = tab.locator(CANVAS)
@@ -219,7 +214,6 @@ def test_a_group_is_hidden_and_shown_from_the_legend(visit):
     assert canvas.evaluate(COUNT, RED) > 100
 
 
-@needs_browser
 def test_a_picture_stands_at_its_point_in_a_border_of_its_colour(visit):
     images = torch.zeros(5, 3, 32, 32, dtype=torch.uint8)
     images[3, 1] = 255
@@ -235,7 +229,6 @@ def test_a_picture_stands_at_its_point_in_a_border_of_its_colour(visit):
     assert canvas.evaluate(COUNT, RED) > 100
 
 
-@needs_browser
 def test_pointing_shows_name_and_group_and_hostile_names_are_text(visit):
     hostile = {"names": [HOSTILE], "group_names": [HOSTILE, ""], "title": HOSTILE}
     tab = visit(make(1, **hostile, description=HOSTILE))
@@ -257,7 +250,6 @@ def test_pointing_shows_name_and_group_and_hostile_names_are_text(visit):
     tip.wait_for(state="hidden")
 
 
-@needs_browser
 def test_the_wheel_scrolls_the_page_until_the_canvas_is_chosen(visit):
     tab = visit(make(), "<div style='height: 3000px'></div>")
     canvas = tab.locator(CANVAS)
@@ -275,7 +267,6 @@ def test_the_wheel_scrolls_the_page_until_the_canvas_is_chosen(visit):
     assert tab.evaluate("scrollY") == 50
 
 
-@needs_browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_a_phone_and_a_finger(visit, scheme):
     phone = {"viewport": {"width": 360, "height": 700}, "device_scale_factor": 2, "has_touch": True}
@@ -302,7 +293,6 @@ def test_it_fits_a_phone_and_a_finger(visit, scheme):
     changes(canvas, lambda: tab.get_by_role("button", name="Zoom in").tap())
 
 
-@needs_browser
 def test_a_finger_that_goes_sideways_turns_the_cloud(visit):
     tab = visit(make(), "<div style='height: 3000px'></div>", has_touch=True)
     canvas = tab.locator(CANVAS)
@@ -310,7 +300,6 @@ def test_a_finger_that_goes_sideways_turns_the_cloud(visit):
     assert tab.evaluate("scrollY") == 0
 
 
-@needs_browser
 def test_clouds_on_one_page_do_not_interfere(visit):
     same = make()
     tab = visit(make(), same, same)
@@ -326,7 +315,6 @@ def test_clouds_on_one_page_do_not_interfere(visit):
         assert tab.get_by_role("button", name="Show pictures").count() == number + 1
 
 
-@needs_browser
 def test_it_turns_slowly_until_touched_or_out_of_sight(visit):
     tab = visit(make(), "<div style='height: 3000px'></div>", reduced_motion="no-preference")
     canvas = tab.locator(CANVAS)
@@ -350,7 +338,6 @@ def test_it_turns_slowly_until_touched_or_out_of_sight(visit):
     assert drawing(canvas) == before
 
 
-@needs_browser
 def test_it_stands_still_where_motion_is_not_wanted(visit):
     tab = visit(make())
     before = drawing(tab.locator(CANVAS))
@@ -359,7 +346,6 @@ def test_it_stands_still_where_motion_is_not_wanted(visit):
     assert drawing(tab.locator(CANVAS)) == before
 
 
-@needs_browser
 def test_without_javascript_there_is_a_sentence(visit):
     tab = visit(make(), java_script_enabled=False)
     assert "needs JavaScript" in tab.locator("noscript").inner_text()

@@ -109,6 +109,7 @@ def test_modules_import_only_from_lower_floors():
             "plots_training",
             "pages",
         },
+        {"playground"},
         {"report", "doctor"},
         {"grid"},
         {"scheduling"},

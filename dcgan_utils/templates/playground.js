@@ -1,0 +1,639 @@
+// --- Random numbers: the page's own, so that a seed means the same in every browser -----------
+
+// sfc32 (the small fast counting generator of Chris Doty-Humphrey's PractRand), filled by splitmix32.
+function randomNumbers(seed) {
+  let filling = seed >>> 0;
+  const fill = () => {
+    filling = (filling + 0x9e3779b9) | 0;
+    let t = filling ^ (filling >>> 16);
+    t = Math.imul(t, 0x21f0aaad);
+    t ^= t >>> 15;
+    t = Math.imul(t, 0x735a2d97);
+    return t ^ (t >>> 15);
+  };
+  let [a, b, c, d] = [fill(), fill(), fill(), fill()];
+  return () => {
+    const t = (((a + b) | 0) + d) | 0;
+    d = (d + 1) | 0;
+    a = b ^ (b >>> 9);
+    b = (c + (c << 3)) | 0;
+    c = (((c << 21) | (c >>> 11)) + t) | 0;
+    return (t >>> 0) / 4294967296;
+  };
+}
+
+// Scores of N(0, 1) by Box and Muller, in pairs.
+function normalScores(count, seed) {
+  const random = randomNumbers(seed), scores = new Float32Array(count);
+  for (let i = 0; i < count; i += 2) {
+    const radius = Math.sqrt(-2 * Math.log(1 - random())), angle = 2 * Math.PI * random();
+    scores[i] = radius * Math.cos(angle);
+    if (i + 1 < count) scores[i + 1] = radius * Math.sin(angle);
+  }
+  return scores;
+}
+
+// --- Priors ------------------------------------------------------------------------------------
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const decode = (text) => new Float32Array(Uint8Array.from(atob(text), (l) => l.charCodeAt(0)).buffer);
+const priors = data.priors.map((prior) => ({ ...prior, table: decode(prior.quantiles) }));
+const priorOf = (spec) => priors.find((prior) => prior.spec === spec);
+
+// Scores of N(0, 1) as numbers of another prior with the same quantiles, its mean and deviation set.
+function shaped(scores, { prior, mean, std }) {
+  const { table } = prior, last = table.length - 1;
+  const length = prior.sphere ? Math.sqrt(scores.length) / Math.hypot(...scores) : 1;
+  return Float32Array.from(scores, (score) => {
+    const place = Math.min(last, Math.max(0, ((score * length + data.reach) / (2 * data.reach)) * last));
+    const low = Math.floor(place), high = Math.min(last, low + 1), part = place - low;
+    if (prior.sphere) return mean + std * score * length;
+    const value = prior.discrete ? table[Math.round(place)] : table[low] + part * (table[high] - table[low]);
+    return mean + std * value;
+  });
+}
+
+// Points of the density, from how far apart the quantiles lie.
+function density({ prior, mean, std }) {
+  const { table } = prior, step = (2 * data.reach) / (table.length - 1), points = [];
+  if (prior.discrete) {
+    const values = [...new Set(table)];
+    const share = table.filter((value) => value === values[0]).length / table.length;
+    const below = 0.5 * (1 + erf((share * 2 * data.reach - data.reach) / Math.SQRT2));
+    return { bars: [[mean + std * values[0], below], [mean + std * values[1], 1 - below]] };
+  }
+  for (let i = 4; i + 4 < table.length; i += 4) {
+    const score = -data.reach + i * step, width = std * (table[i + 4] - table[i - 4]);
+    const height = (Math.exp(-0.5 * score * score) / Math.sqrt(2 * Math.PI)) * (8 * step / width);
+    points.push([mean + std * table[i], height]);
+  }
+  return { points };
+}
+
+// Abramowitz and Stegun, formula 7.1.26: right to 2e-7.
+function erf(x) {
+  const t = 1 / (1 + 0.3275911 * Math.abs(x));
+  const series = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
+  return Math.sign(x) * (1 - series * Math.exp(-x * x));
+}
+
+const share = ({ mean, std }) => 1 / (1 + (mean / std) ** 2);
+
+// --- State, which the address holds ------------------------------------------------------------
+
+const FRAMES = 25, REACH = 2;  // of a walk; along a vector it goes to twice its length, both ways
+const start = () => ({
+  seed: 0, count: 16, noise: "own", mean: 0, std: 1, runs: data.runs.map((_, i) => i).slice(0, 4),
+  from: 0, to: 1, way: "between", at: 0,
+});
+let state = start();
+let pasted = null;  // latent vectors that a person brought along
+
+const within = (text, low, high, usual) => {
+  const number = Number.parseFloat(text);
+  return Number.isFinite(number) ? Math.min(high, Math.max(low, number)) : usual;
+};
+
+function readAddress() {
+  const told = new URLSearchParams(location.hash.slice(1)), usual = start();
+  const whole = (name, high) => Math.round(within(told.get(name), 0, high, usual[name]));
+  const runs = (told.get("runs") ?? "").split(".").map(Number).filter((i) => data.runs[i]);
+  const noise = priorOf(told.get("noise"));
+  const count = [4, 16, 36, 64].includes(Number(told.get("count"))) ? Number(told.get("count")) : usual.count;
+  state = {
+    seed: whole("seed", 4294967295),
+    count,
+    noise: noise ? noise.spec : "own",
+    mean: within(told.get("mean"), -5, 5, noise ? noise.mean : 0),
+    std: within(told.get("std"), 0.01, 100, noise ? noise.std : 1),
+    runs: told.get("runs") ? [...new Set(runs)].sort((a, b) => a - b) : usual.runs,
+    from: whole("from", count - 1),
+    to: whole("to", count - 1),
+    way: told.get("way") === "along" ? "along" : "between",
+    at: whole("at", FRAMES - 1),
+  };
+  if (!state.runs.length) state.runs = [0];
+}
+
+function writeAddress() {
+  const told = { ...state, runs: state.runs.join(".") };
+  if (state.noise === "own") ["mean", "std"].forEach((name) => delete told[name]);
+  history.replaceState(null, "", `#${new URLSearchParams(told)}`);
+}
+
+// --- Latent vectors ----------------------------------------------------------------------------
+
+const longest = Math.max(...data.runs.map((run) => run.noiseSize));
+let scores = [];  // one vector of N(0, 1) a picture
+
+function drawScores() {
+  const flat = normalScores(state.count * longest, state.seed);
+  scores = Array.from({ length: state.count }, (_, i) => flat.subarray(i * longest, (i + 1) * longest));
+}
+
+// The noise that a run is given now.
+function noiseOf(run) {
+  const prior = priorOf(state.noise === "own" ? run.prior : state.noise);
+  return state.noise === "own" ? { prior, mean: prior.mean, std: prior.std } : { ...state, prior };
+}
+
+const vectorOf = (run, i) => pasted ? Float32Array.from(pasted[i]) : shaped(scores[i].subarray(0, run.noiseSize), noiseOf(run));
+
+// Round the origin at constant length, as vectors of N(0, 1) lie.
+function arc(one, other, part) {
+  const dot = one.reduce((sum, value, i) => sum + value * other[i], 0);
+  const cosine = dot / (Math.hypot(...one) * Math.hypot(...other));
+  const angle = Math.acos(Math.min(1, Math.max(-1, cosine)));
+  if (!(Math.sin(angle) > 1e-4)) return one.map((value, i) => value + part * (other[i] - value));
+  const [a, b] = [Math.sin((1 - part) * angle), Math.sin(part * angle)].map((x) => x / Math.sin(angle));
+  return one.map((value, i) => a * value + b * other[i]);
+}
+
+function vectorAt(run, frame) {
+  const part = frame / (FRAMES - 1);
+  if (state.way === "along") return vectorOf(run, state.from).map((value) => value * REACH * (2 * part - 1));
+  if (part === 0 || part === 1) return vectorOf(run, part ? state.to : state.from);
+  if (pasted) {
+    const [one, other] = [vectorOf(run, state.from), vectorOf(run, state.to)];
+    return one.map((value, i) => value + part * (other[i] - value));
+  }
+  const [one, other] = [state.from, state.to].map((i) => scores[i].subarray(0, run.noiseSize));
+  return shaped(arc(one, other, part), noiseOf(run));
+}
+
+// --- Workers -----------------------------------------------------------------------------------
+
+const engine = URL.createObjectURL(new Blob([document.getElementById("engine").textContent], { type: "text/javascript" }));
+const workers = Array.from({ length: Math.min(4, Math.max(1, navigator.hardwareConcurrency || 1)) }, () => {
+  const worker = { thread: new Worker(engine), told: new Set(), job: null };
+  worker.thread.onmessage = ({ data: { pixels } }) => {
+    const { done } = worker.job;
+    worker.job = null;
+    next();
+    done(pixels);
+  };
+  return worker;
+});
+let queue = [];
+
+// Draw one vector; `kind` is what is forgotten together, when something has changed.
+function draw(index, vector, kind) {
+  return new Promise((done) => {
+    queue.push({ index, vector, kind, done });
+    next();
+  });
+}
+
+function next() {
+  for (const worker of workers.filter((one) => !one.job)) {
+    const job = queue.shift();
+    if (!job) return;
+    worker.job = job;
+    const run = worker.told.has(job.index) ? undefined : data.runs[job.index];
+    worker.told.add(job.index);
+    worker.thread.postMessage({ index: job.index, run, vector: job.vector });
+  }
+}
+
+function forget(kind) {
+  queue.filter((job) => job.kind === kind).forEach((job) => job.done(null));
+  queue = queue.filter((job) => job.kind !== kind);
+}
+
+function paint(canvas, pixels) {
+  const side = Math.sqrt(pixels.length / 4);
+  if (canvas.width !== side) canvas.width = canvas.height = side;
+  canvas.getContext("2d").putImageData(new ImageData(pixels, side, side), 0, 0);
+}
+
+// --- The page ----------------------------------------------------------------------------------
+
+const $ = (id) => document.getElementById(id);
+const element = (name, properties = {}, ...children) => {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+};
+const titleOf = (run) => {
+  const alike = data.runs.filter((other) => other.label === run.label && other.collection === run.collection);
+  return alike.length > 1 ? `${run.label}: ${run.name}` : run.label;
+};
+let round = 0;  // of drawing: what comes late from a former one is dropped
+let frames = new Map();  // of the walk, by run and frame
+let boxes = [];  // canvases of the grids, by run
+let choosesEnd = false;  // the next click on a picture sets the walk's end
+
+function layOut() {
+  const grids = $("grids"), walks = $("walks");
+  grids.replaceChildren();
+  walks.replaceChildren();
+  boxes = state.runs.map((index) => {
+    const run = data.runs[index], columns = Math.min(8, Math.sqrt(state.count));
+    const canvases = Array.from({ length: state.count }, () => element("canvas", { width: run.side, height: run.side }));
+    const grid = element("div", { className: "pictures" }, ...canvases.map((canvas, i) => {
+      const button = element("button", { type: "button", className: "picture", onclick: () => choose(i) }, canvas);
+      button.dataset.number = i;
+      button.setAttribute("aria-label", `Picture ${i + 1}, ${titleOf(run)}`);
+      return button;
+    }));
+    grid.style.setProperty("--columns", columns);
+    const about = `${run.collection}, ${run.architecture} of width ${run.width}, ${run.epochs} epochs`;
+    const mark = element("i", { className: "ink" });
+    mark.style.background = run.ink;
+    grids.append(element("section", { className: "run" },
+      element("h3", {}, mark, titleOf(run)), element("p", { className: "soft", textContent: about }), grid));
+    const large = element("canvas", { width: run.side, height: run.side });
+    large.setAttribute("role", "img");
+    large.setAttribute("aria-label", `The walk, ${titleOf(run)}`);
+    walks.append(element("figure", {}, large, element("figcaption", { textContent: titleOf(run) })));
+    return { index, canvases, large };
+  });
+}
+
+function redraw() {
+  const mine = ++round;
+  forget("grid");
+  let left = state.count * boxes.length;
+  $("busy").textContent = "drawing";
+  for (let i = 0; i < state.count; i++) {
+    for (const { index, canvases } of boxes) {
+      draw(index, vectorOf(data.runs[index], i), "grid").then((pixels) => {
+        if (mine !== round) return;
+        paint(canvases[i], pixels);
+        if (--left === 0) $("busy").textContent = "";
+      });
+    }
+  }
+  rewalk();
+}
+
+// The walk anew: frames are drawn when they are wanted.
+function rewalk() {
+  forget("walk");
+  frames = new Map();
+  showFrame();
+}
+
+function frameOf(index, frame) {
+  const name = `${index}:${frame}`;
+  if (!frames.has(name)) frames.set(name, draw(index, vectorAt(data.runs[index], frame), "walk"));
+  return frames.get(name);
+}
+
+async function showFrame() {
+  const all = frames, frame = state.at;
+  const drawn = await Promise.all(boxes.map(({ index }) => frameOf(index, frame)));
+  if (all !== frames || frame !== state.at) return;
+  boxes.forEach(({ large }, i) => paint(large, drawn[i]));
+}
+
+function choose(i) {
+  if (choosesEnd) state.to = i;
+  else state.from = i;
+  state.way = choosesEnd ? "between" : state.way;
+  choosesEnd = !choosesEnd;
+  state.at = choosesEnd ? 0 : state.at;
+  tell();
+  rewalk();
+}
+
+// Everything beside the pictures says what the state is.
+function tell() {
+  writeAddress();
+  $("seed").value = state.seed;
+  $("count").value = state.count;
+  $("noise").value = state.noise;
+  const noises = state.noise === "own"
+    ? state.runs.map((i) => ({ ...noiseOf(data.runs[i]), ink: data.runs[i].ink, label: titleOf(data.runs[i]) }))
+    : [{ ...noiseOf(data.runs[0]), ink: "var(--link)", label: "this noise" }];
+  const first = noises[0];
+  $("mean").value = first.mean;
+  $("mean-told").value = first.mean.toFixed(2);
+  $("std").value = Math.log10(first.std);
+  $("std-told").value = first.std.toPrecision(3);
+  $("own-told").hidden = state.noise !== "own" || noises.length < 2;
+  $("noise-controls").disabled = Boolean(pasted);
+  $("pasted").hidden = !pasted;
+  document.querySelectorAll("[name=run]").forEach((box) => { box.checked = state.runs.includes(Number(box.value)); });
+  document.querySelectorAll(".picture").forEach((button) => {
+    const i = Number(button.dataset.number);
+    const marks = [i === state.from && "from", i === state.to && state.way === "between" && "to"].filter(Boolean);
+    button.dataset.mark = marks.join(", ");
+    button.setAttribute("aria-pressed", marks.length > 0);
+  });
+  $("between").checked = state.way === "between";
+  $("along").checked = state.way === "along";
+  $("at").value = state.at;
+  const part = state.at / (FRAMES - 1);
+  const place = state.way === "along"
+    ? `${(REACH * (2 * part - 1)).toFixed(2)} times the vector of picture ${state.from + 1}`
+    : `${Math.round(100 * part)} % of the way from picture ${state.from + 1} to picture ${state.to + 1}`;
+  $("at").setAttribute("aria-valuetext", place);
+  $("at-told").textContent = place;
+  $("choose-told").textContent = choosesEnd
+    ? "Now choose the picture to which the walk leads."
+    : "Choose two pictures above: from the first the walk leads to the second.";
+  $("pokemon-told").hidden = !state.runs.some((i) => data.runs[i].architecture === "pokemon");
+  drawDensity(noises);
+  drawShare(noises);
+}
+
+function change(changes, redrawn = true) {
+  stop();
+  Object.assign(state, changes);
+  state.from = Math.min(state.from, state.count - 1);
+  state.to = Math.min(state.to, state.count - 1);
+  if ("seed" in changes || "count" in changes) drawScores();
+  if ("runs" in changes || "count" in changes) layOut();
+  tell();
+  if (redrawn) wanted();
+}
+
+let waits = false;  // a slider moves faster than pictures are drawn: once a frame of the screen is enough
+function wanted() {
+  if (waits) return;
+  waits = true;
+  requestAnimationFrame(() => { waits = false; redraw(); });
+}
+
+// --- Figures -----------------------------------------------------------------------------------
+
+const SVG = "http://www.w3.org/2000/svg";
+const shape = (name, attributes, text) => {
+  const made = document.createElementNS(SVG, name);
+  Object.entries(attributes).forEach(([key, value]) => made.setAttribute(key, value));
+  if (text !== undefined) made.textContent = text;
+  return made;
+};
+const rounded = (x) => Number(x.toPrecision(3)).toString().replace("-", "−");
+
+function drawDensity(noises) {
+  const figure = $("density"), wide = 320, high = 120, base = high - 18;
+  const low = Math.min(-0.1, ...noises.map(({ mean, std }) => mean - 3.2 * std));
+  const top = Math.max(0.1, ...noises.map(({ mean, std }) => mean + 3.2 * std));
+  const x = (value) => ((value - low) / (top - low)) * wide;
+  figure.replaceChildren(
+    shape("line", { x1: 0, x2: wide, y1: base, y2: base, class: "axis" }),
+    shape("line", { x1: x(0), x2: x(0), y1: 4, y2: base, class: "axis dashed" }),
+  );
+  [low, 0, top].forEach((value, i) => figure.append(
+    shape("text", { x: x(value), y: high - 4, "text-anchor": ["start", "middle", "end"][i] }, rounded(value))));
+  for (const noise of noises) {
+    const { points, bars } = density(noise);
+    if (bars) {
+      for (const [value, height] of bars) {
+        figure.append(shape("line", { x1: x(value), x2: x(value), y1: base, y2: base - height * (base - 8), class: "bar-of", style: `stroke: ${noise.ink}` }));
+      }
+      continue;
+    }
+    // Each as high as the figure: their widths are compared, not their heights. Spikes are cut.
+    const heights = points.map(([, height]) => height).sort((a, b) => a - b);
+    const highest = Math.min(heights.at(-1), 2.5 * heights[Math.floor(0.9 * heights.length)]);
+    const path = points.map(([value, height]) => `${x(value).toFixed(1)},${(base - Math.min(1, height / highest) * (base - 8)).toFixed(1)}`);
+    const ends = `${x(points[0][0])},${base} ${path.join(" ")} ${x(points.at(-1)[0])},${base}`;
+    figure.append(shape("polyline", { points: ends, class: "curve", style: `stroke: ${noise.ink}` }));
+  }
+  figure.setAttribute("aria-label", `Density of one number of a latent vector: ${noises.map(({ label, mean, std }) => `${label}, mean ${rounded(mean)}, deviation ${rounded(std)}`).join("; ")}.`);
+}
+
+function drawShare(noises) {
+  const figure = $("share"), wide = 320, high = 120, base = high - 18, most = 4;
+  const x = (ratio) => Math.min(1, ratio / most) * wide, y = (value) => base - value * (base - 10);
+  const curve = Array.from({ length: 81 }, (_, i) => i / 20).map((ratio) => `${x(ratio)},${y(1 / (1 + ratio * ratio)).toFixed(1)}`);
+  figure.replaceChildren(
+    shape("line", { x1: 0, x2: wide, y1: base, y2: base, class: "axis" }),
+    shape("polyline", { points: curve.join(" "), class: "theory" }),
+    ...[0, 1, 2, 3, 4].map((ratio) => shape("text", { x: x(ratio), y: high - 4, "text-anchor": ratio === 0 ? "start" : ratio === most ? "end" : "middle" }, ratio)),
+    ...noises.map((noise) => shape("circle", { cx: Math.min(wide - 6, Math.max(6, x(Math.abs(noise.mean / noise.std)))), cy: y(share(noise)), r: 6, style: `fill: ${noise.ink}` })),
+  );
+  const told = noises.map((noise) => `${noises.length > 1 ? `${noise.label}: ` : ""}${Math.round(100 * share(noise))} %`);
+  $("share-told").textContent = told.join(", ");
+  figure.setAttribute("aria-label", `Share of the variance that is left for the differences between pictures, against mean by deviation. ${told.join(", ")}.`);
+}
+
+// --- The walk, played --------------------------------------------------------------------------
+
+let playing = null;
+
+function stop() {
+  clearTimeout(playing);
+  playing = null;
+  $("play").textContent = "Play";
+}
+
+async function play() {
+  if (playing) return stop();
+  $("play").textContent = "Stop";
+  let step = state.at >= FRAMES - 1 ? -1 : 1;
+  const turn = async () => {
+    const mine = playing;
+    if (state.at + step < 0 || state.at + step >= FRAMES) step = -step;
+    state.at += step;
+    tell();
+    await showFrame();
+    if (playing === mine && playing) playing = setTimeout(turn, 80);
+  };
+  playing = setTimeout(turn, 0);
+}
+
+// --- What is taken home ------------------------------------------------------------------------
+
+function save(blob, name) {
+  const link = element("a", { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+const asPng = (canvas) => new Promise((done) => canvas.toBlob(done, "image/png"));
+const fileName = (what, ending) => `${data.runs[state.runs[0]].collection}-${what}-seed-${state.seed}.${ending}`;
+
+// All grids in one picture, each below its run's name.
+function sheet() {
+  const columns = Math.sqrt(state.count), scale = 2, room = 28;
+  const sides = boxes.map(({ index }) => Math.max(220, data.runs[index].side * columns * scale));
+  const canvas = element("canvas", { width: sides.reduce((a, b) => a + b + 16, -16), height: Math.max(...sides) + room });
+  const pen = canvas.getContext("2d");
+  pen.fillStyle = "#fff";
+  pen.fillRect(0, 0, canvas.width, canvas.height);
+  pen.fillStyle = "#222";
+  pen.font = "16px system-ui, sans-serif";
+  let left = 0;
+  boxes.forEach(({ index, canvases }, k) => {
+    const side = sides[k] / columns;
+    pen.fillText(titleOf(data.runs[index]), left, 18, sides[k]);
+    canvases.forEach((one, i) => pen.drawImage(one, left + (i % columns) * side, room + Math.floor(i / columns) * side, side, side));
+    left += sides[k] + 16;
+  });
+  return canvas;
+}
+
+// One frame of the walk, all runs side by side.
+async function still(frame) {
+  const side = 192, canvas = element("canvas", { width: boxes.length * side, height: side });
+  const pen = canvas.getContext("2d"), small = element("canvas");
+  for (const [k, { index }] of boxes.entries()) {
+    const pixels = await frameOf(index, frame);
+    if (!pixels) break;
+    paint(small, pixels);
+    pen.drawImage(small, k * side, 0, side, side);
+  }
+  return canvas;
+}
+
+const CRC = Uint32Array.from({ length: 256 }, (_, n) => {
+  for (let k = 0; k < 8; k++) n = n & 1 ? 0xedb88320 ^ (n >>> 1) : n >>> 1;
+  return n;
+});
+
+function chunk(type, content) {
+  const bytes = new Uint8Array(content.length + 12), view = new DataView(bytes.buffer);
+  view.setUint32(0, content.length);
+  bytes.set([...type].map((letter) => letter.charCodeAt(0)), 4);
+  bytes.set(content, 8);
+  let crc = 0xffffffff;
+  for (const byte of bytes.subarray(4, -4)) crc = CRC[(crc ^ byte) & 255] ^ (crc >>> 8);
+  view.setUint32(bytes.length - 4, ~crc);
+  return bytes;
+}
+
+function chunksOf(png) {
+  const view = new DataView(png.buffer), found = [];
+  for (let at = 8; at < png.length;) {
+    const length = view.getUint32(at), type = String.fromCharCode(...png.subarray(at + 4, at + 8));
+    found.push({ type, content: png.subarray(at + 8, at + 8 + length) });
+    at += length + 12;
+  }
+  return found;
+}
+
+const words = (...numbers) => {
+  const view = new DataView(new ArrayBuffer(4 * numbers.length));
+  numbers.forEach((number, i) => view.setUint32(4 * i, number));
+  return new Uint8Array(view.buffer);
+};
+
+// An animated PNG (third edition of the PNG specification, W3C 2025): the browser has packed the frames.
+async function animated(canvases, milliseconds) {
+  const parts = [Uint8Array.of(137, 80, 78, 71, 13, 10, 26, 10)];
+  let order = 0;
+  for (const [k, canvas] of canvases.entries()) {
+    const chunks = chunksOf(new Uint8Array(await (await asPng(canvas)).arrayBuffer()));
+    if (k === 0) parts.push(chunk("IHDR", chunks[0].content), chunk("acTL", words(canvases.length, 0)));
+    const timing = new Uint8Array([...words(order++, canvas.width, canvas.height, 0, 0), milliseconds >> 8, milliseconds & 255, 3, 232, 0, 0]);
+    parts.push(chunk("fcTL", timing));
+    for (const { content } of chunks.filter(({ type }) => type === "IDAT")) {
+      parts.push(k === 0 ? chunk("IDAT", content) : chunk("fdAT", new Uint8Array([...words(order++), ...content])));
+    }
+  }
+  return new Blob([...parts, chunk("IEND", new Uint8Array())], { type: "image/png" });
+}
+
+async function saveWalk() {
+  const button = $("save-walk"), label = button.textContent;
+  button.disabled = true;
+  try {
+    const stills = [], all = frames;
+    for (let frame = 0; frame < FRAMES; frame++) {
+      if (all !== frames) return;  // another walk was chosen meanwhile
+      button.textContent = `${frame + 1} of ${FRAMES}`;
+      stills.push(await still(frame));
+    }
+    save(await animated([...stills, ...stills.slice(1, -1).reverse()], 80), fileName("walk", "png"));
+  } finally {
+    button.textContent = label;
+    button.disabled = false;
+  }
+}
+
+// --- Vectors as JSON ---------------------------------------------------------------------------
+
+const vectorsNow = () => Array.from({ length: state.count }, (_, i) => Array.from(vectorOf(data.runs[state.runs[0]], i), (value) => Number(value.toPrecision(9))));
+
+function readVectors(text) {
+  let found;
+  try {
+    found = JSON.parse(text);
+  } catch {
+    throw new Error("This is no JSON. It should look like [[0.1, -0.2, ...], [0.3, ...]].");
+  }
+  if (Array.isArray(found) && found.length && found.every((value) => typeof value === "number")) found = [found];
+  if (!Array.isArray(found) || !found.length || !found.every((vector) => Array.isArray(vector) && vector.every(Number.isFinite))) {
+    throw new Error("This should be a list of vectors, each a list of numbers.");
+  }
+  const wrong = found.findIndex((vector) => state.runs.some((i) => vector.length !== data.runs[i].noiseSize));
+  if (wrong >= 0) {
+    const sizes = [...new Set(state.runs.map((i) => data.runs[i].noiseSize))].join(" and ");
+    throw new Error(`Vector ${wrong + 1} has ${found[wrong].length} numbers; the generators shown take ${sizes}.`);
+  }
+  return found;
+}
+
+function usePasted() {
+  $("json-told").textContent = "";
+  try {
+    const found = readVectors($("json").value);
+    const count = [4, 16, 36, 64].find((n) => n >= found.length) ?? 64;
+    pasted = Array.from({ length: count }, (_, i) => found[i % found.length]);
+    change({ count });
+    $("json-told").textContent = found.length < count
+      ? `${found.length} vectors, repeated until the grid is full.`
+      : `${count} vectors${found.length > count ? `, the first of ${found.length}` : ""}.`;
+  } catch (error) {
+    $("json-told").textContent = error.message;
+  }
+}
+
+// --- Wiring ------------------------------------------------------------------------------------
+
+function explicit() {
+  if (state.noise !== "own") return {};
+  const { prior, mean, std } = noiseOf(data.runs[state.runs[0]]);
+  return { noise: prior.spec, mean, std };
+}
+
+for (const prior of priors) $("noise").append(element("option", { value: prior.spec, textContent: prior.label }));
+for (const [i, run] of data.runs.entries()) {
+  const box = element("input", { type: "checkbox", name: "run", value: i, onchange: () => {
+    const runs = data.runs.map((_, k) => k).filter((k) => document.querySelector(`[name=run][value="${k}"]`).checked);
+    if (pasted && runs.some((k) => data.runs[k].noiseSize !== pasted[0].length)) pasted = null;
+    change({ runs: runs.length ? runs : state.runs });
+  } });
+  const mark = element("i", { className: "ink" });
+  mark.style.background = run.ink;
+  $("runs").append(element("label", {}, box, mark, titleOf(run)));
+}
+$("runs-of").hidden = data.runs.length < 2;
+$("seed").onchange = ({ target }) => { pasted = null; change({ seed: Math.round(within(target.value, 0, 4294967295, state.seed)) }); };
+$("another").onclick = () => { pasted = null; change({ seed: (state.seed + 1) >>> 0 }); };
+$("count").onchange = ({ target }) => { pasted = null; change({ count: Number(target.value) }); };
+$("noise").onchange = ({ target }) => {
+  const prior = priorOf(target.value);
+  change(prior ? { noise: prior.spec, mean: prior.mean, std: prior.std } : { noise: "own" });
+};
+$("mean").oninput = ({ target }) => change({ ...explicit(), mean: Number(target.value) });
+$("std").oninput = ({ target }) => change({ ...explicit(), std: 10 ** Number(target.value) });
+$("mean-told").onchange = ({ target }) => change({ ...explicit(), mean: within(target.value, -5, 5, 0) });
+$("std-told").onchange = ({ target }) => change({ ...explicit(), std: within(target.value, 0.01, 100, 1) });
+$("between").onchange = () => { stop(); state.way = "between"; tell(); rewalk(); };
+$("along").onchange = () => { stop(); state.way = "along"; tell(); rewalk(); };
+$("at").oninput = ({ target }) => { stop(); state.at = Number(target.value); tell(); showFrame(); };
+$("play").onclick = play;
+$("save-grid").onclick = async () => save(await asPng(sheet()), fileName("pictures", "png"));
+$("save-still").onclick = async () => save(await asPng(await still(state.at)), fileName("picture", "png"));
+$("save-walk").onclick = saveWalk;
+$("give").onclick = () => { $("json").value = JSON.stringify(vectorsNow()); $("json-told").textContent = `The vectors of ${titleOf(data.runs[state.runs[0]])}, one a picture.`; };
+$("save-json").onclick = () => save(new Blob([JSON.stringify(vectorsNow())], { type: "application/json" }), fileName("vectors", "json"));
+$("take").onclick = usePasted;
+$("back").onclick = () => { pasted = null; $("json-told").textContent = ""; change({}); };
+$("copy-link").onclick = async () => {
+  await navigator.clipboard?.writeText(location.href).catch(() => {});
+  $("copy-link").textContent = "The address is copied";
+  setTimeout(() => { $("copy-link").textContent = "Copy this as a link"; }, 2000);
+};
+addEventListener("hashchange", () => { readAddress(); change({ ...state }); });
+
+readAddress();
+change({ ...state });
+
+// For tests, and for those who open the console.
+window.playground = { data, draw: (index, vector) => draw(index, Float32Array.from(vector), "asked"), normalScores, vectorOf: (index, i) => Array.from(vectorOf(data.runs[index], i)) };
