@@ -136,6 +136,8 @@ def _study(options: argparse.Namespace) -> int:
     grid = load_grid(options.grid)
     if options.workers is not None and options.workers < 1:
         raise WorkbookError("--workers must be 1 or more.")
+    if options.workers is not None and options.scheduler is not None:
+        raise WorkbookError("--workers is for trainings here; a scheduler has its own workers.")
     table = run_grid(
         grid,
         scheduler=options.scheduler,

@@ -18,6 +18,7 @@ import math
 import torch
 from torch.nn import functional as F
 
+from dcgan_utils.copies import COPIES
 from dcgan_utils.errors import WorkbookError
 
 __all__ = [
@@ -28,12 +29,18 @@ __all__ = [
     "chosen",
     "diffaugment",
     "inside",
+    "passes",
     "random_layers",
 ]
 
 COPYING = ("pil", "both")  # the policies that show Pillow's copies too
 POLICIES = ("none", "pil", "inside", "both", "diffaugment", "ada", "auto")
 FEW, MANY = 2_000, 20_000  # pictures: below and above which `auto` chooses otherwise
+
+
+def passes(policy: str) -> int:
+    """Return how often an epoch shows each picture: with Pillow's copies six times, else once."""
+    return 1 + len(COPIES) if policy in COPYING else 1
 
 
 def chosen(policy: str, pictures: int) -> str:

@@ -19,9 +19,10 @@ import psutil
 import torch
 
 from dcgan_utils.config import TrainConfig
-from dcgan_utils.datasets import Dataset, load_dataset
+from dcgan_utils.datasets import Dataset, load_dataset, picture_files
 from dcgan_utils.dcgan import DCGAN
 from dcgan_utils.errors import WorkbookError
+from dcgan_utils.runs import run_name
 from dcgan_utils.seeds import stream
 from dcgan_utils.training import exact, train, train_batch
 
@@ -32,7 +33,6 @@ __all__ = [
     "alternate",
     "memory_over_epochs",
     "ours",
-    "picture_files",
     "precision_and_quality",
     "quality_told",
     "ratios",
@@ -107,24 +107,6 @@ def alternate(
                 if on_turn is not None:
                     on_turn(len(rows), len(workers) * alternations)
     return pd.DataFrame(rows)
-
-
-def picture_files(dataset: str, img_size: int) -> list[Path]:
-    """Return the paths of a collection's pictures.
-
-    Raises
-    ------
-    WorkbookError
-        If they are not files of a folder.
-    """
-    collection = load_dataset(dataset, img_size)
-    files = [collection.source / name for name in collection.files]
-    if not all(file.is_file() for file in files):
-        raise WorkbookError(
-            f"the textbook reads picture by picture from a folder, and '{dataset}' is none, or "
-            "packs its pictures: unpack it, and name the folder."
-        )
-    return files
 
 
 def ratios(turns: pd.DataFrame) -> pd.DataFrame:
@@ -326,7 +308,7 @@ def precision_and_quality(
     for seed in range(config.seed, config.seed + seeds):
         for precision in ("fp32", "bf16"):
             changed = config.changed(seed=seed, precision=precision)
-            run = train(changed, dataset, folder=folder / f"{precision}-s{seed}")
+            run = train(changed, dataset, folder=folder / run_name(changed, dataset))
             measured = quality.of_run(
                 run, dataset.images, samples=len(dataset.images), device=config.device
             )

@@ -6,10 +6,10 @@ import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from dcgan_utils.paths import data_dir
 __all__ = ["Entry", "content_hash", "location", "read", "write"]
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,14 @@ def location(kind: str, *parts: Any) -> Path:
     return data_dir() / ".cache" / f"{kind}-{digest.hexdigest()}.npz"
 
 
-def read(path: Path) -> Entry | None:
-    """Return what was kept, or None; a damaged file is thrown away."""
+def read(path: Path, understood: Callable[[Entry], T]) -> T | None:
+    """Return what was kept, as ``understood`` reads it, or None; a damaged file is thrown away."""
     if not path.exists():
         return None
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored}  # the zip's checksums are tested
-        return Entry(arrays, json.loads(str(arrays.pop("about"))))
+        return understood(Entry(arrays, json.loads(str(arrays.pop("about")))))
     except Exception as error:  # whatever a damaged file makes zipfile, NumPy or json raise
         logger.warning("The cache %s is damaged (%s) and is made again.", path.name, error)
         with contextlib.suppress(OSError):

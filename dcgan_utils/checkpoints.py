@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from dcgan_utils.errors import WorkbookError
-from dcgan_utils.files import written_whole
+from dcgan_utils.files import write_bytes
 
 __all__ = ["Damaged", "epochs_to_keep", "is_out_of_memory", "load", "save"]
 
@@ -23,8 +23,7 @@ def save(path: Path, state: dict[str, Any], *, former: Path | None = None) -> No
     """Write tensors and plain types, whole or not at all; see `files.written_whole`."""
     buffer = io.BytesIO()
     torch.save(state, buffer)  # into memory: on a full disk torch would hide the reason
-    with written_whole(path, former=former) as file:
-        file.write(buffer.getbuffer())
+    write_bytes(path, buffer.getbuffer(), former=former)
 
 
 def load(path: Path, advice: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The parameters of the notebooks, each set in one validated object."""
+"""The parameters of a training, in one validated object, and the presets."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ from dcgan_utils import layers, networks, noise
 from dcgan_utils.augment import POLICIES, chosen
 from dcgan_utils.errors import WorkbookError, did_you_mean
 from dcgan_utils.parameters import Device, Named, Parameters, Pieces, Seed, Whole, one_of
+from dcgan_utils.priors import Prior
 
 __all__ = [
+    "NEUTRAL",
     "PRESETS",
+    "Architecture",
+    "BatchSize",
+    "Epochs",
+    "ImgSize",
+    "Preset",
+    "Samples",
     "TrainConfig",
+    "Width",
     "multiplies_bf16_fast",
 ]
 
@@ -105,6 +114,13 @@ def multiplies_bf16_fast(device: str) -> bool:
     return device == "cpu" and layers.bf16_units() is not None
 
 
+ImgSize = Annotated[int, one_of(*networks.IMG_SIZES)]
+Width = Annotated[Whole, Field(ge=1, le=1024)]
+BatchSize = Annotated[Whole, Field(ge=1, le=8192)]
+Epochs = Annotated[Whole, Field(ge=1, le=1_000_000)]
+Samples = Annotated[Whole, Field(ge=2, le=100_000)]
+Preset = Annotated[str, one_of(*PRESETS)]
+Architecture = Annotated[str, one_of(*networks.ARCHITECTURES)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -121,12 +137,12 @@ class TrainConfig(Parameters):
     preset: str
     noise: Annotated[str, BeforeValidator(_canonical_noise)]
     noise_size: Annotated[Whole, Field(ge=1, le=10_000)]
-    img_size: Annotated[int, one_of(*networks.IMG_SIZES)]
-    architecture: Annotated[str, one_of(*networks.ARCHITECTURES)]
-    width: Annotated[Whole, Field(ge=1, le=1024)]
-    batch_size: Annotated[Whole, Field(ge=1, le=8192)]
-    epochs: Annotated[Whole, Field(ge=1, le=1_000_000)]
-    sample_size: Annotated[Whole, Field(ge=1, le=1024)]
+    img_size: ImgSize
+    architecture: Architecture
+    width: Width
+    batch_size: BatchSize
+    epochs: Epochs
+    sample_size: Width
     lr: Annotated[float, Field(gt=0, le=1)]
     beta1: Annotated[float, Field(ge=0, lt=1)]
     beta2: Annotated[float, Field(ge=0, lt=1)]
@@ -204,7 +220,7 @@ class TrainConfig(Parameters):
         return cls.checked(**values)
 
     @property
-    def prior(self) -> noise.Prior:
+    def prior(self) -> Prior:
         """The noise prior as an object."""
         return noise.parse(self.noise)
 

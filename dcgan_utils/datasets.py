@@ -7,15 +7,11 @@ decoded on all cores and kept in ``data/.cache``, under a key made from their co
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 import operator
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import PIL
 import torch
 
 from dcgan_utils import cache
@@ -23,24 +19,18 @@ from dcgan_utils.copies import COPIES
 from dcgan_utils.decoding import (
     Content,
     LoadReport,
+    content_key,
     decode_all,
     first_reasons,
-    is_tfrecord,
-    on_all_cores,
 )
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.pictures import (
-    FORMATS,
-    NotAPicture,
     decode_picture,
     parse_background,
-    to_float,
-    to_uint8,
 )
 from dcgan_utils.seeds import stream
 from dcgan_utils.sources import (
-    MAX_FILE_BYTES,
-    SourceFile,
+    Location,
     locate,
     open_listing,
     provide,
@@ -48,17 +38,13 @@ from dcgan_utils.sources import (
 
 __all__ = [
     "Dataset",
-    "LoadReport",
     "load_copies",
     "load_dataset",
-    "locate",
-    "to_float",
-    "to_uint8",
+    "made_up",
+    "picture_files",
 ]
 
 MAX_IMG_SIZE = 1024
-KEPT_BYTES = 1 << 28  # of a folder's files, while they are decoded
-DECODER_VERSION = 3  # raise it whenever the same bytes would give other pixels or reasons
 
 
 @dataclass(frozen=True)
@@ -79,6 +65,8 @@ class Dataset:
         datasets are compared with ``==``.
     source : Path
         The folder or zip that was read.
+    folders : tuple of str
+        See `sources.Location`.
     options : dict
         What `load_dataset` was told of `fit` and `background`.
     """
@@ -89,7 +77,13 @@ class Dataset:
     report: LoadReport = field(repr=False)
     data_hash: str
     source: Path
+    folders: tuple[str, ...] = field(default=(), repr=False, compare=False)
     options: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def location(self) -> Location:
+        """Where the same pictures are found again."""
+        return Location(self.name, self.source, self.folders)
 
     def __str__(self) -> str:
         """Return how many pictures there are, and what tells them from others."""
@@ -102,7 +96,7 @@ class Dataset:
 
 
 def load_dataset(
-    source: str | Path,
+    source: str | Path | Location,
     img_size: int,
     *,
     fit: str = "crop",
@@ -114,7 +108,7 @@ def load_dataset(
 
     Parameters
     ----------
-    source : str or Path
+    source : str, Path or Location
         A known name (``plein_air``, ``monet``, ...), or a path to a folder, which is searched
         recursively, or to a zip. See `locate`.
     img_size : int
@@ -136,12 +130,12 @@ def load_dataset(
         used, or `strict` finds one that cannot.
     """
     recipe = _checked_recipe(img_size, fit, background, copy)
-    location = locate(source)
+    location = source if isinstance(source, Location) else locate(source)
     path = location.path or provide(location.name)
     with open_listing(path, location.folders) as files:
-        key, files = _content_key(path, files, recipe)
+        key, files = content_key(path, files, recipe)
         kept = cache.location("pictures", key)
-        content, decoded = _read_cache(kept), None
+        content, decoded = cache.read(kept, _understood), None
         if content is None:
             decode = functools.partial(decode_picture, **recipe)
             content = decoded = decode_all(path, files, decode)
@@ -162,8 +156,38 @@ def load_dataset(
         report=content.report,
         data_hash=hashed.result(),
         source=path,
+        folders=location.folders,
         options={"fit": fit, "background": background},
     )
+
+
+def made_up(
+    images: torch.Tensor,
+    *,
+    name: str,
+    files: tuple[str, ...],
+    source: Path,
+    kind: str,
+    size: tuple[int, int] | None = None,
+    file_size: int = 0,
+) -> Dataset:
+    """Return pictures that were not read as they are, as a collection.
+
+    Parameters
+    ----------
+    images
+        uint8, shape ``(n, 3, side, side)``.
+    name, files, source
+        As in `Dataset`.
+    kind
+        What the report calls their format.
+    size, file_size
+        Of each original in pixels and bytes; without one, that of the picture, and 0.
+    """
+    n = len(images)
+    sizes = (size or (images.shape[-1],) * 2,) * n
+    report = LoadReport({kind: n}, {"RGB": n}, sizes, (file_size,) * n, skipped=(), ignored=())
+    return Dataset(name, images, files, report, cache.content_hash(images.numpy()), source)
 
 
 def load_copies(dataset: Dataset) -> torch.Tensor:
@@ -185,7 +209,7 @@ def load_copies(dataset: Dataset) -> torch.Tensor:
     parts = [dataset.images]
     for kind in COPIES:
         side = dataset.images.shape[-1]
-        copied = load_dataset(dataset.source, side, copy=kind, **dataset.options)
+        copied = load_dataset(dataset.location, side, copy=kind, **dataset.options)
         if copied.files != dataset.files:
             raise WorkbookError(
                 f"the pictures in '{dataset.source}' have changed since they were loaded: load "
@@ -193,6 +217,24 @@ def load_copies(dataset: Dataset) -> torch.Tensor:
             )
         parts.append(copied.images)
     return torch.cat(parts)
+
+
+def picture_files(dataset: str, img_size: int) -> list[Path]:
+    """Return the paths of a collection's pictures.
+
+    Raises
+    ------
+    WorkbookError
+        If they are not files of a folder.
+    """
+    collection = load_dataset(dataset, img_size)
+    files = [collection.source / name for name in collection.files]
+    if not all(file.is_file() for file in files):
+        raise WorkbookError(
+            f"the textbook reads picture by picture from a folder, and '{dataset}' is none, or "
+            "packs its pictures: unpack it, and name the folder."
+        )
+    return files
 
 
 def _checked_recipe(img_size: int, fit: str, background: str, copy: str | None) -> dict:
@@ -214,56 +256,12 @@ def _checked_recipe(img_size: int, fit: str, background: str, copy: str | None) 
     return recipe if copy is None else recipe | {"copy": copy}
 
 
-# --- Cache and hashes --------------------------------------------------------------------
+# --- The cache ---------------------------------------------------------------------------
 
 
-def _content_key(path: Path, files: list[SourceFile], recipe: dict) -> tuple[str, list[SourceFile]]:
-    """Hash all that decides about the result: names, bytes, recipe and decoder.
-
-    The files come back too: those of a folder that fits in memory have been read by then, so
-    that what is decoded is what was hashed, and is read once.
-    """
-    digest = hashlib.blake2b(digest_size=20)
-    decoder = [DECODER_VERSION, PIL.__version__, FORMATS]
-    digest.update(json.dumps([decoder, recipe, [file.name for file in files]]).encode())
-    if not path.is_dir():
-        digest.update(_file_hash(path))
-        return digest.hexdigest(), files
-    keep = sum(file.size for file in files) <= KEPT_BYTES
-    hashed = on_all_cores(functools.partial(_read_and_hash, keep=keep), files)
-    for part, _ in hashed:
-        digest.update(part)
-    return digest.hexdigest(), [file for _, file in hashed]
-
-
-def _read_and_hash(file: SourceFile, *, keep: bool) -> tuple[bytes, SourceFile]:
-    if not keep or is_tfrecord(file.name):
-        return _file_hash(file.path), file
-    try:
-        data = file.read()
-    except NotAPicture as reason:
-        return str(reason).encode(), file
-    return hashlib.blake2b(data).digest(), replace(file, read=lambda: data)
-
-
-def _file_hash(path: Path) -> bytes:
-    try:
-        about = path.stat()
-        if about.st_size > MAX_FILE_BYTES and not zipfile.is_zipfile(path):
-            return f"not read: {about.st_size} bytes, {about.st_mtime_ns}".encode()
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "blake2b").digest()
-    except OSError:
-        return b"cannot be read"
-
-
-def _read_cache(path: Path) -> Content | None:
-    entry = cache.read(path)
-    if entry is None:
-        return None
-    about = entry.about
-    report = _report_from_json(about["report"])
-    return Content(entry.arrays["images"], tuple(about["files"]), report)
+def _understood(entry: cache.Entry) -> Content:
+    report = _report_from_json(entry.about["report"])
+    return Content(entry.arrays["images"], tuple(entry.about["files"]), report)
 
 
 def _write_cache(path: Path, content: Content) -> None:

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib
+import json
 import os
 import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import PIL
 
 from dcgan_utils.errors import WorkbookError
-from dcgan_utils.pictures import PICTURE_ENDINGS, DamagedPicture, NotAPicture, Picture
-from dcgan_utils.sources import SourceFile, printable
+from dcgan_utils.pictures import FORMATS, PICTURE_ENDINGS, DamagedPicture, NotAPicture, Picture
+from dcgan_utils.sources import MAX_FILE_BYTES, SourceFile, printable
 
-__all__ = ["Content", "LoadReport", "decode_all", "first_reasons", "is_tfrecord", "on_all_cores"]
+__all__ = [
+    "Content",
+    "LoadReport",
+    "content_key",
+    "decode_all",
+    "first_reasons",
+    "is_tfrecord",
+    "on_all_cores",
+]
 
+KEPT_BYTES = 1 << 28  # of a folder's files, while they are decoded
+DECODER_VERSION = 3  # raise it whenever the same bytes would give other pixels or reasons
 TFRECORD_ENDINGS = (".tfrec", ".tfrecord")
 
 
@@ -195,7 +209,7 @@ def _require_tfrecord(path: Path) -> None:
     except ImportError:
         raise WorkbookError(
             f"'{path}' holds TFRecord files, whose reader is not installed: run "
-            'pip install -e ".[tfrecord]" in the project's folder.'
+            'pip install -e ".[tfrecord]" in the folder of the checkout.'
         ) from None
 
 
@@ -230,3 +244,46 @@ def _is_complete_tfrecord(path: Path) -> bool:
             return 0 < end == position
     except OSError:
         return False
+
+
+# --- What decides about the result -----------------------------------------------------------
+
+
+def content_key(path: Path, files: list[SourceFile], recipe: dict) -> tuple[str, list[SourceFile]]:
+    """Hash all that decides about the result: names, bytes, recipe and decoder.
+
+    The files come back too: those of a folder that fits in memory have been read by then, so
+    that what is decoded is what was hashed, and is read once.
+    """
+    digest = hashlib.blake2b(digest_size=20)
+    decoder = [DECODER_VERSION, PIL.__version__, FORMATS]
+    digest.update(json.dumps([decoder, recipe, [file.name for file in files]]).encode())
+    if not path.is_dir():
+        digest.update(_file_hash(path))
+        return digest.hexdigest(), files
+    keep = sum(file.size for file in files) <= KEPT_BYTES
+    hashed = on_all_cores(functools.partial(_read_and_hash, keep=keep), files)
+    for part, _ in hashed:
+        digest.update(part)
+    return digest.hexdigest(), [file for _, file in hashed]
+
+
+def _read_and_hash(file: SourceFile, *, keep: bool) -> tuple[bytes, SourceFile]:
+    if not keep or is_tfrecord(file.name):
+        return _file_hash(file.path), file
+    try:
+        data = file.read()
+    except NotAPicture as reason:
+        return str(reason).encode(), file
+    return hashlib.blake2b(data).digest(), replace(file, read=lambda: data)
+
+
+def _file_hash(path: Path) -> bytes:
+    try:
+        about = path.stat()
+        if about.st_size > MAX_FILE_BYTES and not zipfile.is_zipfile(path):
+            return f"not read: {about.st_size} bytes, {about.st_mtime_ns}".encode()
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "blake2b").digest()
+    except OSError:
+        return b"cannot be read"

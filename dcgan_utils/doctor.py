@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -59,7 +59,14 @@ def examine() -> list[Finding]:
 
 
 def _packages() -> Finding:
-    return Finding("packages", ", ".join(f"{name} {version(name)}" for name in _PACKAGES))
+    found, missing = [], []
+    for name in _PACKAGES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    advice = f"Missing: {', '.join(missing)}. 'make setup' installs them." if missing else ""
+    return Finding("packages", ", ".join(found), advice)
 
 
 def _kernel() -> Finding:

@@ -6,7 +6,6 @@ compared; so both travel with the vectors.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -21,7 +20,6 @@ from dcgan_utils.errors import WorkbookError, brief, did_you_mean
 
 __all__ = ["DEFAULT", "EXTRACTORS", "Features", "extract"]
 
-logger = logging.getLogger(__name__)
 BATCH = 32
 PREPROCESSING = 1  # raise it whenever the same pictures would give other vectors
 
@@ -145,9 +143,9 @@ def extract(
     pixels = cache.content_hash(images.numpy())
     made_with = [PREPROCESSING, extractor, input_size, version(recipe.package)]
     kept = cache.location("features", pixels, *made_with)
-    entry = cache.read(kept)
-    if entry is not None:
-        return Features(entry.arrays["vectors"], extractor, input_size)
+    vectors = cache.read(kept, lambda entry: entry.arrays["vectors"])
+    if vectors is not None:
+        return Features(vectors, extractor, input_size)
     # Each different picture once: in another batch a copy's vector would differ in its last bits.
     first, again = _distinct(images)
     vectors = _run(recipe, images, first, input_size, torch.device(device), on_batch)[again]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+
+import psutil
 
 from dcgan_utils.errors import WorkbookError
 
@@ -17,7 +20,9 @@ if TYPE_CHECKING:
 __all__ = [
     "expanded",
     "made",
+    "remove_halves",
     "told_when_not_writable",
+    "write_bytes",
     "write_csv",
     "write_gif",
     "write_tables",
@@ -63,7 +68,7 @@ def written_whole(path: Path, *, former: Path | None = None) -> Iterator[IO[byte
     WorkbookError
         If the disk is full or may not be written; then ``path`` is as it was.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     with told_when_not_writable(path):
         try:
             with beside.open("wb") as file:
@@ -77,6 +82,14 @@ def written_whole(path: Path, *, former: Path | None = None) -> Iterator[IO[byte
             beside.unlink(missing_ok=True)
 
 
+def remove_halves(folder: Path) -> None:
+    """Remove what `written_whole` left below a folder when its process was killed."""
+    for half in folder.rglob(".*.*.[0-9]*-*"):
+        process = half.name.rpartition(".")[2].partition("-")[0]
+        if not (process.isdecimal() and psutil.pid_exists(int(process))):
+            half.unlink(missing_ok=True)
+
+
 def _keep(path: Path, former: Path) -> None:
     former.unlink(missing_ok=True)
     try:
@@ -85,11 +98,16 @@ def _keep(path: Path, former: Path) -> None:
         path.replace(former)
 
 
+def write_bytes(path: Path, content: bytes | memoryview, *, former: Path | None = None) -> None:
+    """Write a file whole; see `written_whole`."""
+    with written_whole(path, former=former) as file:
+        file.write(content)
+
+
 def write_csv(table: pd.DataFrame, path: Path, **options: Any) -> None:
     """Write a table whole, and the folder that it lies in; options are those of pandas."""
     made(path.parent)
-    with written_whole(path) as file:
-        file.write(table.to_csv(**options).encode())
+    write_bytes(path, table.to_csv(**options).encode())
 
 
 def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
@@ -115,6 +133,8 @@ def told_when_not_writable(path: Path) -> Iterator[None]:
     """Say in one sentence why ``path`` could not be written, as a `WorkbookError`."""
     try:
         yield
+    except (ConnectionError, TimeoutError):  # of a process or scheduler, not of the disk
+        raise
     except OSError as error:
         raise WorkbookError(
             f"'{path}' cannot be written ({error.strerror or error}). Free some space, or name "

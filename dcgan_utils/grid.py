@@ -25,15 +25,15 @@ import yaml
 from pydantic import BeforeValidator, Field, model_validator
 
 from dcgan_utils import noise
-from dcgan_utils.config import TrainConfig
-from dcgan_utils.datasets import load_dataset, locate
+from dcgan_utils.config import Architecture, TrainConfig
+from dcgan_utils.datasets import load_dataset
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.files import expanded
-from dcgan_utils.networks import ARCHITECTURES
-from dcgan_utils.parameters import Named, Parameters, Seed, Whole, one_of
+from dcgan_utils.labels import kinds_of
+from dcgan_utils.parameters import Named, Parameters, Seed, Whole
 from dcgan_utils.paths import notebooks_dir
 from dcgan_utils.runs import run_name
-from dcgan_utils.study import kinds_of
+from dcgan_utils.sources import locate
 
 __all__ = [
     "Grid",
@@ -62,7 +62,7 @@ class Grid(Parameters):
     noises: Annotated[tuple[str, ...], BeforeValidator(_priors)]
     seeds: Annotated[tuple[Seed, ...], BeforeValidator(_listed), Field(min_length=1)] = (0,)
     architectures: Annotated[
-        tuple[Annotated[str, one_of(*ARCHITECTURES)], ...],
+        tuple[Architecture, ...],
         BeforeValidator(_listed),
         Field(min_length=1),
     ] = ("dcgan",)
@@ -106,11 +106,12 @@ def load_grid(path: str | Path) -> Grid:
         If it cannot be read, is no YAML, or holds something unknown or impossible.
     """
     path = expanded(path)
-    if not path.exists() and (notebooks_dir() / path).exists():
-        path = notebooks_dir() / path
     try:
+        if not path.exists() and (notebooks_dir() / path).exists():
+            path = notebooks_dir() / path
+            logger.warning("The grid is '%s'.", path)
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise WorkbookError(
             f"the grid '{path}' cannot be read ({why}). notebooks/grid.yaml is one to start from."

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcgan_utils.errors import WorkbookError
-from dcgan_utils.files import told_when_not_writable, written_whole
+from dcgan_utils.files import told_when_not_writable, write_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,12 +76,12 @@ class History:
     def forget_after(self, epoch: int) -> None:
         """Drop what was written after ``epoch``."""
         header, rows = self._rows()
-        kept = [row for row in rows if int(row[0]) <= epoch]
+        kept = [row for row in rows if float(row[0]) <= epoch]
         if not kept:
             self.path.unlink(missing_ok=True)
             return
-        with written_whole(self.path) as file:
-            file.write("".join(",".join(row) + "\r\n" for row in [header, *kept]).encode())
+        text = "".join(",".join(row) + "\r\n" for row in [header, *kept])
+        write_bytes(self.path, text.encode())
 
 
 def _are_numbers(row: list[str]) -> bool:

@@ -10,13 +10,14 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from dcgan_utils.datasets import Dataset
+from dcgan_utils.errors import WorkbookError
 from dcgan_utils.pictures import NotAPicture
 from dcgan_utils.sources import SourceFile, open_listing, printable
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["are_true", "categories", "precision_recall", "read_labels"]
+__all__ = ["are_true", "categories", "kinds_of", "precision_recall", "read_labels"]
 
 logger = logging.getLogger(__name__)
 MAX_CATEGORIES = 30
@@ -41,7 +42,7 @@ def read_labels(dataset: Dataset) -> pd.DataFrame:
     """
     import pandas as pd
 
-    with open_listing(dataset.source, ()) as files:
+    with open_listing(dataset.source, dataset.folders) as files:
         rows = {
             name: row
             for file in files
@@ -106,3 +107,32 @@ def precision_recall(found: Collection[int], truth: Sequence[bool]) -> tuple[flo
         hits / len(found) if len(found) else float("nan"),
         hits / there if there else float("nan"),
     )
+
+
+def kinds_of(dataset: Dataset, column: str | None = None) -> pd.Series | None:
+    """Return each picture's kind, named as the column is, if there are labels for all of them.
+
+    Parameters
+    ----------
+    dataset
+        The pictures.
+    column
+        Of their labels; without one the first that sorts them into kinds of five pictures or more,
+        so that a classifier can learn and be tested on each.
+
+    Raises
+    ------
+    WorkbookError
+        If the column named does not.
+    """
+    known = categories(read_labels(dataset)).dropna(axis="columns")
+    enough = [name for name, kinds in known.items() if kinds.value_counts().min() >= 5]
+    if column is None:
+        column = next(iter(enough), None)
+    elif column not in enough:
+        listed = ", ".join(enough) or "none"
+        raise WorkbookError(
+            f"'{column}' does not sort all pictures of {dataset.name} into kinds of five or more. "
+            f"What does: {listed}."
+        )
+    return None if column is None else known[column]

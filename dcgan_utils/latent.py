@@ -9,18 +9,17 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from dcgan_utils import cache, networks
+from dcgan_utils import networks
 from dcgan_utils.config import multiplies_bf16_fast
-from dcgan_utils.datasets import Dataset, LoadReport, load_dataset, to_float, to_uint8
-from dcgan_utils.files import expanded
-from dcgan_utils.paths import runs_dir
-from dcgan_utils.runs import Run, told_when_unfit
+from dcgan_utils.datasets import Dataset, load_dataset, made_up
+from dcgan_utils.pictures import to_float, to_uint8
+from dcgan_utils.runs import Run, run_folder, told_when_unfit
 from dcgan_utils.seeds import stream
+from dcgan_utils.sources import Location
 
 __all__ = [
     "collection_of",
     "draw",
-    "generated_dataset",
     "load_beside",
     "load_generator",
     "most_real",
@@ -41,7 +40,9 @@ def collection_of(run: Run) -> Dataset:
         If they are not there any more.
     """
     data = run.about["data"]
-    source = data["source"] if Path(data["source"]).exists() else run.config.dataset
+    path = Path(data["source"])
+    there = Location(data["name"], path, tuple(map(str, data.get("folders", ()))))
+    source = there if path.exists() else run.config.dataset
     told = data.get("options", {})
     options = {name: str(told[name]) for name in ("fit", "background") if name in told}
     collection = load_dataset(source, run.config.img_size, **options)
@@ -172,21 +173,11 @@ def most_real(
     return drawn[logits.argsort(descending=True)[:n]]
 
 
-def generated_dataset(run: Run, n: int, *, seed: int = 0, device: str | None = None) -> Dataset:
+def _generated(run: Run, n: int, *, seed: int = 0, device: str | None = None) -> Dataset:
     """Return ``n`` new pictures of a run as a collection; see `sample` for the parameters."""
     images = sample(run, n, seed=seed, device=device)
-    side = run.config.img_size
-    report = LoadReport(
-        formats={"generated": n},
-        modes={"RGB": n},
-        sizes=((side, side),) * n,
-        file_sizes=(0,) * n,
-        skipped=(),
-        ignored=(),
-    )
     files = tuple(f"generated_{number:05d}" for number in range(1, n + 1))
-    data_hash = cache.content_hash(images.numpy())
-    return Dataset(run.name, images, files, report, data_hash, run.folder)
+    return made_up(images, name=run.name, files=files, source=run.folder, kind="generated")
 
 
 def load_beside(
@@ -211,13 +202,12 @@ def load_beside(
     WorkbookError
         If one of them cannot be loaded.
     """
-    folders = (expanded(other), runs_dir() / other)
-    are_runs = (path for path in folders if (path / "config.json").exists())
-    run = next((Run(path) for path in are_runs if (path / "samples").is_dir()), None)
-    if run is not None:
+    folder = run_folder(other)
+    if folder is not None and (folder / "samples").is_dir():
+        run = Run(folder)
         collection = load_dataset(dataset, run.config.img_size)
         count = len(collection.images)
-        return collection, generated_dataset(run, count, seed=seed, device=device)
+        return collection, _generated(run, count, seed=seed, device=device)
     beside = load_dataset(other, img_size)  # the unusual one first: it may be misspelt
     collection = load_dataset(dataset, img_size)
     if beside.name == collection.name:

@@ -97,7 +97,7 @@ def classifier_accuracy(real: np.ndarray, labels: Sequence[str], *, seed: int) -
 
 
 def classifier() -> Pipeline:
-    """Return an untrained linear classifier of feature vectors: logistic regression, held back."""
+    """Return a regularised logistic regression of standardised vectors, untrained."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from dcgan_utils import features, networks
+from dcgan_utils import features
 from dcgan_utils.augment import POLICIES
-from dcgan_utils.config import PRESETS, TrainConfig
+from dcgan_utils.config import BatchSize, Epochs, ImgSize, Preset, Samples, TrainConfig, Width
 from dcgan_utils.parameters import Device, Named, Parameters, Pieces, Seed, Whole, one_of
 
 __all__ = [
@@ -51,23 +51,22 @@ class AugmentConfig(Parameters):
 
     dataset: Named = "plein_air"
     picture: Named = "0"
-    img_size: Annotated[int, one_of(*networks.IMG_SIZES)] = 64
+    img_size: ImgSize = 64
     trial_pictures: Annotated[Whole, Field(ge=0, le=1_000_000_000)] = 0
     policies: Annotated[
         tuple[Annotated[str, one_of(*POLICIES)], ...],
         Pieces,
         Field(min_length=1),
     ] = ("none", "pil", "inside", "both", "diffaugment")
-    preset: Annotated[str, one_of(*PRESETS)] = "pokemon"
-    width: Annotated[Whole, Field(ge=1, le=1024)] = 32
-    batch_size: Annotated[Whole, Field(ge=1, le=8192)] = 32
-    samples: Annotated[Whole, Field(ge=2, le=100_000)] = 300
+    preset: Preset = "pokemon"
+    width: Width = 32
+    batch_size: BatchSize = 32
+    samples: Samples = 300
     seed: Seed = 0
     device: Device = Field("auto", validate_default=True)
 
-    @property
     def training(self) -> TrainConfig:
-        """The parameters that the trial's runs share."""
+        """Return the parameters that the trial's runs share."""
         names = {"dataset", "preset", "img_size", "width", "batch_size", "seed", "device"}
         return TrainConfig.resolve(**self.model_dump(include=names))
 
@@ -76,13 +75,13 @@ class AblationConfig(Parameters):
     """What ``ablation.ipynb`` takes apart; immutable."""
 
     dataset: Named = "plein_air"
-    preset: Annotated[str, one_of(*PRESETS)] = "best"
-    beside: Annotated[str, one_of(*PRESETS)] = "monet"
+    preset: Preset = "best"
+    beside: Preset = "monet"
     changes: str = "augment: none; flip: false; architecture: dcgan; batch_size: 64; ema: 0"
-    epochs: Annotated[Whole, Field(ge=1, le=1_000_000)] = 300
-    img_size: Annotated[int, one_of(*networks.IMG_SIZES)] = 64
-    width: Annotated[Whole, Field(ge=1, le=1024)] | None = None
-    samples: Annotated[Whole, Field(ge=2, le=100_000)] = 300
+    epochs: Epochs = 300
+    img_size: ImgSize = 64
+    width: Width | None = None
+    samples: Samples = 300
     seed: Seed = 0
     device: Device = Field("auto", validate_default=True)
 
@@ -98,17 +97,16 @@ class CapacityConfig(Parameters):
     dataset: Named = "critters"
     picture: Named = "0"
     copies: Annotated[Whole, Field(ge=1, le=1_000_000)] = 2048
-    epochs: Annotated[Whole, Field(ge=1, le=1_000_000)] = 40
-    preset: Annotated[str, one_of(*PRESETS)] = "pokemon"
-    img_size: Annotated[int, one_of(*networks.IMG_SIZES)] = 64
-    width: Annotated[Whole, Field(ge=1, le=1024)] = 32
-    batch_size: Annotated[Whole, Field(ge=1, le=8192)] = 128
+    epochs: Epochs = 40
+    preset: Preset = "pokemon"
+    img_size: ImgSize = 64
+    width: Width = 32
+    batch_size: BatchSize = 128
     seed: Seed = 0
     device: Device = Field("auto", validate_default=True)
 
-    @property
     def training(self) -> TrainConfig:
-        """The parameters of the run: no augmentation, and an average that hardly lags behind."""
+        """Return the parameters of the run: no augmentation, an average that hardly lags."""
         own = self.model_dump(exclude={"picture", "copies"})
         return TrainConfig.resolve(**own, augment="none", flip=False, ema=0.9, kid_samples=0)
 
@@ -120,7 +118,7 @@ class LatentConfig(Parameters):
     epoch: Annotated[Whole, Field(ge=1)] | None = None
     steps: Annotated[Whole, Field(ge=3, le=1000)] = 31
     reach: Annotated[float, Field(gt=0, le=100)] = 2.0
-    samples: Annotated[Whole, Field(ge=2, le=100_000)] = 300
+    samples: Samples = 300
     projection_steps: Annotated[Whole, Field(ge=1, le=100_000)] = 200
     vectors: Named | None = None
     seed: Seed = 0
@@ -150,8 +148,8 @@ class BenchmarkConfig(Parameters):
     """What ``benchmark.ipynb`` measures; immutable."""
 
     dataset: Named = "plein_air"
-    img_size: Annotated[int, one_of(*networks.IMG_SIZES)] = 64
-    width: Annotated[Whole, Field(ge=1, le=1024)] = 64
+    img_size: ImgSize = 64
+    width: Width = 64
     batch_sizes: Annotated[
         tuple[Annotated[int, Field(ge=1, le=8192)], ...],
         Pieces,
@@ -160,7 +158,7 @@ class BenchmarkConfig(Parameters):
     alternations: Annotated[Whole, Field(ge=1, le=1000)] = 5
     memory_epochs: Annotated[Whole, Field(ge=0, le=1_000_000)] = 200
     quality_seeds: Annotated[Whole, Field(ge=0, le=100)] = 0
-    quality_epochs: Annotated[Whole, Field(ge=1, le=1_000_000)] = 40
+    quality_epochs: Epochs = 40
     numbers: Named = "benchmark"
     seed: Seed = 0
     precision: Annotated[str, one_of("auto", "fp32", "bf16")] = "auto"

@@ -11,9 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dcgan_utils.files import made, written_whole
+from dcgan_utils.files import made, write_bytes
 from dcgan_utils.machine import environment
-from dcgan_utils.rendering import TEMPLATES, render
+from dcgan_utils.rendering import TEMPLATES, markdown, render
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -183,8 +183,7 @@ def write_page(
 
 
 def _write(path: Path, text: str) -> None:
-    with written_whole(path) as file:
-        file.write(text.encode())
+    write_bytes(path, text.encode())
 
 
 def _bar(
@@ -234,7 +233,7 @@ def _render(notebook: NotebookNode, page: Page, pages: Sequence[Page] = ()) -> s
     exporter = HTMLExporter(
         template_name="workbook",
         extra_template_basedirs=[str(TEMPLATES)],
-        filters={"markdown2html": _markdown_to_html},
+        filters={"markdown2html": markdown},
     )
     place = pages.index(page) if page in pages else -1
     more = _more(page.html.parent) if pages else ()
@@ -256,29 +255,6 @@ def _without_papermill_banner(notebook: NotebookNode) -> NotebookNode:
         c for c in notebook.cells if "papermill-error-cell-tag" not in c.metadata.get("tags", [])
     ]
     return type(notebook)({**notebook, "cells": kept})
-
-
-def _markdown_to_html(source: str) -> str:
-    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
-
-    class Renderer(IPythonRenderer):
-        def block_math(self, body: str) -> str:
-            return f'<div class="formula">{_mathml(body, display="block")}</div>'
-
-        def inline_math(self, body: str) -> str:
-            return _mathml(body, display="inline")
-
-    return MarkdownWithMath(renderer=Renderer(escape=False)).render(source)
-
-
-def _mathml(formula: str, *, display: str) -> str:
-    from latex2mathml.converter import convert
-    from markupsafe import escape
-
-    try:
-        return convert(formula.strip(), display=display)
-    except Exception:  # what looked like a formula, such as a name with two dollar signs
-        return f"${escape(formula)}$"
 
 
 # --- What the index shows of it -----------------------------------------------------------------
@@ -312,7 +288,7 @@ def _glance(notebook: NotebookNode) -> str:
     for output in _outputs_tagged(notebook, "glance"):
         data = output.get("data", {})
         if "text/markdown" in data:
-            parts.append(_markdown_to_html(data["text/markdown"]))
+            parts.append(markdown(data["text/markdown"]))
         elif output.output_type == "stream":
             parts.append(Markup("<br>").join(map(escape, output.text.strip().splitlines())))
     return Markup("\n").join(map(Markup, parts))

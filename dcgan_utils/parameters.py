@@ -114,7 +114,7 @@ def _known_device(value: Any) -> str:
     }
     if int(index or 0) >= present[kind]:
         raise ValueError(f"'{value}' is not on this machine; auto takes what there is.")
-    return name
+    return name if kind == "cuda" else kind
 
 
 def _whole(value: Any) -> Any:

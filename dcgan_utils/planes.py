@@ -122,9 +122,9 @@ def umap_embedding(
         )
     made_with = [n_components, n_neighbors, seed, version("umap-learn")]
     kept = cache.location("umap", cache.content_hash(vectors), *made_with)
-    entry = cache.read(kept)
-    if entry is not None:
-        return entry.arrays["embedding"]
+    embedding = cache.read(kept, lambda entry: entry.arrays["embedding"])
+    if embedding is not None:
+        return embedding
 
     from umap import UMAP  # compiles for seconds
 

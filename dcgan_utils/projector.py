@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dcgan_utils.errors import WorkbookError
-from dcgan_utils.files import made, written_whole
+from dcgan_utils.files import made, write_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,8 +109,7 @@ def export(
     }
     made(folder)
     for file, written in contents.items():
-        with written_whole(folder / file) as stream:
-            stream.write(written)
+        write_bytes(folder / file, written)
     return folder
 
 

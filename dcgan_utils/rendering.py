@@ -1,4 +1,4 @@
-"""The page templates: Jinja2 files beside the package, which escape what they are given."""
+"""What pages are made of: the templates, which escape what they are given, and Markdown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-__all__ = ["TEMPLATES", "render", "source"]
+__all__ = ["TEMPLATES", "markdown", "render", "source"]
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -34,3 +34,27 @@ def source(name: str) -> Markup:
     from markupsafe import Markup
 
     return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
+
+
+def markdown(text: str) -> str:
+    """Return Markdown as HTML, its formulas as MathML, which browsers draw by themselves."""
+    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+    class Renderer(IPythonRenderer):
+        def block_math(self, body: str) -> str:
+            return f'<div class="formula">{_mathml(body, display="block")}</div>'
+
+        def inline_math(self, body: str) -> str:
+            return _mathml(body, display="inline")
+
+    return MarkdownWithMath(renderer=Renderer(escape=False)).render(text)
+
+
+def _mathml(formula: str, *, display: str) -> str:
+    from latex2mathml.converter import convert
+    from markupsafe import escape
+
+    try:
+        return convert(formula.strip(), display=display)
+    except Exception:  # what looked like a formula, such as a name with two dollar signs
+        return f"${escape(formula)}$"

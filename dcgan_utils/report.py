@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from dcgan_utils import noise
-from dcgan_utils.benchmark import picture_files
 from dcgan_utils.config import TrainConfig
-from dcgan_utils.datasets import load_dataset, locate
+from dcgan_utils.datasets import load_dataset, picture_files
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.files import made, told_when_not_writable
 from dcgan_utils.notebook_configs import BenchmarkConfig
@@ -21,6 +20,7 @@ from dcgan_utils.pages import PLAYGROUND, Page, make_page, write_index, write_si
 from dcgan_utils.paths import notebooks_dir, report_dir
 from dcgan_utils.playground import write_playground
 from dcgan_utils.runs import Run, run_name
+from dcgan_utils.sources import locate
 
 __all__ = ["build_benchmark", "build_report", "run_notebook"]
 
@@ -136,7 +136,7 @@ def build_report(
         title="Capacity",
         summary="Can the second study's generator draw one picture exactly?",
     )
-    measured = {"samples": max(2, min(len(pictures.images), 300)), "device": same["device"]}
+    measured = {"samples": max(6, min(len(pictures.images), 300)), "device": same["device"]}
     if trained:
         add(
             "latent",

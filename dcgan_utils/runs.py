@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,11 +27,17 @@ import torch
 from filelock import FileLock, Timeout
 from PIL import Image
 
-from dcgan_utils import checkpoints
-from dcgan_utils.augment import COPYING
+from dcgan_utils import augment, checkpoints
 from dcgan_utils.config import NEUTRAL, TrainConfig
 from dcgan_utils.errors import WorkbookError
-from dcgan_utils.files import expanded, made, told_when_not_writable, written_whole
+from dcgan_utils.files import (
+    expanded,
+    made,
+    remove_halves,
+    told_when_not_writable,
+    write_bytes,
+    written_whole,
+)
 from dcgan_utils.gauges import WINDOW, lead, parted_at
 from dcgan_utils.histories import History
 from dcgan_utils.machine import environment
@@ -45,6 +52,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Run",
     "find_runs",
+    "run_folder",
     "run_name",
     "told_when_unfit",
 ]
@@ -78,8 +86,7 @@ class Run:
     """
 
     def __init__(self, folder: str | Path):
-        folder = expanded(folder)
-        self.folder = folder if folder.exists() else runs_dir() / folder
+        self.folder = run_folder(folder) or runs_dir() / folder
         try:
             self.about = json.loads((self.folder / "config.json").read_text())
             # Where it was trained need not exist here: a run from a GPU opens on a laptop.
@@ -87,7 +94,9 @@ class Run:
             stored = NEUTRAL | self.about["config"] | {"device": "auto"}
             if not re.fullmatch(r"[\w-]{1,60}", self.about["data"]["name"]):
                 raise ValueError
-            _ = self.about["data"]["data_hash"] + self.about["data"]["source"]  # both are text
+            data = self.about["data"]
+            _ = data["data_hash"] + data["source"], *data.get("folders", ())  # texts
+            _ = {**data.get("options", {})}
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise WorkbookError(
                 f"'{folder}' is no run folder: it has no readable config.json. "
@@ -126,14 +135,14 @@ class Run:
             "data": {
                 "name": dataset.name,
                 "source": str(dataset.source),
+                "folders": dataset.folders,
                 "pictures": len(dataset.images),
                 "data_hash": dataset.data_hash,
                 "options": dataset.options,
             },
             "environment": environment(),
         }
-        with written_whole(folder / "config.json") as file:
-            file.write(json.dumps(about, indent=2).encode())
+        write_bytes(folder / "config.json", json.dumps(about, indent=2).encode())
         return cls(folder)
 
     def _refuse_another(self, wanted: dict[str, Any]) -> None:
@@ -181,8 +190,7 @@ class Run:
                     "stop it; then run this again."
                 ) from None
         try:
-            for half in self.folder.rglob(".*.*.[0-9]*"):  # `written_whole` did not come to an end
-                half.unlink(missing_ok=True)
+            remove_halves(self.folder)
             yield
         finally:
             lock.release()
@@ -212,7 +220,7 @@ class Run:
     @property
     def parted_window(self) -> int:
         """Epochs over which a lead is averaged: ten passes over the collection's own pictures."""
-        return 2 if self.config.augment in COPYING else WINDOW  # copies: six passes an epoch
+        return math.ceil(WINDOW / augment.passes(self.config.augment))
 
     def parted_at(self) -> int | None:
         """Return the epoch at which the losses parted for good; see `gauges.parted_at`."""
@@ -224,6 +232,12 @@ class Run:
         row = parted_at(leads, window=self.parted_window)
         return None if row is None else int(history["epoch"].iloc[row - 1])
 
+    @property
+    def minutes(self) -> float:
+        """How long the complete epochs took."""
+        history = self.history()
+        return 0.0 if history.empty else history["seconds"].sum() / 60
+
     def log_epoch(self, row: dict[str, float]) -> None:
         """Append one epoch to the history; it is on the disk when this returns."""
         self._history.append(row)
@@ -231,6 +245,12 @@ class Run:
     def forget_after(self, epoch: int) -> None:
         """Drop what was written after ``epoch``, from which the training goes on."""
         self._history.forget_after(epoch)
+        for path_of, epochs in (
+            (self._samples_path, self.sampled_epochs()),
+            (self._weights_path, self.kept_epochs()),
+        ):
+            for later in (number for number in epochs if number > epoch):
+                path_of(later).unlink(missing_ok=True)
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
         """Write the state of the training; the former one is kept beside it."""
@@ -261,8 +281,8 @@ class Run:
 
     def save_metrics(self, metrics: dict[str, float | int | str]) -> None:
         """Leave what was measured of the pictures beside the run, for people and other tools."""
-        with written_whole(self.folder / "metrics.json") as file:
-            file.write(json.dumps(metrics, indent=2).encode())
+        known = {name: None if value != value else value for name, value in metrics.items()}  # NaN
+        write_bytes(self.folder / "metrics.json", json.dumps(known, indent=2).encode())
 
     def _weights_path(self, epoch: int) -> Path:
         return self.folder / "weights" / f"epoch_{epoch:04d}.pt"
@@ -379,7 +399,15 @@ def told_when_unfit(run: Run) -> Iterator[None]:
 
 def _columns(pictures: int) -> int:
     """Return how many pictures stand in a row: eight, or fewer in a small square."""
-    return min(8, int(np.ceil(np.sqrt(pictures))) if pictures <= 25 else 8)
+    return int(np.ceil(np.sqrt(pictures))) if pictures <= 25 else 8
+
+
+def run_folder(name: str | Path) -> Path | None:
+    """Return the run folder of that path, or of that name below ``reports/runs``, if it is one."""
+    path = expanded(name)
+    with contextlib.suppress(OSError):  # a text too long for a name
+        return next((f for f in (path, runs_dir() / path) if (f / "config.json").is_file()), None)
+    return None
 
 
 def find_runs(pattern: str) -> list[Run]:
@@ -390,7 +418,7 @@ def find_runs(pattern: str) -> list[Run]:
     pattern
         Names or paths of run folders separated by commas, or patterns of names such as
         ``monet-*``, looked for in ``reports/runs``. A bare collection name, ``monet``, means
-        all its runs.
+        all its runs. Those without a complete epoch count only if they are named, or alone.
 
     Returns
     -------
@@ -412,10 +440,9 @@ def find_runs(pattern: str) -> list[Run]:
 
 
 def _folders(piece: str) -> list[Path]:
-    path = expanded(piece)
-    with contextlib.suppress(OSError):  # a text too long for a name
-        if (path / "config.json").exists():
-            return [path]
+    named = run_folder(piece)
+    if named is not None:
+        return [named]
     existing = sorted(config.parent for config in runs_dir().glob("*/config.json"))
     found = [folder for folder in existing if fnmatch(folder.name, piece)]
     found = found or [folder for folder in existing if _collection(folder) == piece]
@@ -423,7 +450,18 @@ def _folders(piece: str) -> list[Path]:
         names = ", ".join(folder.name for folder in existing)
         listed = f"There are: {names}" if names else "There are none yet"
         raise WorkbookError(f"no run in '{runs_dir()}' fits '{piece}'. {listed}.")
-    return found
+    begun = [folder for folder in found if _is_begun(folder)]
+    if begun and len(begun) < len(found):
+        idle = ", ".join(folder.name for folder in found if folder not in begun)
+        logger.warning("Left out, as no epoch of them is complete: %s.", idle)
+    return begun or found
+
+
+def _is_begun(folder: Path) -> bool:
+    try:
+        return not Run(folder).history().empty
+    except WorkbookError:
+        return True  # whoever opens it is told what is wrong
 
 
 def _collection(folder: Path) -> str | None:

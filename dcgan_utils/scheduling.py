@@ -65,17 +65,18 @@ def run_task(task: Task, home_folder: str) -> str:
     os.environ["DCGAN_HOME"] = home_folder
     folder = made(runs_dir() / task.run)
     with FileLock(folder / ".task"):
-        if (folder / "train.html").exists() and Run(folder).finished:
+        about, html = folder / "config.json", folder / "train.html"
+        if about.exists() and html.exists() and Run(folder).finished:
             return ""
         with FileLock(folder / ".lock"):
             pass  # a dead worker's kernel may still be at it, and ends by itself
         title = f"Training with {noise.parse(task.noise).label}, seed {task.seed}"
         page = run_notebook("train", folder / "train.ipynb", task.parameters, title=title)
-        if page.failed:
-            page.html.unlink()
-        elif not (folder / "config.json").exists():
-            return "the pictures are others here than where the study was started."
-    return page.failed
+        elsewhere = "the pictures are others here than where the study was started."
+        failed = page.failed or ("" if about.exists() else elsewhere)
+        if failed:
+            html.unlink()
+    return failed
 
 
 def run_grid(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 import torch
 
-from dcgan_utils import features, labels, latent, metrics, quality
+from dcgan_utils import features, latent, metrics, quality
 from dcgan_utils.datasets import Dataset
 from dcgan_utils.errors import NotMeaningful, WorkbookError
 from dcgan_utils.runs import Run
@@ -19,7 +19,6 @@ __all__ = [
     "drawn",
     "exhibits",
     "histories",
-    "kinds_of",
     "label_runs",
     "measured",
     "one_setting",
@@ -86,7 +85,7 @@ def summary(labelled: dict[str, Run]) -> pd.DataFrame:
             "D(x)": end["d_real"],
             "D(G(z))": end["d_fake"],
             "spread": end["sample_spread"],
-            "minutes": history["seconds"].sum() / 60,
+            "minutes": run.minutes,
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("noise")
 
@@ -142,35 +141,6 @@ def by_noise(labelled: dict[str, Run]) -> dict[str, list[Run]]:
 def histories(grouped: dict[str, list[Run]]) -> dict[str, pd.DataFrame]:
     """Return the histories of each group of runs, those of several seeds below each other."""
     return {name: pd.concat([run.history() for run in runs]) for name, runs in grouped.items()}
-
-
-def kinds_of(dataset: Dataset, column: str | None = None) -> pd.Series | None:
-    """Return each picture's kind, named as the column is, if there are labels for all of them.
-
-    Parameters
-    ----------
-    dataset
-        The pictures.
-    column
-        Of their labels; without one the first that sorts them into kinds of five pictures or more,
-        so that a classifier can learn and be tested on each.
-
-    Raises
-    ------
-    WorkbookError
-        If the column named does not.
-    """
-    known = labels.categories(labels.read_labels(dataset)).dropna(axis="columns")
-    enough = [name for name, kinds in known.items() if kinds.value_counts().min() >= 5]
-    if column is None:
-        column = next(iter(enough), None)
-    elif column not in enough:
-        listed = ", ".join(enough) or "none"
-        raise WorkbookError(
-            f"'{column}' does not sort all pictures of {dataset.name} into kinds of five or more. "
-            f"What does: {listed}."
-        )
-    return None if column is None else known[column]
 
 
 def drawn(run: Run, n: int, *, seed: int, device: str = "cpu") -> torch.Tensor:

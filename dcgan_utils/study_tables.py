@@ -91,7 +91,7 @@ def differences(table: pd.DataFrame, measure: str, *, seed: int = 0) -> pd.DataF
     Parameters
     ----------
     table
-        From `measured`.
+        From `study.measured`.
     measure
         One of its columns.
     seed

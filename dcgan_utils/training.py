@@ -19,11 +19,11 @@ from PIL import Image, ImageDraw
 from dcgan_utils.augment import COPYING
 from dcgan_utils.checkpoints import epochs_to_keep, is_out_of_memory
 from dcgan_utils.config import TrainConfig
-from dcgan_utils.datasets import Dataset, load_copies, to_float, to_uint8
+from dcgan_utils.datasets import Dataset, load_copies
 from dcgan_utils.dcgan import DCGAN
 from dcgan_utils.errors import Sentence, WorkbookError
 from dcgan_utils.files import write_gif
-from dcgan_utils.pictures import in_rows
+from dcgan_utils.pictures import in_rows, to_float, to_uint8
 from dcgan_utils.runs import Run, told_when_unfit
 from dcgan_utils.seeds import stream
 
@@ -78,6 +78,11 @@ def train(
         After Ctrl-C; the state is saved, in mid-epoch too.
     """
     config = config.for_collection(len(dataset.images))
+    if dataset.images.shape[-1] != config.img_size:
+        raise WorkbookError(
+            f"the pictures have {dataset.images.shape[-1]} px and img_size is {config.img_size}: "
+            "load them at that size."
+        )
     run = Run.create(config, dataset, folder=folder)
     if run.finished:
         logger.info("%s is finished already; nothing to train.", run.name)

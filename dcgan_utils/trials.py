@@ -5,18 +5,15 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from dcgan_utils import augment, quality
-from dcgan_utils.augment import COPYING
-from dcgan_utils.cache import content_hash
 from dcgan_utils.config import TrainConfig
-from dcgan_utils.copies import COPIES
-from dcgan_utils.datasets import Dataset, LoadReport, to_float, to_uint8
+from dcgan_utils.datasets import Dataset, made_up
 from dcgan_utils.errors import NotMeaningful, WorkbookError
+from dcgan_utils.pictures import to_float, to_uint8
 from dcgan_utils.runs import Run
 from dcgan_utils.seeds import stream
 from dcgan_utils.training import train
@@ -90,7 +87,7 @@ def compared(
                 run, dataset.images, samples=samples, seed=config.seed, device=config.device
             ),
             "parted": None if parted is None else parted * shown(run.config.augment, dataset),
-            "minutes": history["seconds"].sum() / 60,
+            "minutes": run.minutes,
         }
     return pd.DataFrame.from_dict(rows, orient="index").astype({"parted": "Int64"})
 
@@ -129,7 +126,8 @@ def one_by_one(config: TrainConfig, changes: str) -> dict[str, TrainConfig]:
     Raises
     ------
     WorkbookError
-        If a change is no parameter and value, or the value is impossible.
+        If a change is no parameter and value, the value is impossible, or it changes nothing, as
+        another device does.
     """
     variants = {"as it is": config}
     for change in filter(None, (piece.strip() for piece in changes.split(";"))):
@@ -139,7 +137,12 @@ def one_by_one(config: TrainConfig, changes: str) -> dict[str, TrainConfig]:
                 f"'{change}' is no change: write a parameter and a value, as in augment: none, and "
                 "semicolons between changes."
             )
-        variants[f"{name}: {value[0]}"] = config.changed(**{name: value[0]})
+        changed = config.changed(**{name: value[0]})
+        if changed.identity == config.identity or changed.img_size != config.img_size:
+            raise WorkbookError(
+                f"'{change}' changes nothing that is learned from these pictures: leave it out."
+            )
+        variants[f"{name}: {value[0]}"] = changed
     return variants
 
 
@@ -190,8 +193,7 @@ def lost_told(kid: pd.Series, preset: str, beside: str) -> str:
 
 def shown(policy: str, dataset: Dataset) -> int:
     """Return how many pictures an epoch shows with a kind of augmentation."""
-    copied = len(COPIES) + 1 if policy in COPYING else 1
-    return copied * len(dataset.images)
+    return augment.passes(policy) * len(dataset.images)
 
 
 # --- Capacity ------------------------------------------------------------------------------
@@ -221,23 +223,15 @@ def picture_number(dataset: Dataset, picture: str) -> int:
 
 def copies_of(dataset: Dataset, number: int, copies: int) -> Dataset:
     """Return a collection that is one picture of another, many times."""
-    images = dataset.images[number].expand(copies, -1, -1, -1).contiguous()
     report = dataset.report
-    alike = LoadReport(
-        formats={"copy": copies},
-        modes={"RGB": copies},
-        sizes=(report.sizes[number],) * copies,
-        file_sizes=(report.file_sizes[number],) * copies,
-        skipped=(),
-        ignored=(),
-    )
-    return replace(
-        dataset,
+    return made_up(
+        dataset.images[number].expand(copies, -1, -1, -1).contiguous(),
         name=f"{dataset.name}-{number}",
-        images=images,
         files=(dataset.files[number],) * copies,
-        report=alike,
-        data_hash=content_hash(images.numpy()),
+        source=dataset.source,
+        kind="copy",
+        size=report.sizes[number],
+        file_size=report.file_sizes[number],
     )
 
 

@@ -11,10 +11,9 @@ from PIL import Image
 from torch.nn import functional as F
 
 from dcgan_utils import latent
-from dcgan_utils.datasets import to_float
 from dcgan_utils.errors import WorkbookError, brief
 from dcgan_utils.files import expanded
-from dcgan_utils.pictures import as_image
+from dcgan_utils.pictures import as_image, to_float
 from dcgan_utils.priors import Prior
 from dcgan_utils.runs import Run
 from dcgan_utils.seeds import stream

@@ -76,9 +76,9 @@ def test_both_precisions_are_trained_from_the_same_seeds(tiny, collection, tmp_p
     assert quality["seed"].tolist() == [0, 0, 1, 1]
     assert quality["precision"].tolist() == ["fp32", "bf16"] * 2
     assert quality["kid"].gt(0).all()
-    for row in quality.itertuples():
-        config = Run(tmp_path / "runs" / f"{row.precision}-s{row.seed}").config
-        assert (config.precision, config.seed) == (row.precision, row.seed)
+    configs = [Run(folder).config for folder in (tmp_path / "runs").iterdir()]
+    trained = {(config.precision, config.seed) for config in configs}
+    assert trained == set(zip(quality["precision"], quality["seed"], strict=True))
     assert not runs_dir().exists(), "the user's own runs stay among themselves"
 
 

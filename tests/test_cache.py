@@ -7,10 +7,10 @@ from dcgan_utils.paths import data_dir
 
 def test_what_was_written_is_read():
     path = cache.location("kind", "part", 1)
-    assert cache.read(path) is None
+    assert cache.read(path, lambda entry: entry) is None
     arrays = {"a": np.arange(6.0).reshape(2, 3), "b": np.array([True])}
     cache.write(path, arrays, {"text": ["é"]})
-    entry = cache.read(path)
+    entry = cache.read(path, lambda entry: entry)
     assert entry.about == {"text": ["é"]}
     for name, array in arrays.items():
         np.testing.assert_array_equal(entry.arrays[name], array)
@@ -30,7 +30,7 @@ def test_a_damaged_file_is_thrown_away(damage, caplog):
     flipped = bytes([whole[600] ^ 1])
     kept = {"empty": b"", "garbage": b"garbage", "cut": whole[:-40]}
     path.write_bytes(kept.get(damage, whole[:600] + flipped + whole[601:]))
-    assert cache.read(path) is None
+    assert cache.read(path, lambda entry: entry) is None
     assert not path.exists()
     assert "is damaged" in caplog.text
 
@@ -40,7 +40,7 @@ def test_pickled_objects_are_not_read(caplog):
     path.parent.mkdir(parents=True)
     with path.open("wb") as stream:
         np.savez(stream, a=np.array([print], dtype=object), about=np.array("{}"))
-    assert cache.read(path) is None
+    assert cache.read(path, lambda entry: entry) is None
 
 
 def test_content_hash_knows_shape_and_values():
@@ -50,3 +50,10 @@ def test_content_hash_knows_shape_and_values():
     assert cache.content_hash(array.reshape(2, 3).T.copy()) == cache.content_hash(
         array.reshape(2, 3).T
     )
+
+
+def test_a_file_that_holds_something_else_is_thrown_away():
+    path = cache.location("test", 3)
+    cache.write(path, {"other": np.zeros(3)})
+    assert cache.read(path, lambda entry: entry.arrays["vectors"]) is None
+    assert not path.exists()

@@ -17,10 +17,11 @@ import torch
 from PIL import Image
 from tfrecord.writer import TFRecordWriter
 
-from dcgan_utils import copies, datasets, painters
+from dcgan_utils import copies, datasets, decoding, painters
 from dcgan_utils.copies import COPIES
-from dcgan_utils.datasets import load_copies, load_dataset, locate
+from dcgan_utils.datasets import load_copies, load_dataset
 from dcgan_utils.errors import WorkbookError
+from dcgan_utils.sources import locate
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -440,7 +441,7 @@ def test_tfrecord_in_a_zip_is_told(tmp_path):
 def test_missing_tfrecord_library(tmp_path, monkeypatch):
     write_tfrecord(tmp_path / "p" / "x.tfrec", a=RED)
     monkeypatch.setitem(sys.modules, "tfrecord.reader", None)
-    with pytest.raises(WorkbookError, match=r'pip install "dcgan-utils\[tfrecord\]"'):
+    with pytest.raises(WorkbookError, match=r'pip install -e "\.\[tfrecord\]"'):
         load_dataset(tmp_path / "p", 8)
 
 
@@ -649,8 +650,8 @@ def test_full_disk_leaves_no_half_file(tmp_path, data, caplog, monkeypatch):
 
 def test_a_collection_too_large_to_be_kept_while_decoding_loads_alike(pictures, monkeypatch):
     kept = load_dataset(pictures, 16)
-    monkeypatch.setattr(datasets, "KEPT_BYTES", 0)
-    monkeypatch.setattr(datasets, "DECODER_VERSION", -1)  # past the cache
+    monkeypatch.setattr(decoding, "KEPT_BYTES", 0)
+    monkeypatch.setattr(decoding, "DECODER_VERSION", -1)  # past the cache
     assert load_dataset(pictures, 16) == kept
 
 

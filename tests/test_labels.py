@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from dcgan_utils.datasets import load_dataset
-from dcgan_utils.labels import are_true, categories, precision_recall, read_labels
+from dcgan_utils.errors import WorkbookError
+from dcgan_utils.labels import are_true, categories, kinds_of, precision_recall, read_labels
 
 
 def labelled(folder, text, encoding="utf-8"):
@@ -91,3 +92,16 @@ def test_precision_and_recall():
     assert precision_recall([2], truth) == (0, 0)
     assert np.isnan(precision_recall([], truth)[0])
     assert np.isnan(precision_recall([0], [False] * 4)[1])
+
+
+def test_kinds_come_from_the_labels(pictures, collection):
+    assert kinds_of(collection) is None
+    lines = [f"{n:02d}.png,{'sea' if n % 2 else 'land'},{n}" for n in range(10)]
+    (pictures / "labels.csv").write_text("\n".join(["file,subject,number", *lines]))
+    kinds = kinds_of(collection)
+    assert (kinds.name, kinds.tolist()) == ("subject", ["land", "sea"] * 5)
+    with pytest.raises(WorkbookError, match="What does: subject"):
+        kinds_of(collection, "number")
+    lines = [f"{n:02d}.png,{'sea' if n < 4 else 'land'}" for n in range(10)]
+    (pictures / "labels.csv").write_text("\n".join(["file,subject", *lines]))
+    assert kinds_of(collection) is None, "four pictures are too few to learn from"

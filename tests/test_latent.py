@@ -5,9 +5,10 @@ import torch
 from PIL import Image
 
 from dcgan_utils import latent
-from dcgan_utils.datasets import load_dataset, to_float, to_uint8
+from dcgan_utils.datasets import load_dataset
 from dcgan_utils.dcgan import DCGAN
 from dcgan_utils.errors import WorkbookError
+from dcgan_utils.pictures import to_float, to_uint8
 from dcgan_utils.runs import Run
 from dcgan_utils.seeds import stream
 from dcgan_utils.training import train

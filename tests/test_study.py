@@ -122,19 +122,6 @@ def test_runs_that_differ_in_more_stand_alone(trained):
         study.one_setting(trained(["normal"], [0]) + trained(["normal"], [0], epochs=1))
 
 
-def test_kinds_come_from_the_labels(pictures, collection):
-    assert study.kinds_of(collection) is None
-    lines = [f"{n:02d}.png,{'sea' if n % 2 else 'land'},{n}" for n in range(10)]
-    (pictures / "labels.csv").write_text("\n".join(["file,subject,number", *lines]))
-    kinds = study.kinds_of(collection)
-    assert (kinds.name, kinds.tolist()) == ("subject", ["land", "sea"] * 5)
-    with pytest.raises(WorkbookError, match="What does: subject"):
-        study.kinds_of(collection, "number")
-    lines = [f"{n:02d}.png,{'sea' if n < 4 else 'land'}" for n in range(10)]
-    (pictures / "labels.csv").write_text("\n".join(["file,subject", *lines]))
-    assert study.kinds_of(collection) is None, "four pictures are too few to learn from"
-
-
 def test_exhibits_are_chosen_by_rule(monkeypatch):
     def extract(images, *, device="cpu"):
         return features.Features(images.float().flatten(1).numpy(), "pixels", 2)

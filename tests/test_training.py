@@ -10,9 +10,9 @@ from conftest import GAUGES, TINY, assert_equal_runs
 from PIL import Image
 
 from dcgan_utils import augment, training
-from dcgan_utils.datasets import to_float
 from dcgan_utils.dcgan import DCGAN
 from dcgan_utils.errors import WorkbookError
+from dcgan_utils.pictures import to_float
 from dcgan_utils.runs import Run
 from dcgan_utils.training import TrainingInterrupted, train
 
