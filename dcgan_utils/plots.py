@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageOps, ImageSequence
 
 from dcgan_utils.errors import NotMeaningful
+from dcgan_utils.files import made, write_bytes
 from dcgan_utils.pictures import as_image, in_rows
 from dcgan_utils.progress import in_jupyterlab
 
@@ -35,6 +36,7 @@ __all__ = [
     "animation",
     "by_epoch",
     "image_grid",
+    "keep",
     "labelled_grids",
     "new_figure",
     "or_say_why",
@@ -86,6 +88,13 @@ def show(figure: Figure) -> display.Image:
         drawn.convert("RGB").save(photo, "JPEG", quality=88, subsampling=0)
     smaller = min(buffer.getvalue(), photo.getvalue(), key=len)
     return display.Image(smaller, alt=figure.get_label())
+
+
+def keep(shown: display.Image, path: Path) -> display.Image:
+    """Write what `show` returned beside the tables, as ``.png`` or ``.jpg``, and return it."""
+    made(path.parent)
+    write_bytes(path.with_name(f"{path.name}.{shown.format.replace('jpeg', 'jpg')}"), shown.data)
+    return shown
 
 
 @contextlib.contextmanager

@@ -135,3 +135,11 @@ def test_colours_tell_groups_apart():
         colours = plots.palette(count)
         assert len(set(colours)) == count
         assert all(len(colour) == 7 for colour in colours)
+
+
+def test_a_figure_is_kept_in_the_format_in_which_it_is_shown(tmp_path):
+    shown = plots.show(plots.image_grid(some(), title="t", description="d"))
+    assert plots.keep(shown, tmp_path / "new" / "some.where") is shown
+    (path,) = (tmp_path / "new").iterdir()
+    assert path.name in ("some.where.png", "some.where.jpg")
+    assert path.read_bytes() == shown.data

@@ -1,0 +1,225 @@
+"""The playground in a headless browser, opened from disk with the network cut off."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageSequence
+
+from dcgan_utils import noise, playground
+from dcgan_utils.__main__ import main
+from dcgan_utils.errors import WorkbookError
+from dcgan_utils.latent import load_generator
+from dcgan_utils.networks import ARCHITECTURES
+from dcgan_utils.paths import reports_dir
+from dcgan_utils.pictures import to_uint8
+from dcgan_utils.seeds import stream
+from dcgan_utils.training import train
+
+READY = "document.getElementById('busy').textContent === ''"
+PIXELS = """(id) => [...document.querySelectorAll(id)].map((canvas) =>
+  [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data].join())"""
+
+
+@pytest.fixture
+def page(browser):
+    """Return a function that opens a file; what goes wrong in it fails the test."""
+    wrong = []
+    context = browser.new_context(offline=True, accept_downloads=True)
+    tab = context.new_page()
+    tab.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
+    tab.on("pageerror", lambda error: wrong.append(str(error)))
+    tab.on("request", lambda request: wrong.append(request.url) if "http" in request.url else None)
+
+    def opened(path, state=""):
+        tab.goto("about:blank")
+        tab.goto(path.as_uri() + state)
+        tab.wait_for_function(READY)
+        return tab
+
+    yield opened
+    context.close()
+    assert not wrong
+
+
+@pytest.fixture
+def runs(tiny, collection):
+    """Return two trained runs that differ in their noise."""
+    lively = {"epochs": 12, "ema": 0, "lr": 2e-3}
+    return [train(tiny(noise=spec, **lively), collection) for spec in ("normal", "gamma")]
+
+
+@pytest.fixture
+def written(runs, tmp_path):
+    """Return the playground of both."""
+    return playground.write_playground(runs, tmp_path / "page.html")
+
+
+# --- What is in the page -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_pictures_are_pytorch_s(architecture, tiny, collection, tmp_path, page):
+    config = tiny(architecture=architecture, epochs=12, noise_size=100, ema=0, lr=2e-3)
+    run = train(config, collection)
+    z = config.prior.sample(32, 100, generator=stream(0, "test"))
+    expected = to_uint8(load_generator(run, device="cpu")(z)).permute(0, 2, 3, 1).int()
+    assert expected.float().std() > 10, "pictures of something"
+    tab = page(playground.write_playground([run], tmp_path / "page.html"))
+    drawn = tab.evaluate(
+        "async (all) => Promise.all(all.map(async (z) => [...await window.playground.draw(0, z)]))",
+        z.tolist(),
+    )
+    found = torch.tensor(drawn).reshape(32, 32, 32, 4)[..., :3].int()
+    assert (found - expected).abs().max() <= 2
+
+
+@pytest.mark.parametrize("spec", ["normal", "gamma", "N(0, 100)", "bernoulli(0.3)", "student_t(3)"])
+def test_tables_of_quantiles_have_mean_0_and_deviation_1(spec):
+    table = playground.quantiles(noise.parse(spec), noise_size=100).astype(float)
+    scores = np.linspace(-5, 5, len(table))
+    weights = np.exp(-(scores**2) / 2) / np.exp(-(scores**2) / 2).sum()
+    assert (np.diff(table) >= 0).all()
+    assert (weights * table).sum() == pytest.approx(0, abs=0.02)
+    # The tails of t(3), which end at five deviations here, hold a part of its variance.
+    assert (weights * table**2).sum() == pytest.approx(1, abs=0.25 if "student" in spec else 0.03)
+
+
+def test_a_run_that_was_not_trained_is_told(tiny, collection, tmp_path):
+    from dcgan_utils.runs import Run
+
+    with pytest.raises(WorkbookError, match="no checkpoint yet"):
+        playground.write_playground([Run.create(tiny(), collection)], tmp_path / "page.html")
+    with pytest.raises(WorkbookError, match="needs a run"):
+        playground.write_playground([], tmp_path / "page.html")
+
+
+def test_the_command_writes_a_page_of_all_runs_of_a_collection(runs, tmp_path, capsys):
+    assert main(["playground", "ten-pictures"]) == 0
+    assert "ten-pictures.html" in capsys.readouterr().out
+    assert (reports_dir() / "playground" / "ten-pictures.html").exists()
+    assert main(["playground", *(run.name for run in runs), "--output", str(tmp_path / "p.h")]) == 0
+    assert (tmp_path / "p.h").exists()
+    assert main(["playground", "nothing-of-this-name"]) == 2
+
+
+# --- What a visitor does -------------------------------------------------------------------
+
+
+def test_a_slider_redraws_and_a_link_shows_the_same_pixels(written, page):
+    tab = page(written)
+    first = tab.evaluate(PIXELS, ".picture canvas")
+    assert len(first) == 32
+    assert len(set(first)) > 16
+    tab.locator("#mean").fill("2")
+    tab.wait_for_function(READY)
+    tab.wait_for_timeout(100)
+    tab.wait_for_function(READY)
+    moved = tab.evaluate(PIXELS, ".picture canvas")
+    assert all(one != other for one, other in zip(first, moved, strict=True))
+    assert "noise=normal" in tab.url
+    assert "mean=2" in tab.url
+    assert tab.locator("#share-told").text_content() == "20 %"
+    tab.locator(".picture").nth(5).click()
+    tab.locator(".picture").nth(2).click()
+    tab.locator("#at").fill("12")
+    tab.wait_for_timeout(300)
+    walk = tab.evaluate(PIXELS, ".walks canvas")
+    again = page(written, tab.url[tab.url.index("#") :])
+    assert again.evaluate(PIXELS, ".picture canvas") == moved
+    again.wait_for_timeout(300)
+    assert again.evaluate(PIXELS, ".walks canvas") == walk
+    assert again.locator("#at-told").text_content() == "50 % of the way from picture 6 to picture 3"
+
+
+def test_another_seed_draws_others_and_the_first_again(written, page):
+    tab = page(written, "#seed=7&count=4&runs=1")
+    assert tab.locator(".run").count() == 1
+    first = tab.evaluate(PIXELS, ".picture canvas")
+    tab.locator("#another").click()
+    tab.wait_for_timeout(100)
+    tab.wait_for_function(READY)
+    assert not set(first) & set(tab.evaluate(PIXELS, ".picture canvas"))
+    tab.locator("#seed").fill("7")
+    tab.locator("#seed").press("Enter")
+    tab.wait_for_timeout(100)
+    tab.wait_for_function(READY)
+    assert tab.evaluate(PIXELS, ".picture canvas") == first
+
+
+@pytest.mark.parametrize(
+    "state",
+    ["#seed=x&count=5&noise=evil()&mean=nan&std=-1&runs=9.9&from=99&at=1e9", "#%", "#=&"],
+)
+def test_a_broken_link_shows_something(written, page, state):
+    tab = page(written, state)
+    assert len(set(tab.evaluate(PIXELS, ".picture canvas"))) > 1
+
+
+def test_vectors_are_those_of_the_prior(written, page):
+    tab = page(written, "#seed=3&count=64")
+    vectors = torch.tensor(
+        [[tab.evaluate(f"window.playground.vectorOf({r}, {i})") for i in range(64)] for r in (0, 1)]
+    )
+    normal, gamma = vectors.double()
+    assert normal.mean().item() == pytest.approx(0, abs=0.15)
+    assert normal.std().item() == pytest.approx(1, abs=0.1)
+    assert gamma.mean().item() == pytest.approx(2, abs=0.2)
+    assert gamma.std().item() == pytest.approx(2**0.5, abs=0.2)
+    assert torch.equal(normal.argsort(dim=1), gamma.argsort(dim=1)), "the same list, ranked alike"
+    expected = noise.parse("gamma").from_normal(normal.float())
+    assert torch.allclose(gamma.float(), expected, rtol=0.01, atol=0.02)
+
+
+def test_what_is_saved_can_be_used(written, page, runs, tmp_path):
+    from dcgan_utils.walks import starts
+
+    tab = page(written, "#count=4&runs=0&from=0&to=2")
+    saved = {}
+    for button in ("save-grid", "save-still", "save-walk", "save-json"):
+        with tab.expect_download() as download:
+            tab.locator(f"#{button}").click()
+        saved[button] = tmp_path / download.value.suggested_filename
+        download.value.save_as(saved[button])
+    with Image.open(saved["save-walk"]) as walk:
+        frames = [frame.convert("RGB").tobytes() for frame in ImageSequence.Iterator(walk)]
+        assert walk.info["loop"] == 0
+    assert len(frames) == 48, "25 there, 23 back"
+    assert len(set(frames)) == 25
+    with Image.open(saved["save-still"]) as still:
+        assert still.convert("RGB").tobytes() == frames[0]
+    vectors = starts(runs[0].config.prior, 8, 6, seed=0, file=saved["save-json"])
+    assert vectors.shape == (6, 8)
+    assert vectors[1].tolist() == pytest.approx(tab.evaluate("window.playground.vectorOf(0, 1)"))
+
+    before = tab.evaluate(PIXELS, ".picture canvas")
+    tab.locator("#json").fill(json.dumps(vectors[[1, 0, 3, 2]].tolist()))
+    tab.locator("#take").click()
+    tab.wait_for_timeout(100)
+    tab.wait_for_function(READY)
+    assert tab.evaluate(PIXELS, ".picture canvas") == [before[i] for i in (1, 0, 3, 2)]
+    for wrong, told in (("[[1, 2]]", "has 2 numbers"), ("hello", "no JSON"), ('["a"]', "list of")):
+        tab.locator("#json").fill(wrong)
+        tab.locator("#take").click()
+        assert told in tab.locator("#json-told").text_content()
+
+
+def test_it_is_played_by_keyboard_and_read_aloud(written, page):
+    from axe_playwright_python.sync_playwright import Axe
+
+    tab = page(written, "#count=4&runs=0")
+    tab.locator(".picture").nth(3).focus()
+    tab.keyboard.press("Enter")
+    assert "from=3" in tab.url
+    tab.locator("#play").focus()
+    tab.keyboard.press("Space")
+    tab.wait_for_function("Number(document.getElementById('at').value) > 2")
+    tab.keyboard.press("Space")
+    assert tab.locator("#play").text_content() == "Play"
+    for scheme, width in (("light", 1300), ("dark", 360)):
+        tab.emulate_media(color_scheme=scheme)
+        tab.set_viewport_size({"width": width, "height": 800})
+        found = Axe().run(tab).response["violations"]
+        assert not [v["id"] for v in found if v["impact"] in ("serious", "critical")]
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
