@@ -108,6 +108,10 @@ def test_auto_takes_bf16_where_it_is_fast(monkeypatch, fast, chosen):
     assert TrainConfig.resolve(precision="fp32", device="cpu").precision == "fp32"
 
 
+def test_the_cpu_needs_no_number():
+    assert TrainConfig.resolve(device="cpu:0").device == "cpu"
+
+
 def test_auto_takes_the_gpu_where_there_is_one(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)

@@ -21,6 +21,8 @@ from dcgan_utils import copies, datasets, decoding, painters
 from dcgan_utils.copies import COPIES
 from dcgan_utils.datasets import load_copies, load_dataset
 from dcgan_utils.errors import WorkbookError
+from dcgan_utils.latent import collection_of
+from dcgan_utils.runs import Run
 from dcgan_utils.sources import locate
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -690,3 +692,14 @@ def test_copies_of_pictures_that_have_changed_are_refused(tmp_path, data):
         load_copies(dataset)
     with pytest.raises(WorkbookError, match="copy='blue' is not known"):
         load_dataset(tmp_path / "p", 8, copy="blue")
+
+
+def test_a_zip_of_two_folders_is_found_again_as_it_was(data, tiny):
+    names = [f"{folder}/{name}.png" for folder in ("pokemon_jpg", "pokemon") for name in "ab"]
+    zipped(data / "pokemon.zip", {name: picture() for name in names})
+    dataset = load_dataset("pokemon", 32)
+    assert dataset.files == ("pokemon_jpg/a.png", "pokemon_jpg/b.png")
+    assert load_dataset(dataset.location, 32) == dataset
+    assert len(load_copies(dataset)) == 12
+    run = Run.create(tiny(dataset="pokemon"), dataset)
+    assert collection_of(Run(run.folder)) == dataset

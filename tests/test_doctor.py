@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
+from dcgan_utils import doctor
 from dcgan_utils.__main__ import main
 from dcgan_utils.doctor import examine
 from dcgan_utils.training import train
@@ -76,3 +77,8 @@ def test_a_broken_run_and_a_full_disk_are_told(home, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
     assert "Not readable: broken" in told()["runs"].advice
     assert "That is little" in told()["free disk"].advice
+
+
+def test_a_missing_package_is_told(monkeypatch):
+    monkeypatch.setattr(doctor, "_PACKAGES", ("torch", "no-such-package"))
+    assert "Missing: no-such-package" in told()["packages"].advice

@@ -1,8 +1,17 @@
+import os
+
 import pandas as pd
 import pytest
 
 from dcgan_utils.errors import WorkbookError
-from dcgan_utils.files import expanded, made, write_tables, written_whole
+from dcgan_utils.files import (
+    expanded,
+    made,
+    remove_halves,
+    told_when_not_writable,
+    write_tables,
+    written_whole,
+)
 
 
 def names(folder):
@@ -49,3 +58,18 @@ def test_an_empty_table_takes_a_former_one_away(tmp_path):
     write_tables({"one": full, "other": pd.DataFrame()}, tmp_path / "new")
     assert names(tmp_path / "new") == ["one.csv"]
     assert pd.read_csv(tmp_path / "new" / "one.csv").equals(full)
+
+
+def test_what_is_no_matter_of_the_disk_is_not_told_as_such(tmp_path):
+    with pytest.raises(BrokenPipeError), told_when_not_writable(tmp_path):
+        raise BrokenPipeError
+    with pytest.raises(WorkbookError, match="cannot be written"), told_when_not_writable(tmp_path):
+        raise OSError(28, "No space left on device")
+
+
+def test_only_what_dead_processes_left_is_removed(tmp_path):
+    dead, mine = tmp_path / ".a.csv.999999999-ab12", tmp_path / f".b.csv.{os.getpid()}-ab12"
+    for half in (dead, mine):
+        half.touch()
+    remove_halves(tmp_path)
+    assert names(tmp_path) == [mine.name]

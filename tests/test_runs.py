@@ -81,7 +81,11 @@ def test_forgetting_drops_later_epochs_and_half_lines(run):
         run.log_epoch({"epoch": epoch, "g_loss": epoch / 3})
     with (run.folder / "history.csv").open("a") as file:
         file.write("4")
+    for epoch in (1, 2, 3):
+        run.save_weights(epoch, {"weight": torch.zeros(2, 2)})
+        run.save_samples(epoch, torch.zeros(6, 3, 32, 32, dtype=torch.uint8))
     run.forget_after(2)
+    assert run.sampled_epochs() == run.kept_epochs() == [1, 2]
     assert run.history()["epoch"].tolist() == [1, 2]
     assert run.history()["g_loss"].tolist() == [1 / 3, 2 / 3]
     run.forget_after(0)
@@ -177,6 +181,22 @@ def test_runs_are_found_by_name_pattern_and_collection(tiny, collection):
         gamma.name,
     ]
     assert len(find_runs(f"{uniform.name},{uniform.name},ten-pictures")) == 2
+
+
+def test_a_run_without_an_epoch_counts_only_if_it_is_named(tiny, collection):
+    begun, idle = (Run.create(tiny(noise=n), collection) for n in ("uniform", "gamma"))
+    begun.log_epoch({"epoch": 1, "g_loss": 0.5, "seconds": 90.0})
+    assert begun.minutes == 1.5
+    assert [run.name for run in find_runs("ten-pictures")] == [begun.name]
+    assert [run.name for run in find_runs("*")] == [begun.name]
+    assert [run.name for run in find_runs(idle.name)] == [idle.name]
+
+
+def test_numbers_that_are_none_are_written_as_json_knows_them(run):
+    run.save_metrics({"kid": 0.5, "fid": float("nan"), "extractor": "x"})
+    text = (run.folder / "metrics.json").read_text()
+    assert json.loads(text) == {"kid": 0.5, "fid": None, "extractor": "x"}
+    assert "NaN" not in text
 
 
 def test_runs_that_are_not_there_are_told(run):

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -166,6 +167,21 @@ def test_a_scheduler_that_does_not_answer_is_told(tmp_path, pictures, monkeypatc
     path = written_grid(tmp_path, pictures)
     assert main(["study", str(path), "--scheduler", "tcp://127.0.0.1:9"]) == 2
     assert "no Dask scheduler answers at 'tcp://127.0.0.1:9'" in capsys.readouterr().err
+
+
+def test_workers_of_a_scheduler_are_its_own(tmp_path, pictures, capsys):
+    path = str(written_grid(tmp_path, pictures))
+    assert main(["study", path, "--scheduler", "tcp://127.0.0.1:9", "--workers", "2"]) == 2
+    assert "a scheduler has its own workers" in capsys.readouterr().err
+
+
+def test_a_worker_that_sees_other_pictures_leaves_no_page(task, home, pictures):
+    extra = pictures / "other.png"
+    shutil.copy(pictures / "00.png", extra)
+    for _ in range(2):
+        assert "the pictures are others here" in run_task(task, str(home))
+    extra.unlink()
+    assert run_task(task, str(home)) == ""
 
 
 def test_a_resource_that_nobody_offers_is_told(tmp_path, pictures):

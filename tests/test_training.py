@@ -12,6 +12,7 @@ from PIL import Image
 from dcgan_utils import augment, training
 from dcgan_utils.dcgan import DCGAN
 from dcgan_utils.errors import WorkbookError
+from dcgan_utils.paths import runs_dir
 from dcgan_utils.pictures import to_float
 from dcgan_utils.runs import Run
 from dcgan_utils.training import TrainingInterrupted, train
@@ -328,3 +329,9 @@ def test_an_ended_training_whose_animation_is_missing_is_not_trained_on(
     run = train(config, collection, folder=tmp_path / "run")
     run.gif_path.unlink()
     assert len(train(config, collection, folder=tmp_path / "run").history()) == 3
+
+
+def test_pictures_of_another_size_are_refused_at_once(tiny, collection):
+    with pytest.raises(WorkbookError, match="the pictures have 32 px and img_size is 64"):
+        train(tiny(img_size=64), collection)
+    assert not runs_dir().exists()

@@ -127,3 +127,9 @@ def test_pictures_are_shown_as_the_discriminator_sees_them(collection):
     assert turned.dtype == torch.uint8
     assert not torch.equal(turned, images)
     assert torch.equal(turned, trials.as_seen("inside", images, seed=0))
+
+
+@pytest.mark.parametrize("change", ["flip: false", "device: cpu", "img_size: 64", "kid_samples: 9"])
+def test_changes_that_change_nothing_are_refused(tiny, change):
+    with pytest.raises(WorkbookError, match="changes nothing that is learned"):
+        trials.one_by_one(tiny(), change)

@@ -376,8 +376,11 @@ function drawDensity(noises) {
     shape("line", { x1: 0, x2: wide, y1: base, y2: base, class: "axis" }),
     shape("line", { x1: x(0), x2: x(0), y1: 4, y2: base, class: "axis dashed" }),
   );
-  [low, 0, top].forEach((value, i) => figure.append(
-    shape("text", { x: x(value), y: high - 4, "text-anchor": ["start", "middle", "end"][i] }, rounded(value))));
+  [low, 0, top].forEach((value, i) => {
+    if (i !== 1 && Math.abs(x(value) - x(0)) < 60) return;  // it would stand in the way of the 0
+    const anchor = x(value) < 10 ? "start" : x(value) > wide - 10 ? "end" : "middle";
+    figure.append(shape("text", { x: x(value), y: high - 4, "text-anchor": anchor }, rounded(value)));
+  });
   for (const noise of noises) {
     const { points, bars } = density(noise);
     if (bars) {
