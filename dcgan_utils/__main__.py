@@ -8,7 +8,7 @@ import sys
 from dcgan_utils.doctor import examine
 from dcgan_utils.errors import WorkbookError
 from dcgan_utils.files import expanded
-from dcgan_utils.grid import load_grid
+from dcgan_utils.grid import load_grid, tasks
 from dcgan_utils.pages import Page
 from dcgan_utils.paths import report_dir
 from dcgan_utils.playground import write_playground
@@ -63,7 +63,10 @@ def _parser() -> argparse.ArgumentParser:
         "playground", help="write a page in which trained generators draw, in any browser"
     )
     playground.add_argument(
-        "runs", nargs="+", metavar="RUN", help="names, folders or patterns of runs, or a collection"
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="names, folders or patterns of runs, a collection, or a grid",
     )
     playground.add_argument(
         "--output", help="the HTML file; else reports/playground/<collection>.html"
@@ -153,7 +156,10 @@ def _study(options: argparse.Namespace) -> int:
 
 
 def _playground(options: argparse.Namespace) -> int:
-    runs = find_runs(",".join(options.runs))
+    grids = [name for name in options.runs if name.endswith((".yaml", ".yml"))]
+    names = [name for name in options.runs if name not in grids]
+    names += [task.run for grid in grids for task in tasks(load_grid(grid))]
+    runs = find_runs(",".join(names))
     usual = report_dir("playground") / f"{runs[0].about['data']['name']}.html"
     path = write_playground(runs, expanded(options.output) if options.output else usual)
     _say(f"The page lies in {path}: {path.stat().st_size / 1e6:.1f} MB, generators: {len(runs)}")

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from conftest import written_grid
 from PIL import Image, ImageSequence
 
 from dcgan_utils import noise, playground
@@ -93,6 +94,12 @@ def test_a_run_that_was_not_trained_is_told(tiny, collection, tmp_path):
         playground.write_playground([Run.create(tiny(), collection)], tmp_path / "page.html")
     with pytest.raises(WorkbookError, match="needs a run"):
         playground.write_playground([], tmp_path / "page.html")
+
+
+def test_the_runs_of_a_grid_make_a_page(runs, pictures, tmp_path, capsys):
+    grid = written_grid(tmp_path, pictures, seeds=[0], epochs=12, ema=0, lr=2e-3)
+    assert main(["playground", str(grid), "--output", str(tmp_path / "page.html")]) == 0
+    assert "generators: 2" in capsys.readouterr().out
 
 
 def test_the_command_writes_a_page_of_all_runs_of_a_collection(runs, tmp_path, capsys):
