@@ -177,7 +177,7 @@ def write_page(
         If it cannot be written.
     """
     made(path.parent)
-    bar = _bar(path.name, title, pages, _more(path.parent) if pages else ())
+    bar = _bar(path.name, title, pages, _more(path.parent, path.name) if pages else ())
     _write(path, render(template, title=title, css=_css(), bar=bar, **values))
     return path
 
@@ -201,9 +201,10 @@ def _bar(
     return Markup(bar)
 
 
-def _more(folder: Path) -> list[Link]:
+def _more(folder: Path, writing: str = "") -> list[Link]:
     """Return what the menu of a whole site holds besides the notebooks' pages."""
-    playground = [Link("Playground", PLAYGROUND)] if (folder / PLAYGROUND).exists() else []
+    has_one = writing == PLAYGROUND or (folder / PLAYGROUND).exists()
+    playground = [Link("Playground", PLAYGROUND)] if has_one else []
     return [*playground, Link("Side by side", "beside.html")]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -155,10 +155,18 @@ def build_report(
         )
     if benchmark is not None:
         add("benchmark", "benchmark", benchmark, **_BENCHMARK)
-    (folder / PLAYGROUND).unlink(missing_ok=True)
-    if trained:
-        write_playground([Run(name) for name in trained], folder / PLAYGROUND, pages=pages)
+    _add_playground(folder, trained, pages)
     return write_site(folder, pictures.name, pages, lead=_LEAD), pages
+
+
+def _add_playground(folder: Path, trained: Sequence[str], pages: Sequence[Page]) -> None:
+    """Put the trained generators into a page to play with; a report is whole without it, too."""
+    (folder / PLAYGROUND).unlink(missing_ok=True)
+    try:
+        if trained:
+            write_playground([Run(name) for name in trained], folder / PLAYGROUND, pages=pages)
+    except WorkbookError as error:
+        logger.warning("There is no playground: %s", error)
 
 
 def build_benchmark(parameters: dict[str, Any], *, stream: TextIO | None = None) -> Page:

@@ -179,7 +179,8 @@ def opened_tab(browser, *, width=360, scheme="light"):
 
 def site(report):
     index, pages = report
-    return [index, index.with_name("beside.html"), *(page.html for page in pages)]
+    others = (index.with_name(name) for name in ("beside.html", "playground.html"))
+    return [index, *others, *(page.html for page in pages)]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -192,7 +193,7 @@ def test_pages_open_from_disk_without_network(report, browser, scheme):
         assert tab.title() != "hacked", "names of files stay names"
         assert tab.evaluate("document.documentElement.scrollWidth") <= 360, "fits a phone"
     assert not troubles
-    assert all(url.startswith(("file:", "data:")) for url in requests)
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in requests)
 
     tab.goto(report[1][2].html.as_uri())
     formulas = tab.locator('math[display="block"]')
@@ -235,12 +236,12 @@ def test_every_page_leads_to_every_other_by_keyboard_alone(report, browser):
         hrefs = [link.get_attribute("href") for link in menu.all()]
         assert sorted(hrefs) == sorted(other.name for other in paths)
         assert tab.locator("[aria-current=page]").get_attribute("href") == path.name
-    tab.goto(paths[2].as_uri())
+    tab.goto(paths[3].as_uri())
     tab.keyboard.press("Tab")
     assert tab.evaluate("document.activeElement.textContent") == "To the content"
     tab.keyboard.press("Enter")
     assert tab.evaluate("location.hash") == "#content"
-    tab.goto(paths[2].as_uri())
+    tab.goto(paths[3].as_uri())
     for _ in range(5):
         tab.keyboard.press("Tab")
     tab.keyboard.press("Enter")
@@ -287,6 +288,10 @@ def test_the_index_tells_the_collection_and_the_verdicts(report):
     assert "Pictures: 8 (8 PNG; 8 RGB; 48 x 36)" in text
     assert "&lt;i&gt;broken" in text
     assert "so there are no verdicts" in text, "of so few pictures"
+    assert text.count('href="playground.html"') == 2, "in the menu and above the cards"
+    playground = report[0].with_name("playground.html").read_text()
+    assert '"label": "Gamma(2, 1)"' in playground
+    assert '<nav class="menu"' in playground
 
 
 def test_a_failing_notebook_leaves_its_copy_and_says_so(home):
