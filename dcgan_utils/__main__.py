@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from dcgan_utils.doctor import examine
 from dcgan_utils.errors import WorkbookError
@@ -160,7 +161,8 @@ def _playground(options: argparse.Namespace) -> int:
     names = [name for name in options.runs if name not in grids]
     names += [task.run for grid in grids for task in tasks(load_grid(grid))]
     runs = find_runs(",".join(names))
-    usual = report_dir("playground") / f"{runs[0].about['data']['name']}.html"
+    stem = Path(grids[0]).stem if grids else runs[0].about["data"]["name"]
+    usual = report_dir("playground") / f"{stem}.html"
     path = write_playground(runs, expanded(options.output) if options.output else usual)
     _say(f"The page lies in {path}: {path.stat().st_size / 1e6:.1f} MB, generators: {len(runs)}")
     return 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,9 @@ def _is_sphere(prior: Prior) -> bool:
     return "sphere" in str(prior)
 
 
-def write_playground(runs: Sequence[Run], path: Path, *, pages: Sequence[Page] = ()) -> Path:
+def write_playground(
+    runs: Sequence[Run], path: Path, *, epoch: int | None = None, pages: Sequence[Page] = ()
+) -> Path:
     """Write one page that holds the generators of some runs, and needs nothing else.
 
     Parameters
@@ -137,6 +139,8 @@ def write_playground(runs: Sequence[Run], path: Path, *, pages: Sequence[Page] =
         Finished, or at least with a checkpoint. A generator of width 32 at 64 px takes 3 MB.
     path
         The HTML file.
+    epoch
+        One of the runs' `Run.kept_epochs`; without it, where the trainings stand.
     pages
         Of the site that it lies in, for the menu.
 
@@ -152,7 +156,7 @@ def write_playground(runs: Sequence[Run], path: Path, *, pages: Sequence[Page] =
     priors = dict.fromkeys([*noise.parse_list(OFFERED), *own])
     inks = palette(len(runs))
     data = {
-        "runs": [_about(run, ink) for run, ink in zip(runs, inks, strict=True)],
+        "runs": [_about(run, ink, epoch) for run, ink in zip(runs, inks, strict=True)],
         "priors": [_table(prior, size) for prior in priors],
         "reach": REACH,
     }
@@ -169,24 +173,38 @@ def write_playground(runs: Sequence[Run], path: Path, *, pages: Sequence[Page] =
     )
 
 
-def _about(run: Run, ink: str) -> dict[str, Any]:
-    config, layers = run.config, folded(load_generator(run, device="cpu"))
+def _about(run: Run, ink: str, epoch: int | None) -> dict[str, Any]:
+    config, prior = run.config, run.config.prior
+    layers = _of_standardized(prior, folded(load_generator(run, epoch=epoch, device="cpu")))
     numbers = np.concatenate([part.ravel() for layer in layers for part in _parts(layer)])
+    with np.errstate(over="ignore"):
+        halves = numbers.astype(np.float16)
+    if not np.isfinite(halves).all():
+        raise WorkbookError(f"the weights of '{run.name}' are too large for 16 bits.")
     return {
         "name": run.name,
         "collection": run.about["data"]["name"],
-        "prior": str(config.prior),
-        "label": config.prior.label,
+        "prior": str(prior),
+        "label": prior.label,
         "architecture": config.architecture,
         "width": config.width,
-        "epochs": len(run.history()),
+        "epochs": epoch or len(run.history()),
+        "mean": prior.mean,
+        "std": prior.std,
         "seed": config.seed,
         "noiseSize": config.noise_size,
         "side": config.img_size,
         "ink": ink,
         "layers": [_shape(layer) for layer in layers],
-        "numbers": _packed(numbers.astype(np.float16)),
+        "numbers": _packed(halves),
     }
+
+
+def _of_standardized(prior: Prior, layers: list[Layer]) -> list[Layer]:
+    """Let the first layer take the prior's vectors standardized: their scale may be any."""
+    first, *others = layers
+    pattern = prior.mean * first.weight.sum(axis=2)  # what a mean adds, at each of 4x4 places
+    return [replace(first, weight=prior.std * first.weight, bias=first.bias + pattern), *others]
 
 
 def _parts(layer: Layer) -> tuple[np.ndarray, np.ndarray]:

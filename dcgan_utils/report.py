@@ -161,11 +161,11 @@ def build_report(
 
 def _add_playground(folder: Path, trained: Sequence[str], pages: Sequence[Page]) -> None:
     """Put the trained generators into a page to play with; a report is whole without it, too."""
-    (folder / PLAYGROUND).unlink(missing_ok=True)
     try:
+        (folder / PLAYGROUND).unlink(missing_ok=True)
         if trained:
             write_playground([Run(name) for name in trained], folder / PLAYGROUND, pages=pages)
-    except WorkbookError as error:
+    except (WorkbookError, OSError) as error:
         logger.warning("There is no playground: %s", error)
 
 

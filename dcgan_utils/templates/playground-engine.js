@@ -8,20 +8,26 @@ function fromHalf(bits) {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-function unpacked(text, Kind) {
-  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  return new Kind(bytes.buffer);
+const HALVES = Float32Array.from({ length: 65536 }, (_, bits) => fromHalf(bits));
+
+function unpacked(text) {
+  const letters = atob(text), numbers = new Float32Array(letters.length / 2);
+  for (let i = 0; i < numbers.length; i++) {
+    numbers[i] = HALVES[letters.charCodeAt(2 * i) | (letters.charCodeAt(2 * i + 1) << 8)];
+  }
+  return numbers;
 }
 
 function readRun(run) {
-  const numbers = Float32Array.from(unpacked(run.numbers, Uint16Array), fromHalf);
+  const numbers = unpacked(run.numbers);
   let at = 0;
   const take = (count) => numbers.subarray(at, (at += count));
-  return run.layers.map((layer) => ({
+  const layers = run.layers.map((layer) => ({
     ...layer,
     weight: take(layer.kernel ** 2 * layer.before * layer.after),
     bias: take(layer.biases),
   }));
+  return { layers, mean: run.mean, std: run.std };
 }
 
 // Each number is spread over the kernel's reach; ReLU leaves many at 0, which cost nothing.
@@ -54,8 +60,9 @@ function convolve(field, before, layer) {
 }
 
 // Latent vector in, RGBA bytes of a square picture out.
-function draw(layers, vector) {
-  let field = Float32Array.from(vector), side = 1;
+function draw({ layers, mean, std }, vector) {
+  // The first layer takes standardized vectors: what is tiny or huge has no place in 16 bits.
+  let field = Float32Array.from(vector, (value) => (value - mean) / std), side = 1;
   for (const layer of layers) {
     field = convolve(field, side, layer);
     side = layer.side;
@@ -70,8 +77,8 @@ function draw(layers, vector) {
 
 // What a worker does: it is told each generator once, and then draws one vector at a time.
 const known = new Map();
-self.onmessage = ({ data: { job, index, run, vector } }) => {
+self.onmessage = ({ data: { index, run, vector } }) => {
   if (run) known.set(index, readRun(run));
   const pixels = draw(known.get(index), vector);
-  self.postMessage({ job, pixels }, [pixels.buffer]);
+  self.postMessage({ pixels }, [pixels.buffer]);
 };

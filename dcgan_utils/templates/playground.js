@@ -36,8 +36,8 @@ function normalScores(count, seed) {
 // --- Priors ------------------------------------------------------------------------------------
 
 const data = JSON.parse(document.getElementById("data").textContent);
-const decode = (text) => new Float32Array(Uint8Array.from(atob(text), (l) => l.charCodeAt(0)).buffer);
-const priors = data.priors.map((prior) => ({ ...prior, table: decode(prior.quantiles) }));
+const decoded = (text) => new Float32Array(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
+const priors = data.priors.map((prior) => ({ ...prior, table: decoded(prior.quantiles) }));
 const priorOf = (spec) => priors.find((prior) => prior.spec === spec);
 
 // Scores of N(0, 1) as numbers of another prior with the same quantiles, its mean and deviation set.
@@ -45,9 +45,9 @@ function shaped(scores, { prior, mean, std }) {
   const { table } = prior, last = table.length - 1;
   const length = prior.sphere ? Math.sqrt(scores.length) / Math.hypot(...scores) : 1;
   return Float32Array.from(scores, (score) => {
-    const place = Math.min(last, Math.max(0, ((score * length + data.reach) / (2 * data.reach)) * last));
-    const low = Math.floor(place), high = Math.min(last, low + 1), part = place - low;
     if (prior.sphere) return mean + std * score * length;
+    const place = Math.min(last, Math.max(0, ((score + data.reach) / (2 * data.reach)) * last));
+    const low = Math.floor(place), high = Math.min(last, low + 1), part = place - low;
     const value = prior.discrete ? table[Math.round(place)] : table[low] + part * (table[high] - table[low]);
     return mean + std * value;
   });
@@ -64,6 +64,7 @@ function density({ prior, mean, std }) {
   }
   for (let i = 4; i + 4 < table.length; i += 4) {
     const score = -data.reach + i * step, width = std * (table[i + 4] - table[i - 4]);
+    if (!(width > 1e-4 * std)) continue;  // where many quantiles are one number
     const height = (Math.exp(-0.5 * score * score) / Math.sqrt(2 * Math.PI)) * (8 * step / width);
     points.push([mean + std * table[i], height]);
   }
@@ -89,6 +90,10 @@ const start = () => ({
 let state = start();
 let pasted = null;  // latent vectors that a person brought along
 
+const MEANS = Math.max(5, ...priors.map((prior) => Math.abs(prior.mean)));
+const WIDEST = Math.max(100, ...priors.map((prior) => prior.std));
+const NARROWEST = Math.min(0.01, ...priors.map((prior) => prior.std));
+
 const within = (text, low, high, usual) => {
   const number = Number.parseFloat(text);
   return Number.isFinite(number) ? Math.min(high, Math.max(low, number)) : usual;
@@ -104,8 +109,8 @@ function readAddress() {
     seed: whole("seed", 4294967295),
     count,
     noise: noise ? noise.spec : "own",
-    mean: within(told.get("mean"), -5, 5, noise ? noise.mean : 0),
-    std: within(told.get("std"), 0.01, 100, noise ? noise.std : 1),
+    mean: within(told.get("mean"), -MEANS, MEANS, noise ? noise.mean : 0),
+    std: within(told.get("std"), NARROWEST, WIDEST, noise ? noise.std : 1),
     runs: told.get("runs") ? [...new Set(runs)].sort((a, b) => a - b) : usual.runs,
     from: whole("from", count - 1),
     to: whole("to", count - 1),
@@ -115,10 +120,22 @@ function readAddress() {
   if (!state.runs.length) state.runs = [0];
 }
 
+// Browsers refuse an address that changes many times a second; so it waits until that is over.
+let addressWaits = null;
 function writeAddress() {
+  clearTimeout(addressWaits);
+  addressWaits = setTimeout(writeAddressNow, 300);
+}
+
+function writeAddressNow() {
+  clearTimeout(addressWaits);
   const told = { ...state, runs: state.runs.join(".") };
   if (state.noise === "own") ["mean", "std"].forEach((name) => delete told[name]);
-  history.replaceState(null, "", `#${new URLSearchParams(told)}`);
+  try {
+    history.replaceState(null, "", `#${new URLSearchParams(told)}`);
+  } catch {
+    writeAddress();
+  }
 }
 
 // --- Latent vectors ----------------------------------------------------------------------------
@@ -161,11 +178,14 @@ function vectorAt(run, frame) {
   return shaped(arc(one, other, part), noiseOf(run));
 }
 
+const $ = (id) => document.getElementById(id);
+
 // --- Workers -----------------------------------------------------------------------------------
 
 const engine = URL.createObjectURL(new Blob([document.getElementById("engine").textContent], { type: "text/javascript" }));
 const workers = Array.from({ length: Math.min(4, Math.max(1, navigator.hardwareConcurrency || 1)) }, () => {
   const worker = { thread: new Worker(engine), told: new Set(), job: null };
+  worker.thread.onerror = (event) => { $("busy").textContent = `This browser stopped the drawing: ${event.message || "no reason given"}.`; };
   worker.thread.onmessage = ({ data: { pixels } }) => {
     const { done } = worker.job;
     worker.job = null;
@@ -179,7 +199,9 @@ let queue = [];
 // Draw one vector; `kind` is what is forgotten together, when something has changed.
 function draw(index, vector, kind) {
   return new Promise((done) => {
-    queue.push({ index, vector, kind, done });
+    const job = { index, vector, kind, done };
+    if (kind === "grid") queue.push(job);
+    else queue.unshift(job);  // one picture that is waited for, before many
     next();
   });
 }
@@ -208,14 +230,13 @@ function paint(canvas, pixels) {
 
 // --- The page ----------------------------------------------------------------------------------
 
-const $ = (id) => document.getElementById(id);
 const element = (name, properties = {}, ...children) => {
   const made = Object.assign(document.createElement(name), properties);
   made.append(...children);
   return made;
 };
 const titleOf = (run) => {
-  const alike = data.runs.filter((other) => other.label === run.label && other.collection === run.collection);
+  const alike = data.runs.filter((other) => other.label === run.label);
   return alike.length > 1 ? `${run.label}: ${run.name}` : run.label;
 };
 let round = 0;  // of drawing: what comes late from a former one is dropped
@@ -233,15 +254,16 @@ function layOut() {
     const grid = element("div", { className: "pictures" }, ...canvases.map((canvas, i) => {
       const button = element("button", { type: "button", className: "picture", onclick: () => choose(i) }, canvas);
       button.dataset.number = i;
-      button.setAttribute("aria-label", `Picture ${i + 1}, ${titleOf(run)}`);
+      button.dataset.name = `Picture ${i + 1}, ${titleOf(run)}`;
       return button;
     }));
+    grid.onkeydown = (event) => move(event, grid, columns);
     grid.style.setProperty("--columns", columns);
-    const about = `${run.collection}, ${run.architecture} of width ${run.width}, ${run.epochs} epochs`;
+    const about = `${run.collection}, ${run.architecture} of width ${run.width}, after ${run.epochs} epochs`;
     const mark = element("i", { className: "ink" });
     mark.style.background = run.ink;
     grids.append(element("section", { className: "run" },
-      element("h3", {}, mark, titleOf(run)), element("p", { className: "soft", textContent: about }), grid));
+      element("h2", {}, mark, titleOf(run)), element("p", { className: "soft", textContent: about }), grid));
     const large = element("canvas", { width: run.side, height: run.side });
     large.setAttribute("role", "img");
     large.setAttribute("aria-label", `The walk, ${titleOf(run)}`);
@@ -250,17 +272,30 @@ function layOut() {
   });
 }
 
+// The arrow keys lead through a grid, so that the Tab key does not have to.
+function move(event, grid, columns) {
+  const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[event.key];
+  const to = grid.children[Number(document.activeElement.dataset.number) + step];
+  if (!step || !to) return;
+  event.preventDefault();
+  to.focus();
+}
+
+let ready = Promise.resolve();  // once all pictures of the grids are drawn
+
 function redraw() {
   const mine = ++round;
   forget("grid");
-  let left = state.count * boxes.length;
-  $("busy").textContent = "drawing";
+  let left = state.count * boxes.length, finish;
+  ready = new Promise((done) => { finish = done; });
   for (let i = 0; i < state.count; i++) {
     for (const { index, canvases } of boxes) {
       draw(index, vectorOf(data.runs[index], i), "grid").then((pixels) => {
         if (mine !== round) return;
         paint(canvases[i], pixels);
-        if (--left === 0) $("busy").textContent = "";
+        if (--left > 0) return;
+        $("busy").textContent = "";
+        finish();
       });
     }
   }
@@ -281,76 +316,104 @@ function frameOf(index, frame) {
 }
 
 async function showFrame() {
-  const all = frames, frame = state.at;
-  const drawn = await Promise.all(boxes.map(({ index }) => frameOf(index, frame)));
-  if (all !== frames || frame !== state.at) return;
-  boxes.forEach(({ large }, i) => paint(large, drawn[i]));
+  const all = frames, frame = state.at, shown = boxes;
+  const drawn = await Promise.all(shown.map(({ index }) => frameOf(index, frame)));
+  if (all !== frames || shown !== boxes || frame !== state.at) return;
+  shown.forEach(({ large }, i) => paint(large, drawn[i]));
 }
 
 function choose(i) {
-  if (choosesEnd) state.to = i;
-  else state.from = i;
-  state.way = choosesEnd ? "between" : state.way;
-  choosesEnd = !choosesEnd;
-  state.at = choosesEnd ? 0 : state.at;
+  stop();
+  if (state.way === "along") {
+    Object.assign(state, { from: i, at: 0.75 * (FRAMES - 1) });  // the vector itself
+  } else if (choosesEnd) {
+    state.to = i;
+    choosesEnd = false;
+  } else {
+    Object.assign(state, { from: i, at: 0 });
+    choosesEnd = true;
+  }
   tell();
   rewalk();
 }
 
+const say = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
+
+function tellPlace() {
+  writeAddress();
+  $("at").value = state.at;
+  const part = state.at / (FRAMES - 1), times = REACH * (2 * part - 1);
+  const place = state.way === "along"
+    ? `${times.toFixed(2)} times the list of picture ${state.from + 1}`
+    : `${Math.round(100 * part)} % of the way from picture ${state.from + 1} to picture ${state.to + 1}`;
+  $("at").setAttribute("aria-valuetext", place);
+  say("at-told", place);
+}
+
 // Everything beside the pictures says what the state is.
 function tell() {
-  writeAddress();
   $("seed").value = state.seed;
   $("count").value = state.count;
   $("noise").value = state.noise;
-  const noises = state.noise === "own"
-    ? state.runs.map((i) => ({ ...noiseOf(data.runs[i]), ink: data.runs[i].ink, label: titleOf(data.runs[i]) }))
-    : [{ ...noiseOf(data.runs[0]), ink: "var(--link)", label: "this noise" }];
-  const first = noises[0];
-  $("mean").value = first.mean;
-  $("mean-told").value = first.mean.toFixed(2);
-  $("std").value = Math.log10(first.std);
-  $("std-told").value = first.std.toPrecision(3);
-  $("own-told").hidden = state.noise !== "own" || noises.length < 2;
+  const own = state.noise === "own", shown = state.runs.map((i) => data.runs[i]);
+  const noises = own
+    ? shown.map((run) => ({ ...noiseOf(run), ink: run.ink, label: titleOf(run), architecture: run.architecture }))
+    : [{ ...noiseOf(shown[0]), ink: "var(--link)", label: "the noise chosen" }];
+  const { prior, mean, std } = noises[0];
+  $("mean").value = mean;
+  $("mean-told").value = Number(mean.toPrecision(3));
+  $("std").value = Math.log10(std);
+  $("std").setAttribute("aria-valuetext", rounded(std));
+  $("std-told").value = Number(std.toPrecision(3));
+  $("own-told").hidden = !own || noises.length < 2;
+  const moved = !own && (Math.abs(mean - prior.mean) > 1e-6 || Math.abs(std / prior.std - 1) > 1e-6);
+  $("moved-told").hidden = !moved;
+  say("moved-told", moved ? `The shape of ${prior.label}, moved to mean ${rounded(mean)} and deviation ${rounded(std)}.` : "");
   $("noise-controls").disabled = Boolean(pasted);
   $("pasted").hidden = !pasted;
+  $("figures").hidden = Boolean(pasted);
   document.querySelectorAll("[name=run]").forEach((box) => { box.checked = state.runs.includes(Number(box.value)); });
   document.querySelectorAll(".picture").forEach((button) => {
     const i = Number(button.dataset.number);
     const marks = [i === state.from && "from", i === state.to && state.way === "between" && "to"].filter(Boolean);
     button.dataset.mark = marks.join(", ");
+    button.tabIndex = i === state.from ? 0 : -1;
     button.setAttribute("aria-pressed", marks.length > 0);
+    button.setAttribute("aria-label", [button.dataset.name, ...marks].join(", "));
   });
   $("between").checked = state.way === "between";
   $("along").checked = state.way === "along";
-  $("at").value = state.at;
-  const part = state.at / (FRAMES - 1);
-  const place = state.way === "along"
-    ? `${(REACH * (2 * part - 1)).toFixed(2)} times the vector of picture ${state.from + 1}`
-    : `${Math.round(100 * part)} % of the way from picture ${state.from + 1} to picture ${state.to + 1}`;
-  $("at").setAttribute("aria-valuetext", place);
-  $("at-told").textContent = place;
-  $("choose-told").textContent = choosesEnd
-    ? "Now choose the picture to which the walk leads."
-    : "Choose two pictures above: from the first the walk leads to the second.";
-  $("pokemon-told").hidden = !state.runs.some((i) => data.runs[i].architecture === "pokemon");
+  say("between-told", pasted
+    ? "from one picture to another, in a straight line; halfway the lists are shorter than usual"
+    : "from one picture to another, bending so that every list on the way is one that this noise could have given");
+  say("choose-told", state.way === "along"
+    ? "Choose the picture whose list is multiplied. Only near 1 (and −1, where the noise is symmetric) are the lists such as the noise gives."
+    : choosesEnd
+      ? "Now choose the picture to which the walk leads."
+      : state.from === state.to
+        ? "Both ends are the same picture. Choose two: from the first the walk leads to the second."
+        : "Choose two pictures above: from the first the walk leads to the second.");
+  $("pokemon-told").hidden = !shown.some((run) => run.architecture === "pokemon");
   drawDensity(noises);
-  drawShare(noises);
+  drawShare(noises.filter((noise) => noise.architecture !== "pokemon"), own);
+  tellPlace();
 }
 
-function change(changes, redrawn = true) {
+function change(changes) {
   stop();
+  choosesEnd = false;
   Object.assign(state, changes);
   state.from = Math.min(state.from, state.count - 1);
   state.to = Math.min(state.to, state.count - 1);
   if ("seed" in changes || "count" in changes) drawScores();
   if ("runs" in changes || "count" in changes) layOut();
   tell();
-  if (redrawn) wanted();
+  wanted();
 }
 
 let waits = false;  // a slider moves faster than pictures are drawn: once a frame of the screen is enough
 function wanted() {
+  $("busy").textContent = "drawing";
   if (waits) return;
   waits = true;
   requestAnimationFrame(() => { waits = false; redraw(); });
@@ -399,7 +462,7 @@ function drawDensity(noises) {
   figure.setAttribute("aria-label", `Density of one number of a latent vector: ${noises.map(({ label, mean, std }) => `${label}, mean ${rounded(mean)}, deviation ${rounded(std)}`).join("; ")}.`);
 }
 
-function drawShare(noises) {
+function drawShare(noises, own) {
   const figure = $("share"), wide = 320, high = 120, base = high - 18, most = 4;
   const x = (ratio) => Math.min(1, ratio / most) * wide, y = (value) => base - value * (base - 10);
   const curve = Array.from({ length: 81 }, (_, i) => i / 20).map((ratio) => `${x(ratio)},${y(1 / (1 + ratio * ratio)).toFixed(1)}`);
@@ -407,11 +470,11 @@ function drawShare(noises) {
     shape("line", { x1: 0, x2: wide, y1: base, y2: base, class: "axis" }),
     shape("polyline", { points: curve.join(" "), class: "theory" }),
     ...[0, 1, 2, 3, 4].map((ratio) => shape("text", { x: x(ratio), y: high - 4, "text-anchor": ratio === 0 ? "start" : ratio === most ? "end" : "middle" }, ratio)),
-    ...noises.map((noise) => shape("circle", { cx: Math.min(wide - 6, Math.max(6, x(Math.abs(noise.mean / noise.std)))), cy: y(share(noise)), r: 6, style: `fill: ${noise.ink}` })),
+    ...noises.map((noise) => shape("circle", { cx: Math.min(wide - 6, Math.max(6, x(Math.abs(noise.mean / noise.std)))), cy: y(share(noise)), r: 6, style: own ? `fill: ${noise.ink}` : `fill: var(--paper); stroke: ${noise.ink}; stroke-width: 3` })),
   );
   const told = noises.map((noise) => `${noises.length > 1 ? `${noise.label}: ` : ""}${Math.round(100 * share(noise))} %`);
-  $("share-told").textContent = told.join(", ");
-  figure.setAttribute("aria-label", `Share of the variance that is left for the differences between pictures, against mean by deviation. ${told.join(", ")}.`);
+  say("share-told", told.join(", "));
+  figure.setAttribute("aria-label", `Share of the first layer's variance that tells pictures apart when a training begins, against mean by deviation. ${told.join(", ")}.`);
 }
 
 // --- The walk, played --------------------------------------------------------------------------
@@ -421,7 +484,7 @@ let playing = null;
 function stop() {
   clearTimeout(playing);
   playing = null;
-  $("play").textContent = "Play";
+  say("play", "Play");
 }
 
 async function play() {
@@ -432,7 +495,7 @@ async function play() {
     const mine = playing;
     if (state.at + step < 0 || state.at + step >= FRAMES) step = -step;
     state.at += step;
-    tell();
+    tellPlace();
     await showFrame();
     if (playing === mine && playing) playing = setTimeout(turn, 80);
   };
@@ -448,12 +511,12 @@ function save(blob, name) {
 }
 
 const asPng = (canvas) => new Promise((done) => canvas.toBlob(done, "image/png"));
-const fileName = (what, ending) => `${data.runs[state.runs[0]].collection}-${what}-seed-${state.seed}.${ending}`;
+const fileName = (what, ending) => `${data.runs[state.runs[0]].collection}-${what}-${pasted ? "own-vectors" : `seed-${state.seed}`}.${ending}`;
 
 // All grids in one picture, each below its run's name.
 function sheet() {
-  const columns = Math.sqrt(state.count), scale = 2, room = 28;
-  const sides = boxes.map(({ index }) => Math.max(220, data.runs[index].side * columns * scale));
+  const columns = Math.sqrt(state.count), room = 28;
+  const sides = boxes.map(({ index }) => Math.min(1024, Math.max(256, data.runs[index].side * columns * 2)));
   const canvas = element("canvas", { width: sides.reduce((a, b) => a + b + 16, -16), height: Math.max(...sides) + room });
   const pen = canvas.getContext("2d");
   pen.fillStyle = "#fff";
@@ -472,14 +535,15 @@ function sheet() {
 
 // One frame of the walk, all runs side by side.
 async function still(frame) {
-  const side = 192, canvas = element("canvas", { width: boxes.length * side, height: side });
-  const pen = canvas.getContext("2d"), small = element("canvas");
-  for (const [k, { index }] of boxes.entries()) {
-    const pixels = await frameOf(index, frame);
-    if (!pixels) break;
+  const shown = boxes, all = frames;
+  const drawn = await Promise.all(shown.map(({ index }) => frameOf(index, frame)));
+  if (shown !== boxes || all !== frames || drawn.includes(null)) return null;  // another walk was chosen
+  const side = Math.max(192, ...shown.map(({ index }) => data.runs[index].side));
+  const canvas = element("canvas", { width: shown.length * side, height: side }), small = element("canvas");
+  drawn.forEach((pixels, k) => {
     paint(small, pixels);
-    pen.drawImage(small, k * side, 0, side, side);
-  }
+    canvas.getContext("2d").drawImage(small, k * side, 0, side, side);
+  });
   return canvas;
 }
 
@@ -516,13 +580,13 @@ const words = (...numbers) => {
 };
 
 // An animated PNG (third edition of the PNG specification, W3C 2025): the browser has packed the frames.
-async function animated(canvases, milliseconds) {
+async function animated(pngs, width, height, milliseconds) {
   const parts = [Uint8Array.of(137, 80, 78, 71, 13, 10, 26, 10)];
   let order = 0;
-  for (const [k, canvas] of canvases.entries()) {
-    const chunks = chunksOf(new Uint8Array(await (await asPng(canvas)).arrayBuffer()));
-    if (k === 0) parts.push(chunk("IHDR", chunks[0].content), chunk("acTL", words(canvases.length, 0)));
-    const timing = new Uint8Array([...words(order++, canvas.width, canvas.height, 0, 0), milliseconds >> 8, milliseconds & 255, 3, 232, 0, 0]);
+  for (const [k, png] of pngs.entries()) {
+    const chunks = chunksOf(png);
+    if (k === 0) parts.push(chunk("IHDR", chunks[0].content), chunk("acTL", words(pngs.length, 0)));
+    const timing = new Uint8Array([...words(order++, width, height, 0, 0), milliseconds >> 8, milliseconds & 255, 3, 232, 0, 0]);
     parts.push(chunk("fcTL", timing));
     for (const { content } of chunks.filter(({ type }) => type === "IDAT")) {
       parts.push(k === 0 ? chunk("IDAT", content) : chunk("fdAT", new Uint8Array([...words(order++), ...content])));
@@ -532,16 +596,18 @@ async function animated(canvases, milliseconds) {
 }
 
 async function saveWalk() {
-  const button = $("save-walk"), label = button.textContent;
+  const button = $("save-walk"), label = button.textContent, pngs = [];
+  let canvas;
   button.disabled = true;
   try {
-    const stills = [], all = frames;
     for (let frame = 0; frame < FRAMES; frame++) {
-      if (all !== frames) return;  // another walk was chosen meanwhile
       button.textContent = `${frame + 1} of ${FRAMES}`;
-      stills.push(await still(frame));
+      canvas = await still(frame);
+      if (!canvas) return say("at-told", "The walk has changed meanwhile, so nothing was saved.");
+      pngs.push(new Uint8Array(await (await asPng(canvas)).arrayBuffer()));
     }
-    save(await animated([...stills, ...stills.slice(1, -1).reverse()], 80), fileName("walk", "png"));
+    const both = [...pngs, ...pngs.slice(1, -1).reverse()];
+    save(await animated(both, canvas.width, canvas.height, 80), fileName("walk", "png"));
   } finally {
     button.textContent = label;
     button.disabled = false;
@@ -560,7 +626,7 @@ function readVectors(text) {
     throw new Error("This is no JSON. It should look like [[0.1, -0.2, ...], [0.3, ...]].");
   }
   if (Array.isArray(found) && found.length && found.every((value) => typeof value === "number")) found = [found];
-  if (!Array.isArray(found) || !found.length || !found.every((vector) => Array.isArray(vector) && vector.every(Number.isFinite))) {
+  if (!Array.isArray(found) || !found.length || !found.every((vector) => Array.isArray(vector) && vector.every((x) => Number.isFinite(x) && Number.isFinite(Math.fround(x))))) {
     throw new Error("This should be a list of vectors, each a list of numbers.");
   }
   const wrong = found.findIndex((vector) => state.runs.some((i) => vector.length !== data.runs[i].noiseSize));
@@ -578,9 +644,9 @@ function usePasted() {
     const count = [4, 16, 36, 64].find((n) => n >= found.length) ?? 64;
     pasted = Array.from({ length: count }, (_, i) => found[i % found.length]);
     change({ count });
-    $("json-told").textContent = found.length < count
-      ? `${found.length} vectors, repeated until the grid is full.`
-      : `${count} vectors${found.length > count ? `, the first of ${found.length}` : ""}.`;
+    const many = found.length === 1 ? "One vector" : `${Math.min(count, found.length)} vectors`;
+    const more = found.length < count ? ", repeated until the grid is full" : found.length > count ? `, the first of ${found.length}` : "";
+    $("json-told").textContent = `${many}${more}, the same for every generator.`;
   } catch (error) {
     $("json-told").textContent = error.message;
   }
@@ -588,17 +654,25 @@ function usePasted() {
 
 // --- Wiring ------------------------------------------------------------------------------------
 
+function forgetPasted(why = "") {
+  pasted = null;
+  $("json-told").textContent = why;
+}
+
 function explicit() {
   if (state.noise !== "own") return {};
   const { prior, mean, std } = noiseOf(data.runs[state.runs[0]]);
   return { noise: prior.spec, mean, std };
 }
 
-for (const prior of priors) $("noise").append(element("option", { value: prior.spec, textContent: prior.label }));
+for (const prior of priors) {
+  const text = `${prior.label}: mean ${rounded(prior.mean)}, deviation ${rounded(prior.std)}`;
+  $("noise").append(element("option", { value: prior.spec, textContent: text }));
+}
 for (const [i, run] of data.runs.entries()) {
   const box = element("input", { type: "checkbox", name: "run", value: i, onchange: () => {
     const runs = data.runs.map((_, k) => k).filter((k) => document.querySelector(`[name=run][value="${k}"]`).checked);
-    if (pasted && runs.some((k) => data.runs[k].noiseSize !== pasted[0].length)) pasted = null;
+    if (pasted && runs.some((k) => data.runs[k].noiseSize !== pasted[0].length)) forgetPasted("That generator takes lists of another length: back to the seed.");
     change({ runs: runs.length ? runs : state.runs });
   } });
   const mark = element("i", { className: "ink" });
@@ -606,37 +680,54 @@ for (const [i, run] of data.runs.entries()) {
   $("runs").append(element("label", {}, box, mark, titleOf(run)));
 }
 $("runs-of").hidden = data.runs.length < 2;
-$("seed").onchange = ({ target }) => { pasted = null; change({ seed: Math.round(within(target.value, 0, 4294967295, state.seed)) }); };
-$("another").onclick = () => { pasted = null; change({ seed: (state.seed + 1) >>> 0 }); };
-$("count").onchange = ({ target }) => { pasted = null; change({ count: Number(target.value) }); };
+$("seed").onchange = ({ target }) => { forgetPasted(); change({ seed: Math.round(within(target.value, 0, 4294967295, state.seed)) }); };
+$("another").onclick = () => { forgetPasted(); change({ seed: (state.seed + 1) >>> 0 }); };
+$("count").onchange = ({ target }) => { forgetPasted(); change({ count: Number(target.value) }); };
 $("noise").onchange = ({ target }) => {
   const prior = priorOf(target.value);
   change(prior ? { noise: prior.spec, mean: prior.mean, std: prior.std } : { noise: "own" });
 };
 $("mean").oninput = ({ target }) => change({ ...explicit(), mean: Number(target.value) });
 $("std").oninput = ({ target }) => change({ ...explicit(), std: 10 ** Number(target.value) });
-$("mean-told").onchange = ({ target }) => change({ ...explicit(), mean: within(target.value, -5, 5, 0) });
-$("std-told").onchange = ({ target }) => change({ ...explicit(), std: within(target.value, 0.01, 100, 1) });
-$("between").onchange = () => { stop(); state.way = "between"; tell(); rewalk(); };
-$("along").onchange = () => { stop(); state.way = "along"; tell(); rewalk(); };
-$("at").oninput = ({ target }) => { stop(); state.at = Number(target.value); tell(); showFrame(); };
+$("mean-told").onchange = ({ target }) => change({ ...explicit(), mean: within(target.value, -MEANS, MEANS, noiseOf(data.runs[state.runs[0]]).mean) });
+$("std-told").onchange = ({ target }) => change({ ...explicit(), std: within(target.value, NARROWEST, WIDEST, noiseOf(data.runs[state.runs[0]]).std) });
+for (const way of ["between", "along"]) {
+  $(way).onchange = () => { stop(); choosesEnd = false; state.way = way; tell(); rewalk(); };
+}
+$("at").oninput = ({ target }) => { stop(); state.at = Number(target.value); tellPlace(); showFrame(); };
 $("play").onclick = play;
-$("save-grid").onclick = async () => save(await asPng(sheet()), fileName("pictures", "png"));
-$("save-still").onclick = async () => save(await asPng(await still(state.at)), fileName("picture", "png"));
+$("save-grid").onclick = async () => { await ready; save(await asPng(sheet()), fileName("pictures", "png")); };
+$("save-still").onclick = async () => {
+  const canvas = await still(state.at);
+  if (canvas) save(await asPng(canvas), fileName("picture", "png"));
+};
 $("save-walk").onclick = saveWalk;
 $("give").onclick = () => { $("json").value = JSON.stringify(vectorsNow()); $("json-told").textContent = `The vectors of ${titleOf(data.runs[state.runs[0]])}, one a picture.`; };
 $("save-json").onclick = () => save(new Blob([JSON.stringify(vectorsNow())], { type: "application/json" }), fileName("vectors", "json"));
 $("take").onclick = usePasted;
-$("back").onclick = () => { pasted = null; $("json-told").textContent = ""; change({}); };
+$("back").onclick = () => { forgetPasted(); change({}); };
 $("copy-link").onclick = async () => {
-  await navigator.clipboard?.writeText(location.href).catch(() => {});
-  $("copy-link").textContent = "The address is copied";
-  setTimeout(() => { $("copy-link").textContent = "Copy this as a link"; }, 2000);
+  writeAddressNow();
+  try {
+    await navigator.clipboard.writeText(location.href);
+    say("link-told", location.protocol === "file:"
+      ? "Copied. It works for whoever has this file in the same place; what is behind the # works in any copy."
+      : "Copied.");
+  } catch {
+    say("link-told", "This browser does not let a page copy: take it from the address bar.");
+  }
 };
-addEventListener("hashchange", () => { readAddress(); change({ ...state }); });
+addEventListener("pagehide", writeAddressNow);
+addEventListener("hashchange", () => {
+  if (location.hash && !location.hash.includes("=")) return writeAddressNow();  // a link within the page
+  forgetPasted();
+  readAddress();
+  change({ ...state });
+});
+for (const [id, low, high] of [["mean-told", -MEANS, MEANS], ["std-told", NARROWEST, WIDEST]]) Object.assign($(id), { min: low, max: high });
 
 readAddress();
 change({ ...state });
 
 // For tests, and for those who open the console.
-window.playground = { data, draw: (index, vector) => draw(index, Float32Array.from(vector), "asked"), normalScores, vectorOf: (index, i) => Array.from(vectorOf(data.runs[index], i)) };
+window.playground = { draw: (index, vector) => draw(index, Float32Array.from(vector), "asked"), vectorOf: (index, i) => Array.from(vectorOf(data.runs[index], i)) };
