@@ -188,6 +188,8 @@ def test_pages_open_from_disk_without_network(report, browser, scheme):
     tab, troubles, requests = opened_tab(browser, scheme=scheme)
     for path in site(report):
         tab.goto(path.as_uri())
+        if path.name == "playground.html":
+            tab.wait_for_function("document.getElementById('busy').textContent === ''")
         broken = "[...document.images].filter(i => !i.complete || !i.naturalWidth).length"
         assert tab.evaluate(broken) == 0
         assert tab.title() != "hacked", "names of files stay names"

@@ -108,6 +108,8 @@ def command(path, home):
         [sys.executable, "-m", "dcgan_utils", "study", str(path), "--workers", "1"],
         env=os.environ | {"DCGAN_HOME": str(home)},
         start_new_session=True,
+        # Behind an & the tests themselves are deaf to Ctrl-C, and so would be what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
