@@ -66,7 +66,6 @@ class Generator(nn.Module):
 
     def __init__(self, *, noise_size: int = 100, img_size: int = 64, width: int = 64):
         super().__init__()
-        self.noise_size = noise_size
         fields = _channels(img_size, width)
         blocks = [self._first(noise_size, fields[0])]
         for before, after in pairwise(fields):

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "animation",
     "by_epoch",
+    "headline",
     "image_grid",
     "keep",
     "labelled_grids",
@@ -218,7 +219,7 @@ def labelled_grids(
         for axes, (name, images) in zip(panels, grids.items(), strict=False):
             _draw_tiles(axes, images, columns)
             axes.set_title(name)
-        figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+        headline(figure, title)
     figure.set_label(description)
     return figure
 
@@ -277,6 +278,11 @@ def picture_rows(
         axes.set_title(title)
     figure.set_label(description)
     return figure
+
+
+def headline(figure: Figure, title: str) -> None:
+    """Put a title over all of a figure's axes, at the left as theirs are."""
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
 
 
 def by_epoch(axes: Axes, quantity: str, title: str) -> None:

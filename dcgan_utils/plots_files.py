@@ -11,7 +11,7 @@ import torch
 from matplotlib.figure import Figure
 
 from dcgan_utils.duplicates import Pair
-from dcgan_utils.plots import BLUE, GREEN, ORANGE, STYLE, WIDTH, new_figure
+from dcgan_utils.plots import BLUE, GREEN, ORANGE, STYLE, WIDTH, headline, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +58,7 @@ def captioned(
             axes.set_axis_off()
         for axes, image, caption in zip(panels, images, captions, strict=False):
             _picture(axes, image, _short(caption, 110 // columns))
-        figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+        headline(figure, title)
     figure.set_label(description)
     return figure
 
@@ -82,7 +82,7 @@ def file_sizes(sizes: Sequence[int], images: torch.Tensor, names: Sequence[str])
         figure = new_figure(4.0)
         grid = figure.add_gridspec(3, 2, width_ratios=[3.2, 1])
         axes = figure.add_subplot(grid[:, 0])
-        _histogram(axes, kilobytes, BLUE)
+        _histogram(axes, kilobytes)
         axes.axvline(np.median(kilobytes), color=ORANGE, lw=1.5, ls="--", label="median")
         axes.set_xlabel("file size in kB (1000 bytes)")
         axes.set_ylabel("pictures")
@@ -98,14 +98,14 @@ def file_sizes(sizes: Sequence[int], images: torch.Tensor, names: Sequence[str])
     return figure
 
 
-def _histogram(axes: Axes, values: np.ndarray, color: str) -> None:
+def _histogram(axes: Axes, values: np.ndarray) -> None:
     """Draw a histogram, also of values that are all the same: one narrow bar."""
     middle = float(np.median(values))
     if np.ptp(values) > 1e-9 * max(1, abs(middle)):
-        axes.hist(values, min(40, max(5, round(2 * len(values) ** 0.5))), color=color, alpha=0.7)
+        axes.hist(values, min(40, max(5, round(2 * len(values) ** 0.5))), color=BLUE, alpha=0.7)
         return
     room = max(abs(middle), 1) / 2
-    axes.bar([middle], [len(values)], width=room / 20, color=color, alpha=0.7)
+    axes.bar([middle], [len(values)], width=room / 20, color=BLUE, alpha=0.7)
     axes.set_xlim(middle - room, middle + room)
 
 
@@ -134,7 +134,7 @@ def dimensions(
             for place in places:
                 left.annotate("{} x {}".format(*place), place, (8, 8), textcoords="offset points")
         left.set_title("Dimensions")
-        _histogram(middle, width / height, BLUE)
+        _histogram(middle, width / height)
         middle.set(xlabel="width / height", ylabel="pictures")
         middle.set_title("Aspect ratios")
         kinds = [*formats.items(), *modes.items()]
