@@ -96,6 +96,19 @@ def test_a_run_that_was_not_trained_is_told(tiny, collection, tmp_path):
         playground.write_playground([], tmp_path / "page.html")
 
 
+def test_an_earlier_epoch_is_another_generator(runs, tmp_path):
+    last, third = (
+        playground.write_playground(runs[:1], tmp_path / "page.html", epoch=epoch).read_text()
+        for epoch in (None, 3)
+    )
+    assert '"epochs": 12' in last
+    assert '"epochs": 3' in third
+    numbers = [text.split('"numbers": "')[1].split('"')[0] for text in (last, third)]
+    assert numbers[0] != numbers[1]
+    with pytest.raises(WorkbookError, match="kept no weights of epoch 99"):
+        playground.write_playground(runs[:1], tmp_path / "page.html", epoch=99)
+
+
 def test_the_runs_of_a_grid_make_a_page(runs, pictures, tmp_path, capsys):
     grid = written_grid(tmp_path, pictures, seeds=[0], epochs=12, ema=0, lr=2e-3)
     assert main(["playground", str(grid), "--output", str(tmp_path / "page.html")]) == 0
