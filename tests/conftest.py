@@ -17,10 +17,10 @@ import torch
 from hypothesis import settings
 from PIL import Image
 
-from dcgan_utils import plots
-from dcgan_utils.config import TrainConfig
-from dcgan_utils.datasets import load_dataset
-from dcgan_utils.seeds import stream
+from dcgan_utils.core.seeds import stream
+from dcgan_utils.data.load import load_dataset
+from dcgan_utils.gan.config import TrainConfig
+from dcgan_utils.plots import style
 
 TINY = {
     "img_size": 32,
@@ -147,8 +147,8 @@ def groups(sizes=(40, 30, 20), spread=0.5, seed=0):
 
 def assert_drawn(figure):
     """Check that a figure is neither empty nor wider than the page, and is described."""
-    drawn = np.asarray(Image.open(io.BytesIO(plots.show(figure).data)).convert("L"))
-    width = plots.WIDTH * plots.DPI
+    drawn = np.asarray(Image.open(io.BytesIO(style.show(figure).data)).convert("L"))
+    width = style.WIDTH * style.DPI
     assert 0.7 * width < drawn.shape[1] < 1.05 * width
     assert drawn.std() > 3
     assert len(figure.get_label()) > 10

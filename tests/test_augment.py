@@ -3,9 +3,9 @@ import math
 import pytest
 import torch
 
-from dcgan_utils import augment
-from dcgan_utils.errors import WorkbookError
-from dcgan_utils.seeds import stream
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.seeds import stream
+from dcgan_utils.gan import augment
 
 
 def pictures(n=8, side=32):

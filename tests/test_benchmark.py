@@ -6,10 +6,10 @@ import shutil
 import pandas as pd
 import pytest
 
-from dcgan_utils import benchmark
-from dcgan_utils.errors import WorkbookError
-from dcgan_utils.paths import runs_dir
-from dcgan_utils.runs import Run
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.paths import runs_dir
+from dcgan_utils.runs.run import Run
+from dcgan_utils.study import benchmark
 
 OURS = benchmark.ours("bf16")
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from dcgan_utils import cache
-from dcgan_utils.paths import data_dir
+from dcgan_utils.core import cache
+from dcgan_utils.core.paths import data_dir
 
 
 def test_what_was_written_is_read():

@@ -1,8 +1,8 @@
 import numpy as np
 import pandas as pd
 
-from dcgan_utils import claims
-from dcgan_utils.claims import CONFIRMED, OPEN, REFUTED, judge
+from dcgan_utils.study import claims
+from dcgan_utils.study.claims import CONFIRMED, OPEN, REFUTED, judge
 
 NOISES = {
     "uniform": "uniform(-1, 1)",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dcgan_utils.clay import Clay, ball, band, limb, melt, petal, tint
+from dcgan_utils.data.painted.clay import Clay, ball, band, limb, melt, petal, tint
 
 RED, BLUE = np.array([220.0, 30.0, 30.0]), np.array([30.0, 30.0, 220.0])
 

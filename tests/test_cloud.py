@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from dcgan_utils.cloud import cloud
-from dcgan_utils.errors import WorkbookError
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.plots.cloud import cloud
 
 COLORS = ["#ff0000", "#0000ff"]
 HOSTILE = "</script><script>document.body.remove()</script><b>\"'&\u2028\\u0041 ünï 🎨"

@@ -4,15 +4,15 @@ import pytest
 import torch
 from conftest import groups
 
-from dcgan_utils import clusters
-from dcgan_utils.errors import NotMeaningful
+from dcgan_utils.core.errors import NotMeaningful
+from dcgan_utils.metrics import embed
 
 pytestmark = pytest.mark.usefixtures("no_warnings")
 
 
 def test_kmeans_finds_groups_the_largest_first():
     vectors, which = groups((20, 40, 30))
-    found = clusters.kmeans(vectors, 3)
+    found = embed.kmeans(vectors, 3)
     assert found.k == 3
     assert found.sizes.tolist() == [40, 30, 20]
     assert pd.crosstab(found.labels, which).to_numpy().tolist() == [
@@ -28,7 +28,7 @@ def test_kmeans_finds_groups_the_largest_first():
 
 def test_the_same_seed_gives_the_same_clusters():
     vectors = np.random.default_rng(0).normal(size=(200, 20)).astype(np.float32)
-    one, again, other = (clusters.kmeans(vectors, 10, seed=seed) for seed in (5, 5, 2**40))
+    one, again, other = (embed.kmeans(vectors, 10, seed=seed) for seed in (5, 5, 2**40))
     np.testing.assert_array_equal(one.labels, again.labels)
     np.testing.assert_array_equal(one.centres, again.centres)
     assert (one.labels != other.labels).any()
@@ -37,22 +37,22 @@ def test_the_same_seed_gives_the_same_clusters():
 @pytest.mark.parametrize(("n", "distinct"), [(1, 1), (2, 2), (9, 9), (12, 1), (12, 3)])
 def test_there_are_no_more_clusters_than_different_vectors(n, distinct):
     vectors = np.eye(distinct, 4 if distinct < 4 else distinct, dtype=np.float32)
-    found = clusters.kmeans(np.resize(vectors, (n, vectors.shape[1])), 10)
+    found = embed.kmeans(np.resize(vectors, (n, vectors.shape[1])), 10)
     assert found.k == distinct
     assert found.sizes.sum() == n
     assert (found.sizes > 0).all()
 
 
 def test_evenness():
-    assert clusters.evenness([5, 5, 5]) == pytest.approx(1)
-    assert clusters.evenness([7]) == 1
-    assert clusters.evenness([10, 0]) == 0
+    assert embed.evenness([5, 5, 5]) == pytest.approx(1)
+    assert embed.evenness([7]) == 1
+    assert embed.evenness([10, 0]) == 0
     # Shares 1/2, 1/4, 1/4 have an entropy of 1.5 bits, of at most log2(3).
-    assert clusters.evenness([2, 1, 1]) == pytest.approx(1.5 / np.log2(3))
+    assert embed.evenness([2, 1, 1]) == pytest.approx(1.5 / np.log2(3))
 
 
 def test_the_criteria_know_the_right_number():
-    table = clusters.choose_k(groups()[0], range(2, 7))
+    table = embed.choose_k(groups()[0], range(2, 7))
     assert table.index.tolist() == [2, 3, 4, 5, 6]
     assert table["silhouette"].idxmax() == 3
     assert (np.diff(table["inertia"]) < 0).all()
@@ -62,25 +62,25 @@ def test_the_criteria_know_the_right_number():
 def test_the_criteria_survive_a_lonely_outlier_among_many():
     vectors = np.random.default_rng(0).normal(size=(3000, 4)).astype(np.float32)
     vectors[0] = 1000
-    table = clusters.choose_k(vectors, [2])
+    table = embed.choose_k(vectors, [2])
     assert table.loc[2, "silhouette"] > 0.9
 
 
 def test_too_many_clusters_are_left_out():
-    assert clusters.choose_k(np.eye(5, dtype=np.float32)).index.tolist() == [2, 3, 4]
+    assert embed.choose_k(np.eye(5, dtype=np.float32)).index.tolist() == [2, 3, 4]
 
 
 @pytest.mark.parametrize("vectors", [np.eye(1), np.eye(2), np.ones((50, 3))])
 def test_too_little_to_choose_from_is_told(vectors):
     with pytest.raises(NotMeaningful, match="at least 3 different pictures"):
-        clusters.choose_k(vectors)
+        embed.choose_k(vectors)
 
 
 def test_mean_pictures():
     images = (
         torch.tensor([0, 10, 100, 101], dtype=torch.uint8).reshape(4, 1, 1, 1).expand(4, 3, 2, 2)
     )
-    means = clusters.mean_pictures(images, np.array([1, 1, 0, 0]))
+    means = embed.mean_pictures(images, np.array([1, 1, 0, 0]))
     assert means.shape == (2, 3, 2, 2)
     assert means[:, 0, 0, 0].tolist() == [100, 5]
 
@@ -89,7 +89,7 @@ def test_agreement_with_labels():
     vectors, which = groups()
     known = pd.DataFrame({"group": which, "noise": np.arange(len(which)) % 2})
     known["partly"] = known["group"].where(np.arange(len(which)) > 5)
-    table = clusters.agreement({"three": clusters.kmeans(vectors, 3)}, known)
+    table = embed.agreement({"three": embed.kmeans(vectors, 3)}, known)
     assert table.loc["group", "three"] == table.loc["partly", "three"] == 1
     assert abs(table.loc["noise", "three"]) < 0.1
 
@@ -100,28 +100,28 @@ def test_agreement_with_labels():
 def test_separability():
     rng = np.random.default_rng(0)
     one, same, shifted = rng.normal(size=(3, 100, 20))
-    assert clusters.separability(one, shifted + 3).min() == 1
-    assert clusters.separability(one, same).mean() == pytest.approx(0.5, abs=0.1)
-    between = clusters.separability(one, shifted + 0.3).mean()
+    assert embed.separability(one, shifted + 3).min() == 1
+    assert embed.separability(one, same).mean() == pytest.approx(0.5, abs=0.1)
+    between = embed.separability(one, shifted + 0.3).mean()
     assert 0.6 < between < 1
-    assert len(clusters.separability(one[:10], shifted[:20])) == 5
+    assert len(embed.separability(one[:10], shifted[:20])) == 5
 
 
 def test_a_set_and_its_copy_are_worse_than_chance():
     vectors = np.random.default_rng(0).normal(size=(100, 20))
-    assert clusters.separability(vectors, vectors).max() < 0.4
+    assert embed.separability(vectors, vectors).max() < 0.4
 
 
 def test_halves_of_one_set_are_told_apart_by_chance_only():
     vectors = np.random.default_rng(0).normal(size=(200, 20))
-    found = clusters.separability_of_halves(vectors, times=8)
+    found = embed.separability_of_halves(vectors, times=8)
     assert found.shape == (8,)
     assert found.mean() == pytest.approx(0.5, abs=0.06)
     assert np.ptp(found) > 0
     with pytest.raises(NotMeaningful, match="10 pictures of each"):
-        clusters.separability_of_halves(vectors[:19])
+        embed.separability_of_halves(vectors[:19])
 
 
 def test_few_pictures_cannot_be_told_apart():
     with pytest.raises(NotMeaningful, match="here: 9 and 20"):
-        clusters.separability(np.eye(9, 20), np.eye(20))
+        embed.separability(np.eye(9, 20), np.eye(20))

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from dcgan_utils import config
-from dcgan_utils.config import PRESETS, TrainConfig
-from dcgan_utils.errors import WorkbookError
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.gan import config
+from dcgan_utils.gan.config import PRESETS, TrainConfig
 
 
 @pytest.mark.parametrize("preset", PRESETS)

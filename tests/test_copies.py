@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan_utils import copies
+from dcgan_utils.data import copies
 
 
 def made_of(image):

@@ -17,13 +17,14 @@ import torch
 from PIL import Image
 from tfrecord.writer import TFRecordWriter
 
-from dcgan_utils import copies, datasets, decoding, painters
-from dcgan_utils.copies import COPIES
-from dcgan_utils.datasets import load_copies, load_dataset
-from dcgan_utils.errors import WorkbookError
-from dcgan_utils.latent import collection_of
-from dcgan_utils.runs import Run
-from dcgan_utils.sources import locate
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.data import copies, decoding, load
+from dcgan_utils.data.copies import COPIES
+from dcgan_utils.data.load import load_copies, load_dataset
+from dcgan_utils.data.painted import collections
+from dcgan_utils.data.sources import locate
+from dcgan_utils.runs.run import Run
+from dcgan_utils.runs.sampling import collection_of
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -196,7 +197,7 @@ def test_unknown_name_lists_the_known_ones():
     with pytest.raises(WorkbookError) as error:
         locate("monnet")
     assert str(error.value) == (
-        f"'monnet' is no known collection: give one of {', '.join(painters.PAINTERS)}, monet, "
+        f"'monnet' is no known collection: give one of {', '.join(collections.PAINTERS)}, monet, "
         "photo, pokemon, or a path to a folder or a zip. Did you mean 'monet'?"
     )
 
@@ -451,7 +452,7 @@ def test_missing_tfrecord_library(tmp_path, monkeypatch):
 
 
 def test_embedded_collection_is_painted_into_data(monkeypatch, data):
-    monkeypatch.setitem(painters.PAINTERS, "plein_air", lambda folder: fill(folder, a=RED))
+    monkeypatch.setitem(collections.PAINTERS, "plein_air", lambda folder: fill(folder, a=RED))
     assert locate("plein_air").path is None
     assert not (data / "plein_air").exists()
     dataset = load_dataset("plein_air", 8)
@@ -555,7 +556,7 @@ def no_decoding(monkeypatch):
     def refuse(*args, **options):
         raise AssertionError("decoded again")
 
-    return lambda: monkeypatch.setattr(datasets, "decode_picture", refuse)
+    return lambda: monkeypatch.setattr(load, "decode_picture", refuse)
 
 
 def cached(data):

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from dcgan_utils.config import TrainConfig
-from dcgan_utils.dcgan import DCGAN
+from dcgan_utils.gan.config import TrainConfig
+from dcgan_utils.gan.model import DCGAN
 
 
 @pytest.fixture

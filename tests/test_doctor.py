@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
-from dcgan_utils import doctor
-from dcgan_utils.__main__ import main
-from dcgan_utils.doctor import examine
-from dcgan_utils.training import train
+from dcgan_utils.cli import main
+from dcgan_utils.report import doctor
+from dcgan_utils.report.doctor import examine
+from dcgan_utils.runs.training import train
 
 
 def told():
@@ -49,7 +49,7 @@ def test_collections_that_are_there_are_found(home):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_precision_comes_with_its_reason(precision, monkeypatch):
     units = "amx" if precision == "bf16" else None
-    monkeypatch.setattr("dcgan_utils.layers.bf16_units", lambda: units)
+    monkeypatch.setattr("dcgan_utils.gan.convolutions.bf16_units", lambda: units)
     assert told()["precision"].told.startswith(f"{precision}, as ")
     assert ("(amx)" in told()["precision"].told) == (units is not None)
 

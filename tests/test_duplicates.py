@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from dcgan_utils.duplicates import MOST_BITS, find_duplicates
+from dcgan_utils.data.duplicates import MOST_BITS, find_duplicates
 
 
 def blobs(n, side=64, seed=0):

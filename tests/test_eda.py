@@ -12,9 +12,9 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from PIL import Image
 
-from dcgan_utils.notebook_configs import EdaConfig
-from dcgan_utils.paths import notebooks_dir, reports_dir
-from dcgan_utils.training import train
+from dcgan_utils.core.paths import notebooks_dir, reports_dir
+from dcgan_utils.report.configs import EdaConfig
+from dcgan_utils.runs.training import train
 
 
 @pytest.fixture

@@ -19,15 +19,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dcgan_utils.datasets import load_dataset
-from dcgan_utils.errors import WorkbookError
-from dcgan_utils.runs import Run
-from dcgan_utils.training import train
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.data.load import load_dataset
+from dcgan_utils.runs.run import Run
+from dcgan_utils.runs.training import train
 
 KILLS = 24
 FORKS = multiprocessing.get_context("forkserver")  # a process that has torch, and forks at once
 # The last one is what torch imports, in seconds, at an optimizer's first step.
-FORKS.set_forkserver_preload(["dcgan_utils.datasets", "dcgan_utils.training", "torch._dynamo"])
+FORKS.set_forkserver_preload(
+    ["dcgan_utils.data.load", "dcgan_utils.runs.training", "torch._dynamo"]
+)
 
 
 def in_process(config, folder, run, started=None):
@@ -96,11 +98,11 @@ def test_a_full_disk_is_told_and_costs_nothing_that_was_saved(pictures, tmp_path
         from pathlib import Path
         os.environ["DCGAN_HOME"] = {str(disk)!r}
         from dcgan_utils import training
-        from dcgan_utils.config import TrainConfig
-        from dcgan_utils.datasets import load_dataset
-        from dcgan_utils.errors import WorkbookError
-        from dcgan_utils.report import run_notebook
-        from dcgan_utils.runs import Run
+        from dcgan_utils.gan.config import TrainConfig
+        from dcgan_utils.data.load import load_dataset
+        from dcgan_utils.core.errors import WorkbookError
+        from dcgan_utils.report.build import run_notebook
+        from dcgan_utils.runs.run import Run
 
         training.SAVING_SHARE = 1e9  # a checkpoint each epoch
         disk = Path({str(disk)!r})
@@ -158,10 +160,10 @@ def test_a_data_folder_that_cannot_be_written_is_no_obstacle(pictures, tmp_path)
         f"""
         import os
         os.environ["DCGAN_HOME"] = {str(tmp_path / "home")!r}
-        from dcgan_utils.config import TrainConfig
-        from dcgan_utils.datasets import load_dataset
-        from dcgan_utils.errors import WorkbookError
-        from dcgan_utils.training import train
+        from dcgan_utils.gan.config import TrainConfig
+        from dcgan_utils.data.load import load_dataset
+        from dcgan_utils.core.errors import WorkbookError
+        from dcgan_utils.runs.training import train
 
         config = TrainConfig.resolve(**{TINY | {"epochs": 1}!r})
         print(train(config, load_dataset({str(pictures)!r}, 32)).finished)
@@ -199,8 +201,8 @@ def test_a_file_that_may_not_grow_is_told_like_a_full_disk(tiny, pictures, tmp_p
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory):
     """Return the folder of a run of four epochs with the checkpoints of the last two."""
-    from dcgan_utils import training
-    from dcgan_utils.config import TrainConfig
+    from dcgan_utils.gan.config import TrainConfig
+    from dcgan_utils.runs import training
 
     folder = tmp_path_factory.mktemp("begun")
     (folder / "pictures").mkdir()
@@ -405,6 +407,6 @@ def test_a_gpu_without_memory_is_told_and_mistakes_stay_visible(
     def fail(self, real):
         raise error
 
-    monkeypatch.setattr("dcgan_utils.dcgan.DCGAN.train_step", fail)
+    monkeypatch.setattr("dcgan_utils.gan.model.DCGAN.train_step", fail)
     with pytest.raises(WorkbookError if ours else RuntimeError, match="try" if ours else "ours"):
         train(tiny(), collection)

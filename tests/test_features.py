@@ -5,10 +5,10 @@ import pytest
 import torch
 from torchvision.models import _api, efficientnet_b0
 
-from dcgan_utils import features
-from dcgan_utils.errors import WorkbookError
-from dcgan_utils.painters import paint_scene
-from dcgan_utils.seeds import stream
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.seeds import stream
+from dcgan_utils.data.painted.collections import paint_scene
+from dcgan_utils.metrics import features
 
 
 def some(n=3, side=40, seed=0):

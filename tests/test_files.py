@@ -3,8 +3,8 @@ import os
 import pandas as pd
 import pytest
 
-from dcgan_utils.errors import WorkbookError
-from dcgan_utils.files import (
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.files import (
     expanded,
     made,
     remove_halves,

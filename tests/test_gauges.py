@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dcgan_utils.gauges import WINDOW, balanced_losses, lead, parted_at
+from dcgan_utils.gan.equilibrium import WINDOW, balanced_losses, lead, parted_at
 
 
 def test_balanced_losses():

@@ -3,8 +3,8 @@ import shutil
 import pytest
 from conftest import written_grid
 
-from dcgan_utils.errors import WorkbookError
-from dcgan_utils.grid import Grid, load_grid, tasks
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.study.grid import Grid, load_grid, tasks
 
 
 def test_a_grid_file_lists_the_runs_seed_by_seed(tmp_path, pictures):

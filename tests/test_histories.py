@@ -2,8 +2,8 @@ import logging
 
 import pytest
 
-from dcgan_utils.errors import WorkbookError
-from dcgan_utils.histories import History
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.runs.histories import History
 
 
 @pytest.fixture

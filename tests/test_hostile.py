@@ -17,16 +17,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dcgan_utils import cache, noise, notebook_configs, sources
-from dcgan_utils.config import TrainConfig
-from dcgan_utils.datasets import load_dataset
-from dcgan_utils.errors import WorkbookError
-from dcgan_utils.grid import Grid, load_grid
-from dcgan_utils.labels import read_labels
-from dcgan_utils.latent import load_generator
-from dcgan_utils.runs import Run, find_runs
-from dcgan_utils.sources import locate
-from dcgan_utils.training import train
+from dcgan_utils.core import cache
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.data import sources
+from dcgan_utils.data.labels import read_labels
+from dcgan_utils.data.load import load_dataset
+from dcgan_utils.data.sources import locate
+from dcgan_utils.gan import noise
+from dcgan_utils.gan.config import TrainConfig
+from dcgan_utils.report import configs
+from dcgan_utils.runs.run import Run, find_runs
+from dcgan_utils.runs.sampling import load_generator
+from dcgan_utils.runs.training import train
+from dcgan_utils.study.grid import Grid, load_grid
 
 
 def fuzzed(examples):
@@ -248,7 +251,7 @@ def test_no_text_breaks_the_search_for_a_collection(text):
 
 # --- Texts that are parsed -------------------------------------------------------------------
 
-NOTEBOOKS = [getattr(notebook_configs, name) for name in notebook_configs.__all__]
+NOTEBOOKS = [getattr(notebook_configs, name) for name in configs.__all__]
 NOISE_WORDS = st.sampled_from(
     ["normal", "N", "U", "gamma", "standardized", "sphere", "student_t", "bernoulli", "(", ")", ",",
      "=", "mean", "std", "-", "1", "0", "1e308", "inf", "nan", "__import__", "os", ".", " ", "2.5",

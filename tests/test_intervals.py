@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dcgan_utils.intervals import paired
+from dcgan_utils.metrics.intervals import paired
 
 
 def test_a_seed_that_only_one_side_has_does_not_count():

@@ -15,8 +15,8 @@ import pytest
 from conftest import TINY
 from PIL import Image
 
-from dcgan_utils.paths import notebooks_dir
-from dcgan_utils.runs import Run
+from dcgan_utils.core.paths import notebooks_dir
+from dcgan_utils.runs.run import Run
 
 TOKEN = "only-in-this-test"
 PATIENCE = 120_000  # milliseconds, on a busy machine

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from dcgan_utils.datasets import load_dataset
-from dcgan_utils.errors import WorkbookError
-from dcgan_utils.labels import are_true, categories, kinds_of, precision_recall, read_labels
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.data.labels import are_true, categories, kinds_of, precision_recall, read_labels
+from dcgan_utils.data.load import load_dataset
 
 
 def labelled(folder, text, encoding="utf-8"):

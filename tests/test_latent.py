@@ -4,14 +4,14 @@ import pytest
 import torch
 from PIL import Image
 
-from dcgan_utils import latent
-from dcgan_utils.datasets import load_dataset
-from dcgan_utils.dcgan import DCGAN
-from dcgan_utils.errors import WorkbookError
-from dcgan_utils.pictures import to_float, to_uint8
-from dcgan_utils.runs import Run
-from dcgan_utils.seeds import stream
-from dcgan_utils.training import train
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.seeds import stream
+from dcgan_utils.data.decode import to_float, to_uint8
+from dcgan_utils.data.load import load_dataset
+from dcgan_utils.gan.model import DCGAN
+from dcgan_utils.runs import sampling
+from dcgan_utils.runs.run import Run
+from dcgan_utils.runs.training import train
 
 
 def test_a_run_gets_its_pictures_back_as_it_saw_them(tiny, tmp_path):
@@ -20,27 +20,27 @@ def test_a_run_gets_its_pictures_back_as_it_saw_them(tiny, tmp_path):
         Image.new("RGB", (64, 32), (60 * number, 0, 0)).save(tmp_path / "wide" / f"{number}.png")
     padded = load_dataset(tmp_path / "wide", 32, fit="pad", background="blue")
     run = train(tiny(epochs=1), padded)
-    assert torch.equal(latent.collection_of(run).images, padded.images)
+    assert torch.equal(sampling.collection_of(run).images, padded.images)
 
 
 def test_samples_are_new_pictures_of_the_trained_generator(tiny, collection):
     run = train(tiny(noise="gamma"), collection)
-    drawn = latent.sample(run, 5)
+    drawn = sampling.sample(run, 5)
     assert drawn.shape == (5, 3, 32, 32)
     assert drawn.dtype == torch.uint8
-    assert torch.equal(drawn, latent.sample(run, 5))
-    assert not torch.equal(drawn, latent.sample(run, 5, seed=1))
+    assert torch.equal(drawn, sampling.sample(run, 5))
+    assert not torch.equal(drawn, sampling.sample(run, 5, seed=1))
     assert not torch.equal(drawn, run.samples(2)[:5])
 
 
 def test_samples_come_from_the_prior_of_the_run(tiny, collection, monkeypatch):
     run = train(tiny(noise="exponential", noise_size=50), collection)
     seen = []
-    generator = latent.load_generator(run)
+    generator = sampling.load_generator(run)
     monkeypatch.setattr(
-        latent, "load_generator", lambda run, **where: lambda z: seen.append(z) or generator(z)
+        sampling, "load_generator", lambda run, **where: lambda z: seen.append(z) or generator(z)
     )
-    latent.sample(run, 300)
+    sampling.sample(run, 300)
     z = torch.cat(seen)
     assert z.shape == (300, 50)
     assert z.min() >= 0
@@ -49,7 +49,7 @@ def test_samples_come_from_the_prior_of_the_run(tiny, collection, monkeypatch):
 
 def test_the_generator_is_the_averaged_one_and_at_rest(tiny, collection):
     run = train(tiny(), collection)
-    generator = latent.load_generator(run)
+    generator = sampling.load_generator(run)
     stored = run.load_checkpoint()["model"]["ema"]
     assert all(torch.equal(value, stored[name]) for name, value in generator.state_dict().items())
     assert not generator.training
@@ -59,13 +59,13 @@ def test_pictures_of_a_kept_epoch_are_those_drawn_then(tiny, collection):
     run = train(tiny(epochs=3), collection)
     fixed = run.config.prior.sample(6, 8, generator=stream(0, "preview"))
     for epoch in (1, 2, 3):
-        generator = latent.load_generator(run, epoch=epoch)
+        generator = sampling.load_generator(run, epoch=epoch)
         drawn = to_uint8(generator(fixed)).int()
         # In half precision: at most a level or two off.
         assert (drawn - run.samples(epoch).int()).abs().max() <= 2
-    assert not torch.equal(latent.sample(run, 6, epoch=1), latent.sample(run, 6, epoch=3))
+    assert not torch.equal(sampling.sample(run, 6, epoch=1), sampling.sample(run, 6, epoch=3))
     with pytest.raises(WorkbookError, match=r"no weights of epoch 7. Kept: 1, 2, 3"):
-        latent.sample(run, 6, epoch=7)
+        sampling.sample(run, 6, epoch=7)
 
 
 @pytest.mark.parametrize("architecture", ["dcgan", "pokemon"])
@@ -73,7 +73,7 @@ def test_the_most_real_are_those_that_the_discriminator_finds_most_real(
     tiny, collection, architecture
 ):
     run = train(tiny(architecture=architecture), collection)
-    drawn, best = latent.sample(run, 40), latent.most_real(run, 5, out_of=40)
+    drawn, best = sampling.sample(run, 40), sampling.most_real(run, 5, out_of=40)
     model = DCGAN(run.config)
     model.load_state_dict(run.load_checkpoint()["model"])
     with torch.no_grad():
@@ -84,17 +84,17 @@ def test_the_most_real_are_those_that_the_discriminator_finds_most_real(
 
 def test_pictures_drawn_in_bf16_are_the_same_to_the_eye(tiny, collection, monkeypatch):
     run = train(tiny(precision="bf16"), collection)
-    monkeypatch.setattr(latent, "multiplies_bf16_fast", lambda device: True)
-    fast = latent.sample(run, 40).int()
-    monkeypatch.setattr(latent, "multiplies_bf16_fast", lambda device: False)
-    exact = latent.sample(run, 40).int()
+    monkeypatch.setattr(sampling, "multiplies_bf16_fast", lambda device: True)
+    fast = sampling.sample(run, 40).int()
+    monkeypatch.setattr(sampling, "multiplies_bf16_fast", lambda device: False)
+    exact = sampling.sample(run, 40).int()
     assert not torch.equal(fast, exact), "the first were not drawn in bf16"
     assert (fast - exact).abs().max() <= 4
 
 
 def test_a_run_without_checkpoint_is_told(tiny, collection):
     with pytest.raises(WorkbookError, match="no checkpoint yet"):
-        latent.sample(Run.create(tiny(), collection), 4)
+        sampling.sample(Run.create(tiny(), collection), 4)
 
 
 # --- Two collections ------------------------------------------------------------------------
@@ -104,9 +104,9 @@ def test_a_run_without_checkpoint_is_told(tiny, collection):
 def test_what_a_run_draws_stands_beside_its_collection(tiny, collection, named):
     run = train(tiny(), collection)
     other = run.name if named == "name" else str(run.folder)
-    reals, generated = latent.load_beside(str(collection.source), other, 128, seed=5)
+    reals, generated = sampling.load_beside(str(collection.source), other, 128, seed=5)
     assert reals == collection, "at the size that the run was trained at"
-    assert torch.equal(generated.images, latent.sample(run, len(reals.images), seed=5))
+    assert torch.equal(generated.images, sampling.sample(run, len(reals.images), seed=5))
     assert generated.name == run.name
     assert len(set(generated.files)) == len(generated.report.sizes) == len(reals.images)
     assert generated.data_hash != reals.data_hash
@@ -115,7 +115,7 @@ def test_what_a_run_draws_stands_beside_its_collection(tiny, collection, named):
 def test_two_collections_of_one_name_can_be_told_apart(pictures, tmp_path):
     twin = tmp_path / "elsewhere" / pictures.name
     shutil.copytree(pictures, twin)
-    one, other = latent.load_beside(str(pictures), str(twin), 16)
+    one, other = sampling.load_beside(str(pictures), str(twin), 16)
     assert torch.equal(one.images, other.images)
     assert (one, one.name) == (load_dataset(pictures, 16), "ten-pictures")
     assert other.name == "ten-pictures (other)"
@@ -123,29 +123,29 @@ def test_two_collections_of_one_name_can_be_told_apart(pictures, tmp_path):
 
 def test_a_folder_with_a_config_is_not_yet_a_run(pictures):
     (pictures / "config.json").write_text("{}")
-    _, other = latent.load_beside(str(pictures), str(pictures), 16)
+    _, other = sampling.load_beside(str(pictures), str(pictures), 16)
     assert len(other.images) == 10
 
 
 def test_another_collection_that_is_not_there_is_told(pictures):
     with pytest.raises(WorkbookError, match="'nowhere' is no known collection"):
-        latent.load_beside(str(pictures), "nowhere", 16)
+        sampling.load_beside(str(pictures), "nowhere", 16)
 
 
 def test_the_pictures_of_a_run_are_found_again(tiny, pictures, collection, caplog):
     run = train(tiny(dataset=str(pictures)), collection)
-    assert latent.collection_of(run) == collection
+    assert sampling.collection_of(run) == collection
     assert not caplog.text
     (pictures / "00.png").unlink()
-    assert len(latent.collection_of(run).images) == 9
+    assert len(sampling.collection_of(run).images) == 9
     assert "are not those that" in caplog.text
     shutil.rmtree(pictures)
     with pytest.raises(WorkbookError, match="no folder or zip"):
-        latent.collection_of(run)
+        sampling.collection_of(run)
 
 
 def test_pictures_that_moved_are_found_by_their_name(tiny, pictures, collection, home):
     run = train(tiny(dataset="data/moved"), collection)
     (home / "data").mkdir(exist_ok=True)
     pictures.rename(home / "data" / "moved")
-    assert latent.collection_of(run).data_hash == collection.data_hash
+    assert sampling.collection_of(run).data_hash == collection.data_hash

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dcgan_utils import layers
-from dcgan_utils.dcgan import DCGAN
-from dcgan_utils.seeds import stream
+from dcgan_utils.core.seeds import stream
+from dcgan_utils.gan import convolutions
+from dcgan_utils.gan.model import DCGAN
 
 FIELDS = [(1, 2, 3, 4, 6), (3, 4, 2, 5, 7), (2, 1, 5, 2, 3), (5, 3, 3, 8, 8)]  # n, c, o, H, W
 
@@ -16,9 +16,9 @@ FIELDS = [(1, 2, 3, 4, 6), (3, 4, 2, 5, 7), (2, 1, 5, 2, 3), (5, 3, 3, 8, 8)]  #
 @pytest.fixture(params=["amx", "avx512_bf16"])
 def units(request, monkeypatch):
     """As on a machine with these units, for layers of any width."""
-    monkeypatch.setattr(layers, "bf16_units", lambda: request.param)
+    monkeypatch.setattr(convolutions, "bf16_units", lambda: request.param)
     monkeypatch.setattr(
-        layers,
+        convolutions,
         "as_products",
         lambda operation, channels, *, units: units == "amx" or operation == "weight_gradient",
     )
@@ -43,17 +43,17 @@ def up(coarse, weight):
 @pytest.mark.parametrize(("n", "c", "o", "height", "width"), FIELDS)
 def test_gradients_are_those_of_the_layer(units, n, c, o, height, width):
     weight = drawn(o, c, 4, 4)
-    assert torch.autograd.gradcheck(layers._Down.apply, (drawn(n, c, height, width), weight))
+    assert torch.autograd.gradcheck(convolutions._Down.apply, (drawn(n, c, height, width), weight))
     coarse = drawn(n, o, height // 2, width // 2)
-    assert torch.autograd.gradcheck(layers._Up.apply, (coarse, weight))
+    assert torch.autograd.gradcheck(convolutions._Up.apply, (coarse, weight))
 
 
 @pytest.mark.parametrize(("n", "c", "o", "height", "width"), FIELDS)
 def test_products_give_what_torch_gives(units, n, c, o, height, width):
     weight = drawn(o, c, 4, 4)
     cases = [
-        (layers._Down.apply, down, drawn(n, c, height, width)),
-        (layers._Up.apply, up, drawn(n, o, height // 2, width // 2)),
+        (convolutions._Down.apply, down, drawn(n, c, height, width)),
+        (convolutions._Up.apply, up, drawn(n, o, height // 2, width // 2)),
     ]
     for ours, theirs, field in cases:
         one, other = ours(field, weight), theirs(field, weight)
@@ -69,16 +69,16 @@ def test_the_phases_fill_odd_fields_too():
     for size in itertools.product((8, 9), (10, 11)):
         lacking = [size[0] - 8, size[1] - 10]
         plain = F.conv_transpose2d(coarse, weight, stride=2, padding=1, output_padding=lacking)
-        assert torch.allclose(layers.up_by_phases(coarse, weight, size), plain, atol=1e-12)
+        assert torch.allclose(convolutions.up_by_phases(coarse, weight, size), plain, atol=1e-12)
 
 
 def test_patches_do_not_depend_on_the_memory_format_or_the_pieces(monkeypatch):
     fine, coarse = drawn(5, 3, 8, 6), drawn(5, 4, 4, 3)
-    whole = layers.weight_gradient_by_patches(fine, coarse)
+    whole = convolutions.weight_gradient_by_patches(fine, coarse)
     contiguous = [field.contiguous() for field in (fine, coarse)]
-    assert torch.equal(layers.weight_gradient_by_patches(*contiguous), whole)
-    monkeypatch.setattr(layers, "PATCH_BYTES", 2 * 12 * 16 * 3 * 8)  # two pictures a piece
-    assert torch.allclose(layers.weight_gradient_by_patches(fine, coarse), whole, atol=1e-12)
+    assert torch.equal(convolutions.weight_gradient_by_patches(*contiguous), whole)
+    monkeypatch.setattr(convolutions, "PATCH_BYTES", 2 * 12 * 16 * 3 * 8)  # two pictures a piece
+    assert torch.allclose(convolutions.weight_gradient_by_patches(fine, coarse), whole, atol=1e-12)
 
 
 def error(of, exact):
@@ -91,7 +91,7 @@ def test_bf16_is_as_exact_as_torch_is(units, batch, side):
     """Both are rounded to 8 bits on the way; ours may not lose more than that."""
     c, o = 24, 40
     ours, theirs = (
-        kind(c, o, 4, stride=2, padding=1, bias=False) for kind in (layers.Conv2d, nn.Conv2d)
+        kind(c, o, 4, stride=2, padding=1, bias=False) for kind in (convolutions.Conv2d, nn.Conv2d)
     )
     theirs.load_state_dict(ours.state_dict())
     field = drawn(batch, c, side, side, dtype=torch.float32)
@@ -112,16 +112,16 @@ def test_bf16_is_as_exact_as_torch_is(units, batch, side):
 @pytest.mark.parametrize(
     ("ours", "theirs", "shape"),
     [
-        (layers.Conv2d(5, 7, 4, bias=False), nn.Conv2d(5, 7, 4, bias=False), (3, 5, 4, 4)),
-        (layers.Conv2d(5, 7, 4, bias=False), nn.Conv2d(5, 7, 4, bias=False), (3, 5, 6, 6)),
-        (layers.Conv2d(5, 7, 4), nn.Conv2d(5, 7, 4), (3, 5, 4, 4)),
+        (convolutions.Conv2d(5, 7, 4, bias=False), nn.Conv2d(5, 7, 4, bias=False), (3, 5, 4, 4)),
+        (convolutions.Conv2d(5, 7, 4, bias=False), nn.Conv2d(5, 7, 4, bias=False), (3, 5, 6, 6)),
+        (convolutions.Conv2d(5, 7, 4), nn.Conv2d(5, 7, 4), (3, 5, 4, 4)),
         (
-            layers.ConvTranspose2d(5, 7, 4, bias=False),
+            convolutions.ConvTranspose2d(5, 7, 4, bias=False),
             nn.ConvTranspose2d(5, 7, 4, bias=False),
             (3, 5, 1, 1),
         ),
         (
-            layers.ConvTranspose2d(6, 4, 4, groups=2, bias=False),
+            convolutions.ConvTranspose2d(6, 4, 4, groups=2, bias=False),
             nn.ConvTranspose2d(6, 4, 4, groups=2, bias=False),
             (3, 6, 1, 1),
         ),
@@ -144,9 +144,9 @@ def test_frozen_weights_cost_no_gradient(units, monkeypatch):
     def unwanted(*_):
         raise AssertionError("the weight gradient was computed")
 
-    monkeypatch.setattr(layers, "weight_gradient_by_patches", unwanted)
+    monkeypatch.setattr(convolutions, "weight_gradient_by_patches", unwanted)
     field = drawn(2, 3, 8, 8)
-    layers._Down.apply(field, drawn(4, 3, 4, 4).detach()).sum().backward()
+    convolutions._Down.apply(field, drawn(4, 3, 4, 4).detach()).sum().backward()
     assert field.grad is not None
 
 
@@ -163,20 +163,20 @@ def test_frozen_weights_cost_no_gradient(units, monkeypatch):
     ],
 )
 def test_the_rule(operation, channels, units, products):
-    assert layers.as_products(operation, channels, units=units) is products
+    assert convolutions.as_products(operation, channels, units=units) is products
 
 
 def test_a_run_of_one_machine_goes_on_on_another(tiny, monkeypatch):
     config = tiny(width=64, img_size=32, batch_size=4, precision="bf16")
     real = drawn(4, 3, 32, 32, dtype=torch.float32).detach()
-    monkeypatch.setattr(layers, "bf16_units", lambda: None)
+    monkeypatch.setattr(convolutions, "bf16_units", lambda: None)
     there = DCGAN(config)
     there.train_step(real)
-    monkeypatch.setattr(layers, "bf16_units", lambda: "amx")
+    monkeypatch.setattr(convolutions, "bf16_units", lambda: "amx")
     here = DCGAN(config)
     here.load_state_dict(copy.deepcopy(there.state_dict()))
     losses = here.train_step(real)
-    monkeypatch.setattr(layers, "bf16_units", lambda: None)
+    monkeypatch.setattr(convolutions, "bf16_units", lambda: None)
     for name, value in there.train_step(real).items():
         assert losses[name].item() == pytest.approx(value.item(), rel=0.02)
 
@@ -185,7 +185,7 @@ def test_a_run_of_one_machine_goes_on_on_another(tiny, monkeypatch):
 
 
 def test_a_resize_convolution_is_upsampling_and_a_3x3_convolution():
-    layer = layers.ResizeConv2d(3, 5).double()
+    layer = convolutions.ResizeConv2d(3, 5).double()
     images = drawn(2, 3, 4, 6)
     kernel = layer.weight.flip(2, 3).transpose(0, 1)
     plain = F.conv2d(F.interpolate(images, scale_factor=2), kernel, padding=1) / 2
@@ -194,7 +194,7 @@ def test_a_resize_convolution_is_upsampling_and_a_3x3_convolution():
 
 
 def test_a_resize_convolution_takes_the_products_too(units):
-    layer, images = layers.ResizeConv2d(8, 4), drawn(2, 8, 4, 4, dtype=torch.float32)
+    layer, images = convolutions.ResizeConv2d(8, 4), drawn(2, 8, 4, 4, dtype=torch.float32)
     plain = layer(images)
     with torch.autocast("cpu", torch.bfloat16):
         fast = layer(images)
@@ -210,7 +210,7 @@ def test_a_resize_convolution_takes_the_products_too(units):
 def test_a_resize_convolution_leaves_no_grid():
     constant = torch.ones(1, 6, 8, 8)
     inner = (slice(None), slice(None), slice(3, -3), slice(3, -3))
-    smooth = layers.ResizeConv2d(6, 2)(constant)[inner]
-    rough = layers.ConvTranspose2d(6, 2, 4, stride=2, padding=1, bias=False)(constant)[inner]
+    smooth = convolutions.ResizeConv2d(6, 2)(constant)[inner]
+    rough = convolutions.ConvTranspose2d(6, 2, 4, stride=2, padding=1, bias=False)(constant)[inner]
     assert smooth.std(dim=(2, 3)).max() < 1e-6
     assert rough.std(dim=(2, 3)).min() > 1e-3

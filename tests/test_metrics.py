@@ -5,10 +5,10 @@ from prdc import compute_prdc
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from dcgan_utils import metrics
-from dcgan_utils.errors import NotMeaningful
-from dcgan_utils.metrics import diversity, kid
-from dcgan_utils.seeds import stream
+from dcgan_utils.core.errors import NotMeaningful
+from dcgan_utils.core.seeds import stream
+from dcgan_utils.metrics import distances
+from dcgan_utils.metrics.distances import diversity, kid
 
 
 def cloud(n, d=16, mean=0.0, std=1.0, seed=0):
@@ -73,12 +73,12 @@ def test_kid_is_that_of_torchmetrics():
 def test_fid_is_that_of_torchmetrics(n):
     real, generated = cloud(n, 50), cloud(n + 10, 50, mean=0.3, std=1.2, seed=1)
     theirs = others(FrechetInceptionDistance(feature=Given(50)), real, generated)
-    assert metrics.fid(real, generated) == pytest.approx(theirs.item(), rel=1e-5)
+    assert distances.fid(real, generated) == pytest.approx(theirs.item(), rel=1e-5)
 
 
 def test_fid_of_a_set_with_itself_is_zero_and_of_two_of_a_kind_is_not():
-    assert metrics.fid(cloud(50), cloud(50)) == pytest.approx(0, abs=1e-9)
-    few, many = (metrics.fid(cloud(n), cloud(n, seed=1)) for n in (40, 400))
+    assert distances.fid(cloud(50), cloud(50)) == pytest.approx(0, abs=1e-9)
+    few, many = (distances.fid(cloud(n), cloud(n, seed=1)) for n in (40, 400))
     assert few > 5 * many > 0
 
 
@@ -86,16 +86,16 @@ def test_fid_of_a_set_with_itself_is_zero_and_of_two_of_a_kind_is_not():
 def test_neighbourhoods_are_those_of_prdc(k):
     real, generated = cloud(70), cloud(60, mean=0.4, std=0.8, seed=1)
     theirs = compute_prdc(real.astype(np.float64), generated.astype(np.float64), nearest_k=k)
-    assert metrics.neighbourhoods(real, generated, k=k) == pytest.approx(theirs)
+    assert distances.neighbourhoods(real, generated, k=k) == pytest.approx(theirs)
 
 
 def test_neighbourhoods_need_more_pictures_than_neighbours():
     with pytest.raises(NotMeaningful, match="More than 5"):
-        metrics.neighbourhoods(cloud(50), cloud(5))
+        distances.neighbourhoods(cloud(50), cloud(5))
 
 
 def interval(real, generated, seed=0, **options):
-    return metrics.kid_interval(real, generated, rng=stream(seed, "bootstrap"), **options)
+    return distances.kid_interval(real, generated, rng=stream(seed, "bootstrap"), **options)
 
 
 def test_the_interval_holds_the_true_distance_about_as_often_as_it_says():
@@ -139,11 +139,11 @@ def seen():
     return {
         name: {
             "kid": kid(real, generated),
-            "fid": metrics.fid(real, generated),
+            "fid": distances.fid(real, generated),
             "diversity": diversity(real, generated),
-            "repetition": metrics.repetition(real, generated),
-            "memorisation": metrics.memorisation(real, generated),
-            **metrics.neighbourhoods(real, generated),
+            "repetition": distances.repetition(real, generated),
+            "memorisation": distances.memorisation(real, generated),
+            **distances.neighbourhoods(real, generated),
         }
         for name, generated in drawn.items()
     }
@@ -188,22 +188,22 @@ def test_noise_is_seen_though_it_is_diverse(seen):
 
 def test_repetition_does_not_grow_with_the_number_drawn():
     real = vectors(100, 0)
-    assert metrics.repetition(real, vectors(1000, 1)) == metrics.repetition(
+    assert distances.repetition(real, vectors(1000, 1)) == distances.repetition(
         real, vectors(1000, 1)[:100]
     )
 
 
 def test_the_closest_pairs_come_first_and_share_nobody():
     line = np.array([0.0, 0.1, 5.0, 5.05, 5.2, 90.0])[:, None]
-    assert [set(pair) for pair in metrics.closest_pairs(line, 2)] == [{2, 3}, {0, 1}]
-    assert metrics.closest_pairs(line, 9).shape == (3, 2)
+    assert [set(pair) for pair in distances.closest_pairs(line, 2)] == [{2, 3}, {0, 1}]
+    assert distances.closest_pairs(line, 9).shape == (3, 2)
 
 
 def test_repetition_counts_both_of_a_pair():
     pairs = np.repeat(vectors(25, 1), 2, axis=0)
-    assert metrics.repetition(vectors(100, 0), pairs) == 1
+    assert distances.repetition(vectors(100, 0), pairs) == 1
     half = np.concatenate([pairs[:50], 9 * vectors(50, 2)])
-    assert metrics.repetition(vectors(100, 0), half) == 0.5
+    assert distances.repetition(vectors(100, 0), half) == 0.5
 
 
 def test_diversity_is_a_ratio_of_distances():
@@ -213,7 +213,7 @@ def test_diversity_is_a_ratio_of_distances():
     assert diversity(real, np.repeat(real[:1], 8, axis=0)) == 0
 
 
-@pytest.mark.parametrize("measure", [kid, diversity, metrics.fid, metrics.repetition])
+@pytest.mark.parametrize("measure", [kid, diversity, distances.fid, distances.repetition])
 def test_one_picture_is_too_few(measure):
     with pytest.raises(NotMeaningful, match="two"):
         measure(cloud(10), cloud(1))
@@ -233,14 +233,14 @@ def vectors(n, seed, d=16):
 
 def test_nearest_pictures_are_found():
     real = vectors(30, 0)
-    numbers, apart = metrics.nearest(real, real[[4, 17]] + 0.01)
+    numbers, apart = distances.nearest(real, real[[4, 17]] + 0.01)
     assert numbers.tolist() == [4, 17]
     assert apart == pytest.approx([0.04, 0.04])
 
 
 def test_new_pictures_of_the_same_kind_are_as_near_as_the_quantile_says():
     scores = [
-        metrics.memorisation(vectors(400, 2 * seed), vectors(400, 2 * seed + 1), quantile=0.1)
+        distances.memorisation(vectors(400, 2 * seed), vectors(400, 2 * seed + 1), quantile=0.1)
         for seed in range(8)
     ]
     assert np.mean(scores) == pytest.approx(0.1, abs=0.03)
@@ -248,16 +248,16 @@ def test_new_pictures_of_the_same_kind_are_as_near_as_the_quantile_says():
 
 def test_copies_are_noticed_and_what_is_far_away_is_none():
     real = vectors(200, 0)
-    assert metrics.memorisation(real, real[:50] + 0.001) == 1
+    assert distances.memorisation(real, real[:50] + 0.001) == 1
     half = np.concatenate([real[:50], vectors(50, 1) + 9])
-    assert metrics.memorisation(real, half) == 0.5
+    assert distances.memorisation(real, half) == 0.5
 
 
 def test_twins_among_the_real_pictures_do_not_hide_copies():
     real = np.concatenate([vectors(100, 0), vectors(100, 0)])
-    assert metrics.memorisation(real, real[:50]) == 1
+    assert distances.memorisation(real, real[:50]) == 1
 
 
 def test_memorisation_needs_two_on_either_side():
     with pytest.raises(NotMeaningful):
-        metrics.memorisation(vectors(1, 0), vectors(5, 1))
+        distances.memorisation(vectors(1, 0), vectors(5, 1))

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from conftest import groups
 
-from dcgan_utils.errors import NotMeaningful
-from dcgan_utils.modes import classifier_accuracy, mode_coverage
+from dcgan_utils.core.errors import NotMeaningful
+from dcgan_utils.metrics.modes import classifier_accuracy, mode_coverage
 
 NAMES = np.array(["harbour", "garden", "bridge"])
 

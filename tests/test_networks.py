@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from dcgan_utils import layers, networks
-from dcgan_utils.seeds import stream
+from dcgan_utils.core.seeds import stream
+from dcgan_utils.gan import convolutions, networks
 
 
 @pytest.mark.parametrize("img_size", networks.IMG_SIZES)
@@ -80,7 +80,7 @@ def test_weights_begin_as_the_paper_says(architecture):
     for module in generator.modules():
         if isinstance(module, nn.Linear):
             assert not module.bias.any()
-        if isinstance(module, nn.ConvTranspose2d | nn.Linear | layers.ResizeConv2d):
+        if isinstance(module, nn.ConvTranspose2d | nn.Linear | convolutions.ResizeConv2d):
             assert module.weight.mean().item() == pytest.approx(0, abs=1e-3)
             assert module.weight.std().item() == pytest.approx(0.02, rel=0.05)
         if isinstance(module, nn.BatchNorm2d):

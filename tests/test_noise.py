@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcgan_utils import noise, priors
-from dcgan_utils.errors import WorkbookError
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.gan import noise, priors
 
 
 @pytest.mark.parametrize(

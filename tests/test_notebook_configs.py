@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from dcgan_utils.errors import WorkbookError
-from dcgan_utils.notebook_configs import BenchmarkConfig, EdaConfig
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.report.configs import BenchmarkConfig, EdaConfig
 
 # --- The exploration -----------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-from dcgan_utils.pages import Link, Page, make_page, write_index, write_site
+from dcgan_utils.report.site import Link, Page, make_page, write_index, write_site
 
 
 def written(folder, name, *cells):

@@ -7,11 +7,10 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from dcgan_utils import painters
-from dcgan_utils.anatomy import EYES
-from dcgan_utils.creatures import COLOURS, FAMILIES
-from dcgan_utils.datasets import load_dataset
-from dcgan_utils.painters import (
+from dcgan_utils.data.load import load_dataset
+from dcgan_utils.data.painted import collections
+from dcgan_utils.data.painted.anatomy import EYES
+from dcgan_utils.data.painted.collections import (
     MARGIN,
     PAINTERS,
     PALETTES,
@@ -21,6 +20,7 @@ from dcgan_utils.painters import (
     paint_plein_air,
     paint_scene,
 )
+from dcgan_utils.data.painted.creatures import COLOURS, FAMILIES
 
 COUNT, SIZE = 24, 64
 
@@ -51,7 +51,7 @@ def collection(tmp_path_factory):
 
 def of_subject(subject, count, seed=0):
     """Paint the first pictures of a subject that are not round."""
-    found = (i for i in range(1, 9 * 2 * count) if painters._subject(i, seed) == subject)
+    found = (i for i in range(1, 9 * 2 * count) if collections._subject(i, seed) == subject)
     scenes = (paint_scene(i, size=SIZE, seed=seed) for i in found)
     flat = [(pixels(image), label) for image, label in scenes if not label.round]
     return flat[:count]
@@ -66,7 +66,7 @@ def test_same_seed_same_bytes(collection, tmp_path):
 
 def test_bytes_do_not_depend_on_the_number_of_workers(collection, tmp_path):
     for index in (1, 2, 17):
-        painters._paint_file(tmp_path, paint_scene, index, SIZE, 0)
+        collections._paint_file(tmp_path, paint_scene, index, SIZE, 0)
     for path in tmp_path.iterdir():
         assert path.read_bytes() == (collection / path.name).read_bytes()
 
@@ -119,13 +119,13 @@ def test_subjects_are_balanced(collection):
 
 @pytest.mark.parametrize("seed", [0, 7])
 def test_one_canvas_in_fifty_is_round(seed):
-    rounds = [index for index in range(1, 601) if painters._is_round(index, seed)]
+    rounds = [index for index in range(1, 601) if collections._is_round(index, seed)]
     assert len(rounds) == 600 // ROUND_EVERY
     assert len({(index - 1) // ROUND_EVERY for index in rounds}) == len(rounds)
 
 
 def test_round_canvases_are_known_by_their_pixels():
-    rounds = [index for index in range(1, 301) if painters._is_round(index, 0)]
+    rounds = [index for index in range(1, 301) if collections._is_round(index, 0)]
     for index in rounds:
         image, label = paint_scene(index, size=SIZE)
         picture = pixels(image)
@@ -216,7 +216,7 @@ def test_an_interrupted_painting_does_not_count(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(painters.joblib, "Parallel", interrupt)
+        patch.setattr(collections.joblib, "Parallel", interrupt)
         with pytest.raises(KeyboardInterrupt):
             paint_plein_air(folder, count=3, size=16)
     assert not list(tmp_path.rglob("*.jpg"))

@@ -2,8 +2,8 @@
 
 import torch
 
-from dcgan_utils.config import TrainConfig
-from dcgan_utils.parameters import notebook_parameters
+from dcgan_utils.core.parameters import notebook_parameters
+from dcgan_utils.gan.config import TrainConfig
 
 
 def found_after(*cells, **names):

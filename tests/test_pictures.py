@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image, JpegImagePlugin
 from torchvision.utils import make_grid
 
-from dcgan_utils import pictures
-from dcgan_utils.errors import WorkbookError
-from dcgan_utils.pictures import (
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.data import decode
+from dcgan_utils.data.decode import (
     DamagedPicture,
     NotAPicture,
     decode_picture,
@@ -184,7 +184,7 @@ def test_lab_and_ycbcr():
 # --- Formats -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("file_format", [f for f in pictures.FORMATS if f != "GIF"])
+@pytest.mark.parametrize("file_format", [f for f in decode.FORMATS if f != "GIF"])
 def test_every_format_keeps_its_colours(file_format):
     picture = decode_picture(encode(halves(RED, BLUE, 64), file_format), 8, background=WHITE)
     assert_near(picture.pixels[4, 1], RED, 12)
@@ -317,7 +317,7 @@ def test_single_pixel(fit):
 # --- Broken files --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("file_format", [f for f in pictures.FORMATS if f != "AVIF"])
+@pytest.mark.parametrize("file_format", [f for f in decode.FORMATS if f != "AVIF"])
 def test_cut_short(file_format):
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     data = encode(Image.fromarray(noise), file_format)
@@ -347,7 +347,7 @@ def test_decompression_bomb_is_refused_by_its_header(side, monkeypatch):
 
 
 SAMPLES = [
-    encode(Image.effect_noise((24, 16), 60).convert("RGB"), name) for name in pictures.FORMATS
+    encode(Image.effect_noise((24, 16), 60).convert("RGB"), name) for name in decode.FORMATS
 ] + [transparent_palette("PNG", 0), transparent_palette("GIF", 0)]
 
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from dcgan_utils import pixels
-from dcgan_utils.errors import WorkbookError
-from dcgan_utils.painters import paint_scene
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.data import statistics
+from dcgan_utils.data.painted.collections import paint_scene
 
 
 def some(n=37, side=12, seed=0):
@@ -26,7 +26,7 @@ def blobs(n, side=64, seed=0):
 @pytest.mark.parametrize("batch", [1, 5, 100])
 def test_statistics_agree_with_numpy_on_the_whole(batch, axes):
     images = some()
-    gathered = pixels.statistics(iter(images.split(batch)))
+    gathered = statistics.statistics(iter(images.split(batch)))
     found = gathered.per_colour() if axes == (0,) else gathered.over_colours()
     whole = images.numpy().astype(np.float64)
     np.testing.assert_array_equal(found["minimum"], whole.min(axes))
@@ -38,14 +38,14 @@ def test_statistics_agree_with_numpy_on_the_whole(batch, axes):
 
 
 def test_statistics_do_not_depend_on_the_batches():
-    one, other = (pixels.statistics(some(150).split(size)) for size in (7, 150))
+    one, other = (statistics.statistics(some(150).split(size)) for size in (7, 150))
     for name, values in one.per_colour().items():
         np.testing.assert_array_equal(values, other.per_colour()[name])
 
 
 def test_histograms_count_every_pixel():
     images = some()
-    histogram = pixels.statistics([images]).histogram
+    histogram = statistics.statistics([images]).histogram
     for channel in range(3):
         values, counts = np.unique(images[:, channel], return_counts=True)
         np.testing.assert_array_equal(histogram[channel, values], counts)
@@ -55,13 +55,13 @@ def test_histograms_count_every_pixel():
 def test_bright_pictures_that_hardly_differ_keep_their_variance():
     images = torch.full((1001, 3, 2, 2), 254, dtype=torch.uint8)
     images[0] = 255
-    variance = pixels.statistics(images.split(10)).per_colour()["variance"]
+    variance = statistics.statistics(images.split(10)).per_colour()["variance"]
     np.testing.assert_allclose(variance, images.numpy().var(0, dtype=np.float64), rtol=1e-8)
 
 
 def test_one_picture_and_equal_ones_have_no_variance():
     for images in (some(1), some(1).expand(50, -1, -1, -1)):
-        found = pixels.statistics([images]).per_colour()
+        found = statistics.statistics([images]).per_colour()
         assert not found["variance"].any()
         np.testing.assert_array_equal(found["mean"], images[0].numpy())
 
@@ -69,12 +69,12 @@ def test_one_picture_and_equal_ones_have_no_variance():
 @pytest.mark.parametrize("wrong", [some().float(), some()[0], some()[:, :1]])
 def test_statistics_refuse_what_is_no_picture(wrong):
     with pytest.raises(WorkbookError, match="uint8 pictures of shape"):
-        pixels.statistics([wrong])
+        statistics.statistics([wrong])
 
 
 def test_statistics_refuse_another_size():
     with pytest.raises(WorkbookError, match="load all at one img_size"):
-        pixels.statistics([some(side=12), some(side=8)])
+        statistics.statistics([some(side=12), some(side=8)])
 
 
 # --- The horizon ---------------------------------------------------------------------------
@@ -84,7 +84,7 @@ def test_statistics_refuse_another_size():
 def test_the_horizon_is_where_it_gets_dark(row):
     picture = np.full((3, 64, 64), 180.0)
     picture[:, row:] = 90
-    found = pixels.find_horizon(picture + np.random.default_rng(0).normal(0, 5, picture.shape))
+    found = statistics.find_horizon(picture + np.random.default_rng(0).normal(0, 5, picture.shape))
     assert found.position * 64 == row
     assert found.drop == pytest.approx(90, abs=2)
     assert found.is_clear
@@ -102,7 +102,7 @@ def test_the_horizon_is_where_it_gets_dark(row):
     ],
 )
 def test_there_is_not_always_a_horizon(picture):
-    assert not pixels.find_horizon(picture).is_clear
+    assert not statistics.find_horizon(picture).is_clear
 
 
 # --- Round canvases ------------------------------------------------------------------------
@@ -120,7 +120,7 @@ def test_round_canvases_are_found(side):
     images = blobs(6, side) // 2
     for number, radius in ((1, 1.0), (4, 0.93)):
         images[number] = on_a_disc(images[number], radius)
-    assert pixels.find_round_canvases(images) == [1, 4]
+    assert statistics.find_round_canvases(images) == [1, 4]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_round_canvases_are_found(side):
     ids=["white", "small disc", "grey mat", "too small to tell"],
 )
 def test_other_pictures_are_no_round_canvases(image):
-    assert pixels.find_round_canvases(image[None]) == []
+    assert statistics.find_round_canvases(image[None]) == []
 
 
 def test_round_canvases_of_plein_air():
@@ -144,7 +144,7 @@ def test_round_canvases_of_plein_air():
     )
     expected = [number for number, (_, label) in enumerate(painted) if label.round]
     assert len(expected) == 2
-    assert pixels.find_round_canvases(images) == expected
+    assert statistics.find_round_canvases(images) == expected
 
 
 # --- Vectors -------------------------------------------------------------------------------
@@ -152,23 +152,23 @@ def test_round_canvases_of_plein_air():
 
 def test_vectors_and_pictures_go_back_and_forth():
     images = some(300, side=8)
-    vectors = pixels.pixel_vectors(images, 8)
+    vectors = statistics.pixel_vectors(images, 8)
     assert vectors.shape == (300, 192)
     assert vectors.dtype == np.float32
-    assert torch.equal(pixels.as_pictures(vectors), images)
-    assert pixels.pixel_vectors(images, 32).shape == (300, 192), "nothing is enlarged"
+    assert torch.equal(statistics.as_pictures(vectors), images)
+    assert statistics.pixel_vectors(images, 32).shape == (300, 192), "nothing is enlarged"
     np.testing.assert_allclose(
-        pixels.pixel_vectors(images, 1), images.numpy().mean((2, 3)), rtol=1e-5
+        statistics.pixel_vectors(images, 1), images.numpy().mean((2, 3)), rtol=1e-5
     )
-    assert pixels.as_pictures([vectors[0] * 1000, -vectors[0]]).max() == 255
+    assert statistics.as_pictures([vectors[0] * 1000, -vectors[0]]).max() == 255
 
 
 def test_sharpness_falls_with_blur_and_ignores_slopes():
     sharp = some(6, 40)
     blurred = torch.nn.functional.avg_pool2d(sharp.float(), 3, stride=1, padding=1).to(torch.uint8)
-    assert (pixels.sharpness(blurred) < 0.5 * pixels.sharpness(sharp)).all()
+    assert (statistics.sharpness(blurred) < 0.5 * statistics.sharpness(sharp)).all()
     slope = torch.arange(40, dtype=torch.uint8).expand(1, 3, 40, 40)
-    assert pixels.sharpness(slope) == pytest.approx([0])
+    assert statistics.sharpness(slope) == pytest.approx([0])
 
 
 def test_sharpness_is_its_definition_written_out():
@@ -179,4 +179,4 @@ def test_sharpness_is_its_definition_written_out():
         for x in (1, 2, 3)
     ]
     expected = torch.stack(laplacian).var(correction=0).item()
-    assert pixels.sharpness(some(1, 5))[0] == pytest.approx(expected)
+    assert statistics.sharpness(some(1, 5))[0] == pytest.approx(expected)

@@ -8,15 +8,16 @@ import torch
 from conftest import written_grid
 from PIL import Image, ImageSequence
 
-from dcgan_utils import noise, playground
-from dcgan_utils.__main__ import main
-from dcgan_utils.errors import WorkbookError
-from dcgan_utils.latent import load_generator
-from dcgan_utils.networks import ARCHITECTURES
-from dcgan_utils.paths import reports_dir
-from dcgan_utils.pictures import to_uint8
-from dcgan_utils.seeds import stream
-from dcgan_utils.training import train
+from dcgan_utils.cli import main
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.paths import reports_dir
+from dcgan_utils.core.seeds import stream
+from dcgan_utils.data.decode import to_uint8
+from dcgan_utils.gan import noise
+from dcgan_utils.gan.networks import ARCHITECTURES
+from dcgan_utils.report import playground
+from dcgan_utils.runs.sampling import load_generator
+from dcgan_utils.runs.training import train
 
 READY = "document.getElementById('busy').textContent === ''"
 PIXELS = """(id) => [...document.querySelectorAll(id)].map((canvas) =>
@@ -88,7 +89,7 @@ def test_tables_of_quantiles_have_mean_0_and_deviation_1(spec):
 
 
 def test_a_run_that_was_not_trained_is_told(tiny, collection, tmp_path):
-    from dcgan_utils.runs import Run
+    from dcgan_utils.runs.run import Run
 
     with pytest.raises(WorkbookError, match="no checkpoint yet"):
         playground.write_playground([Run.create(tiny(), collection)], tmp_path / "page.html")
@@ -192,7 +193,7 @@ def test_vectors_are_those_of_the_prior(written, page):
 
 
 def test_what_is_saved_can_be_used(written, page, runs, tmp_path):
-    from dcgan_utils.walks import starts
+    from dcgan_utils.runs.interpolation import starts
 
     tab = page(written, "#count=4&runs=0&from=0&to=2")
     saved = {}

@@ -3,20 +3,21 @@ import pytest
 import torch
 from conftest import assert_drawn, some
 
-from dcgan_utils import clusters, planes, plots, plots_clusters
+from dcgan_utils.metrics import embed, planes
+from dcgan_utils.plots import clusters, style
 
 
 def figures(images):
     n = len(images)
     rng, groups = np.random.default_rng(0), np.arange(n) % 3
     points, names = rng.normal(size=(n, 2)), ["a", "b", "c"]
-    yield plots_clusters.cluster_sizes([n, 3, 1], what="pixels")
-    yield plots_clusters.plane(points, groups, names, title="Plane", axis_names=("x", "y"))
-    yield plots_clusters.plane(points, groups, names, title="Plane")
-    yield plots_clusters.thumbnails(points, images, groups, title="Thumbnails")
+    yield clusters.cluster_sizes([n, 3, 1], what="pixels")
+    yield clusters.plane(points, groups, names, title="Plane", axis_names=("x", "y"))
+    yield clusters.plane(points, groups, names, title="Plane")
+    yield clusters.thumbnails(points, images, groups, title="Thumbnails")
     many = [f"cluster {number}" for number in range(100)]
-    yield plots_clusters.plane(points, groups, many, title="Plane of a hundred clusters")
-    yield plots_clusters.cluster_sizes(range(100, 0, -1), what="pixels")
+    yield clusters.plane(points, groups, many, title="Plane of a hundred clusters")
+    yield clusters.cluster_sizes(range(100, 0, -1), what="pixels")
 
 
 @pytest.mark.filterwarnings("error")
@@ -34,12 +35,12 @@ def test_every_figure_is_drawn_and_described(images):
 def test_figures_of_vectors_are_drawn():
     vectors = np.random.default_rng(0).normal(size=(40, 12)).astype(np.float32)
     components = planes.principal_components(vectors, 12)
-    explained = plots_clusters.explained(components, marked=[1, 4])
+    explained = clusters.explained(components, marked=[1, 4])
     assert "1 explain" in explained.get_label()
-    table = clusters.choose_k(vectors, range(2, 6))
-    chosen = plots_clusters.choose_k(table, chosen=3)
+    table = embed.choose_k(vectors, range(2, 6))
+    chosen = clusters.choose_k(table, chosen=3)
     for figure in (explained, chosen):
-        assert plots.show(figure).data
+        assert style.show(figure).data
     assert f"greatest at {table['silhouette'].idxmax()}" in chosen.get_label()
 
 
@@ -47,7 +48,7 @@ def test_figures_of_vectors_are_drawn():
 def test_thumbnails_cover_no_other(n):
     points = np.random.default_rng(0).normal(size=(n, 2))
     points[: n // 2] = points[0]  # a crowd
-    places = plots_clusters._free_places(points, 26, 21)
+    places = clusters._free_places(points, 26, 21)
     assert len(set(places.values())) == len(places)
     assert all(0 <= x < 26 and 0 <= y < 21 for x, y in places.values())
     assert len(places) >= min(n, 29) * 0.5

@@ -2,9 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-from dcgan_utils import networks, noise, prediction
-from dcgan_utils.dcgan import DCGAN
-from dcgan_utils.seeds import stream
+from dcgan_utils.core.seeds import stream
+from dcgan_utils.gan import networks, noise
+from dcgan_utils.gan.model import DCGAN
+from dcgan_utils.study import theory
 
 EXPLAINING = (
     "uniform, normal, gamma, N(-1, 1), N(1, 1), N(0, 0.01), N(0, 100), "
@@ -24,7 +25,7 @@ def drawn(n=64, noise_size=50):
 
 @pytest.mark.parametrize("noise_size", [100, 4])
 def test_the_measured_share_is_the_predicted_one(noise_size):
-    table = prediction.shares(noise.parse_list(EXPLAINING), noise_size=noise_size)
+    table = theory.shares(noise.parse_list(EXPLAINING), noise_size=noise_size)
     assert table["measured"].to_numpy() == pytest.approx(table["predicted"].to_numpy(), abs=0.05)
     assert table.loc["N(1, 1)", "predicted"] == 0.5
     assert table.loc["Gamma(2, 1)", "predicted"] == pytest.approx(1 / 3)
@@ -58,42 +59,42 @@ def test_the_scale_of_the_noise_cancels_in_pictures_and_gradients(architecture, 
 
 
 def test_with_epsilon_the_scale_hardly_matters_and_the_mean_does():
-    apart = prediction.sensitivity(fresh("dcgan"), drawn())
+    apart = theory.sensitivity(fresh("dcgan"), drawn())
     assert max(apart["std × 0.1"], apart["std × 10"]) < 0.01
     assert apart["mean + 1 std"] > 0.3
     others = torch.randn(64, 50, generator=stream(5, "z"))
-    changed = prediction._apart(fresh("dcgan")(drawn()), fresh("dcgan")(others))
+    changed = theory._apart(fresh("dcgan")(drawn()), fresh("dcgan")(others))
     pictures = fresh("dcgan")(drawn())
-    assert changed / prediction._apart(pictures, pictures.roll(1, 0)) == pytest.approx(1, abs=0.1)
+    assert changed / theory._apart(pictures, pictures.roll(1, 0)) == pytest.approx(1, abs=0.1)
 
 
 def test_the_pokemon_architecture_feels_scale_and_mean_once_its_biases_have_moved(tiny):
     model = DCGAN(tiny(architecture="pokemon", lr=0.01))
     z = torch.randn(32, 8, generator=stream(0, "z"))
-    at_first = prediction.sensitivity(model.generator, z)
+    at_first = theory.sensitivity(model.generator, z)
     assert at_first["std × 10"] < 0.01, "without biases a ReLU hands the scale on to BatchNorm"
     for _ in range(5):
         model.train_step(torch.rand(4, 3, 32, 32, generator=stream(0, "real")) * 2 - 1)
-    later = prediction.sensitivity(model.generator, z)
+    later = theory.sensitivity(model.generator, z)
     assert min(later.values()) > 0.03
 
     control = DCGAN(tiny(lr=0.01))
     for _ in range(5):
         control.train_step(torch.rand(4, 3, 32, 32, generator=stream(0, "real")) * 2 - 1)
-    assert prediction.sensitivity(control.generator, z)["std × 10"] < 0.01
+    assert theory.sensitivity(control.generator, z)["std × 10"] < 0.01
 
 
 def test_measuring_leaves_the_generator_as_it_was():
     generator = fresh("dcgan").eval()
     before = {name: value.clone() for name, value in generator.state_dict().items()}
-    prediction.sensitivity(generator, drawn())
+    theory.sensitivity(generator, drawn())
     assert not generator.training
     for name, value in generator.state_dict().items():
         assert torch.equal(value, before[name]), name
 
 
 def test_only_moved_biases_make_the_second_study_s_generator_feel_the_scale():
-    table = prediction.sensitivities()
+    table = theory.sensitivities()
     assert list(table.index) == ["dcgan", "pokemon", "pokemon, biases moved"]
     assert (table.loc[["dcgan", "pokemon"], ["std × 0.1", "std × 10"]] < 0.05).all(axis=None)
     assert (table.loc["pokemon, biases moved", ["std × 0.1", "std × 10"]] > 0.05).all()

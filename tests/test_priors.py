@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy import stats
 
-from dcgan_utils import noise
-from dcgan_utils.priors import Standardized
+from dcgan_utils.gan import noise
+from dcgan_utils.gan.priors import Standardized
 
 STUDIED = ["uniform", "normal", "gamma", "N(-1, 1)", "N(1, 1)", "N(0, 0.01)", "N(0, 100)"]
 BEYOND = [

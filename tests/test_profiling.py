@@ -1,6 +1,6 @@
 import pytest
 
-from dcgan_utils import profiling
+from dcgan_utils.study import profiling
 
 
 def test_operations_of_a_step_are_those_counted_by_hand(tiny):

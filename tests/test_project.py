@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dcgan_utils import progress
-from dcgan_utils.paths import data_dir, home, report_dir, reports_dir, runs_dir
+from dcgan_utils import notebook
+from dcgan_utils.core.paths import data_dir, home, report_dir, reports_dir, runs_dir
 
 ROOT = Path(__file__).parent.parent
 CONDA_NAMES = {"torch": "pytorch"}
@@ -58,7 +58,7 @@ def test_importing_the_package_imports_nothing_heavy():
 
 
 def test_training_does_not_import_what_only_figures_need():
-    code = "import sys, dcgan_utils.training; print(*sys.modules)"
+    code = "import sys, dcgan_utils.runs.training; print(*sys.modules)"
     modules = said_by(code)
     assert "torch" in modules.split()
     assert not {"matplotlib", "umap", "sklearn", "nbconvert"} & set(modules.split())
@@ -165,7 +165,7 @@ def test_progress_is_a_line_of_text_outside_jupyterlab(monkeypatch, caplog):
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
     monkeypatch.setattr(logging.getLogger("dcgan_utils"), "propagate", True)
     with caplog.at_level(logging.INFO, "dcgan_utils"):
-        progress.epoch_reporter(40)(ROW)
+        notebook.epoch_reporter(40)(ROW)
     assert caplog.messages == [
         "epoch  3/40  loss of D 0.900, of G 2.000, D(x) 0.70, D(G(z)) 0.10  1.2 s"
     ]
@@ -173,7 +173,7 @@ def test_progress_is_a_line_of_text_outside_jupyterlab(monkeypatch, caplog):
 
 def test_progress_is_a_bar_in_jupyterlab(monkeypatch, capsys):
     monkeypatch.setenv("JPY_SESSION_NAME", "/notebooks/train.ipynb")
-    report = progress.epoch_reporter(3)
+    report = notebook.epoch_reporter(3)
     report(ROW)
     assert "3/3" in capsys.readouterr().err
 
@@ -181,7 +181,7 @@ def test_progress_is_a_bar_in_jupyterlab(monkeypatch, capsys):
 def test_steps_are_told_each_quarter_outside_jupyterlab(monkeypatch, caplog):
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
     monkeypatch.setattr(logging.getLogger("dcgan_utils"), "propagate", True)
-    report = progress.step_reporter("features")
+    report = notebook.step_reporter("features")
     with caplog.at_level(logging.INFO, "dcgan_utils"):
         for done in range(10, 101, 10):
             report(done, 100)
@@ -190,7 +190,7 @@ def test_steps_are_told_each_quarter_outside_jupyterlab(monkeypatch, caplog):
 
 def test_steps_are_a_bar_in_jupyterlab(monkeypatch, capsys):
     monkeypatch.setenv("JPY_SESSION_NAME", "/notebooks/eda.ipynb")
-    report = progress.step_reporter("features")
+    report = notebook.step_reporter("features")
     assert not capsys.readouterr().err, "nothing to do yet"
     report(1, 2)
     report(2, 2)

@@ -15,8 +15,8 @@ import pytest
 import torch
 from PIL import Image
 
-from dcgan_utils.errors import WorkbookError
-from dcgan_utils.projector import export, sprite_sheet
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.plots.projector import export, sprite_sheet
 
 RNG = np.random.default_rng(0)
 NAME = 'embedded "with" \\ ünïcode 🎨'
@@ -144,7 +144,7 @@ def test_vectors_written_as_text_are_exact(tmp_path):
 
 
 def test_small_pictures_are_not_enlarged_and_many_fit_the_sheet(tmp_path, monkeypatch):
-    from dcgan_utils import projector
+    from dcgan_utils.plots import projector
 
     export(tmp_path, VECTORS, METADATA, IMAGES[..., :32, :32], name="n")
     with Image.open(tmp_path / "sprite.png") as sprite:

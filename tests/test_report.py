@@ -13,11 +13,13 @@ import pytest
 from conftest import TINY
 from PIL import Image
 
-from dcgan_utils.__main__ import main
-from dcgan_utils.config import TrainConfig
-from dcgan_utils.datasets import load_dataset
-from dcgan_utils.errors import WorkbookError
-from dcgan_utils.notebook_configs import (
+from dcgan_utils.cli import main
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.paths import notebooks_dir, reports_dir
+from dcgan_utils.data.load import load_dataset
+from dcgan_utils.gan.config import TrainConfig
+from dcgan_utils.report.build import build_report, run_notebook
+from dcgan_utils.report.configs import (
     AblationConfig,
     AugmentConfig,
     BenchmarkConfig,
@@ -27,9 +29,7 @@ from dcgan_utils.notebook_configs import (
     LatentConfig,
     StudyConfig,
 )
-from dcgan_utils.paths import notebooks_dir, reports_dir
-from dcgan_utils.report import build_report, run_notebook
-from dcgan_utils.training import train
+from dcgan_utils.runs.training import train
 
 IMPORT = re.compile(r"(from|import) ")
 NAMES = sorted(path.stem for path in notebooks_dir().glob("*.ipynb"))
@@ -134,9 +134,9 @@ def test_the_benchmark_alone_is_a_page(pictures, home, capsys):
     ],
 )
 def test_a_wrong_benchmark_is_refused_before_it_runs(arguments, sentence, monkeypatch, capsys):
-    from dcgan_utils import report
+    from dcgan_utils.report import build
 
-    monkeypatch.setattr(report, "run_notebook", lambda *a, **k: pytest.fail("something ran"))
+    monkeypatch.setattr(build, "run_notebook", lambda *a, **k: pytest.fail("something ran"))
     assert main(["benchmark", *arguments]) == 2
     assert sentence in capsys.readouterr().err
 
@@ -310,14 +310,14 @@ def test_a_failing_notebook_leaves_its_copy_and_says_so(home):
 
 
 def test_a_report_with_a_failing_notebook_goes_on_and_fails(pictures, monkeypatch, capsys):
-    from dcgan_utils import report
+    from dcgan_utils.report import build
 
     def run(name, output, parameters, *, title, **rest):
         nbformat.write(nbformat.v4.new_notebook(), output)
         failed = "ValueError: boom" if parameters.get("noise") == "gamma(2, 1)" else ""
-        return report.make_page(output, title=title, failed=failed)
+        return build.make_page(output, title=title, failed=failed)
 
-    monkeypatch.setattr(report, "run_notebook", run)
+    monkeypatch.setattr(build, "run_notebook", run)
     arguments = ["report", "--dataset", str(pictures), "--noises", "gamma,uniform,normal"]
     assert main(arguments) == 1
     said = capsys.readouterr().out
@@ -342,9 +342,9 @@ def test_a_report_with_a_failing_notebook_goes_on_and_fails(pictures, monkeypatc
 def test_wrong_input_is_refused_before_anything_runs(
     arguments, sentence, pictures, monkeypatch, capsys
 ):
-    from dcgan_utils import report
+    from dcgan_utils.report import build
 
-    monkeypatch.setattr(report, "run_notebook", lambda *a, **k: pytest.fail("something ran"))
+    monkeypatch.setattr(build, "run_notebook", lambda *a, **k: pytest.fail("something ran"))
     assert main(["report", "--dataset", str(pictures), *arguments]) == 2
     assert sentence in capsys.readouterr().err
 
@@ -356,12 +356,12 @@ def test_parameters_with_an_option_of_their_own_are_no_extras(wrong, pictures, c
 
 
 def test_a_kernel_that_dies_fails_its_page_alone(home, tmp_path, monkeypatch):
-    from dcgan_utils import report
+    from dcgan_utils.report import build
 
     cells = [nbformat.v4.new_code_cell("import os; os.kill(os.getpid(), 9)")]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "dies.ipynb")
-    monkeypatch.setattr(report, "notebooks_dir", lambda: tmp_path)
+    monkeypatch.setattr(build, "notebooks_dir", lambda: tmp_path)
     page = run_notebook("dies", home / "out.ipynb", {}, title="Dies")
     assert "the kernel died" in page.failed
     assert "the kernel died" in page.html.read_text()

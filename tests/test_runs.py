@@ -6,11 +6,11 @@ import pytest
 import torch
 from PIL import Image
 
-from dcgan_utils.checkpoints import epochs_to_keep
-from dcgan_utils.errors import WorkbookError
-from dcgan_utils.files import write_gif
-from dcgan_utils.paths import runs_dir
-from dcgan_utils.runs import Run, find_runs, run_name
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.files import write_gif
+from dcgan_utils.core.paths import runs_dir
+from dcgan_utils.runs.checkpoint import epochs_to_keep
+from dcgan_utils.runs.run import Run, find_runs, run_name
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_name_tells_collection_noise_and_seed(tiny, collection):
 
 
 def test_name_depends_on_what_decides_the_result(tiny, collection, pictures, tmp_path):
-    from dcgan_utils.datasets import load_dataset
+    from dcgan_utils.data.load import load_dataset
 
     base = run_name(tiny(), collection)
     assert base == run_name(tiny(dataset=str(tmp_path), preset="monet", ema=0.99), collection)

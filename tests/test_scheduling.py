@@ -11,18 +11,18 @@ import pytest
 import torch
 from conftest import TINY, equal_states, written_grid
 
-from dcgan_utils import scheduling, workers
-from dcgan_utils.__main__ import main
-from dcgan_utils.config import TrainConfig
-from dcgan_utils.datasets import load_dataset
-from dcgan_utils.errors import WorkbookError
-from dcgan_utils.grid import load_grid, tasks
-from dcgan_utils.paths import reports_dir, runs_dir
-from dcgan_utils.report import run_notebook
-from dcgan_utils.runs import Run
-from dcgan_utils.scheduling import run_grid, run_task
-from dcgan_utils.training import train
-from dcgan_utils.workers import local_cluster
+from dcgan_utils.cli import main
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.paths import reports_dir, runs_dir
+from dcgan_utils.data.load import load_dataset
+from dcgan_utils.gan.config import TrainConfig
+from dcgan_utils.report.build import run_notebook
+from dcgan_utils.runs.run import Run
+from dcgan_utils.runs.training import train
+from dcgan_utils.study import schedule, workers
+from dcgan_utils.study.grid import load_grid, tasks
+from dcgan_utils.study.schedule import run_grid, run_task
+from dcgan_utils.study.workers import local_cluster
 
 # --- One task ------------------------------------------------------------------------------
 
@@ -161,7 +161,7 @@ def test_an_error_of_dask_is_a_reason_and_never_empty():
         def exception(self):
             return MemoryError()
 
-    assert scheduling._failure(Lost()) == "MemoryError: "
+    assert schedule._failure(Lost()) == "MemoryError: "
 
 
 def test_a_scheduler_that_does_not_answer_is_told(tmp_path, pictures, monkeypatch, capsys):

@@ -1,14 +1,15 @@
 import pytest
 import torch
 
-from dcgan_utils import networks, textbook
+from dcgan_utils.gan import networks
+from dcgan_utils.study import tutorial
 
 
 @pytest.mark.parametrize("img_size", networks.IMG_SIZES)
 def test_the_networks_are_ours_as_the_tutorial_writes_them(img_size):
     sizes = {"noise_size": 6, "img_size": img_size, "width": 2}
     ours = networks.build("dcgan", **sizes)
-    theirs = textbook.generator(**sizes), textbook.discriminator(img_size=img_size, width=2)
+    theirs = tutorial.generator(**sizes), tutorial.discriminator(img_size=img_size, width=2)
     for one, other in zip(ours, theirs, strict=True):
         shapes = [tuple(p.shape) for p in one.parameters()]
         assert shapes == [tuple(p.shape) for p in other.parameters()]
@@ -24,7 +25,7 @@ def test_the_networks_are_ours_as_the_tutorial_writes_them(img_size):
 
 def test_an_epoch_shows_every_file_once_and_trains_both(pictures):
     files = sorted(pictures.iterdir())
-    book = textbook.Textbook(files, img_size=32, width=4, noise_size=8, batch_size=4, workers=0)
+    book = tutorial.Textbook(files, img_size=32, width=4, noise_size=8, batch_size=4, workers=0)
     shown = []
     book.loader.dataset.files = Listed(files, shown)
     before = [p.clone() for net in (book.netG, book.netD) for p in net.parameters()]

@@ -9,19 +9,20 @@ import torch
 from conftest import GAUGES, TINY, assert_equal_runs
 from PIL import Image
 
-from dcgan_utils import augment, training
-from dcgan_utils.dcgan import DCGAN
-from dcgan_utils.errors import WorkbookError
-from dcgan_utils.paths import runs_dir
-from dcgan_utils.pictures import to_float
-from dcgan_utils.runs import Run
-from dcgan_utils.training import TrainingInterrupted, train
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.paths import runs_dir
+from dcgan_utils.data.decode import to_float
+from dcgan_utils.gan import augment
+from dcgan_utils.gan.model import DCGAN
+from dcgan_utils.runs import training
+from dcgan_utils.runs.run import Run
+from dcgan_utils.runs.training import TrainingInterrupted, train
 
 # A training in a process of its own, which says each epoch and can be told to dawdle.
 SCRIPT = """
 import sys, time
-from dcgan_utils.config import TrainConfig
-from dcgan_utils.datasets import load_dataset
+from dcgan_utils.gan.config import TrainConfig
+from dcgan_utils.data.load import load_dataset
 from dcgan_utils import dcgan, training
 
 step = dcgan.DCGAN.train_step
@@ -171,7 +172,7 @@ def test_training_works_beside_the_main_thread(tiny, collection):
 def test_divergence_stops_with_epoch_batch_and_last_checkpoint(
     tiny, collection, tmp_path, monkeypatch
 ):
-    from dcgan_utils.dcgan import DCGAN
+    from dcgan_utils.gan.model import DCGAN
 
     step = DCGAN.train_step
 
@@ -189,7 +190,7 @@ def test_divergence_stops_with_epoch_batch_and_last_checkpoint(
 
 
 def test_a_weight_lost_in_the_last_batch_is_not_saved(tiny, collection, tmp_path, monkeypatch):
-    from dcgan_utils.dcgan import DCGAN
+    from dcgan_utils.gan.model import DCGAN
 
     step = DCGAN.train_step
 
@@ -209,7 +210,7 @@ def test_a_weight_lost_in_the_last_batch_is_not_saved(tiny, collection, tmp_path
 
 @pytest.mark.parametrize("batch_size", [1, 3, 10, 64])
 def test_any_batch_size_shows_every_picture_once(tiny, collection, batch_size, monkeypatch):
-    from dcgan_utils.dcgan import DCGAN
+    from dcgan_utils.gan.model import DCGAN
 
     shown, step = [], DCGAN.train_step
 
@@ -231,7 +232,7 @@ def test_previews_come_from_one_noise_whatever_happens_else(tiny, collection):
 
 
 def test_a_generator_that_repeats_itself_has_no_spread(tiny, collection, monkeypatch):
-    from dcgan_utils import training
+    from dcgan_utils.runs import training
 
     monkeypatch.setattr(
         training._Loop, "_samples", lambda self: torch.zeros(6, 3, 32, 32, dtype=torch.uint8)
@@ -240,7 +241,7 @@ def test_a_generator_that_repeats_itself_has_no_spread(tiny, collection, monkeyp
 
 
 def test_spread_does_not_depend_on_how_many_pictures_there_are():
-    from dcgan_utils.training import _spread
+    from dcgan_utils.runs.training import _spread
 
     images = torch.randint(0, 256, (512, 3, 8, 8), generator=torch.Generator().manual_seed(0))
     few = torch.tensor([_spread(part) for part in images.split(4)])
@@ -249,7 +250,7 @@ def test_spread_does_not_depend_on_how_many_pictures_there_are():
 
 
 def test_one_picture_is_enough(tiny, tmp_path):
-    from dcgan_utils.datasets import load_dataset
+    from dcgan_utils.data.load import load_dataset
 
     folder = tmp_path / "one"
     folder.mkdir()

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 import torch
 
-from dcgan_utils import quality, trials
-from dcgan_utils.errors import NotMeaningful, WorkbookError
-from dcgan_utils.training import train
+from dcgan_utils.core.errors import NotMeaningful, WorkbookError
+from dcgan_utils.metrics import evaluation
+from dcgan_utils.runs.training import train
+from dcgan_utils.study import trials
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def measured(monkeypatch):
         runs.append(run)
         return {"kid": float(len(runs)), "diversity": 0.5}
 
-    monkeypatch.setattr(quality, "of_run", of_run)
+    monkeypatch.setattr(evaluation, "of_run", of_run)
     return runs
 
 

@@ -1,10 +1,11 @@
 import pytest
 import torch
 
-from dcgan_utils import latent, networks, walks
-from dcgan_utils.noise import parse
-from dcgan_utils.seeds import stream
-from dcgan_utils.training import train
+from dcgan_utils.core.seeds import stream
+from dcgan_utils.gan import networks
+from dcgan_utils.gan.noise import parse
+from dcgan_utils.runs import interpolation, sampling
+from dcgan_utils.runs.training import train
 
 SPECS = ["normal", "normal(3, 0.1)", "uniform", "gamma", "laplace", "student_t(3)", "exponential",
          "bernoulli(0.25)", "sphere", "standardized(gamma)"]  # fmt: skip
@@ -16,14 +17,17 @@ def drawn(spec, n=2, size=100, seed=0):
 
 def test_a_walk_goes_through_the_origin_to_the_opposite():
     (vector,) = drawn("normal", 1)
-    way = walks.along(vector, torch.tensor([-1.0, 0.0, 1.0, 2.0]))
+    way = interpolation.along(vector, torch.tensor([-1.0, 0.0, 1.0, 2.0]))
     assert torch.equal(way, torch.stack([-vector, 0 * vector, vector, 2 * vector]))
 
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_ways_begin_and_end_where_they_should(spec):
     start, end = drawn(spec)
-    for way in (walks.between(parse(spec), start, end, 7), walks.straight(start, end, 7)):
+    for way in (
+        interpolation.between(parse(spec), start, end, 7),
+        interpolation.straight(start, end, 7),
+    ):
         assert way.shape == (7, 100)
         assert torch.equal(way[0], start)
         assert torch.equal(way[-1], end)
@@ -33,7 +37,7 @@ def test_ways_begin_and_end_where_they_should(spec):
 def test_halfway_the_vectors_are_still_such_as_the_prior_draws(spec):
     prior, starts, ends = parse(spec), drawn(spec, 40, 400), drawn(spec, 40, 400, seed=1)
     halves = torch.stack(
-        [walks.between(prior, *pair, 3)[1] for pair in zip(starts, ends, strict=True)]
+        [interpolation.between(prior, *pair, 3)[1] for pair in zip(starts, ends, strict=True)]
     )
     assert halves.mean().item() == pytest.approx(prior.mean, abs=0.06 * prior.std)
     straight = ((starts + ends) / 2).std().item()
@@ -47,12 +51,12 @@ def test_halfway_the_vectors_are_still_such_as_the_prior_draws(spec):
 
 
 def test_on_the_sphere_every_step_stays_on_it():
-    way = walks.between(parse("sphere"), *drawn("sphere"), 9)
+    way = interpolation.between(parse("sphere"), *drawn("sphere"), 9)
     assert torch.allclose(way.norm(dim=1), torch.tensor(10.0), atol=1e-4)
 
 
 def test_steps_on_the_arc_are_even():
-    way = walks.between(parse("normal"), *drawn("normal"), 9)
+    way = interpolation.between(parse("normal"), *drawn("normal"), 9)
     steps = (way[1:] - way[:-1]).norm(dim=1)
     assert steps.max() / steps.min() < 1.1
 
@@ -60,13 +64,13 @@ def test_steps_on_the_arc_are_even():
 @pytest.mark.parametrize("factor", [1.0, -1.0])
 def test_vectors_on_one_line_have_a_way_too(factor):
     (vector,) = drawn("normal", 1)
-    way = walks.between(parse("normal"), vector, factor * vector, 5)
+    way = interpolation.between(parse("normal"), vector, factor * vector, 5)
     assert way.isfinite().all()
 
 
 def test_a_sheet_has_the_four_in_its_corners():
     corners = drawn("uniform", 4)
-    spread = walks.sheet(parse("uniform"), corners, 5)
+    spread = interpolation.sheet(parse("uniform"), corners, 5)
     assert spread.shape == (25, 100)
     assert torch.equal(spread[[0, 4, 20, 24]], corners)
     assert spread.abs().max() <= 1
@@ -74,7 +78,7 @@ def test_a_sheet_has_the_four_in_its_corners():
 
 def test_frames_go_there_and_back():
     images = torch.arange(3, dtype=torch.uint8)[:, None, None, None].expand(3, 3, 8, 8) * 100
-    frames = walks.frames(images, side=16)
+    frames = interpolation.frames(images, side=16)
     assert [frame.size for frame in frames] == [(16, 16)] * 5
     levels = [frame.convert("L").getpixel((8, 8)) for frame in frames]
     assert levels == [0, 100, 200, 100, 0]
@@ -96,26 +100,26 @@ def varied_generator(config):
 def test_a_picture_that_the_generator_draws_is_found(tiny, collection, architecture, monkeypatch):
     run = train(tiny(architecture=architecture), collection)
     varied = varied_generator(run.config)
-    monkeypatch.setattr(latent, "load_generator", lambda run, **where: varied)
-    aims = latent.sample(run, 3, seed=5)
+    monkeypatch.setattr(sampling, "load_generator", lambda run, **where: varied)
+    aims = sampling.sample(run, 3, seed=5)
     told = []
-    places, error = walks.project(
+    places, error = interpolation.project(
         run, aims, steps=120, starts=6, on_step=lambda *now: told.append(now)
     )
     assert places.shape == (3, 8)
     assert told[-1] == (120, 120)
-    found = latent.draw(run, places).float()
+    found = sampling.draw(run, places).float()
     assert torch.allclose(
         (found - aims.float()).square().mean(dim=(1, 2, 3)).sqrt(), error, atol=1.0
     )
-    by_chance = (latent.sample(run, 3).float() - aims.float()).square().mean(dim=(1, 2, 3)).sqrt()
+    by_chance = (sampling.sample(run, 3).float() - aims.float()).square().mean(dim=(1, 2, 3)).sqrt()
     assert error.mean() < by_chance.mean() / 2
-    again = walks.project(run, aims, steps=120, starts=6)
+    again = interpolation.project(run, aims, steps=120, starts=6)
     assert torch.equal(again[0], places)
 
 
 def test_usual_distances_are_those_of_many_coordinates():
-    short, usual, long = walks.usual_distances(parse("N(5, 4)"), 100, seed=0)
+    short, usual, long = interpolation.usual_distances(parse("N(5, 4)"), 100, seed=0)
     assert short < usual < long
     assert usual == pytest.approx(2 * 100**0.5, rel=0.02)
 
@@ -123,5 +127,9 @@ def test_usual_distances_are_those_of_many_coordinates():
 def test_halfway_a_straight_line_is_nearer_to_the_mean():
     prior = parse("N(5, 1)")
     start, end = prior.sample(2, 400, generator=torch.Generator().manual_seed(0))
-    assert walks.halfway(prior, walks.straight(start, end, 9)) == pytest.approx(0.5**0.5, abs=0.05)
-    assert walks.halfway(prior, walks.between(prior, start, end, 9)) == pytest.approx(1, abs=0.1)
+    assert interpolation.halfway(prior, interpolation.straight(start, end, 9)) == pytest.approx(
+        0.5**0.5, abs=0.05
+    )
+    assert interpolation.halfway(
+        prior, interpolation.between(prior, start, end, 9)
+    ) == pytest.approx(1, abs=0.1)

@@ -1,0 +1,198 @@
+"""The small command line: ``python -m dcgan_utils --help``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.files import expanded
+from dcgan_utils.core.paths import report_dir
+from dcgan_utils.report.build import build_benchmark, build_report
+from dcgan_utils.report.doctor import examine
+from dcgan_utils.report.playground import write_playground
+from dcgan_utils.report.site import Page
+from dcgan_utils.runs.run import find_runs
+from dcgan_utils.study.grid import load_grid, tasks
+from dcgan_utils.study.schedule import compare, outcome_line, progress_line, run_grid
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m dcgan_utils",
+        description="DCGANs on small picture collections: what the noise does to the pictures.",
+    )
+    parser.set_defaults(after_a_stop="", run=lambda options: parser.print_help() or 2)
+    commands = parser.add_subparsers(dest="command", title="commands")
+    report = commands.add_parser(
+        "report",
+        help="explore, train once a noise distribution, compare, and write an HTML report",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    report.add_argument(
+        "--dataset", default="plein_air", help="a known name, a folder of pictures, or a zip"
+    )
+    report.add_argument(
+        "--noises", default="uniform,normal,gamma", help="noise distributions, by commas"
+    )
+    report.add_argument("--preset", default="quick", help="quick, monet, pokemon or best")
+    report.add_argument(
+        "--benchmark", action="store_true", help="measure the speed too: ten minutes more"
+    )
+    benchmark = commands.add_parser(
+        "benchmark", help="measure the speed beside a textbook's training, and write a page"
+    )
+    doctor = commands.add_parser(
+        "doctor", help="say what this installation has and can do, and what is amiss"
+    )
+    doctor.set_defaults(after_a_stop="", run=_doctor)
+    study = commands.add_parser(
+        "study", help="train a grid of noises, seeds, architectures, collections, and compare"
+    )
+    study.add_argument("grid", help="a YAML file; the README shows one")
+    study.add_argument(
+        "--scheduler", help="a Dask scheduler, tcp://host:8786; else one starts here"
+    )
+    study.add_argument(
+        "--workers", type=int, help="trainings at a time here; else as many as the machine serves"
+    )
+    study.set_defaults(
+        after_a_stop="The same command goes on from the last saved epochs.", run=_study
+    )
+    playground = commands.add_parser(
+        "playground", help="write a page in which trained generators draw, in any browser"
+    )
+    playground.add_argument(
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="names, folders or patterns of runs, a collection, or a grid",
+    )
+    playground.add_argument(
+        "--output", help="the HTML file; else reports/playground/<collection>.html"
+    )
+    playground.set_defaults(after_a_stop="", run=_playground)
+    report.set_defaults(
+        after_a_stop="The same command goes on from the last saved epoch.", run=_report
+    )
+    benchmark.set_defaults(after_a_stop="The same command begins anew.", run=_benchmark)
+    for command, notebook in ((report, "train.ipynb"), (benchmark, "benchmark.ipynb")):
+        command.add_argument(
+            "-p",
+            "--parameter",
+            nargs=2,
+            action="append",
+            default=[],
+            metavar=("NAME", "VALUE"),
+            help=f"any other parameter of {notebook}, as for papermill; may be repeated",
+        )
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command.
+
+    Returns
+    -------
+    int
+        0; 1 if a notebook failed or something is amiss, 2 if the input was wrong, 130 after
+        Ctrl-C.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except WorkbookError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nStopped. {options.after_a_stop}", file=sys.stderr)
+        return 130
+
+
+def _report(options: argparse.Namespace) -> int:
+    parameters = _parameters(options)
+    own = {"dataset": "--dataset", "noise": "--noises", "preset": "--preset"}
+    for name in parameters:
+        if name in own:
+            raise WorkbookError(f"'-p {name}' is given as {own[name]} here.")
+    index, pages = build_report(
+        options.dataset,
+        options.noises,
+        preset=options.preset,
+        parameters=parameters,
+        benchmark={} if options.benchmark else None,
+        stream=sys.stdout,
+        on_page=_tell,
+    )
+    print(f"\nThe report lies in {index}")
+    return 1 if any(page.failed for page in pages) else 0
+
+
+def _benchmark(options: argparse.Namespace) -> int:
+    page = build_benchmark(_parameters(options), stream=sys.stdout)
+    _tell(page)
+    print(f"\nThe page lies in {page.html}")
+    return 1 if page.failed else 0
+
+
+def _study(options: argparse.Namespace) -> int:
+    grid = load_grid(options.grid)
+    if options.workers is not None and options.workers < 1:
+        raise WorkbookError("--workers must be 1 or more.")
+    if options.workers is not None and options.scheduler is not None:
+        raise WorkbookError("--workers is for trainings here; a scheduler has its own workers.")
+    table = run_grid(
+        grid,
+        scheduler=options.scheduler,
+        workers=options.workers,
+        on_start=lambda page, workers: _say(f"{workers} workers; watch them at {page}"),
+        on_outcome=lambda *ended: _say(outcome_line(*ended)),
+        on_progress=lambda under_way: _say(progress_line(under_way)),
+    )
+    index, pages = compare(grid, table, stream=sys.stdout, on_page=_tell)
+    finished = (table["failed"] == "").sum()
+    _say(f"\n{finished} of {len(table)} runs are finished. The pages: {index}")
+    return 1 if finished < len(table) or any(page.failed for page in pages) else 0
+
+
+def _playground(options: argparse.Namespace) -> int:
+    grids = [name for name in options.runs if name.endswith((".yaml", ".yml"))]
+    names = [name for name in options.runs if name not in grids]
+    names += [task.run for grid in grids for task in tasks(load_grid(grid))]
+    runs = find_runs(",".join(names))
+    stem = Path(grids[0]).stem if grids else runs[0].about["data"]["name"]
+    usual = report_dir("playground") / f"{stem}.html"
+    path = write_playground(runs, expanded(options.output) if options.output else usual)
+    _say(f"The page lies in {path}: {path.stat().st_size / 1e6:.1f} MB, generators: {len(runs)}")
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    findings = examine()
+    for finding in findings:
+        _say(f"{finding.topic:10} {finding.told}")
+        if finding.advice:
+            _say(f"{'':10} -> {finding.advice}")
+    return 1 if any(finding.advice for finding in findings) else 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _parameters(options: argparse.Namespace) -> dict[str, str]:
+    names = [name for name, _ in options.parameter]
+    for name in names:
+        if names.count(name) > 1:
+            raise WorkbookError(f"'-p {name}' is given twice.")
+    return dict(options.parameter)
+
+
+def _tell(page: Page) -> None:
+    state = f"FAILED: {page.failed}" if page.failed else "done"
+    print(f"{page.title}: {state} after {page.seconds:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What knows nothing of images and runs: errors, files, seeds, parameters."""

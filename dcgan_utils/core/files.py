@@ -1,0 +1,143 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import psutil
+
+from dcgan_utils.core.errors import WorkbookError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from PIL import Image
+
+__all__ = [
+    "expanded",
+    "made",
+    "remove_halves",
+    "told_when_not_writable",
+    "write_bytes",
+    "write_csv",
+    "write_gif",
+    "write_tables",
+    "written_whole",
+]
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path with ``~`` and ``~name`` replaced by the home folders they mean.
+
+    Raises
+    ------
+    WorkbookError
+        If there is no such user, or the text can be no path.
+    """
+    try:
+        return Path(path).expanduser()
+    except (RuntimeError, ValueError) as error:  # no such user; a NUL within the name
+        raise WorkbookError(f"the path '{path}' cannot be read ({error}).") from error
+
+
+def made(folder: Path) -> Path:
+    """Make a folder, and those above it, unless it is there.
+
+    Raises
+    ------
+    WorkbookError
+        If it cannot be made: a full disk, no right to write, a file of that name.
+    """
+    with told_when_not_writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def written_whole(path: Path, *, former: Path | None = None) -> Iterator[IO[bytes]]:
+    """Open a file that takes the place of ``path`` only once all of it is on the disk.
+
+    What was there before is kept as ``former``, if that is given.
+
+    Raises
+    ------
+    WorkbookError
+        If the disk is full or may not be written; then ``path`` is as it was.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    with told_when_not_writable(path):
+        try:
+            with beside.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            if former is not None and path.exists():
+                _keep(path, former)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def remove_halves(folder: Path) -> None:
+    """Remove what `written_whole` left below a folder when its process was killed."""
+    for half in folder.rglob(".*.*.[0-9]*-*"):
+        process = half.name.rpartition(".")[2].partition("-")[0]
+        if not (process.isdecimal() and psutil.pid_exists(int(process))):
+            half.unlink(missing_ok=True)
+
+
+def _keep(path: Path, former: Path) -> None:
+    former.unlink(missing_ok=True)
+    try:
+        os.link(path, former)  # so that there is a file at `path` at every moment
+    except OSError:  # not every file system can
+        path.replace(former)
+
+
+def write_bytes(path: Path, content: bytes | memoryview, *, former: Path | None = None) -> None:
+    """Write a file whole; see `written_whole`."""
+    with written_whole(path, former=former) as file:
+        file.write(content)
+
+
+def write_csv(table: pd.DataFrame, path: Path, **options: Any) -> None:
+    """Write a table whole, and the folder that it lies in; options are those of pandas."""
+    made(path.parent)
+    write_bytes(path, table.to_csv(**options).encode())
+
+
+def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
+    """Write tables as CSV files of their names, but for empty ones: those of a former run go."""
+    for name, table in tables.items():
+        if len(table):
+            write_csv(table, folder / f"{name}.csv", index=False)
+        else:
+            (folder / f"{name}.csv").unlink(missing_ok=True)
+
+
+def write_gif(path: Path, frames: list[Image.Image]) -> None:
+    """Write an animation that goes round, its last frame held for two seconds."""
+    durations = [120] * (len(frames) - 1) + [2000]
+    with written_whole(path) as file:
+        frames[0].save(
+            file, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0
+        )
+
+
+@contextmanager
+def told_when_not_writable(path: Path) -> Iterator[None]:
+    """Say in one sentence why ``path`` could not be written, as a `WorkbookError`."""
+    try:
+        yield
+    except (ConnectionError, TimeoutError):  # of a process or scheduler, not of the disk
+        raise
+    except OSError as error:
+        raise WorkbookError(
+            f"'{path}' cannot be written ({error.strerror or error}). Free some space, or name "
+            "a folder that you can write to in the environment variable DCGAN_HOME. What was "
+            "saved before is intact."
+        ) from error

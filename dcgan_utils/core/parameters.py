@@ -1,0 +1,191 @@
+"""What a notebook's parameters cell needs: values that are checked at once, in plain words."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+import torch
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from dcgan_utils.core.errors import WorkbookError, did_you_mean
+
+__all__ = [
+    "Device",
+    "Named",
+    "Parameters",
+    "Pieces",
+    "Seed",
+    "Whole",
+    "aligned",
+    "notebook_parameters",
+    "one_of",
+]
+
+
+class Parameters(BaseModel):
+    """The checked parameters of a notebook; immutable."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def __str__(self) -> str:
+        """Return names and values, a line each."""
+        return aligned(dict(self))
+
+    @classmethod
+    def checked(cls, /, **values: Any) -> Self:
+        """Check every value.
+
+        Raises
+        ------
+        WorkbookError
+            One sentence for each unknown name or impossible value, saying what is allowed.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as refusal:
+            sentences = [_sentence(error, cls.model_fields) for error in refusal.errors()]
+            raise WorkbookError(" ".join(sentences)) from None
+
+
+def aligned(values: Mapping[str, Any]) -> str:
+    """Return names and values, a line each, the values below one another."""
+    width = max(map(len, values))
+    return "\n".join(f"{name:{width}}  {value}" for name, value in values.items())
+
+
+def _sentence(error: dict[str, Any], known: dict[str, Any]) -> str:
+    """Say in plain words what pydantic found wrong."""
+    name = _brief(".".join(map(str, error["loc"])))
+    if error["type"] == "extra_forbidden":
+        near = did_you_mean(name, known)
+        return f"'{name}' is not a parameter.{near} There are: {', '.join(known)}."
+    if error["type"] == "value_error":
+        own_words = str(error["ctx"]["error"])
+        return (
+            own_words
+            if not name or isinstance(error["ctx"]["error"], WorkbookError)
+            else (f"{name} {own_words}")
+        )
+    what = error["msg"].removeprefix("Input ")
+    return f"{name} {what[0].lower()}{what[1:]}, not '{_brief(error['input'])}'."
+
+
+def _brief(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."
+
+
+# --- Kinds of values -----------------------------------------------------------------------
+
+
+def one_of(*allowed: Any) -> BeforeValidator:
+    """Accept one of a few values, numbers also as text."""
+
+    def check(value: Any) -> Any:
+        for choice in allowed:
+            if value == choice or (isinstance(value, str) and value.strip() == str(choice)):
+                return choice
+        names = [str(choice) for choice in allowed]
+        near = did_you_mean(str(value), names)
+        raise ValueError(f"must be one of {', '.join(names)}, not '{_brief(value)}'.{near}")
+
+    return BeforeValidator(check)
+
+
+def _named(value: Any) -> str:
+    if not str(value).strip():
+        raise ValueError("must not be empty.")
+    return str(value)  # a folder called 2024 comes as a number
+
+
+def _known_device(value: Any) -> str:
+    name = str(value).strip().lower()
+    if name == "auto":  # not mps: it is slower to trust than to wait for the CPU
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdecimal()):
+        raise ValueError(f"must be auto, cpu, cuda, cuda:0 ... or mps, not '{value}'.")
+    present = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if int(index or 0) >= present[kind]:
+        raise ValueError(f"'{value}' is not on this machine; auto takes what there is.")
+    return name if kind == "cuda" else kind
+
+
+def _whole(value: Any) -> Any:
+    """Let ``60.0`` and ``"60"`` pass as 60; a bool is no number here."""
+    if isinstance(value, bool):
+        raise ValueError(f"must be a whole number, not {value}.")
+    return value
+
+
+def _pieces(value: Any) -> Any:
+    """Read ``"128, 64"`` as two things; one may come as a number."""
+    pieces = value if isinstance(value, tuple | list) else str(value).strip("()[] ").split(",")
+    texts = (piece.strip() if isinstance(piece, str) else piece for piece in pieces)
+    return tuple(piece for piece in texts if piece != "")
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+Named = Annotated[str, BeforeValidator(_named)]
+Device = Annotated[str, BeforeValidator(_known_device)]
+Seed = Annotated[Whole, Field(ge=0, lt=2**63)]
+Pieces = BeforeValidator(_pieces)
+
+
+# --- What the notebook has set -------------------------------------------------------------
+
+
+def notebook_parameters(namespace: dict[str, Any], kind: type[Parameters]) -> dict[str, Any]:
+    """Collect the parameters that a notebook has set, and any misspelt ones among them.
+
+    papermill only warns of a parameter that the notebook does not have, and would work for
+    hours without it. So the names assigned by the parameters cell and by the cell that
+    papermill injected after it are read from IPython's history, and a name that is no
+    parameter stays in the result, to be refused.
+
+    Parameters
+    ----------
+    namespace
+        The notebook's ``globals()``, seen from the cell right after the parameters.
+    kind
+        Whose fields the parameters are.
+    """
+    found = {name: namespace[name] for name in kind.model_fields if name in namespace}
+    for source in reversed(namespace.get("In", [])[:-1]):
+        names = _assigned(source)
+        if not names:
+            break
+        found |= {name: namespace[name] for name in names if name in namespace}
+    return found
+
+
+def _assigned(source: str) -> list[str]:
+    """Return the names a cell sets to plain values, or none if it does anything else."""
+    try:
+        statements = ast.parse(source).body
+    except SyntaxError:
+        return []
+    names = []
+    for statement in statements:
+        targets = getattr(statement, "targets", [getattr(statement, "target", None)])
+        value = getattr(statement, "value", None)
+        if not all(isinstance(t, ast.Name) for t in targets) or not _is_plain(value):
+            return []
+        names += [target.id for target in targets]
+    return names
+
+
+def _is_plain(value: ast.expr | None) -> bool:
+    if value is None:
+        return False
+    try:
+        ast.literal_eval(value)
+    except ValueError:  # papermill writes infinity and NaN as float('inf')
+        return isinstance(value, ast.Call) and ast.unparse(value.func) == "float"
+    return True

@@ -1,0 +1,291 @@
+"""One picture: bytes of any common kind in, a square of RGB pixels out.
+
+Everything that can be odd about a picture file is dealt with here, so that the collection
+(`dcgan_utils.data.load`) and the training see nothing but ``uint8`` RGB squares.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image, ImageColor, ImageOps
+
+from dcgan_utils.core.errors import WorkbookError, brief
+from dcgan_utils.data import copies
+
+__all__ = [
+    "FORMATS",
+    "MAX_PIXELS",
+    "PICTURE_ENDINGS",
+    "DamagedPicture",
+    "NotAPicture",
+    "Picture",
+    "as_image",
+    "decode_picture",
+    "in_rows",
+    "parse_background",
+    "to_float",
+    "to_uint8",
+]
+
+Image.init()
+# No EPS or PDF (they are programs) and no format without a signature (any file could be one).
+FORMATS = tuple(
+    name
+    for name in ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
+    if name in Image.OPEN  # AVIF came with Pillow 11.3
+)
+_UNREAD_ENDINGS = {".eps", ".heic", ".heif", ".ico", ".psd", ".svg", ".tga"}
+PICTURE_ENDINGS = frozenset(
+    {ending for ending, name in Image.registered_extensions().items() if name in FORMATS}
+    | _UNREAD_ENDINGS
+)
+MAX_PIXELS = 89_478_485  # Pillow's own limit, where it only warns
+_TOO_LARGE = f"too large (more than {MAX_PIXELS:,} pixels: perhaps a decompression bomb)"
+
+
+class DamagedPicture(Exception):
+    """The bytes are a picture that cannot be decoded; the message is a plain reason."""
+
+
+class NotAPicture(Exception):
+    """The bytes are no picture of a known format; the message is a plain reason."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture and what its file was like.
+
+    Attributes
+    ----------
+    pixels : uint8 array, shape (img_size, img_size, 3)
+    format : str
+        Pillow's name, such as ``"JPEG"``.
+    mode : str
+        Pillow's mode as stored, such as ``"CMYK"``.
+    size : tuple of int
+        Original (width, height) in pixels, after the EXIF rotation.
+    """
+
+    pixels: np.ndarray
+    format: str
+    mode: str
+    size: tuple[int, int]
+
+
+def decode_picture(
+    data: bytes,
+    img_size: int,
+    *,
+    fit: str = "crop",
+    background: tuple[int, int, int],
+    copy: str | None = None,
+) -> Picture:
+    """Decode a picture, judged by its content alone, to an RGB square.
+
+    A JPEG of twice the size or more, whose sides divide by two (or four, or eight), is halved (or
+    quartered ...) while it is decoded, and the Lanczos filter does the rest. On paintings of 256
+    pixels brought to 64, where nothing rests, that moved the levels by 2.3 in the mean from a
+    full decoding, as much as a box filter does, and kept 97 % of the sharpness.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file. Of an animation the first frame counts.
+    img_size : int
+        Side of the square in pixels.
+    fit : {"crop", "pad"}
+        What becomes of a picture that is not square: keep its centre, or keep all of it on a
+        square of `background`.
+    background : tuple of int
+        RGB in 0..255, put under transparent parts.
+    copy : str or None
+        One of `copies.COPIES`: what is done to the picture before that.
+
+    Raises
+    ------
+    NotAPicture
+        When no known format recognises the bytes.
+    DamagedPicture
+        When the picture is too large or cannot be decoded.
+    """
+    image = _open(data)
+    file_format, mode, size = image.format, image.mode, image.size
+    try:
+        _shrink_while_decoding(image, img_size)
+        stored = image.size
+        image.load()
+        _scale_key_colour(image, data)
+        _turn_upright(image)
+        size = size if image.size == stored else size[::-1]
+        image = _flatten(image, background, copy)
+        square = _crop(image, img_size) if fit == "crop" else _pad(image, img_size, background)
+    except Exception as error:  # Pillow raises whatever its parsers stumble on
+        raise DamagedPicture(f"damaged or cut short ({brief(error)})") from error
+    return Picture(np.asarray(square), file_format, mode, size)
+
+
+def _open(data: bytes) -> Image.Image:
+    """Read the header and refuse decompression bombs before a pixel is decoded."""
+    if not data:
+        raise NotAPicture("the file is empty")
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise DamagedPicture(_TOO_LARGE) from error
+    except Exception as error:
+        known = ", ".join(FORMATS)
+        raise NotAPicture(f"not a readable picture of a known format ({known})") from error
+    if image.width * image.height > MAX_PIXELS:
+        raise DamagedPicture(_TOO_LARGE)
+    return image
+
+
+def _shrink_while_decoding(image: Image.Image, img_size: int) -> None:
+    """Have a JPEG decoded at the smallest fraction that leaves the size wanted."""
+    for scale in (8, 4, 2):
+        width, height = (side // scale for side in image.size)
+        # Else the last column would stand for fewer pixels than the others.
+        exact = (width * scale, height * scale) == image.size
+        if exact and min(width, height) >= img_size:
+            image.draft(None, (width, height))
+            return
+
+
+def _turn_upright(image: Image.Image) -> None:
+    """Apply the EXIF rotation in place."""
+    # A broken EXIF block says nothing about the pixels. Where Pillow can read the rotation but
+    # not write the other tags back, it has turned the picture by then.
+    with contextlib.suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
+
+
+def _scale_key_colour(image: Image.Image, data: bytes) -> None:
+    """Bring a PNG's one transparent colour to the 8 bits of its decoded pixels.
+
+    The file holds it in its own depth, and Pillow hands it on as it is.
+    """
+    key = image.info.get("transparency")
+    if image.format != "PNG" or key is None:
+        return
+    depth = data[24]
+    if image.mode == "L" and depth < 8:
+        image.info["transparency"] = key * 255 // (2**depth - 1)
+    elif image.mode == "RGB" and depth == 16:
+        image.info["transparency"] = tuple(value >> 8 for value in key)
+
+
+def _flatten(image: Image.Image, background: tuple[int, int, int], copy: str | None) -> Image.Image:
+    """Return the picture as RGB, its transparent parts on `background`."""
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _deep_to_8bit(image)
+    if copy is not None:
+        image = copies.copy(image, copy)
+    if not image.has_transparency_data:
+        return image if image.mode == "RGB" else image.convert("RGB")
+    canvas = Image.new("RGBA", image.size, (*background, 255))
+    return Image.alpha_composite(canvas, image.convert("RGBA")).convert("RGB")
+
+
+def _deep_to_8bit(image: Image.Image) -> Image.Image:
+    """Scale grey of 16 or 32 bits to 8, where Pillow's own conversion would clip.
+
+    Integers count as 16 bit: 65535 is white. Floats are white at 1, unless some value is
+    above 1: then they are white at 255.
+    """
+    values = np.nan_to_num(np.asarray(image).astype(np.float32))
+    white = 65535.0
+    if image.mode == "F":
+        white = 1.0 if values.max() <= 1 else 255.0
+    grey = Image.fromarray(np.rint(values / white * 255).clip(0, 255).astype(np.uint8))
+    key = image.info.get("transparency")
+    if key is not None:
+        grey.putalpha(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
+    return grey
+
+
+def _crop(image: Image.Image, img_size: int) -> Image.Image:
+    """Cut out the central square and resize it."""
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    # Whole pixels: a picture that has the right size already stays as it is.
+    box = (left, top, left + side, top + side)
+    return image.resize((img_size, img_size), Image.Resampling.LANCZOS, box=box)
+
+
+def _pad(image: Image.Image, img_size: int, background: tuple[int, int, int]) -> Image.Image:
+    """Resize the whole picture and centre it on a square of `background`."""
+    scale = img_size / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    square = Image.new("RGB", (img_size, img_size), background)
+    inner = image.resize((width, height), Image.Resampling.LANCZOS)
+    square.paste(inner, ((img_size - width) // 2, (img_size - height) // 2))
+    return square
+
+
+def parse_background(background: str) -> tuple[int, int, int]:
+    """Return a colour name or ``#rrggbb`` as RGB in 0..255.
+
+    Raises
+    ------
+    WorkbookError
+        When it is no colour that Pillow knows.
+    """
+    try:
+        colour = ImageColor.getcolor(background, "RGB")
+        if max(colour) > 255:
+            raise ValueError("above 255")
+    except (ValueError, TypeError, AttributeError) as error:
+        raise WorkbookError(
+            f"background={background!r} is no colour: give a name such as 'white' "
+            "or a code such as '#ffeedd'."
+        ) from error
+    return colour
+
+
+def as_image(picture: torch.Tensor) -> Image.Image:
+    """Return a uint8 picture ``(3, H, W)`` as Pillow's."""
+    return Image.fromarray(picture.permute(1, 2, 0).numpy())
+
+
+def in_rows(images: torch.Tensor, columns: int, *, gap: int = 0, fill: int = 255) -> torch.Tensor:
+    """Lay pictures out in rows, as torchvision's ``make_grid`` does, whose import takes a second.
+
+    Parameters
+    ----------
+    images
+        uint8, shape ``(n, 3, H, W)``.
+    columns
+        How many stand in a row, at most.
+    gap
+        Pixels between them.
+    fill
+        Level of the gaps, and of places that stay empty.
+
+    Returns
+    -------
+    torch.Tensor
+        uint8, shape ``(height, width, 3)``, on the CPU.
+    """
+    n, _, height, width = images.shape
+    columns = min(columns, n)
+    rows = -(-n // columns)
+    canvas = torch.full((rows * (height + gap), columns * (width + gap), 3), fill).byte()
+    for number, picture in enumerate(images.cpu()):
+        top, left = number // columns * (height + gap), number % columns * (width + gap)
+        canvas[top : top + height, left : left + width] = picture.permute(1, 2, 0)
+    return canvas[: canvas.shape[0] - gap, : canvas.shape[1] - gap].contiguous()
+
+
+def to_float(images: torch.Tensor, device: torch.device | str | None = None) -> torch.Tensor:
+    """Return ``uint8`` pixels (0..255) as ``float32`` in [-1, 1], the range of tanh."""
+    return images.to(device).float() / 127.5 - 1  # moved as bytes: a quarter of the traffic
+
+
+def to_uint8(images: torch.Tensor) -> torch.Tensor:
+    """Return pixels in [-1, 1] as ``uint8`` (0..255), rounded; values outside are clamped."""
+    return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

@@ -1,0 +1,1 @@
+"""The two embedded collections, painted on first use."""

@@ -1,0 +1,300 @@
+"""Picture collections that are painted on the spot, so nothing has to be downloaded.
+
+``plein_air`` is a collection of impressionist landscapes, ``critters`` one of creatures on
+transparent ground.
+"""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+from filelock import FileLock
+from PIL import Image, ImageOps
+
+from dcgan_utils.core.files import told_when_not_writable
+from dcgan_utils.data.painted.anatomy import EYES, Creature
+from dcgan_utils.data.painted.brush import Palette, Sketch, as_rgb, mix, paint
+from dcgan_utils.data.painted.clay import Clay
+from dcgan_utils.data.painted.creatures import COLOURS, FAMILIES
+from dcgan_utils.data.painted.landscapes import SUBJECTS
+
+__all__ = [
+    "PAINTERS",
+    "PALETTES",
+    "SUBJECTS",
+    "CritterLabel",
+    "Label",
+    "paint_critter",
+    "paint_critters",
+    "paint_plein_air",
+    "paint_scene",
+]
+
+ROUND_EVERY = 50  # one canvas in so many is round
+MARGIN = 253  # grey level around a round canvas
+
+# Shadows are never black: they lean to the complement of the light (violet, blue).
+PALETTES = {
+    "dawn": Palette("93b0d6", "f8cdb8", "ffe3b4", "ffe0c8", "747cb4", "d3c6dc", (0.15, 0.45), 0.22),
+    "noon": Palette("5c98da", "d4e8f2", "fff8e0", "fff6d6", "5a68b4", "b8d2ea", (0.80, 1.10), 0.26),
+    "sunset": Palette("7c84c4", "fdb26c", "ffdc7c", "ffc890", "6c5298", "e2a8a4", (0.1, 0.35), 0.2),
+    "overcast": Palette("a2b0c2", "dadcd8", "f0eada", "e6e4dc", "707c9a", "c6ccd2", (0.7, 1), 0.18),
+    "dusk": Palette("5064a8", "d4a2bc", "ffd2ac", "c4bce0", "4c5298", "988cc0", (0.05, 0.25), 0.14),
+}
+
+
+@dataclass(frozen=True)
+class Label:
+    """What is known about a picture: the columns of ``labels.csv``.
+
+    ``subject`` is one of ``SUBJECTS``, ``palette`` (the time of day) one of ``PALETTES``. A
+    ``round`` canvas is a disc that touches the borders on a near-white ground. ``horizon`` is
+    a fraction of the height from the top, None if the subject has none.
+    """
+
+    file: str
+    subject: str
+    palette: str
+    round: bool
+    horizon: float | None
+
+
+def paint_scene(index: int, *, size: int = 256, seed: int = 0) -> tuple[Image.Image, Label]:
+    """Paint one picture of ``plein_air``.
+
+    Parameters
+    ----------
+    index : int
+        The picture's number, from 1. The picture depends on nothing but this and ``seed``.
+    size : int
+        Width and height in pixels.
+    seed : int
+        Seed of the collection.
+
+    Returns
+    -------
+    tuple of PIL.Image.Image and Label
+        An RGB picture and what is known about it.
+    """
+    rng = np.random.default_rng([seed, index])
+    subject, is_round = _subject(index, seed), _is_round(index, seed)
+    name = rng.choice(list(PALETTES), p=[palette.weight for palette in PALETTES.values()])
+    palette, is_mirrored = PALETTES[name], rng.random() < 0.5
+    horizon = 0.35 + 0.25 * rng.beta(4, 4)  # mostly near the middle, as painters place it
+    sun = (rng.uniform(0.1, 0.9), horizon * (1 - rng.uniform(*palette.sun)))
+    sketch = Sketch(rng, palette, horizon, sun)
+    SUBJECTS[subject](sketch)
+    picture = paint(sketch, size)
+    if is_round:
+        middle = np.arange(size) + 0.5 - size / 2
+        outside = np.clip(np.hypot(middle, middle[:, None]) - size / 2 + 1, 0, 1)
+        picture = mix(picture, np.float32(MARGIN), outside)
+    image = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
+    if is_mirrored:
+        image = ImageOps.mirror(image)
+    file = f"plein_air_{index:04d}.jpg"
+    return image, Label(file, subject, str(name), is_round, sketch.horizon or None)
+
+
+def _subject(index: int, seed: int) -> str:
+    return _in_turn(list(SUBJECTS), index, seed)
+
+
+def _in_turn(things: list[str], index: int, seed: int) -> str:
+    """Return one of several things: every run of that many pictures has each one once."""
+    block, place = divmod(index - 1, len(things))
+    return np.random.default_rng([seed, block, 1]).permutation(things)[place].item()
+
+
+def _is_round(index: int, seed: int) -> bool:
+    block, place = divmod(index - 1, ROUND_EVERY)
+    return bool(place == np.random.default_rng([seed, block, 2]).integers(ROUND_EVERY))
+
+
+def paint_plein_air(folder: Path, *, count: int = 600, size: int = 256, seed: int = 0) -> Path:
+    """Paint the collection ``plein_air`` on all cores, unless it is there already.
+
+    Parameters
+    ----------
+    folder : Path
+        Gets ``plein_air_0001.jpg`` and so on, and ``labels.csv`` with the fields of ``Label``.
+        If its labels name ``count`` pictures and it holds them, it is left as it is; the
+        pictures of an unfinished collection are replaced.
+    count : int
+        How many pictures.
+    size : int
+        Width and height in pixels.
+    seed : int
+        Seed of the collection.
+
+    Returns
+    -------
+    Path
+        ``folder``.
+    """
+    return _paint_collection(folder, paint_scene, count=count, size=size, seed=seed)
+
+
+def _paint_collection(
+    folder: Path,
+    paint_one: Callable[..., tuple[Image.Image, Any]],
+    *,
+    count: int,
+    size: int,
+    seed: int,
+) -> Path:
+    folder = Path(folder)
+    if _is_complete(folder, count):
+        return folder
+    with told_when_not_writable(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(f".{folder.name}.lock")):
+            if not _is_complete(folder, count):  # by now: another process may have painted it
+                _paint_anew(folder, paint_one, count=count, size=size, seed=seed)
+    return folder
+
+
+def _paint_anew(
+    folder: Path,
+    paint_one: Callable[..., tuple[Image.Image, Any]],
+    *,
+    count: int,
+    size: int,
+    seed: int,
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    # Painted beside the folder and moved in with the labels last: an interrupted painting can
+    # never be mistaken for a collection, and files that are not ours stay untouched.
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as easel:
+        jobs = (
+            joblib.delayed(_paint_file)(Path(easel), paint_one, index, size, seed)
+            for index in range(1, count + 1)
+        )
+        labels = joblib.Parallel(n_jobs=-1)(jobs)
+        with (Path(easel) / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, [column.name for column in fields(labels[0])])
+            writer.writeheader()
+            writer.writerows(map(_row, labels))
+        first = Path(labels[0].file)
+        series = f"{first.stem.rpartition('_')[0]}_*{first.suffix}"
+        for old in (folder / "labels.csv", *folder.glob(series)):
+            old.unlink(missing_ok=True)
+        for name in (*(label.file for label in labels), "labels.csv"):
+            (Path(easel) / name).replace(folder / name)
+
+
+def _is_complete(folder: Path, count: int) -> bool:
+    if not (folder / "labels.csv").is_file():
+        return False
+    with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
+        names = [row["file"] for row in csv.DictReader(file)]
+    return len(names) == count and all((folder / name).is_file() for name in names)
+
+
+def _paint_file(
+    folder: Path,
+    paint_one: Callable[..., tuple[Image.Image, Any]],
+    index: int,
+    size: int,
+    seed: int,
+) -> Any:
+    image, label = paint_one(index, size=size, seed=seed)
+    image.save(folder / label.file, quality=90)  # PNG has no quality and ignores it
+    return label
+
+
+def _row(label: Any) -> dict[str, str]:
+    return {name: _cell(value) for name, value in asdict(label).items()}
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+# --- critters ------------------------------------------------------------------------------
+
+PALETTE_SHARE = 0.3  # of the pictures are saved with a palette, the others as RGBA
+IRISES = ("7a3b2e", "2f6fb0", "3c8a4e", "b8443c", "6a4aa8")
+
+
+@dataclass(frozen=True)
+class CritterLabel:
+    """What is known about a creature: the columns of its ``labels.csv``.
+
+    ``family`` is one of ``FAMILIES``, ``colours`` one of ``COLOURS``, ``eyes`` one of ``EYES``;
+    ``mode`` is Pillow's for the file, ``"RGBA"`` or ``"P"`` (a palette with transparency).
+    """
+
+    file: str
+    family: str
+    colours: str
+    eyes: str
+    mode: str
+
+
+def paint_critter(
+    index: int, *, size: int = 256, seed: int = 0
+) -> tuple[Image.Image, CritterLabel]:
+    """Model one creature of ``critters``.
+
+    Parameters
+    ----------
+    index : int
+        The picture's number, from 1. The creature depends on nothing but this and ``seed``.
+    size : int
+        Width and height in pixels.
+    seed : int
+        Seed of the collection.
+
+    Returns
+    -------
+    tuple of PIL.Image.Image and CritterLabel
+        A picture in mode RGBA or P, transparent around the creature, and what is known of it.
+    """
+    rng = np.random.default_rng([seed, index, 3])
+    family = _in_turn(list(FAMILIES), index, seed)
+    colours, eyes = (str(rng.choice(list(things))) for things in (COLOURS, EYES))
+    main, accent, iris = map(as_rgb, (*COLOURS[colours], str(rng.choice(IRISES))))
+    mode = "P" if rng.random() < PALETTE_SHARE else "RGBA"
+    clay = Clay(size, zoom=rng.uniform(0.8, 1.0))
+    FAMILIES[family](Creature(clay, rng, main, accent, iris, eyes))
+    image = clay.image()
+    if mode == "P":
+        image = image.quantize(method=Image.Quantize.FASTOCTREE)
+    return image, CritterLabel(f"critter_{index:04d}.png", family, colours, eyes, mode)
+
+
+def paint_critters(folder: Path, *, count: int = 720, size: int = 256, seed: int = 0) -> Path:
+    """Model the collection ``critters`` on all cores, unless it is there already.
+
+    Parameters
+    ----------
+    folder : Path
+        Gets ``critter_0001.png`` and so on, and ``labels.csv`` with the fields of
+        ``CritterLabel``; see `paint_plein_air`.
+    count, size, seed : int
+        How many pictures, their width and height in pixels, and the seed of the collection.
+
+    Returns
+    -------
+    Path
+        ``folder``.
+    """
+    return _paint_collection(folder, paint_critter, count=count, size=size, seed=seed)
+
+
+PAINTERS: dict[str, Callable[..., Path]] = {
+    "plein_air": paint_plein_air,
+    "critters": paint_critters,
+}

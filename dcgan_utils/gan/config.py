@@ -1,0 +1,243 @@
+"""The parameters of a training, in one validated object, and the presets."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+import torch
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+
+from dcgan_utils.core.errors import WorkbookError, did_you_mean
+from dcgan_utils.core.parameters import Device, Named, Parameters, Pieces, Seed, Whole, one_of
+from dcgan_utils.gan import convolutions, networks, noise
+from dcgan_utils.gan.augment import POLICIES, chosen
+from dcgan_utils.gan.priors import Prior
+
+__all__ = [
+    "NEUTRAL",
+    "PRESETS",
+    "Architecture",
+    "BatchSize",
+    "Epochs",
+    "ImgSize",
+    "Preset",
+    "Samples",
+    "TrainConfig",
+    "Width",
+    "multiplies_bf16_fast",
+]
+
+# What the presets share: the DCGAN paper's, the first study's, and nothing beyond.
+NEUTRAL = {
+    "noise": "normal",
+    "noise_size": 100,
+    "architecture": "dcgan",
+    "lr": 2e-4,
+    "beta1": 0.5,
+    "beta2": 0.999,
+    "eps": 1e-8,
+    "real_label": 0.8,
+    "fake_label": 0.1,
+    "augment": "none",
+    "flip": False,
+    "instance_noise": 0.0,
+    "layer_noise": 0.0,
+    "ema": 0.999,
+    "patience": 0,
+    "kid_samples": 0,
+    "show_epochs": (),
+    "seed": 0,
+    "precision": "auto",
+    "device": "auto",
+}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # Minutes on a laptop; what the default report trains. Small batches, since at this budget the
+    # number of updates decides: 8 and 25 epochs gave more varied pictures than 16 and 40. And short
+    # latent vectors: with 100 coordinates gamma shows no pictures yet at this budget, with 16 it
+    # does (one seed each). A mean adds up over the coordinates faster than their differences do.
+    "quick": NEUTRAL
+    | {
+        "noise_size": 16,
+        "img_size": 64,
+        "width": 32,
+        "batch_size": 8,
+        "epochs": 25,
+        "sample_size": 32,
+        "ema": 0.99,
+    },
+    # The first study. It names no width and no batch: these are the PyTorch tutorial's.
+    "monet": NEUTRAL
+    | {"img_size": 64, "width": 64, "batch_size": 64, "epochs": 400, "sample_size": 64},
+    # The second study. It names no width: this one trains in an evening on two cores.
+    "pokemon": NEUTRAL
+    | {
+        "architecture": "pokemon",
+        "img_size": 64,
+        "width": 32,
+        "batch_size": 128,
+        "epochs": 700,
+        "sample_size": 16,
+        "eps": 1e-7,
+        "real_label": 1.0,
+        "fake_label": 0.0,
+        "augment": "both",
+        "kid_samples": 300,
+        "show_epochs": (600, 700),
+    },
+    # For few pictures: on 300 paintings in 300 epochs less than half the first study's KID, and it
+    # improves until epoch 900. Small batches for more updates, no grid of transposed convolutions,
+    # augmentation as needed.
+    "best": NEUTRAL
+    | {
+        "architecture": "resize",
+        "img_size": 64,
+        "width": 32,
+        "batch_size": 16,
+        "epochs": 1000,
+        "sample_size": 64,
+        "augment": "ada",
+        "flip": True,
+        "kid_samples": 300,
+    },
+}
+
+
+def _canonical_noise(value: Any) -> str:
+    return str(noise.parse(value))
+
+
+def multiplies_bf16_fast(device: str) -> bool:
+    """Tell whether bf16 is a native matrix format there (AVX512-BF16, AMX, CUDA 8.0 on)."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device == "cpu" and convolutions.bf16_units() is not None
+
+
+ImgSize = Annotated[int, one_of(*networks.IMG_SIZES)]
+Width = Annotated[Whole, Field(ge=1, le=1024)]
+BatchSize = Annotated[Whole, Field(ge=1, le=8192)]
+Epochs = Annotated[Whole, Field(ge=1, le=1_000_000)]
+Samples = Annotated[Whole, Field(ge=2, le=100_000)]
+Preset = Annotated[str, one_of(*PRESETS)]
+Architecture = Annotated[str, one_of(*networks.ARCHITECTURES)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+_AFTERWARDS = {"kid_samples", "show_epochs"}  # what the notebook does with a trained run
+
+
+class TrainConfig(Parameters):
+    """The resolved parameters of one run; immutable.
+
+    Build it with :meth:`resolve`, which fills what is not given from the preset.
+    """
+
+    dataset: Named
+    preset: str
+    noise: Annotated[str, BeforeValidator(_canonical_noise)]
+    noise_size: Annotated[Whole, Field(ge=1, le=10_000)]
+    img_size: ImgSize
+    architecture: Architecture
+    width: Width
+    batch_size: BatchSize
+    epochs: Epochs
+    sample_size: Width
+    lr: Annotated[float, Field(gt=0, le=1)]
+    beta1: Annotated[float, Field(ge=0, lt=1)]
+    beta2: Annotated[float, Field(ge=0, lt=1)]
+    eps: Annotated[float, Field(gt=0, le=1)]
+    real_label: Probability
+    fake_label: Probability
+    augment: Annotated[str, one_of(*POLICIES)]
+    flip: bool
+    instance_noise: Annotated[float, Field(ge=0, le=10)]
+    layer_noise: Annotated[float, Field(ge=0, le=10)]
+    ema: Annotated[float, Field(ge=0, lt=1)]
+    patience: Annotated[Whole, Field(ge=0, le=1_000_000)]
+    kid_samples: Annotated[Whole, Field(ge=0, le=100_000)]
+    show_epochs: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Pieces]
+    seed: Seed
+    device: Device
+    precision: Annotated[str, one_of("auto", "fp32", "bf16")]  # after device: auto asks it
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _choose_precision(cls, value: Any, seen: ValidationInfo) -> Any:
+        device = seen.data.get("device", "cpu")
+        if value == "bf16" and device.startswith("mps"):
+            raise ValueError("must be fp32 on mps.")
+        if value != "auto":
+            return value
+        return "bf16" if multiplies_bf16_fast(device) else "fp32"
+
+    @field_validator("kid_samples")
+    @classmethod
+    def _some_or_none(cls, samples: int) -> int:
+        if samples == 1:
+            raise ValueError("must be 0, for none, or at least 2.")
+        return samples
+
+    @model_validator(mode="after")
+    def _can_turn(self) -> Self:
+        if self.device.startswith("mps") and self.augment in ("inside", "both"):
+            raise ValueError(
+                f"augment={self.augment} does not work on mps: use cpu or diffaugment."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _labels_apart(self) -> Self:
+        if self.real_label <= self.fake_label:
+            raise ValueError(
+                f"real_label ({self.real_label:g}) must be greater than fake_label "
+                f"({self.fake_label:g})."
+            )
+        return self
+
+    @classmethod
+    def resolve(cls, /, **parameters: Any) -> Self:
+        """Fill in the preset and check every value.
+
+        Parameters
+        ----------
+        **parameters
+            Any of the fields. ``None``, or leaving it out, means 'as the preset says'.
+
+        Raises
+        ------
+        WorkbookError
+            One sentence for each unknown name or impossible value, saying what is allowed.
+        """
+        given = {name: value for name, value in parameters.items() if value is not None}
+        preset = str(given.get("preset", "quick")).strip().lower()
+        if preset not in PRESETS:
+            near = did_you_mean(preset, PRESETS)
+            raise WorkbookError(
+                f"preset must be one of {', '.join(PRESETS)}, not '{preset}'.{near}"
+            )
+        values = {"dataset": "plein_air"} | PRESETS[preset] | given | {"preset": preset}
+        return cls.checked(**values)
+
+    @property
+    def prior(self) -> Prior:
+        """The noise prior as an object."""
+        return noise.parse(self.noise)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """What decides about the networks' shapes."""
+        return self.model_dump(include={"noise_size", "img_size", "width"})
+
+    def changed(self, **changes: Any) -> Self:
+        """Return the parameters with some of them changed, and all checked anew."""
+        return self.resolve(**{**self.model_dump(), **changes})
+
+    def for_collection(self, pictures: int) -> Self:
+        """Return the parameters with ``augment="auto"`` replaced by what suits so many."""
+        return self.model_copy(update={"augment": chosen(self.augment, pictures)})
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes two runs the same: what the trained networks depend on."""
+        return self.model_dump(exclude=_AFTERWARDS | {"dataset", "preset", "device"})

@@ -1,0 +1,262 @@
+"""One generator, one discriminator, and how they learn from each other."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import math
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from dcgan_utils.core.seeds import stream
+from dcgan_utils.gan import augment, networks
+from dcgan_utils.gan.config import TrainConfig
+from dcgan_utils.gan.equilibrium import balanced_losses
+
+__all__ = ["DCGAN"]
+
+
+class DCGAN:
+    """The model of the first study: two networks, two losses, two optimisers.
+
+    :meth:`train_discriminator` and :meth:`train_generator` make one update each;
+    :meth:`train_step` makes both on one batch. The update of the generator reuses the
+    pictures that the discriminator was just shown: its weights have not changed since, so
+    drawing new ones would cost a forward pass and gain nothing (the PyTorch tutorial does so
+    too; the study draws anew).
+
+    Parameters
+    ----------
+    config
+        Architecture, prior, labels, optimiser and precision.
+
+    Attributes
+    ----------
+    generator, discriminator : torch.nn.Module
+        The networks in training.
+    ema : torch.nn.Module
+        The generator whose weights and running statistics are exponential moving averages
+        of the trained one's; it draws every picture that is shown or measured.
+    """
+
+    def __init__(self, config: TrainConfig):
+        self.config = config
+        self.prior = config.prior
+        self.device = torch.device(config.device)
+        self.generator, self.discriminator = networks.build(config.architecture, **config.sizes)
+        self.weights_init()
+        self.memory_format = networks.memory_format(self.device)
+        for network in (self.generator, self.discriminator):
+            network.to(self.device, memory_format=self.memory_format)
+        self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self.steps = 0
+        self.noise_left = 1.0  # of instance and layer noise; the training loop lets it decay
+        self.augment_probability = 0.0  # of ADA
+        self.generator_optimizer = self._adam(self.generator)
+        self.discriminator_optimizer = self._adam(self.discriminator)
+        self.noise_rng = stream(config.seed, "noise")
+        self.augment_rng = stream(config.seed, "augment")
+
+    def _adam(self, network: nn.Module) -> torch.optim.Adam:
+        return torch.optim.Adam(
+            network.parameters(),
+            lr=self.config.lr,
+            betas=(self.config.beta1, self.config.beta2),
+            eps=self.config.eps,
+            fused=self._fused,
+        )
+
+    @property
+    def _fused(self) -> bool:
+        return self.device.type in ("cpu", "cuda")
+
+    def weights_init(self) -> None:
+        """Draw the weights of both networks from the run's seed (see `networks.weights_init`)."""
+        rng = stream(self.config.seed, "init")
+        for network in (self.generator, self.discriminator):
+            networks.weights_init(network, rng)
+
+    def real_loss(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the binary cross entropy against ``real_label`` (0.8 in the first study).
+
+        Parameters
+        ----------
+        logits
+            What the discriminator said, shape ``(n,)``: before the sigmoid. The study applies
+            the sigmoid in the network and takes BCELoss; taken together they are stable.
+        """
+        return self._cross_entropy(logits, self.config.real_label)
+
+    def fake_loss(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the binary cross entropy against ``fake_label`` (0.1 in the first study)."""
+        return self._cross_entropy(logits, self.config.fake_label)
+
+    def _adapt(self, on_real: torch.Tensor) -> None:
+        balance = balanced_losses(self.config.real_label, self.config.fake_label)["verdict"]
+        self.augment_probability = augment.adapted(
+            self.augment_probability, on_real, balance=math.log(balance / (1 - balance))
+        )
+
+    @staticmethod
+    def _cross_entropy(logits: torch.Tensor, label: float) -> torch.Tensor:
+        logits = logits.float()
+        return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
+
+    def generate(self, n: int) -> torch.Tensor:
+        """Return ``n`` pictures from new latent vectors, shape ``(n, 3, H, W)``, with gradients."""
+        z = self.prior.sample(
+            n, self.config.noise_size, generator=self.noise_rng, device=self.device
+        )
+        with self._autocast():
+            return self.generator(z)
+
+    def judge(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the discriminator's logits, shape ``(n,)``, after augmentation and noise."""
+        images = augment.inside(
+            self.config.augment,
+            images.float(),
+            self.augment_rng,
+            probability=self.augment_probability,
+        )
+        images = self._noisy(images, self.config.instance_noise)
+        layer_noise = functools.partial(self._noisy, deviation=self.config.layer_noise)
+        with self._autocast():
+            return self.discriminator(
+                images.contiguous(memory_format=self.memory_format),
+                layer_noise if self.config.layer_noise else None,
+            )
+
+    def _noisy(self, fields: torch.Tensor, deviation: float) -> torch.Tensor:
+        """Add normal noise of this standard deviation, times what is left of it.
+
+        Source: Jenni and Favaro 2019, "On Stabilizing Generative Adversarial Training with
+        Noise", arXiv:1906.04612: noise makes the two distributions overlap.
+        """
+        deviation = deviation * self.noise_left
+        if not deviation:
+            return fields
+        drawn = torch.randn(fields.shape, generator=self.augment_rng)
+        return fields + deviation * drawn.to(fields)
+
+    def _autocast(self) -> contextlib.AbstractContextManager:
+        return networks.autocast(self.config.precision, self.device)
+
+    def train_discriminator(
+        self, real_images: torch.Tensor, fake_images: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """Update the discriminator once: towards real pictures, away from generated ones.
+
+        The first study's algorithm 2 (where it feeds G for D in line 7, D is meant).
+
+        Parameters
+        ----------
+        real_images, fake_images
+            float, shape ``(n, 3, H, W)``, in [-1, 1]. No gradient reaches the generator.
+
+        Returns
+        -------
+        dict of torch.Tensor
+            ``d_loss_real``, ``d_loss_fake`` and the mean probabilities ``d_real`` = D(x) and
+            ``d_fake`` = D(G(z)), before the update.
+        """
+        on_real = self.judge(real_images)
+        on_fake = self.judge(fake_images.detach())
+        if self.config.augment == "ada":
+            self._adapt(on_real.detach())
+        loss_real, loss_fake = self.real_loss(on_real), self.fake_loss(on_fake)
+        self.discriminator_optimizer.zero_grad()
+        (loss_real + loss_fake).backward()
+        self.discriminator_optimizer.step()
+        return {
+            "d_loss_real": loss_real.detach(),
+            "d_loss_fake": loss_fake.detach(),
+            "d_real": on_real.detach().float().sigmoid().mean(),
+            "d_fake": on_fake.detach().float().sigmoid().mean(),
+        }
+
+    def train_generator(self, fake_images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Update the generator once, so that its pictures pass for real.
+
+        Non-saturating: it minimises the loss against the *real* label instead of maximising
+        that against the fake one, whose gradient vanishes while the discriminator wins
+        (Goodfellow et al. 2014, section 3). The first study's algorithm 3.
+
+        Parameters
+        ----------
+        fake_images
+            What :meth:`generate` returned, with gradients.
+
+        Returns
+        -------
+        dict of torch.Tensor
+            ``g_loss``, before the update.
+        """
+        self.discriminator.requires_grad_(False)  # its weight gradients would be thrown away
+        loss = self.real_loss(self.judge(fake_images))
+        self.generator_optimizer.zero_grad()
+        loss.backward()
+        self.generator_optimizer.step()
+        self.discriminator.requires_grad_(True)
+        return {"g_loss": loss.detach()}
+
+    def train_step(self, real_images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Update both networks on one batch, then the moving average; return the losses."""
+        fake_images = self.generate(len(real_images))
+        losses = self.train_discriminator(real_images, fake_images)
+        losses |= self.train_generator(fake_images)
+        self._update_ema()
+        return losses
+
+    @torch.no_grad()
+    def _update_ema(self) -> None:
+        """Move the average towards the generator.
+
+        The decay is smaller in the first steps, so that a short training is not an average
+        over its own beginning.
+        """
+        self.steps += 1
+        decay = min(self.config.ema, self.steps / (self.steps + 9))
+        pairs = zip(_tensors(self.ema), _tensors(self.generator), strict=True)
+        for average, current in pairs:
+            if average.is_floating_point():
+                average.lerp_(current, 1 - decay)
+            else:
+                average.copy_(current)
+
+    def is_finite(self) -> bool:
+        """Tell whether all weights and running statistics are finite numbers."""
+        both = (*_tensors(self.generator), *_tensors(self.discriminator))
+        return all(bool(tensor.isfinite().all()) for tensor in both)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that a later training step depends on, as tensors and plain types."""
+        return {
+            "steps": self.steps,
+            "augment_probability": self.augment_probability,
+            **{name: getattr(self, name).state_dict() for name in _PARTS},
+            **{name: getattr(self, name).get_state() for name in _STREAMS},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what :meth:`state_dict` returned."""
+        self.steps = state["steps"]
+        self.augment_probability = state["augment_probability"]
+        for name in _PARTS:
+            getattr(self, name).load_state_dict(state[name])
+        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
+            for group in optimizer.param_groups:
+                group["fused"] = self._fused  # the state may come from another device
+        for name in _STREAMS:
+            getattr(self, name).set_state(state[name])
+
+
+_PARTS = ("generator", "discriminator", "ema", "generator_optimizer", "discriminator_optimizer")
+_STREAMS = ("noise_rng", "augment_rng")
+
+
+def _tensors(network: nn.Module) -> list[torch.Tensor]:
+    return [*network.parameters(), *network.buffers()]

@@ -1,0 +1,518 @@
+"""The noise priors: distributions from which latent vectors are drawn, one class each.
+
+`noise.parse` makes them from text; ``str(prior)`` gives that text back.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+
+from dcgan_utils.core.errors import WorkbookError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike
+
+__all__ = [
+    "PRIORS",
+    "Bernoulli",
+    "Exponential",
+    "Gamma",
+    "Laplace",
+    "Normal",
+    "Prior",
+    "Sphere",
+    "Standardized",
+    "StudentT",
+    "Uniform",
+    "catalogue",
+]
+
+
+def _number(value: float) -> str:
+    """Write a number so that it reads back as the same float, without a needless ``.0``."""
+    return repr(float(value)).removesuffix(".0")
+
+
+class Prior:
+    """A distribution of independent, identically distributed latent coordinates.
+
+    Subclasses are dataclasses whose fields are the parameters. Each has ``mean``, ``std`` and
+    ``skewness`` of one coordinate, exact, not estimated.
+    """
+
+    name: ClassVar[str]
+    symbol: ClassVar[str]  # as papers print it, without the parameters
+    discrete: ClassVar[bool] = False
+
+    mean: float
+    std: float
+    skewness: float
+
+    @property
+    def ratio(self) -> float:
+        """``|mean| / std``: what the generator's first BatchNorm cannot cancel."""
+        return abs(self.mean) / self.std
+
+    @property
+    def parameters(self) -> tuple[float, ...]:
+        """The parameters in the order of the spec."""
+        return tuple(getattr(self, field.name) for field in fields(self))
+
+    def __str__(self) -> str:
+        """Return the spec, which `noise.parse` reads back to an equal prior."""
+        if not self.parameters:
+            return self.name
+        return f"{self.name}({', '.join(_number(value) for value in self.parameters)})"
+
+    @property
+    def label(self) -> str:
+        """Mathematical notation for figures, such as ``N(0, 100)`` (mean and variance)."""
+        return f"{self.symbol}({', '.join(f'{value:.6g}' for value in self.parameters)})"
+
+    @property
+    def slug(self) -> str:
+        """A name for files: ``gamma``, or ``gamma_3_1`` where it is not the default gamma."""
+        if self.name in PRIORS and self == PRIORS[self.name]():
+            return self.name
+        return re.sub(r"[^\w.+-]+", "_", str(self)).strip("_")
+
+    def sample(
+        self,
+        n: int,
+        noise_size: int,
+        *,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+    ) -> torch.Tensor:
+        """Draw latent vectors.
+
+        Parameters
+        ----------
+        n
+            Number of vectors.
+        noise_size
+            Length of each vector.
+        generator
+            Source of randomness. Numbers are drawn on its device (the CPU without one), then
+            moved, so the same seed gives the same vectors whatever ``device`` is.
+        device
+            Where the result lies.
+
+        Returns
+        -------
+        torch.Tensor
+            float32, shape ``(n, noise_size)``.
+        """
+        source = generator.device if generator is not None else "cpu"
+        z = self._draw(torch.empty(n, noise_size, device=source), generator)
+        return z.to(device) if device is not None else z
+
+    def _draw(self, z: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+        """Fill ``z``, or return a tensor like it, with samples."""
+        raise NotImplementedError
+
+    def density(self, x: ArrayLike, *, noise_size: int = 100) -> np.ndarray:
+        """Return the probability density of one coordinate at ``x``.
+
+        For a discrete prior these are probabilities, not densities. ``noise_size`` matters to
+        :class:`Sphere` alone.
+        """
+        import numpy as np
+        from scipy import stats  # slow to import, and needed for figures only
+
+        return self._scipy(stats, noise_size).pdf(np.asarray(x, dtype=float))
+
+    def to_normal(self, z: torch.Tensor) -> torch.Tensor:
+        """Return latent vectors ``(n, noise_size)`` as N(0, 1) would have them.
+
+        Coordinate by coordinate, the quantile that has the same share of the distribution
+        below it. `from_normal` is the way back.
+        """
+        from scipy import stats
+
+        share = self._scipy(stats, z.shape[1]).cdf(z.cpu().double().numpy())
+        return torch.special.ndtri(torch.from_numpy(share.clip(1e-12, 1 - 1e-12))).float()
+
+    def from_normal(self, scores: torch.Tensor) -> torch.Tensor:
+        """Return the vectors of this prior that have the quantiles of N(0, 1) ones.
+
+        Parameters
+        ----------
+        scores
+            Shape ``(n, noise_size)``, as `to_normal` returns them or drawn from N(0, 1).
+
+        Returns
+        -------
+        torch.Tensor
+            float32 on the CPU, the same shape.
+        """
+        from scipy import stats
+
+        share = torch.special.ndtr(scores.cpu().double()).numpy()
+        return torch.from_numpy(self._scipy(stats, scores.shape[1]).ppf(share)).float()
+
+    def _scipy(self, stats, noise_size: int):
+        """Return the frozen ``scipy.stats`` distribution of one coordinate."""
+        raise NotImplementedError
+
+
+def _refuse(prior: Prior, why: str) -> WorkbookError:
+    return WorkbookError(f"noise '{prior}': {why}.")
+
+
+@dataclass(frozen=True)
+class Uniform(Prior):
+    """Uniform between ``low`` and ``high``; the first study's U(-1, 1)."""
+
+    low: float = -1.0
+    high: float = 1.0
+    name: ClassVar[str] = "uniform"
+    symbol: ClassVar[str] = "U"
+    skewness: ClassVar[float] = 0.0
+
+    def __post_init__(self):
+        if not self.low < self.high:
+            raise _refuse(self, "low must be smaller than high")
+
+    @property
+    def mean(self) -> float:
+        """Exact mean."""
+        return (self.low + self.high) / 2
+
+    @property
+    def std(self) -> float:
+        """Exact standard deviation."""
+        return (self.high - self.low) / math.sqrt(12)
+
+    def _draw(self, z, generator):
+        return z.uniform_(self.low, self.high, generator=generator)
+
+    def _scipy(self, stats, noise_size):
+        return stats.uniform(self.low, self.high - self.low)
+
+
+@dataclass(frozen=True)
+class Normal(Prior):
+    """Normal with ``mean`` and standard deviation ``std``; the label shows the variance."""
+
+    mean: float = 0.0
+    std: float = 1.0
+    name: ClassVar[str] = "normal"
+    symbol: ClassVar[str] = "N"
+    skewness: ClassVar[float] = 0.0
+
+    def __post_init__(self):
+        if not self.std > 0:
+            raise _refuse(self, "the standard deviation must be positive")
+
+    @property
+    def label(self) -> str:
+        """``N(mean, variance)``."""
+        return f"N({self.mean:.6g}, {self.std**2:.6g})"
+
+    def _draw(self, z, generator):
+        return z.normal_(self.mean, self.std, generator=generator)
+
+    def _scipy(self, stats, noise_size):
+        return stats.norm(self.mean, self.std)
+
+
+@dataclass(frozen=True)
+class Gamma(Prior):
+    """Gamma with ``shape`` and ``scale``; the first study's Gamma(2, 1)."""
+
+    shape: float = 2.0
+    scale: float = 1.0
+    name: ClassVar[str] = "gamma"
+    symbol: ClassVar[str] = "Gamma"
+
+    def __post_init__(self):
+        if not (self.shape > 0 and self.scale > 0):
+            raise _refuse(self, "shape and scale must be positive")
+
+    @property
+    def mean(self) -> float:
+        """Exact mean."""
+        return self.shape * self.scale
+
+    @property
+    def std(self) -> float:
+        """Exact standard deviation."""
+        return math.sqrt(self.shape) * self.scale
+
+    @property
+    def skewness(self) -> float:
+        """Exact skewness."""
+        return 2 / math.sqrt(self.shape)
+
+    def _draw(self, z, generator):
+        return _standard_gamma(z, self.shape, generator) * self.scale
+
+    def _scipy(self, stats, noise_size):
+        return stats.gamma(self.shape, scale=self.scale)
+
+
+def _standard_gamma(like: torch.Tensor, shape: float, generator) -> torch.Tensor:
+    # torch.distributions.Gamma takes no generator; this is the function that it calls.
+    return torch._standard_gamma(torch.full_like(like, shape), generator=generator)
+
+
+@dataclass(frozen=True)
+class Exponential(Prior):
+    """Exponential with the given ``scale``, which is both its mean and its deviation."""
+
+    scale: float = 1.0
+    name: ClassVar[str] = "exponential"
+    symbol: ClassVar[str] = "Exponential"
+    skewness: ClassVar[float] = 2.0
+
+    def __post_init__(self):
+        if not self.scale > 0:
+            raise _refuse(self, "the scale must be positive")
+
+    @property
+    def mean(self) -> float:
+        """Exact mean."""
+        return self.scale
+
+    @property
+    def std(self) -> float:
+        """Exact standard deviation."""
+        return self.scale
+
+    def _draw(self, z, generator):
+        return z.exponential_(1 / self.scale, generator=generator)
+
+    def _scipy(self, stats, noise_size):
+        return stats.expon(scale=self.scale)
+
+
+@dataclass(frozen=True)
+class Laplace(Prior):
+    """Laplace (two-sided exponential) with ``mean`` and ``scale``."""
+
+    mean: float = 0.0
+    scale: float = 1.0
+    name: ClassVar[str] = "laplace"
+    symbol: ClassVar[str] = "Laplace"
+    skewness: ClassVar[float] = 0.0
+
+    def __post_init__(self):
+        if not self.scale > 0:
+            raise _refuse(self, "the scale must be positive")
+
+    @property
+    def std(self) -> float:
+        """Exact standard deviation."""
+        return math.sqrt(2) * self.scale
+
+    def _draw(self, z, generator):
+        # The difference of two independent exponentials is Laplace distributed.
+        first, second = torch.empty_like(z), torch.empty_like(z)
+        first.exponential_(generator=generator)
+        second.exponential_(generator=generator)
+        return self.mean + self.scale * (first - second)
+
+    def _scipy(self, stats, noise_size):
+        return stats.laplace(self.mean, self.scale)
+
+
+@dataclass(frozen=True)
+class StudentT(Prior):
+    """Student's t with ``df`` degrees of freedom: heavy tails.
+
+    Notes
+    -----
+    The skewness of samples does not settle for three degrees of freedom or fewer: it is not
+    defined there, and ``skewness`` is NaN.
+    """
+
+    df: float = 3.0
+    name: ClassVar[str] = "student_t"
+    symbol: ClassVar[str] = "t"
+    mean: ClassVar[float] = 0.0
+
+    def __post_init__(self):
+        if not self.df > 2:
+            raise _refuse(self, "df must be greater than 2, else its variance is not finite")
+
+    @property
+    def std(self) -> float:
+        """Exact standard deviation."""
+        return math.sqrt(self.df / (self.df - 2))
+
+    @property
+    def skewness(self) -> float:
+        """Zero, or NaN where it is not defined."""
+        return 0.0 if self.df > 3 else math.nan
+
+    def _draw(self, z, generator):
+        chi2 = 2 * _standard_gamma(z, self.df / 2, generator)
+        return z.normal_(generator=generator) * (self.df / chi2).sqrt()
+
+    def _scipy(self, stats, noise_size):
+        return stats.t(self.df)
+
+
+@dataclass(frozen=True)
+class Bernoulli(Prior):
+    """Coins: +1 with probability ``p``, else -1."""
+
+    p: float = 0.5
+    name: ClassVar[str] = "bernoulli"
+    symbol: ClassVar[str] = "Bernoulli"
+    discrete: ClassVar[bool] = True
+
+    def __post_init__(self):
+        if not 0 < self.p < 1:
+            raise _refuse(self, "p must lie between 0 and 1")
+
+    @property
+    def mean(self) -> float:
+        """Exact mean."""
+        return 2 * self.p - 1
+
+    @property
+    def std(self) -> float:
+        """Exact standard deviation."""
+        return 2 * math.sqrt(self.p * (1 - self.p))
+
+    @property
+    def skewness(self) -> float:
+        """Exact skewness."""
+        return (1 - 2 * self.p) / math.sqrt(self.p * (1 - self.p))
+
+    def _draw(self, z, generator):
+        return 2 * z.bernoulli_(self.p, generator=generator) - 1
+
+    def density(self, x, *, noise_size=100):
+        """Return the probability of each value in ``x``."""
+        import numpy as np
+
+        x = np.asarray(x, dtype=float)
+        return np.where(x == 1, self.p, np.where(x == -1, 1 - self.p, 0.0))
+
+    def to_normal(self, z):
+        """Return scores spread evenly over the quantiles that a coin's side stands for."""
+        n, size = z.shape
+        place = torch.arange(n)[:, None] * 2**0.5 + torch.arange(size)[None] * 5**0.5 / 2
+        spread = (place.double() % 1).clip(1e-6, 1 - 1e-6)  # irrational steps fill [0, 1] evenly
+        tails = 1 - self.p
+        share = torch.where(z.cpu() > 0, tails + self.p * spread, tails * spread)
+        return torch.special.ndtri(share).float()
+
+    def from_normal(self, scores):
+        """Return +1 for the largest scores, a share of ``p``, and -1 for the others."""
+        line = torch.special.ndtri(torch.tensor(1 - self.p, dtype=torch.double))
+        return torch.where(scores.cpu() > line, 1.0, -1.0)
+
+
+@dataclass(frozen=True)
+class Sphere(Prior):
+    """Uniform on the sphere of radius ``sqrt(noise_size)``, so each coordinate has variance 1.
+
+    The coordinates are uncorrelated but, unlike those of the other priors, not independent.
+    """
+
+    name: ClassVar[str] = "sphere"
+    symbol: ClassVar[str] = "Sphere"
+    mean: ClassVar[float] = 0.0
+    std: ClassVar[float] = 1.0
+    skewness: ClassVar[float] = 0.0
+
+    @property
+    def label(self) -> str:
+        """The bare name: there are no parameters."""
+        return self.symbol
+
+    def _draw(self, z, generator):
+        z = z.normal_(generator=generator)
+        return math.sqrt(z.shape[1]) * torch.nn.functional.normalize(z, dim=1)
+
+    def to_normal(self, z):
+        """Return the vectors as they are: on the sphere there is no tail to bring in."""
+        return z.float().cpu()
+
+    def from_normal(self, scores):
+        """Return the vectors brought to the sphere."""
+        return math.sqrt(scores.shape[1]) * torch.nn.functional.normalize(scores, dim=1)
+
+    def density(self, x, *, noise_size=100):
+        """Return the density at ``x``; NaN for vectors of one coordinate, which is +1 or -1."""
+        import numpy as np
+
+        if noise_size == 1:
+            return np.full(np.shape(x), np.nan)
+        return super().density(x, noise_size=noise_size)
+
+    def _scipy(self, stats, noise_size):
+        radius, shape = math.sqrt(noise_size), (noise_size - 1) / 2
+        return stats.beta(shape, shape, loc=-radius, scale=2 * radius)
+
+
+@dataclass(frozen=True)
+class Standardized(Prior):
+    """Another prior shifted and scaled to mean 0 and variance 1; its shape stays."""
+
+    inner: Prior
+    name: ClassVar[str] = "standardized"
+    mean: ClassVar[float] = 0.0
+    std: ClassVar[float] = 1.0
+
+    def __str__(self) -> str:
+        """Return the spec."""
+        return f"{self.name}({self.inner})"
+
+    @property
+    def label(self) -> str:
+        """The inner prior's notation, announced as standardized."""
+        return f"standardized {self.inner.label}"
+
+    @property
+    def discrete(self) -> bool:
+        """Whether the inner prior is discrete."""
+        return self.inner.discrete
+
+    @property
+    def skewness(self) -> float:
+        """The inner prior's: shifting and scaling do not change it."""
+        return self.inner.skewness
+
+    def _draw(self, z, generator):
+        return (self.inner._draw(z, generator) - self.inner.mean) / self.inner.std
+
+    def to_normal(self, z):
+        """Return what the inner prior's vectors have for scores."""
+        return self.inner.to_normal(z * self.inner.std + self.inner.mean)
+
+    def from_normal(self, scores):
+        """Return the inner prior's vectors of these scores, standardized."""
+        return (self.inner.from_normal(scores) - self.inner.mean) / self.inner.std
+
+    def density(self, x, *, noise_size=100):
+        """Return the density (for a discrete prior the probability) at ``x``."""
+        import numpy as np
+
+        original = np.asarray(x, dtype=float) * self.inner.std + self.inner.mean
+        if self.discrete:
+            return self.inner.density(np.round(original, 9), noise_size=noise_size)
+        return self.inner.density(original, noise_size=noise_size) * self.inner.std
+
+
+_FAMILIES = (Uniform, Normal, Gamma, Exponential, Laplace, StudentT, Bernoulli, Sphere)
+PRIORS: dict[str, type[Prior]] = {family.name: family for family in _FAMILIES}
+
+
+def catalogue() -> str:
+    """Return all priors with the names and defaults of their parameters, in one line."""
+    signatures = []
+    for name, family in PRIORS.items():
+        defaults = ", ".join(f"{f.name}={_number(f.default)}" for f in fields(family))
+        signatures.append(f"{name}({defaults})" if defaults else name)
+    return ", ".join([*signatures, "standardized(...)"])

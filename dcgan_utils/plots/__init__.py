@@ -1,0 +1,1 @@
+"""A table or tensor in, one figure out, which displays itself."""

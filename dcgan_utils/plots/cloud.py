@@ -1,0 +1,130 @@
+"""A cloud of pictures in three dimensions, to turn in a notebook or an offline page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import uuid
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.plots.projector import sprite_sheet
+from dcgan_utils.report.rendering import render
+
+if TYPE_CHECKING:
+    import torch
+    from IPython import display
+
+__all__ = ["cloud"]
+
+SIDE = 32  # pixels of a thumbnail; smaller pictures are not enlarged
+
+
+def cloud(
+    points: np.ndarray,
+    images: torch.Tensor,
+    *,
+    groups: Sequence[int],
+    group_names: Sequence[str],
+    names: Sequence[str],
+    colors: Sequence[str],
+    title: str,
+    description: str,
+) -> display.HTML:
+    """Return an interactive view of points, each drawn as its picture in its group's colour.
+
+    It needs neither a network nor a library, and several fit on one page. Coordinates are
+    centred and scaled alike in all directions, so distances keep their proportions.
+
+    Parameters
+    ----------
+    points
+        Shape ``(N, 3)``, finite, at least one.
+    images
+        uint8, shape ``(N, 3, H, W)``.
+    groups
+        ``N`` indices into `group_names`.
+    group_names, colors
+        Name and CSS colour of each group, for the legend and the borders.
+    names
+        ``N`` names, shown when a picture is pointed at.
+    title, description
+        Heading above, and what a screen reader says in place of the picture.
+
+    Raises
+    ------
+    WorkbookError
+        If the lengths do not agree, a group has no name, or a coordinate is not finite.
+    """
+    from IPython import display
+
+    _check(points, images, groups, group_names, names, colors)
+    side = min(SIDE, *images.shape[2:])
+    counts = np.bincount(groups, minlength=len(group_names)).tolist()
+    return display.HTML(
+        render(
+            "cloud.html.j2",
+            id=f"cloud-{uuid.uuid4().hex[:12]}",
+            title=title,
+            description=description,
+            legend=list(zip(group_names, colors, counts, strict=True)),
+            data={
+                "points": _within_unit_ball(points).round(3).ravel().tolist(),
+                "groups": [int(group) for group in groups],
+                "groupNames": list(group_names),
+                "colors": list(colors),
+                "names": list(names),
+                "side": side,
+                "sheet": _data_uri(images, side),
+            },
+        )
+    )
+
+
+def _check(
+    points: np.ndarray,
+    images: torch.Tensor,
+    groups: Sequence[int],
+    group_names: Sequence[str],
+    names: Sequence[str],
+    colors: Sequence[str],
+) -> None:
+    if points.ndim != 2 or points.shape[1] != 3 or not len(points):
+        raise WorkbookError(f"a cloud needs points of shape (N, 3), not {points.shape}.")
+    if not len(points) == len(images) == len(groups) == len(names):
+        raise WorkbookError(
+            f"a cloud needs a picture, a group and a name for each point, but there are "
+            f"{len(points)} points, {len(images)} pictures, {len(groups)} groups and "
+            f"{len(names)} names."
+        )
+    if len(group_names) != len(colors):
+        raise WorkbookError(
+            f"a cloud needs a colour for each group, but there are {len(group_names)} group "
+            f"names and {len(colors)} colours."
+        )
+    if min(groups) < 0 or max(groups) >= len(group_names):
+        raise WorkbookError(
+            f"groups must lie between 0 and {len(group_names) - 1}, as there are "
+            f"{len(group_names)} group names, but they go from {min(groups)} to {max(groups)}."
+        )
+    broken = int((~np.isfinite(points).all(axis=1)).sum())
+    if broken:
+        raise WorkbookError(
+            f"{broken} of the {len(points)} points have a coordinate that is NaN or infinite: "
+            "leave them out of the cloud."
+        )
+
+
+def _within_unit_ball(points: np.ndarray) -> np.ndarray:
+    centred = points.astype(np.float64) - points.mean(axis=0, dtype=np.float64)
+    radius = np.linalg.norm(centred, axis=1).max()
+    return centred / radius if radius > 0 else centred
+
+
+def _data_uri(images: torch.Tensor, side: int) -> str:
+    buffer = io.BytesIO()
+    sprite_sheet(images, side).save(buffer, "WEBP", quality=75, method=4)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

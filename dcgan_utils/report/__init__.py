@@ -1,0 +1,1 @@
+"""Notebooks to pages: the report, its site, the playground, the doctor."""

@@ -1,0 +1,159 @@
+"""What this installation has and can do, and what is amiss: ``python -m dcgan_utils doctor``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from dcgan_utils.core.environment import machine
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.paths import data_dir, home, notebooks_dir, reports_dir, runs_dir
+from dcgan_utils.data.painted.collections import PAINTERS
+from dcgan_utils.data.sources import KAGGLE, locate
+from dcgan_utils.gan import convolutions
+from dcgan_utils.gan.config import TrainConfig
+from dcgan_utils.runs.run import Run
+
+__all__ = ["Finding", "examine"]
+
+ENOUGH_DISK = 2 * 2**30  # bytes: a report's pages, runs and caches, and some
+_PACKAGES = ("torch", "torchvision", "numpy", "pillow", "jupyterlab", "papermill", "umap-learn")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the examination.
+
+    Attributes
+    ----------
+    topic, told : str
+        What was looked at, and what was found.
+    advice : str
+        What to do, if something is amiss; else empty.
+    """
+
+    topic: str
+    told: str
+    advice: str = ""
+
+
+def examine() -> list[Finding]:
+    """Look at machine, versions, kernel, device, precision, folders, collections, runs and disk."""
+    return [
+        Finding("Python", f"{sys.version.split()[0]}, {sys.executable}"),
+        _packages(),
+        _kernel(),
+        Finding("machine", machine()),
+        *_device(),
+        _home(),
+        *map(_collection, [*PAINTERS, *KAGGLE]),
+        _runs(),
+        _disk(),
+    ]
+
+
+def _packages() -> Finding:
+    found, missing = [], []
+    for name in _PACKAGES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    advice = f"Missing: {', '.join(missing)}. 'make setup' installs them." if missing else ""
+    return Finding("packages", ", ".join(found), advice)
+
+
+def _kernel() -> Finding:
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    advice = (
+        "Notebooks would run elsewhere. "
+        f"'{sys.executable} -m ipykernel install --sys-prefix' makes this Python their kernel."
+    )
+    try:
+        spec = KernelSpecManager().get_kernel_spec("python3")
+    except NoSuchKernel:
+        return Finding("kernel", "there is no Jupyter kernel 'python3'", advice)
+    bare = spec.argv[0] in ("python", "python3")  # which Jupyter takes for the one it runs in
+    python = sys.executable if bare else spec.argv[0]
+    same = _same(python, sys.executable)
+    return Finding("kernel", f"python3 is {python}", "" if same else advice)
+
+
+def _same(one: str, other: str) -> bool:
+    try:
+        return Path(one).samefile(other) and Path(one).parent.samefile(Path(other).parent)
+    except OSError:
+        return False
+
+
+def _device() -> list[Finding]:
+    config = TrainConfig.resolve()
+    if config.device != "cpu":
+        device = f"{config.device} ({torch.cuda.get_device_name(config.device)})"
+    elif torch.backends.mps.is_available():
+        device = "cpu; there is an Apple GPU, which 'device: mps' takes, for some networks in fp32"
+    else:
+        device = "cpu, as torch sees no GPU"
+    if config.precision == "bf16":
+        units = (
+            "the GPU" if config.device != "cpu" else f"the processor ({convolutions.bf16_units()})"
+        )
+        why = f"as {units} multiplies it fast"
+    else:
+        why = "as bf16 would not be faster here"
+    return [Finding("device", device), Finding("precision", f"{config.precision}, {why}")]
+
+
+def _home() -> Finding:
+    place = home()
+    writable = all(os.access(_nearest(path), os.W_OK) for path in (data_dir(), reports_dir()))
+    told = f"data/ and reports/ lie in '{place}', the notebooks in '{notebooks_dir()}'"
+    advice = "" if writable else "That cannot be written: name another in DCGAN_HOME."
+    if not notebooks_dir().is_dir():
+        advice += " There are no notebooks: install the checkout with 'pip install -e .'."
+    return Finding("folders", told, advice.strip())
+
+
+def _nearest(path: Path) -> Path:
+    """Return the path, or the lowest folder above it that is there."""
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
+def _collection(name: str) -> Finding:
+    if name in PAINTERS:
+        there = data_dir() / name / "labels.csv"
+        told = f"is in '{there.parent}'" if there.exists() else "will be painted when it is wanted"
+    else:
+        path = locate(name).path
+        told = (
+            f"is in '{path}'" if path else f"is not there; it would come from {KAGGLE[name].page}"
+        )
+    return Finding(name, told)
+
+
+def _runs() -> Finding:
+    runs, broken = [], []
+    for config in sorted(runs_dir().glob("*/config.json")):
+        try:
+            runs.append(Run(config.parent))
+        except WorkbookError:
+            broken.append(config.parent.name)
+    told = f"{len(runs)}, of which {sum(run.finished for run in runs)} are finished"
+    advice = (
+        f"Not readable: {', '.join(broken)}. Delete them, or train them anew." if broken else ""
+    )
+    return Finding("runs", told, advice)
+
+
+def _disk() -> Finding:
+    place = _nearest(home())
+    free = shutil.disk_usage(place).free
+    advice = "" if free > ENOUGH_DISK else "That is little: a report takes about 1 GiB."
+    return Finding("free disk", f"{free / 2**30:.1f} GiB in '{place}'", advice)

@@ -1,0 +1,241 @@
+"""Trained generators in one HTML page, which runs them in the browser.
+
+The page holds each generator as transposed convolutions with BatchNorm folded in, its weights in
+half precision, and each prior as a table of its quantiles; ``templates/playground-engine.js`` is
+the forward pass.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.gan import noise
+from dcgan_utils.gan.convolutions import ResizeConv2d
+from dcgan_utils.gan.priors import Prior
+from dcgan_utils.plots.style import palette
+from dcgan_utils.report.rendering import source
+from dcgan_utils.report.site import Page, write_page
+from dcgan_utils.runs.run import Run
+from dcgan_utils.runs.sampling import load_generator
+
+__all__ = ["Layer", "folded", "quantiles", "write_playground"]
+
+OFFERED = (
+    "normal, uniform, gamma, N(-1, 1), N(1, 1), N(0, 0.01), N(0, 100), standardized(gamma), "
+    "laplace, exponential, student_t(3), bernoulli, sphere"
+)
+REACH, STEPS = 5.0, 801  # of the tables: standard deviations of N(0, 1), and values
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A transposed convolution, and what follows it.
+
+    Attributes
+    ----------
+    weight : float32 array, shape (kernel, kernel, inputs, outputs)
+    bias : float32 array, shape (outputs,), or (4, 4, outputs) where each place has its own
+    stride, padding, side : int
+        ``side`` is that of the square that is put out, in pixels.
+    activation : str
+        ``"relu"`` or ``"tanh"``.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    stride: int
+    padding: int
+    side: int
+    activation: str
+
+
+@torch.no_grad()
+def folded(generator: nn.Module) -> list[Layer]:
+    """Return a generator in evaluation mode as transposed convolutions alone.
+
+    BatchNorm with its running statistics is one factor and one summand for each channel: the
+    convolution before it takes both up.
+
+    Parameters
+    ----------
+    generator
+        One of `networks.ARCHITECTURES`, on the CPU.
+    """
+    layers, side = [], 1
+    for first, *rest in generator.blocks:
+        weight, bias, stride, padding, side = _as_convolution(first, side)
+        for norm in (module for module in rest if isinstance(module, nn.BatchNorm2d)):
+            factor = norm.weight / (norm.running_var + norm.eps).sqrt()
+            weight = weight * factor
+            bias = (bias - norm.running_mean) * factor + norm.bias
+        activation = "tanh" if isinstance(rest[-1], nn.Tanh) else "relu"
+        arrays = weight.contiguous().numpy(), bias.contiguous().numpy()
+        layers.append(Layer(*arrays, stride, padding, side, activation))
+    return layers
+
+
+def _as_convolution(
+    module: nn.Module, side: int
+) -> tuple[torch.Tensor, torch.Tensor, int, int, int]:
+    """Return weight ``(k, k, in, out)``, bias, stride, padding, and the side put out."""
+    if isinstance(module, nn.Linear):  # a transposed convolution of one pixel to 4x4
+        weight = module.weight.unflatten(0, (-1, 4, 4)).permute(1, 2, 3, 0)
+        return weight, module.bias.unflatten(0, (-1, 4, 4)).permute(1, 2, 0), 1, 0, 4
+    if isinstance(module, ResizeConv2d):
+        weight, stride, padding, beyond = module.blurred(), 2, 1, 0
+    else:
+        weight, (stride, _), (padding, _) = module.weight, module.stride, module.padding
+        beyond = module.output_padding[0]
+    kernel = weight.shape[2]
+    after = (side - 1) * stride - 2 * padding + kernel + beyond
+    return weight.permute(2, 3, 0, 1), weight.new_zeros(weight.shape[1]), stride, padding, after
+
+
+def quantiles(prior: Prior, *, noise_size: int) -> np.ndarray:
+    """Return the values of a prior at the quantiles of N(0, 1) from -5 to 5, standardized.
+
+    Parameters
+    ----------
+    prior
+        Any; its mean is taken away and its deviation divided out. Of the sphere these are N(0, 1)'s
+        own: the page brings whole vectors to it.
+    noise_size
+        Length of the vectors.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, shape ``(801,)``, never falling.
+    """
+    scores = torch.linspace(-REACH, REACH, STEPS, dtype=torch.float64)
+    if _is_sphere(prior):
+        return scores.float().numpy()
+    values = prior.from_normal(scores[:, None].expand(-1, noise_size))[:, 0]
+    return ((values - prior.mean) / prior.std).float().numpy()
+
+
+def _is_sphere(prior: Prior) -> bool:
+    return "sphere" in str(prior)
+
+
+def write_playground(
+    runs: Sequence[Run], path: Path, *, epoch: int | None = None, pages: Sequence[Page] = ()
+) -> Path:
+    """Write one page that holds the generators of some runs, and needs nothing else.
+
+    Parameters
+    ----------
+    runs
+        Finished, or at least with a checkpoint. A generator of width 32 at 64 px takes 3 MB.
+    path
+        The HTML file.
+    epoch
+        One of the runs' `Run.kept_epochs`; without it, where the trainings stand.
+    pages
+        Of the site that it lies in, for the menu.
+
+    Raises
+    ------
+    WorkbookError
+        If a run cannot be read, or the page cannot be written.
+    """
+    if not runs:
+        raise WorkbookError("a playground needs a run: name one or several.")
+    own = [run.config.prior for run in runs]
+    size = max(run.config.noise_size for run in runs)
+    priors = dict.fromkeys([*noise.parse_list(OFFERED), *own])
+    inks = palette(len(runs))
+    data = {
+        "runs": [_about(run, ink, epoch) for run, ink in zip(runs, inks, strict=True)],
+        "priors": [_table(prior, size) for prior in priors],
+        "reach": REACH,
+    }
+    collections = dict.fromkeys(run.about["data"]["name"] for run in runs)
+    return write_page(
+        path,
+        "playground.html.j2",
+        title=f"{', '.join(collections)}: play with the noise",
+        pages=pages,
+        data=data,
+        bytes=len(json.dumps(data)),
+        engine=source("playground-engine.js"),
+        script=source("playground.js"),
+    )
+
+
+def _about(run: Run, ink: str, epoch: int | None) -> dict[str, Any]:
+    config, prior = run.config, run.config.prior
+    layers = _of_standardized(prior, folded(load_generator(run, epoch=epoch, device="cpu")))
+    numbers = np.concatenate([part.ravel() for layer in layers for part in _parts(layer)])
+    with np.errstate(over="ignore"):
+        halves = numbers.astype(np.float16)
+    if not np.isfinite(halves).all():
+        raise WorkbookError(f"the weights of '{run.name}' are too large for 16 bits.")
+    return {
+        "name": run.name,
+        "collection": run.about["data"]["name"],
+        "prior": str(prior),
+        "label": prior.label,
+        "architecture": config.architecture,
+        "width": config.width,
+        "epochs": epoch or len(run.history()),
+        "mean": prior.mean,
+        "std": prior.std,
+        "seed": config.seed,
+        "noiseSize": config.noise_size,
+        "side": config.img_size,
+        "ink": ink,
+        "layers": [_shape(layer) for layer in layers],
+        "numbers": _packed(halves),
+    }
+
+
+def _of_standardized(prior: Prior, layers: list[Layer]) -> list[Layer]:
+    """Let the first layer take the prior's vectors standardized: their scale may be any."""
+    first, *others = layers
+    pattern = prior.mean * first.weight.sum(axis=2)  # what a mean adds, at each of 4x4 places
+    return [replace(first, weight=prior.std * first.weight, bias=first.bias + pattern), *others]
+
+
+def _parts(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
+    return layer.weight, layer.bias
+
+
+def _shape(layer: Layer) -> dict[str, Any]:
+    kernel, _, before, after = layer.weight.shape
+    return {
+        "kernel": kernel,
+        "before": before,
+        "after": after,
+        "stride": layer.stride,
+        "padding": layer.padding,
+        "side": layer.side,
+        "biases": layer.bias.size,
+        "activation": layer.activation,
+    }
+
+
+def _table(prior: Prior, noise_size: int) -> dict[str, Any]:
+    return {
+        "spec": str(prior),
+        "label": prior.label,
+        "mean": prior.mean,
+        "std": prior.std,
+        "discrete": prior.discrete,
+        "sphere": _is_sphere(prior),
+        "quantiles": _packed(quantiles(prior, noise_size=noise_size)),
+    }
+
+
+def _packed(numbers: np.ndarray) -> str:
+    return base64.b64encode(numbers.tobytes()).decode()

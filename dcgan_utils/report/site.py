@@ -1,0 +1,295 @@
+"""Executed notebooks as pages that need no network, and the site that they make together."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dcgan_utils.core.environment import environment
+from dcgan_utils.core.files import made, write_bytes
+from dcgan_utils.report.rendering import TEMPLATES, markdown, render
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+__all__ = ["PLAYGROUND", "Link", "Page", "make_page", "write_index", "write_page", "write_site"]
+PLAYGROUND = "playground.html"  # in a site's folder
+
+
+@dataclass(frozen=True)
+class Page:
+    """One executed notebook and the page made from it.
+
+    Attributes
+    ----------
+    failed
+        The error's sentence if the notebook stopped, else empty.
+    picture
+        Base64 JPEG of the figure whose cell is tagged ``cover``, or empty.
+    glance
+        HTML of what the cells tagged ``glance`` put out: the index shows it too.
+    """
+
+    title: str
+    summary: str
+    notebook: Path
+    html: Path
+    seconds: float
+    failed: str
+    picture: str
+    glance: str = ""
+
+
+@dataclass(frozen=True)
+class Link:
+    """A page that others made, such as a run's own; ``href`` is relative to the index."""
+
+    title: str
+    href: str
+    note: str = ""
+
+
+def make_page(
+    notebook: Path, *, title: str, summary: str = "", seconds: float = 0.0, failed: str = ""
+) -> Page:
+    """Write the page of an executed notebook beside it.
+
+    Parameters
+    ----------
+    notebook
+        The executed notebook.
+    title, summary
+        For the page and the index.
+    seconds
+        How long it ran.
+    failed
+        The error's sentence if it stopped.
+
+    Raises
+    ------
+    WorkbookError
+        If the page cannot be written.
+    """
+    import nbformat
+
+    executed = nbformat.read(notebook, as_version=4)
+    html = notebook.with_suffix(".html")
+    page = Page(
+        title, summary, notebook, html, seconds, failed, _cover(executed), _glance(executed)
+    )
+    _write(html, _render(executed, page))
+    return page
+
+
+def write_site(
+    folder: Path, name: str, pages: Sequence[Page], *, lead: str, links: Sequence[Link] = ()
+) -> Path:
+    """Write the index, the page that puts two side by side, and a menu into every page.
+
+    Parameters
+    ----------
+    folder
+        Where all of them lie.
+    name
+        Of the collection or study.
+    pages
+        In reading order.
+    lead
+        What the index says first.
+    links
+        More pages, which the index lists and the two sides can show.
+
+    Returns
+    -------
+    Path
+        The index.
+    """
+    import nbformat
+
+    for page in pages:
+        executed = nbformat.read(page.notebook, as_version=4)
+        _write(page.html, _render(executed, page, pages))
+    shown = [Link(page.title, page.html.name) for page in pages]
+    shown += [link for link in links if not link.note]
+    trained = [n for n, link in enumerate(shown) if Path(link.href).stem.startswith("train")]
+    left, right, *_ = [*trained, *range(len(shown)), 0, 0]
+    text = render(
+        "beside.html.j2",
+        title=f"{name}: two pages side by side",
+        bar=_bar("beside.html", "Side by side", pages, _more(folder)),
+        css=_css(),
+        links=shown,
+        chosen=(left, right if right != left else min(left + 1, len(shown) - 1)),
+    )
+    _write(folder / "beside.html", text)
+    return write_index(folder, name, pages, lead=lead, links=links, whole=True)
+
+
+def write_index(
+    folder: Path,
+    name: str,
+    pages: Sequence[Page],
+    *,
+    lead: str,
+    links: Sequence[Link] = (),
+    whole: bool = False,
+) -> Path:
+    """Write ``index.html`` alone, as `write_site` does once the site is ``whole``."""
+    text = render(
+        "report.html.j2",
+        title=f"{name}: what the noise does to the pictures",
+        lead=lead,
+        bar=_bar("index.html", "Overview", pages, _more(folder) if whole else ()),
+        playground=PLAYGROUND if whole and (folder / PLAYGROUND).exists() else "",
+        pages=sorted(pages, key=lambda page: not page.glance),  # what was found comes first
+        links=links,
+        css=_css(),
+        environment=environment(),
+        written=datetime.datetime.now().strftime("%Y-%m-%d %H:%M"),
+    )
+    _write(folder / "index.html", text)
+    return folder / "index.html"
+
+
+def write_page(
+    path: Path, template: str, *, title: str, pages: Sequence[Page] = (), **values: Any
+) -> Path:
+    """Write a page of its own, in the look of the others.
+
+    Parameters
+    ----------
+    path
+        The HTML file; its folder is made.
+    template, title, **values
+        The template, and what it is given besides the style.
+    pages
+        Of the site that it lies in, for the menu.
+
+    Raises
+    ------
+    WorkbookError
+        If it cannot be written.
+    """
+    made(path.parent)
+    bar = _bar(path.name, title, pages, _more(path.parent, path.name) if pages else ())
+    _write(path, render(template, title=title, css=_css(), bar=bar, **values))
+    return path
+
+
+def _write(path: Path, text: str) -> None:
+    write_bytes(path, text.encode())
+
+
+def _bar(
+    current: str,
+    title: str,
+    pages: Iterable[Page],
+    more: Sequence[Link] = (),
+    *,
+    code: bool = False,
+) -> str:
+    """Return what stands above every page: the title, and a menu if there is a site."""
+    from markupsafe import Markup
+
+    bar = render("bar.html.j2", current=current, title=title, pages=pages, more=more, code=code)
+    return Markup(bar)
+
+
+def _more(folder: Path, writing: str = "") -> list[Link]:
+    """Return what the menu of a whole site holds besides the notebooks' pages."""
+    has_one = writing == PLAYGROUND or (folder / PLAYGROUND).exists()
+    playground = [Link("Playground", PLAYGROUND)] if has_one else []
+    return [*playground, Link("Side by side", "beside.html")]
+
+
+@cache
+def _css() -> str:
+    """Return the house style, with code colours for the light and the dark look."""
+    from markupsafe import Markup
+    from pygments.formatters import HtmlFormatter
+
+    light = HtmlFormatter(style="default").get_style_defs(".highlight")
+    dark = HtmlFormatter(style="github-dark").get_style_defs(".highlight")
+    own = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    return Markup(f"{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n{own}")
+
+
+# --- One page --------------------------------------------------------------------------------
+
+
+def _render(notebook: NotebookNode, page: Page, pages: Sequence[Page] = ()) -> str:
+    """Render an executed notebook as one self-contained page.
+
+    Formulas become MathML, which browsers draw by themselves; nbconvert's own page would
+    load MathJax from elsewhere.
+    """
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(
+        template_name="workbook",
+        extra_template_basedirs=[str(TEMPLATES)],
+        filters={"markdown2html": markdown},
+    )
+    place = pages.index(page) if page in pages else -1
+    more = _more(page.html.parent) if pages else ()
+    about = {
+        "title": page.title,
+        "css": _css(),
+        "failed": page.failed,
+        "bar": _bar(page.html.name, page.title, pages, more, code=True),
+        "before": pages[place - 1] if place > 0 else None,
+        "after": pages[place + 1] if 0 <= place < len(pages) - 1 else None,
+    }
+    body, _ = exporter.from_notebook_node(_without_papermill_banner(notebook), {"page": about})
+    return body
+
+
+def _without_papermill_banner(notebook: NotebookNode) -> NotebookNode:
+    """Drop the cells that papermill adds to point at an error: ours says it in its own way."""
+    kept = [
+        c for c in notebook.cells if "papermill-error-cell-tag" not in c.metadata.get("tags", [])
+    ]
+    return type(notebook)({**notebook, "cells": kept})
+
+
+# --- What the index shows of it -----------------------------------------------------------------
+
+
+def _outputs_tagged(notebook: NotebookNode, tag: str) -> Iterator[dict[str, Any]]:
+    for cell in notebook.cells:
+        if tag in cell.metadata.get("tags", []):
+            yield from cell.get("outputs", [])
+
+
+def _cover(notebook: NotebookNode) -> str:
+    from PIL import Image
+
+    for output in _outputs_tagged(notebook, "cover"):
+        data = output.get("data", {})
+        drawn = data.get("image/png") or data.get("image/jpeg")
+        if drawn:
+            picture = Image.open(io.BytesIO(base64.b64decode(drawn)))
+            picture.thumbnail((640, 640))
+            buffer = io.BytesIO()
+            picture.convert("RGB").save(buffer, "JPEG", quality=85)
+            return base64.b64encode(buffer.getvalue()).decode()
+    return ""
+
+
+def _glance(notebook: NotebookNode) -> str:
+    from markupsafe import Markup, escape
+
+    parts = []
+    for output in _outputs_tagged(notebook, "glance"):
+        data = output.get("data", {})
+        if "text/markdown" in data:
+            parts.append(markdown(data["text/markdown"]))
+        elif output.output_type == "stream":
+            parts.append(Markup("<br>").join(map(escape, output.text.strip().splitlines())))
+    return Markup("\n").join(map(Markup, parts))

@@ -1,0 +1,1 @@
+"""One training and its folder: train, resume, sample, interpolate."""

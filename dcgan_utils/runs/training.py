@@ -1,0 +1,331 @@
+"""The epoch loop: a config, pictures and a run folder in, a trained run out."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import operator
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, ImageDraw
+
+from dcgan_utils.core.errors import Sentence, WorkbookError
+from dcgan_utils.core.files import write_gif
+from dcgan_utils.core.seeds import stream
+from dcgan_utils.data.decode import in_rows, to_float, to_uint8
+from dcgan_utils.data.load import Dataset, load_copies
+from dcgan_utils.gan.augment import COPYING
+from dcgan_utils.gan.config import TrainConfig
+from dcgan_utils.gan.model import DCGAN
+from dcgan_utils.runs.checkpoint import epochs_to_keep, is_out_of_memory
+from dcgan_utils.runs.run import Run, told_when_unfit
+
+__all__ = ["TrainingInterrupted", "exact", "train", "train_batch"]
+
+logger = logging.getLogger(__name__)
+SAVING_SHARE = 1 / 20  # of the time, at most, goes into writing checkpoints
+
+
+class TrainingInterrupted(Sentence, KeyboardInterrupt):
+    """Ctrl-C or the notebook's stop button, after the state was saved."""
+
+
+def train(
+    config: TrainConfig,
+    dataset: Dataset,
+    *,
+    folder: str | Path | None = None,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+) -> Run:
+    """Train a DCGAN, or go on where an earlier training of the same config stopped.
+
+    A resumed run equals an undisturbed one bit for bit on the same machine (tested on the CPU; not
+    on a GPU with ``augment`` inside or both, whose gradients torch adds up in any order there).
+    A finished run is returned at once. Ctrl-C saves; a process that dies loses the epochs
+    since its last checkpoint, which is written so often that it takes a twentieth of the time.
+
+    Parameters
+    ----------
+    config
+        Resolved parameters.
+    dataset
+        The pictures, at ``config.img_size``. They are kept in memory.
+    folder
+        The run folder, if not the one below ``reports/runs`` that config and pictures name.
+    on_epoch
+        Called with the new row of the history after each epoch.
+
+    Returns
+    -------
+    Run
+        With history, samples of every epoch, checkpoint and animation. It ends early where
+        ``config.patience`` is not 0 and the losses have been parted for so many epochs (see
+        `equilibrium.parted_at`).
+
+    Raises
+    ------
+    WorkbookError
+        If a loss or a weight stops being a finite number, if memory runs out, if ``folder`` holds
+        another run, or if another process is training this one.
+    TrainingInterrupted
+        After Ctrl-C; the state is saved, in mid-epoch too.
+    """
+    config = config.for_collection(len(dataset.images))
+    if dataset.images.shape[-1] != config.img_size:
+        raise WorkbookError(
+            f"the pictures have {dataset.images.shape[-1]} px and img_size is {config.img_size}: "
+            "load them at that size."
+        )
+    run = Run.create(config, dataset, folder=folder)
+    if run.finished:
+        logger.info("%s is finished already; nothing to train.", run.name)
+        return run
+    with run.locked(), exact(), _told_when_memory_is_short(config, len(dataset.images)):
+        loop = _Loop(config, dataset, run)
+        with _held_interrupt() as interrupted:
+            while not loop.ended:
+                row = loop.run_epoch(interrupted)
+                if on_epoch is not None:
+                    on_epoch(row)
+        write_gif(run.gif_path, _frames(run))
+    return run
+
+
+def exact() -> contextlib.AbstractContextManager:
+    """Return the context of a training: the same rounding each time, and fp32 that is fp32.
+
+    Else cuDNN may pick another algorithm in each run.
+    """
+    return torch.backends.cudnn.flags(
+        enabled=True, deterministic=True, benchmark=False, allow_tf32=False
+    )
+
+
+def train_batch(model: DCGAN, images: torch.Tensor) -> dict[str, float]:
+    """Update both networks on one batch.
+
+    Parameters
+    ----------
+    model
+        What learns; it is changed.
+    images
+        uint8, shape ``(n, 3, img_size, img_size)``, on the model's device.
+
+    Returns
+    -------
+    dict of float
+        Losses and verdicts, as `DCGAN.train_step` names them.
+    """
+    real = to_float(images).contiguous(memory_format=model.memory_format)
+    losses = model.train_step(real)
+    values = torch.stack(list(losses.values())).tolist()  # one transfer from the device
+    return dict(zip(losses, values, strict=True))
+
+
+class _Loop:
+    """Where a training stands; what it holds is what the checkpoint stores."""
+
+    def __init__(self, config: TrainConfig, dataset: Dataset, run: Run):
+        self.config, self.run = config, run
+        self.model = DCGAN(config)
+        copied = config.augment in COPYING
+        images = load_copies(dataset) if copied else dataset.images
+        self.images = images.to(self.model.device)
+        self.order_rng = stream(config.seed, "order")
+        self.flip_rng = stream(config.seed, "flip")
+        self.fixed_noise = config.prior.sample(
+            config.sample_size,
+            config.noise_size,
+            generator=stream(config.seed, "preview"),
+            device=self.model.device,
+        )
+        self.real_spread = _spread(dataset.images[:: math.ceil(len(dataset.images) / 256)])
+        self.epoch = 0  # complete ones
+        self.seen = 0  # pictures of the epoch under way
+        self.order = torch.empty(0, dtype=torch.long)
+        self.totals: dict[str, float] = {}
+        self.seconds = 0.0
+        self.saved_epoch = 0
+        self.saving_due = 0.0  # at once after the first epoch
+        self.keeping = set(epochs_to_keep(config.epochs))
+        self._resume()
+
+    def _resume(self) -> None:
+        state = self.run.load_checkpoint()
+        if state is not None:
+            with told_when_unfit(self.run):
+                self._take_up(state)
+            logger.info("%s goes on after epoch %d.", self.run.name, self.epoch)
+        self.run.forget_after(self.epoch)
+
+    def _take_up(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.order_rng.set_state(state["order_rng"])
+        self.flip_rng.set_state(state["flip_rng"])
+        self.epoch, self.seen = operator.index(state["epoch"]), operator.index(state["seen"])
+        self.order, n = state["order"], len(self.images)
+        whole = torch.equal(self.order.sort().values, torch.arange(n))
+        if not 0 <= self.epoch <= self.config.epochs or not 0 <= self.seen <= n or not whole:
+            raise ValueError(self.epoch)
+        self.totals = {name: float(total) for name, total in state["totals"].items()}
+        self.seconds = float(state["seconds"])
+        self.saved_epoch = self.epoch
+
+    @property
+    def ended(self) -> bool:
+        """Whether all epochs are done, or the losses have been parted for long enough."""
+        if self.epoch >= self.config.epochs:
+            return True
+        parted = self.run.parted_at() if self.config.patience else None
+        return parted is not None and self.epoch - parted >= self.config.patience
+
+    def _save(self) -> None:
+        started = time.perf_counter()
+        self.run.save_checkpoint(
+            {
+                "epoch": self.epoch,
+                "seen": self.seen,
+                "order": self.order,
+                "totals": self.totals,
+                "seconds": self.seconds,
+                "order_rng": self.order_rng.get_state(),
+                "flip_rng": self.flip_rng.get_state(),
+                "model": self.model.state_dict(),
+            }
+        )
+        ended = time.perf_counter()
+        self.saved_epoch, self.saving_due = self.epoch, ended + (ended - started) / SAVING_SHARE
+
+    def run_epoch(self, interrupted: Callable[[], bool]) -> dict[str, float]:
+        """Show all pictures once, then write samples and history, and a checkpoint if one is due.
+
+        The last epoch's is always due.
+        """
+        started = time.perf_counter() - self.seconds
+        if self.seen == 0:
+            self.order = torch.randperm(len(self.images), generator=self.order_rng)
+            self.totals = {}
+        self.model.noise_left = 1 - self.epoch / self.config.epochs
+        while self.seen < len(self.images):
+            self._run_batch()
+            if interrupted():
+                self.seconds = time.perf_counter() - started
+                self._save()
+                raise TrainingInterrupted(
+                    f"stopped in epoch {self.epoch + 1} of {self.config.epochs}; all is saved "
+                    f"in '{self.run.folder}'. Run it again to go on from here."
+                )
+        if not self.model.is_finite():
+            raise self._diverged("a weight")
+        self.epoch, self.seen = self.epoch + 1, 0
+        samples = self._samples()
+        row = {"epoch": self.epoch}
+        row |= {name: total / len(self.images) for name, total in self.totals.items()}
+        if self.config.augment == "ada":
+            row["augment_probability"] = self.model.augment_probability
+        row["sample_spread"] = _spread(samples) / self.real_spread if self.real_spread else math.nan
+        row["seconds"] = time.perf_counter() - started
+        self.seconds = 0.0
+        self.run.save_samples(self.epoch, samples)
+        self.run.log_epoch(row)
+        ended = self.ended
+        if ended or self.epoch in self.keeping:
+            self.run.save_weights(self.epoch, self.model.ema.state_dict())
+        if ended or time.perf_counter() >= self.saving_due:
+            self._save()
+        return row
+
+    def _run_batch(self) -> None:
+        chosen = self.order[self.seen : self.seen + self.config.batch_size]
+        batch = self.images[chosen.to(self.images.device)]
+        if self.config.flip:
+            mirrored = torch.rand(len(batch), 1, 1, 1, generator=self.flip_rng) < 0.5
+            batch = torch.where(mirrored.to(batch.device), batch.flip(3), batch)
+        losses = train_batch(self.model, batch)
+        self.seen += len(chosen)
+        for name, value in losses.items():
+            if not math.isfinite(value):
+                raise self._diverged(name)
+            self.totals[name] = self.totals.get(name, 0.0) + value * len(chosen)
+
+    def _diverged(self, what: str) -> WorkbookError:
+        batch = math.ceil(self.seen / self.config.batch_size)
+        last = f"epoch {self.saved_epoch}" if self.saved_epoch else "none after a whole epoch"
+        return WorkbookError(
+            f"training diverged: {what} is not a finite number any more "
+            f"(epoch {self.epoch + 1}, batch {batch}). Last good checkpoint: {last}. "
+            "A smaller lr, precision=fp32 or other labels may help."
+        )
+
+    @torch.no_grad()
+    def _samples(self) -> torch.Tensor:
+        return to_uint8(self.model.ema(self.fixed_noise))
+
+
+def _spread(images: torch.Tensor) -> float:
+    """Return how much uint8 pictures differ from one another: the root of the mean variance.
+
+    The variance is the unbiased one, so that few pictures compare fairly with many.
+    """
+    return images.float().var(dim=0).mean().sqrt().item() if len(images) > 1 else 0.0
+
+
+@contextlib.contextmanager
+def _told_when_memory_is_short(config: TrainConfig, pictures: int) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        batch = min(config.batch_size, pictures)
+        smaller = [f"batch_size {batch // 2}"] if batch > 1 else []
+        smaller += [f"width {config.width // 2}"] if config.width > 1 else []
+        raise WorkbookError(
+            f"there is not enough memory on {config.device} for batches of {batch} "
+            f"pictures at {config.img_size} px and width {config.width}: try "
+            f"{' or '.join(smaller) or 'a smaller img_size'}. What was saved before is intact."
+        ) from error
+
+
+@contextlib.contextmanager
+def _held_interrupt() -> Iterator[Callable[[], bool]]:
+    """Hold Ctrl-C back until the batch is complete; a second one goes through at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False  # signals reach the main thread only
+        return
+    pressed = False
+
+    def hold(number, frame):
+        nonlocal pressed
+        if pressed:
+            signal.default_int_handler(number, frame)
+        pressed = True
+
+    former = signal.signal(signal.SIGINT, hold)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, former)
+    if pressed:  # after the last batch: nobody has acted on it yet
+        raise KeyboardInterrupt
+
+
+def _frames(run: Run, *, most: int = 240, pictures: int = 16) -> list[Image.Image]:
+    """Return the frames of the animation: the first vectors in a square, epoch below."""
+    frames = []
+    for epoch in run.sampled_epochs(most):
+        tiles = run.samples(epoch)[:pictures]
+        grid = in_rows(tiles, math.ceil(math.sqrt(len(tiles))), gap=2)
+        picture = Image.fromarray(grid.numpy())
+        frame = Image.new("RGB", (picture.width, picture.height + 16), "white")
+        frame.paste(picture)
+        ImageDraw.Draw(frame).text((4, picture.height + 2), f"epoch {epoch}", fill="black")
+        frames.append(frame.quantize(128, dither=Image.Dither.NONE))
+    return frames

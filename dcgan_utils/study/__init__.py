@@ -1,0 +1,1 @@
+"""Many runs: grids, comparison, claims, theory, trials, benchmark."""

@@ -1,0 +1,333 @@
+"""How fast the training is: beside a textbook's loop, and beside what the machine can do."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import torch
+
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.seeds import stream
+from dcgan_utils.data.load import Dataset, load_dataset, picture_files
+from dcgan_utils.gan.config import TrainConfig
+from dcgan_utils.gan.model import DCGAN
+from dcgan_utils.runs.run import run_name
+from dcgan_utils.runs.training import exact, train, train_batch
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "alternate",
+    "memory_over_epochs",
+    "ours",
+    "precision_and_quality",
+    "quality_told",
+    "ratios",
+    "summary",
+]
+
+TEXTBOOK = "textbook"
+
+
+def ours(precision: str) -> str:
+    """Return the name of the workbook's loop in a precision."""
+    return f"workbook, {precision}"
+
+
+# --- The two loops, in turn ----------------------------------------------------------------
+
+
+def alternate(
+    config: TrainConfig,
+    *,
+    alternations: int = 5,
+    on_turn: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Train the textbook's way and ours in turn, an epoch each, and take the time.
+
+    Ours in fp32, and in the config's precision if that is another. Each loop lives in a process of
+    its own, so that each has its own peak of memory; while one trains, the others wait. A first
+    turn of each is not counted. Ours has its pictures in memory; neither writes anything.
+
+    Parameters
+    ----------
+    config
+        Architecture, batch size, precision and device.
+    alternations
+        How often each has its turn.
+    on_turn
+        Called with the number of turns done, and of all.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a turn: ``loop``, ``turn``, ``pictures_per_second``, and ``peak_memory`` in
+        bytes until then: of the process, or of the GPU. The textbook's two loading processes
+        are not in it.
+
+    Raises
+    ------
+    WorkbookError
+        If the collection is not a folder of picture files, which the textbook needs, or a
+        process dies.
+    """
+    import pandas as pd
+
+    files = picture_files(config.dataset, config.img_size)
+    parameters = config.model_dump()
+    loops: dict[str, Callable[[], Callable[[], int]]] = {
+        TEXTBOOK: functools.partial(_start_textbook, parameters, files)
+    }
+    for precision in dict.fromkeys(["fp32", config.precision]):
+        start = functools.partial(_start_ours, parameters | {"precision": precision})
+        loops[ours(precision)] = start
+    rows = []
+    with ExitStack() as stack:
+        workers = {}
+        for name, start in loops.items():
+            workers[name] = stack.enter_context(_process())
+            workers[name].submit(_begin, start, config.device).result()
+            workers[name].submit(_take_turn).result()
+        for turn in range(alternations):
+            for name, worker in workers.items():
+                rows.append({"loop": name, "turn": turn + 1} | worker.submit(_take_turn).result())
+                if on_turn is not None:
+                    on_turn(len(rows), len(workers) * alternations)
+    return pd.DataFrame(rows)
+
+
+def ratios(turns: pd.DataFrame) -> pd.DataFrame:
+    """Return how many times as fast as the textbook ours is: a row a turn, a column a loop."""
+    speeds = turns.pivot(index="turn", columns="loop", values="pictures_per_second")
+    others = [loop for loop in turns["loop"].unique() if loop != TEXTBOOK]
+    return speeds[others].div(speeds[TEXTBOOK], axis=0)
+
+
+def summary(
+    by_batch: Mapping[int, pd.DataFrame], operations: float, ceilings: Mapping[str, float]
+) -> pd.DataFrame:
+    """Return one row a batch size and loop: speed, its range, share of the ceiling, memory.
+
+    Parameters
+    ----------
+    by_batch
+        The turns of `alternate` for each batch size.
+    operations
+        What a picture needs, from `profiling.operations_per_picture`.
+    ceilings
+        Of each loop, in operations a second, from `environment.ceiling`.
+
+    Notes
+    -----
+    The share counts the operations that are needed, not those that are done: the textbook's
+    needless ones lower its share.
+    """
+    import pandas as pd
+
+    rows = {}
+    for batch, turns in by_batch.items():
+        for loop, own in turns.groupby("loop", sort=False):
+            speed, rate = own["pictures_per_second"], operations * own["pictures_per_second"]
+            rows[batch, loop] = {
+                "pictures/s": speed.median(),
+                "slowest": speed.min(),
+                "fastest": speed.max(),
+                "GFLOP/s": rate.median() / 1e9,
+                "of the ceiling": rate.median() / ceilings[loop],
+                "peak MB": own["peak_memory"].max() / 1e6,
+            }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["batch", "loop"])
+
+
+@contextmanager
+def _process() -> Iterator[ProcessPoolExecutor]:
+    """Start one fresh process; a forked one would inherit memory, and threads of torch."""
+    try:
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as worker:
+            yield worker
+    except BrokenProcessPool as error:
+        raise WorkbookError(
+            "a process of the benchmark died, perhaps for want of memory: a smaller width or "
+            "batch size may help."
+        ) from error
+
+
+_epoch: Callable[[], int]  # in the process of a loop: trains an epoch, returns its pictures
+_device: str
+
+
+def _begin(start: Callable[[], Callable[[], int]], device: str) -> None:
+    global _epoch, _device
+    # A spawned process would spawn the textbook's loading processes too; let it be the system's
+    # own way, as in a notebook.
+    multiprocessing.set_start_method(None, force=True)
+    _epoch, _device = start(), device
+
+
+def _start_textbook(parameters: dict[str, Any], files: list[Path]) -> Callable[[], int]:
+    from dcgan_utils.study.tutorial import Textbook
+
+    config = TrainConfig.resolve(**parameters)
+    book = Textbook(
+        files,
+        **config.model_dump(include={"img_size", "width", "noise_size", "batch_size", "device"}),
+    )
+
+    def epoch() -> int:
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # fp32 is fp32
+            book.train_epoch()
+        return len(files)
+
+    return epoch
+
+
+def _start_ours(parameters: dict[str, Any]) -> Callable[[], int]:
+    config = TrainConfig.resolve(**parameters)
+    model = DCGAN(config)
+    images = load_dataset(config.dataset, config.img_size).images.to(model.device)
+    rng = stream(config.seed, "order")
+
+    def epoch() -> int:
+        order = torch.randperm(len(images), generator=rng).to(images.device)
+        with exact():
+            for chosen in order.split(config.batch_size):
+                train_batch(model, images[chosen])
+        return len(images)
+
+    return epoch
+
+
+def _take_turn() -> dict[str, float]:
+    started = time.perf_counter()
+    pictures = _epoch()
+    seconds = time.perf_counter() - started
+    return {"pictures_per_second": pictures / seconds, "peak_memory": _peak_memory(_device)}
+
+
+def _peak_memory(device: str) -> int:
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else ()
+    for line in lines:  # of this process alone; getrusage counts what its parent held, too
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024
+    import resource  # not on Windows, where the rest of the package should load
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+# --- Memory and quality --------------------------------------------------------------------
+
+
+def memory_over_epochs(config: TrainConfig) -> pd.DataFrame:
+    """Train on one batch an epoch in a fresh process, and note its memory after each.
+
+    Samples, history and checkpoints are written as in any training, to a folder that is
+    removed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``epoch``, ``memory`` (bytes that the process holds then) and ``peak`` (the most until
+        then, or of the GPU).
+    """
+    import pandas as pd
+
+    with _process() as worker:
+        return pd.DataFrame(worker.submit(_train_and_weigh, config.model_dump()).result())
+
+
+def _train_and_weigh(parameters: dict[str, Any]) -> list[dict[str, float]]:
+    config = TrainConfig.resolve(**parameters)
+    whole = load_dataset(config.dataset, config.img_size)
+    n = config.batch_size
+    batch = replace(
+        whole, images=whole.images[:n], files=whole.files[:n], data_hash=f"{whole.data_hash}:{n}"
+    )
+    rows, process = [], psutil.Process()
+
+    def weigh(row: dict[str, float]) -> None:
+        memory = process.memory_info().rss
+        rows.append({"epoch": row["epoch"], "memory": memory, "peak": _peak_memory(config.device)})
+
+    with tempfile.TemporaryDirectory() as folder:
+        train(config, batch, folder=Path(folder, "run"), on_epoch=weigh)
+    return rows
+
+
+def precision_and_quality(
+    config: TrainConfig,
+    dataset: Dataset,
+    folder: Path,
+    *,
+    seeds: int = 3,
+    on_run: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Train in fp32 and in bf16 from the same seeds, and measure what each draws.
+
+    Parameters
+    ----------
+    config
+        Of the runs, but for seed and precision.
+    dataset
+        The pictures.
+    folder
+        Where the run folders go; runs that are finished there are not trained again.
+    seeds
+        How many, counted from ``config.seed``.
+    on_run
+        Called with the number of runs done, and of all.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a run: ``precision``, ``seed``, ``kid`` and ``diversity`` of as many samples as
+        there are pictures, on EfficientNet-Lite0 features. See `metrics` for what the numbers
+        mean.
+    """
+    import pandas as pd
+
+    from dcgan_utils.metrics import evaluation
+
+    rows = []
+    for seed in range(config.seed, config.seed + seeds):
+        for precision in ("fp32", "bf16"):
+            changed = config.changed(seed=seed, precision=precision)
+            run = train(changed, dataset, folder=folder / run_name(changed, dataset))
+            measured = evaluation.of_run(
+                run, dataset.images, samples=len(dataset.images), device=config.device
+            )
+            rows.append({"precision": precision, "seed": seed, **measured})
+            if on_run is not None:
+                on_run(len(rows), 2 * seeds)
+    return pd.DataFrame(rows)
+
+
+def quality_told(quality: pd.DataFrame) -> str:
+    """Say in Markdown what `precision_and_quality` found, of KID and of diversity."""
+    grouped, told = quality.groupby("precision"), []
+    for name in ("kid", "diversity"):
+        means, spans = grouped[name].mean(), grouped[name].max() - grouped[name].min()
+        pairs = quality.pivot(index="seed", columns="precision", values=name)
+        apart = ", ".join(f"{difference:+.3f}" for difference in pairs["bf16"] - pairs["fp32"])
+        told.append(
+            f"**{name}**: {means['fp32']:.3f} in fp32 and {means['bf16']:.3f} in bf16, in the "
+            f"mean; seed by seed bf16 differs by {apart}, and the seeds of one precision lie up to "
+            f"{spans.max():.3f} apart."
+        )
+    return "\n\n".join(told)

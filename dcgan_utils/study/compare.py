@@ -1,0 +1,251 @@
+"""Many runs at once: what they are called, how they ended, how good they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+import torch
+
+from dcgan_utils.core.errors import NotMeaningful, WorkbookError
+from dcgan_utils.core.seeds import stream
+from dcgan_utils.data.load import Dataset
+from dcgan_utils.metrics import distances, evaluation, features
+from dcgan_utils.runs import sampling
+from dcgan_utils.runs.run import Run
+
+__all__ = [
+    "by_noise",
+    "drawn",
+    "exhibits",
+    "histories",
+    "label_runs",
+    "measured",
+    "one_setting",
+    "summary",
+]
+
+
+def label_runs(runs: Sequence[Run]) -> dict[str, Run]:
+    """Give each run a short name for figures.
+
+    The noise's label, and, where two runs share it, also the parameters in which the runs
+    differ; the folder's name if even that does not tell them apart.
+
+    Raises
+    ------
+    WorkbookError
+        If a run has not completed an epoch: there is nothing to compare yet.
+    """
+    for run in runs:
+        if run.history().empty:
+            raise WorkbookError(f"the run '{run.name}' has no complete epoch yet; train it first.")
+    configs = {run: run.config.identity | {"collection": run.about["data"]["name"]} for run in runs}
+    differing = [
+        name
+        for name in next(iter(configs.values()))
+        if name != "noise" and len({config[name] for config in configs.values()}) > 1
+    ]
+    for naming in (
+        lambda run: run.config.prior.label,
+        lambda run: ", ".join(
+            [run.config.prior.label, *(f"{name} {configs[run][name]}" for name in differing)]
+        ),
+        lambda run: run.name,
+    ):
+        labelled = {naming(run): run for run in runs}
+        if len(labelled) == len(runs):
+            return labelled
+    return {str(run.folder): run for run in runs}
+
+
+def summary(labelled: dict[str, Run]) -> pd.DataFrame:
+    """Return one row a run: the noise's moments and where the training ended.
+
+    Losses, D(x), D(G(z)) and spread are means over the last tenth of the epochs, since single
+    epochs jump.
+
+    Notes
+    -----
+    Losses say how the contest between the networks stands, not how good the pictures are. A
+    spread near 1 does not mean that the pictures resemble the real ones, only that they
+    differ as much from each other; a spread near 0 does mean that they repeat.
+    """
+    rows = {}
+    for label, run in labelled.items():
+        history, prior = run.history(), run.config.prior
+        end = history.tail(math.ceil(len(history) / 10)).mean()
+        rows[label] = {
+            "mean": prior.mean,
+            "std": prior.std,
+            "|mean| / std": prior.ratio,
+            "epochs": len(history),
+            "loss of D": end["d_loss_real"] + end["d_loss_fake"],
+            "loss of G": end["g_loss"],
+            "D(x)": end["d_real"],
+            "D(G(z))": end["d_fake"],
+            "spread": end["sample_spread"],
+            "minutes": run.minutes,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("noise")
+
+
+# --- Runs that differ in noise and seed alone ----------------------------------------------
+
+
+def one_setting(runs: Sequence[Run]) -> Dataset:
+    """Check that runs differ in nothing but noise and seed, and return their pictures.
+
+    Raises
+    ------
+    NotMeaningful
+        If they do; the message tells in what.
+    WorkbookError
+        If the pictures are not there any more.
+    """
+    apart = _apart(runs)
+    if apart:
+        listed = "; ".join(f"{name}: {', '.join(values)}" for name, values in apart.items())
+        raise NotMeaningful(
+            f"These runs differ in more than noise and seed ({listed}). Numbers that do not "
+            "compare are not put beside each other: name fewer runs."
+        )
+    return sampling.collection_of(runs[0])
+
+
+def _apart(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """Return in what runs differ, but for noise and seed, with the values."""
+    settings = [
+        run.config.identity
+        | {"noise": None, "seed": None}
+        | {"epochs shown": len(run.history()), "pictures": run.about["data"]["data_hash"][:12]}
+        for run in runs
+    ]
+    values = {name: sorted({str(setting[name]) for setting in settings}) for name in settings[0]}
+    return {name: several for name, several in values.items() if len(several) > 1}
+
+
+def by_noise(labelled: dict[str, Run]) -> dict[str, list[Run]]:
+    """Return the runs of each noise under its label, the smallest seed first.
+
+    Runs that differ in more than noise and seed stand alone, under the names they have.
+    """
+    if _apart(list(labelled.values())):
+        return {label: [run] for label, run in labelled.items()}
+    grouped: dict[str, list[Run]] = {}
+    for run in sorted(labelled.values(), key=lambda run: run.config.seed):
+        grouped.setdefault(run.config.prior.label, []).append(run)
+    return {run.config.prior.label: grouped[run.config.prior.label] for run in labelled.values()}
+
+
+def histories(grouped: dict[str, list[Run]]) -> dict[str, pd.DataFrame]:
+    """Return the histories of each group of runs, those of several seeds below each other."""
+    return {name: pd.concat([run.history() for run in runs]) for name, runs in grouped.items()}
+
+
+def drawn(run: Run, n: int, *, seed: int, device: str = "cpu") -> torch.Tensor:
+    """Draw pictures that can be put beside those of other noises, one by one.
+
+    The same normal scores are brought to each noise by their quantiles: what is the largest
+    coordinate of a vector from N(0, 1) is the largest of the vector from Gamma(2, 1) too.
+
+    Returns
+    -------
+    torch.Tensor
+        uint8, shape ``(n, 3, H, W)``.
+    """
+    scores = torch.randn(n, run.config.noise_size, generator=stream(seed, "scores"))
+    return sampling.draw(run, run.config.prior.from_normal(scores), device=device)
+
+
+def measured(
+    runs: Sequence[Run],
+    real: Dataset,
+    *,
+    samples: int,
+    seed: int = 0,
+    kinds: Sequence[str] | None = None,
+    device: str = "cpu",
+    on_run: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Measure new pictures of each run; the numbers also go into its ``metrics.json``.
+
+    Parameters
+    ----------
+    runs
+        As `one_setting` allows them.
+    real
+        What they were trained on.
+    samples
+        How many pictures of each are measured.
+    seed
+        Of the latent vectors.
+    kinds
+        See `kinds_of`.
+    device
+        Where generators and extractor run.
+    on_run
+        Called with the number of runs measured, and of all.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a run: ``label`` and ``noise`` (a spec), ``seed``, ``|mean| / std``, and what
+        `evaluation.full` returns.
+
+    Raises
+    ------
+    NotMeaningful
+        If there are too few pictures.
+    """
+    rows = []
+    for number, run in enumerate(runs, start=1):
+        prior = run.config.prior
+        pictures = sampling.sample(run, samples, seed=seed, device=device)
+        found = evaluation.full(real.images, pictures, seed=seed, kinds=kinds, device=device)
+        run.save_metrics(found | {"epochs": len(run.history()), "sample_seed": seed})
+        rows.append(
+            {
+                "label": prior.label,
+                "noise": str(prior),
+                "seed": run.config.seed,
+                "|mean| / std": prior.ratio,
+                **found,
+                "run": run.name,
+            }
+        )
+        if on_run is not None:
+            on_run(number, len(runs))
+    return pd.DataFrame(rows)
+
+
+def exhibits(
+    real: torch.Tensor, generated: torch.Tensor, *, device: str = "cpu", pairs: int = 3
+) -> dict[str, torch.Tensor]:
+    """Choose pictures that a person should look at, by rule.
+
+    Parameters
+    ----------
+    real, generated
+        uint8, shapes ``(n, 3, H, W)`` and ``(m, 3, H, W)``.
+    device
+        Where the extractor runs.
+    pairs
+        How many pairs; of the others twice as many pictures are chosen.
+
+    Returns
+    -------
+    dict of torch.Tensor
+        Generated pictures, uint8. ``nearest to real ones`` and ``farthest from real ones``, by the
+        distance of the features to the nearest real picture; and ``most alike``, pairs beside each
+        other, none twice.
+    """
+    vectors = [features.extract(images, device=device).vectors for images in (real, generated)]
+    apart = distances.nearest(*vectors)[1].argsort(kind="stable")
+    count = 2 * pairs
+    return {
+        "nearest to real ones": generated[apart[:count]],
+        "farthest from real ones": generated[apart[::-1][:count].copy()],
+        "most alike": generated[distances.closest_pairs(vectors[1], pairs).flatten()],
+    }

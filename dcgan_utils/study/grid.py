@@ -1,0 +1,196 @@
+"""A grid of trainings: priors x seeds x architectures x collections.
+
+It is a YAML file::
+
+    name: noise-study            # the folder below reports/ for the comparison; may be a path
+    collections: [plein_air]
+    noises: [uniform, normal, gamma, "N(1, 1)", standardized(gamma)]
+    seeds: [0, 1, 2]
+    architectures: [dcgan]
+    parameters: {preset: monet, epochs: 200, width: 32}    # any others of train.ipynb
+    samples: 300                 # pictures of each run that are measured
+    kinds: subject               # column of labels.csv for mode coverage; else the first fit for it
+    resources: {GPU: 1}          # what a run needs of a Dask worker; usually nothing
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BeforeValidator, Field, model_validator
+
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.files import expanded
+from dcgan_utils.core.parameters import Named, Parameters, Seed, Whole
+from dcgan_utils.core.paths import notebooks_dir
+from dcgan_utils.data.labels import kinds_of
+from dcgan_utils.data.load import load_dataset
+from dcgan_utils.data.sources import locate
+from dcgan_utils.gan import noise
+from dcgan_utils.gan.config import Architecture, TrainConfig
+from dcgan_utils.runs.run import run_name
+
+__all__ = [
+    "Grid",
+    "Task",
+    "load_grid",
+    "tasks",
+]
+
+logger = logging.getLogger(__name__)
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _priors(value: Any) -> tuple[str, ...]:
+    """Read noises; YAML takes N(0, 1) without quotes for two things, and so they are joined."""
+    return tuple(str(prior) for prior in noise.parse_list(", ".join(map(str, _listed(value)))))
+
+
+class Grid(Parameters):
+    """What a grid file says; immutable."""
+
+    name: Annotated[str, Field(pattern=r"^\w[\w .+-]*(/\w[\w .+-]*)*$")] = "study"
+    collections: Annotated[tuple[Named, ...], BeforeValidator(_listed), Field(min_length=1)]
+    noises: Annotated[tuple[str, ...], BeforeValidator(_priors)]
+    seeds: Annotated[tuple[Seed, ...], BeforeValidator(_listed), Field(min_length=1)] = (0,)
+    architectures: Annotated[
+        tuple[Architecture, ...],
+        BeforeValidator(_listed),
+        Field(min_length=1),
+    ] = ("dcgan",)
+    parameters: dict[str, Any] = Field({})
+    samples: Annotated[Whole, Field(ge=6, le=100_000)] = 300
+    kinds: Named | None = None
+    resources: dict[str, float] = Field({})
+
+    @model_validator(mode="after")
+    def _nothing_twice(self) -> Grid:
+        for name in ("collections", "seeds", "architectures"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} names something twice: {', '.join(map(str, values))}.")
+        for name in ("dataset", "noise", "seed", "architecture"):
+            if name in self.parameters:
+                raise ValueError(f"parameters: '{name}' has a list of its own in a grid.")
+        return self
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Reads plain values, and no aliases, whose few lines can stand for billions of values."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not read here: write the values out")
+        return super().compose_node(parent, index)
+
+
+def load_grid(path: str | Path) -> Grid:
+    """Read a grid file and check every value.
+
+    Parameters
+    ----------
+    path
+        The file; looked for beside the notebooks too.
+
+    Raises
+    ------
+    WorkbookError
+        If it cannot be read, is no YAML, or holds something unknown or impossible.
+    """
+    path = expanded(path)
+    try:
+        if not path.exists() and (notebooks_dir() / path).exists():
+            path = notebooks_dir() / path
+            logger.warning("The grid is '%s'.", path)
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise WorkbookError(
+            f"the grid '{path}' cannot be read ({why}). notebooks/grid.yaml is one to start from."
+        ) from error
+    try:
+        content = yaml.load(text, _PlainLoader)
+    except Exception as error:  # YAML's own, and what its dates, numbers and depths stumble on
+        told = " ".join(str(error).split())[:300]
+        raise WorkbookError(f"the grid '{path}' is no YAML ({told}).") from error
+    if not isinstance(content, dict):
+        raise WorkbookError(f"the grid '{path}' should be a list of names with values.")
+    return Grid.checked(**{str(name): value for name, value in content.items()})
+
+
+# --- Tasks ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run of the grid.
+
+    Attributes
+    ----------
+    run : str
+        Name of its folder.
+    collection, architecture, noise, seed
+        What tells it from the others.
+    epochs : int
+        How many it has.
+    parameters : dict
+        Of ``train.ipynb``.
+    """
+
+    run: str
+    collection: str
+    architecture: str
+    noise: str
+    seed: int
+    epochs: int
+    parameters: dict[str, Any] = field(hash=False)
+
+    def __str__(self) -> str:
+        """Return what tells it from the others."""
+        return f"{self.collection}, {self.architecture}, {self.noise}, seed {self.seed}"
+
+
+def tasks(grid: Grid) -> list[Task]:
+    """Return the runs of a grid, all noises of the first seed before the next seed.
+
+    Each collection is loaded, and painted if need be, before any worker wants it. What ``auto``
+    means for the precision is decided here, so that workers of several kinds agree.
+
+    Raises
+    ------
+    WorkbookError
+        If a collection is not there, or a parameter is wrong; nothing has been trained then.
+    """
+    places = {collection: locate(collection) for collection in grid.collections}
+    names = [place.name for place in places.values()]
+    if len(set(names)) < len(names) or grid.name in names:
+        raise WorkbookError(
+            f"the collections {', '.join(names)} and the study '{grid.name}' need names of their "
+            "own: rename a folder, or the study."
+        )
+    found = []
+    for place in places.values():
+        source = place.source
+        dataset = load_dataset(source, _resolved(grid.parameters | {"dataset": source}).img_size)
+        kinds_of(dataset, grid.kinds)
+        for architecture, seed, spec in product(grid.architectures, grid.seeds, grid.noises):
+            own = {"dataset": source, "architecture": architecture, "noise": spec, "seed": seed}
+            config = _resolved(grid.parameters | own).for_collection(len(dataset.images))
+            parameters = grid.parameters | own | {"precision": config.precision}
+            name, which = run_name(config, dataset), (place.name, architecture, spec, seed)
+            found.append(Task(name, *which, config.epochs, parameters))
+    return found
+
+
+def _resolved(parameters: dict[str, Any]) -> TrainConfig:
+    """Check the parameters; a device that only the workers have is no mistake."""
+    elsewhere = str(parameters.get("device", "auto")).startswith("cuda")
+    return TrainConfig.resolve(**parameters | ({"device": "auto"} if elsewhere else {}))

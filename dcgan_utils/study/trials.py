@@ -1,0 +1,277 @@
+"""Trainings that differ in one thing, to see what it does."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import torch
+
+from dcgan_utils.core.errors import NotMeaningful, WorkbookError
+from dcgan_utils.core.seeds import stream
+from dcgan_utils.data.decode import to_float, to_uint8
+from dcgan_utils.data.load import Dataset, made_up
+from dcgan_utils.gan import augment
+from dcgan_utils.gan.config import TrainConfig
+from dcgan_utils.metrics import evaluation
+from dcgan_utils.runs.run import Run
+from dcgan_utils.runs.training import train
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+logger = logging.getLogger(__name__)
+
+__all__ = [
+    "as_seen",
+    "augmentations",
+    "compared",
+    "copies_of",
+    "distance_of_others",
+    "distances",
+    "lost_told",
+    "one_by_one",
+    "picture_number",
+    "shown",
+]
+
+
+def compared(
+    configs: Mapping[str, TrainConfig],
+    dataset: Dataset,
+    *,
+    samples: int = 300,
+    on_run: Callable[[str, Run], None] | None = None,
+) -> pd.DataFrame:
+    """Train once with each of several configs, and measure.
+
+    Finished runs are not trained again, broken ones go on.
+
+    Parameters
+    ----------
+    configs
+        Each under a name.
+    dataset
+        The pictures.
+    samples
+        How many pictures of each run are measured.
+    on_run
+        Called with the name and the run when that is trained.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a config: ``epochs``, ``shown`` pictures, ``kid`` and ``diversity`` (see
+        `evaluation.of_pictures`),
+        ``parted``, after how many shown pictures the losses parted for good (see
+        `equilibrium.parted_at`; empty where they did not), and ``minutes`` of training.
+
+    Notes
+    -----
+    One run of each: differences of a few hundredths in KID may turn round with another seed.
+    """
+    import pandas as pd
+
+    rows = {}
+    for name, config in configs.items():
+        logger.info("Training: %s", name)
+        run = train(config, dataset)
+        if on_run is not None:
+            on_run(name, run)
+        history, parted = run.history(), run.parted_at()
+        rows[name] = {
+            "epochs": len(history),
+            "shown": len(history) * shown(run.config.augment, dataset),
+            **evaluation.of_run(
+                run, dataset.images, samples=samples, seed=config.seed, device=config.device
+            ),
+            "parted": None if parted is None else parted * shown(run.config.augment, dataset),
+            "minutes": run.minutes,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").astype({"parted": "Int64"})
+
+
+def augmentations(
+    config: TrainConfig, policies: Iterable[str], dataset: Dataset, pictures: int
+) -> dict[str, TrainConfig]:
+    """Return configs that differ in the kind of augmentation, on the same budget.
+
+    Parameters
+    ----------
+    config
+        What they share.
+    policies
+        Some of `augment.POLICIES`.
+    dataset
+        The pictures.
+    pictures
+        The budget: how many real pictures each training shows, copies included. An epoch over
+        Pillow's copies shows six times as many, so there are a sixth as many epochs.
+    """
+    epochs = {policy: max(1, round(pictures / shown(policy, dataset))) for policy in policies}
+    return {policy: config.changed(augment=policy, epochs=epochs[policy]) for policy in policies}
+
+
+def one_by_one(config: TrainConfig, changes: str) -> dict[str, TrainConfig]:
+    """Return a config as it is, and others that each differ from it in one parameter.
+
+    Parameters
+    ----------
+    config
+        The one as it is.
+    changes
+        Such as ``"augment: none; flip: false"``: one variant each.
+
+    Raises
+    ------
+    WorkbookError
+        If a change is no parameter and value, the value is impossible, or it changes nothing, as
+        another device does.
+    """
+    variants = {"as it is": config}
+    for change in filter(None, (piece.strip() for piece in changes.split(";"))):
+        name, *value = (part.strip() for part in re.split("[:=]", change, maxsplit=1))
+        if not value:
+            raise WorkbookError(
+                f"'{change}' is no change: write a parameter and a value, as in augment: none, and "
+                "semicolons between changes."
+            )
+        changed = config.changed(**{name: value[0]})
+        if changed.identity == config.identity or changed.img_size != config.img_size:
+            raise WorkbookError(
+                f"'{change}' changes nothing that is learned from these pictures: leave it out."
+            )
+        variants[f"{name}: {value[0]}"] = changed
+    return variants
+
+
+def as_seen(
+    policy: str, images: torch.Tensor, *, seed: int, probability: float = 1.0
+) -> torch.Tensor:
+    """Return pictures as the discriminator sees them under a kind of augmentation.
+
+    Parameters
+    ----------
+    policy, probability
+        See `augment.inside`.
+    images
+        uint8, shape ``(n, 3, H, W)``.
+    seed
+        Of what happens to each.
+
+    Returns
+    -------
+    torch.Tensor
+        uint8, the same shape.
+    """
+    rng = stream(seed, policy)
+    return to_uint8(augment.inside(policy, to_float(images), rng, probability=probability))
+
+
+def lost_told(kid: pd.Series, preset: str, beside: str) -> str:
+    """Say in Markdown what a preset loses by each change of `one_by_one`.
+
+    Parameters
+    ----------
+    kid
+        Indexed by the names of `one_by_one`, and ``"preset <beside>"``.
+    preset, beside
+        The one that was changed, and the one that it is held against.
+    """
+    ratio = kid["as it is"] / kid[f"preset {beside}"]
+    lost = (kid - kid["as it is"]).drop(["as it is", f"preset {beside}"]).sort_values()
+    if lost.empty:
+        return f"KID is {ratio:.2f} times that of `{beside}`."
+    return (
+        f"As it is, `{preset}` has **{ratio:.2f} times** the KID of `{beside}` on the same budget. "
+        f"Most is lost with **{lost.index[-1]}** ({lost.iloc[-1]:+.3f}), least with "
+        f"**{lost.index[0]}** ({lost.iloc[0]:+.3f}). It is one training of each: what moves KID by "
+        "less than 0.05 may be chance."
+    )
+
+
+def shown(policy: str, dataset: Dataset) -> int:
+    """Return how many pictures an epoch shows with a kind of augmentation."""
+    return augment.passes(policy) * len(dataset.images)
+
+
+# --- Capacity ------------------------------------------------------------------------------
+
+
+def picture_number(dataset: Dataset, picture: str) -> int:
+    """Return the number of a picture that is given as such, or by its file's name.
+
+    Raises
+    ------
+    WorkbookError
+        If there is no such picture.
+    """
+    if picture.isdecimal() and int(picture) < len(dataset.files):
+        return int(picture)
+    if picture in dataset.files:
+        return dataset.files.index(picture)
+    fitting = [number for number, file in enumerate(dataset.files) if picture in file]
+    if picture.isdecimal() or len(fitting) != 1:
+        found = ", ".join(dataset.files[number] for number in fitting[:3]) or "none"
+        raise WorkbookError(
+            f"picture '{picture}' of {dataset.name}: give a number from 0 to "
+            f"{len(dataset.files) - 1}, or (part of) the name of one file; it fits {found}."
+        )
+    return fitting[0]
+
+
+def copies_of(dataset: Dataset, number: int, copies: int) -> Dataset:
+    """Return a collection that is one picture of another, many times."""
+    report = dataset.report
+    return made_up(
+        dataset.images[number].expand(copies, -1, -1, -1).contiguous(),
+        name=f"{dataset.name}-{number}",
+        files=(dataset.files[number],) * copies,
+        source=dataset.source,
+        kind="copy",
+        size=report.sizes[number],
+        file_size=report.file_sizes[number],
+    )
+
+
+def distances(run: Run, original: torch.Tensor) -> pd.Series:
+    """Return how far the drawn pictures are from one picture, epoch by epoch.
+
+    Parameters
+    ----------
+    run
+        A run.
+    original
+        uint8, shape ``(3, H, W)``.
+
+    Returns
+    -------
+    pandas.Series
+        The root of the mean squared difference in levels (0..255) over the pictures drawn from
+        the fixed noise, indexed by epoch.
+    """
+    import pandas as pd
+
+    epochs = run.sampled_epochs()
+    apart = [(run.samples(epoch).float() - original.float()).square().mean() for epoch in epochs]
+    index = pd.Index(epochs, name="epoch")
+    return pd.Series([value.sqrt().item() for value in apart], index=index, name="distance")
+
+
+def distance_of_others(dataset: Dataset, number: int) -> float:
+    """Return how far the other pictures of a collection are from one of them.
+
+    The root of the mean squared difference in levels, over all others, as in `distances`.
+
+    Raises
+    ------
+    NotMeaningful
+        If there is no other, or all are the same.
+    """
+    others = torch.cat([dataset.images[:number], dataset.images[number + 1 :]]).float()
+    apart = (others - dataset.images[number].float()).square().mean().sqrt().item()
+    if not apart > 0:
+        raise NotMeaningful("The collection has no other picture to compare the distance with.")
+    return apart
