@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.core.files import expanded
-from dcgan_utils.core.paths import report_dir
+from dcgan_utils.core.files import expanded, report_dir
 from dcgan_utils.report.build import build_benchmark, build_report
 from dcgan_utils.report.doctor import examine
 from dcgan_utils.report.playground import write_playground

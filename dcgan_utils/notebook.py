@@ -7,8 +7,6 @@ import os
 import sys
 from collections.abc import Callable
 
-__all__ = ["epoch_reporter", "in_jupyterlab", "log_to_notebook", "step_reporter"]
-
 logger = logging.getLogger(__name__)
 
 

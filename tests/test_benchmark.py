@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.core.paths import runs_dir
+from dcgan_utils.core.files import runs_dir
 from dcgan_utils.runs.run import Run
 from dcgan_utils.study import benchmark
 

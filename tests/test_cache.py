@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dcgan_utils.core import cache
-from dcgan_utils.core.paths import data_dir
+from dcgan_utils.core.files import data_dir
 
 
 def test_what_was_written_is_read():

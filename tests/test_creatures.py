@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from dcgan_utils.data.painted.anatomy import EYES, Creature
 from dcgan_utils.data.painted.brush import as_rgb
 from dcgan_utils.data.painted.clay import Clay
-from dcgan_utils.data.painted.creatures import COLOURS, FAMILIES
+from dcgan_utils.data.painted.creatures import COLOURS, EYES, FAMILIES, Creature
 
 SIZE = 96
 

@@ -18,7 +18,7 @@ from PIL import Image
 from tfrecord.writer import TFRecordWriter
 
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.data import copies, decoding, load
+from dcgan_utils.data import copies, load
 from dcgan_utils.data.copies import COPIES
 from dcgan_utils.data.load import load_copies, load_dataset
 from dcgan_utils.data.painted import collections
@@ -653,8 +653,8 @@ def test_full_disk_leaves_no_half_file(tmp_path, data, caplog, monkeypatch):
 
 def test_a_collection_too_large_to_be_kept_while_decoding_loads_alike(pictures, monkeypatch):
     kept = load_dataset(pictures, 16)
-    monkeypatch.setattr(decoding, "KEPT_BYTES", 0)
-    monkeypatch.setattr(decoding, "DECODER_VERSION", -1)  # past the cache
+    monkeypatch.setattr(load, "KEPT_BYTES", 0)
+    monkeypatch.setattr(load, "DECODER_VERSION", -1)  # past the cache
     assert load_dataset(pictures, 16) == kept
 
 

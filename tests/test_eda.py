@@ -12,7 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from PIL import Image
 
-from dcgan_utils.core.paths import notebooks_dir, reports_dir
+from dcgan_utils.core.files import notebooks_dir, reports_dir
 from dcgan_utils.report.configs import EdaConfig
 from dcgan_utils.runs.training import train
 

@@ -3,7 +3,7 @@ import logging
 import pytest
 
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.runs.histories import History
+from dcgan_utils.runs.run import History
 
 
 @pytest.fixture

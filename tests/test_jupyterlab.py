@@ -15,7 +15,7 @@ import pytest
 from conftest import TINY
 from PIL import Image
 
-from dcgan_utils.core.paths import notebooks_dir
+from dcgan_utils.core.files import notebooks_dir
 from dcgan_utils.runs.run import Run
 
 TOKEN = "only-in-this-test"

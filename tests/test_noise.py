@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.gan import noise, priors
+from dcgan_utils.gan import priors
 
 
 @pytest.mark.parametrize(
@@ -26,13 +26,13 @@ from dcgan_utils.gan import noise, priors
     ],
 )
 def test_the_second_parameter_of_mathematical_notation_is_the_variance(mathematical, spec):
-    assert noise.parse(mathematical) == noise.parse(spec)
+    assert priors.parse(mathematical) == priors.parse(spec)
 
 
 @pytest.mark.parametrize("spec", ["N(0, 100)", "U(-1, 1)", "Gamma(2, 1)", "N(0, 0.01)"])
 def test_labels_are_what_the_study_prints(spec):
-    assert noise.parse(spec).label == spec
-    assert noise.parse(noise.parse(spec).label) == noise.parse(spec)
+    assert priors.parse(spec).label == spec
+    assert priors.parse(priors.parse(spec).label) == priors.parse(spec)
 
 
 finite = st.floats(-1e6, 1e6)
@@ -52,8 +52,8 @@ PRIORS = st.one_of(PRIORS, st.builds(priors.Standardized, PRIORS))
 
 @given(PRIORS)
 def test_specs_round_trip(prior):
-    assert noise.parse(str(prior)) == prior
-    assert noise.parse_list(f"{prior}") == [prior]
+    assert priors.parse(str(prior)) == prior
+    assert priors.parse_list(f"{prior}") == [prior]
     assert set(prior.slug) <= set("abcdefghijklmnopqrstuvwxyz0123456789_.+-")
 
 
@@ -68,7 +68,7 @@ def test_samples_have_the_shape_asked_for_and_are_numbers(prior):
 @given(st.text(max_size=60))
 def test_no_text_does_more_than_be_read_or_refused(text):
     with contextlib.suppress(WorkbookError):
-        assert isinstance(noise.parse(text), priors.Prior)
+        assert isinstance(priors.parse(text), priors.Prior)
 
 
 @pytest.mark.parametrize(
@@ -104,20 +104,20 @@ def test_no_text_does_more_than_be_read_or_refused(text):
 )
 def test_wrong_specs_are_refused_with_help(spec, hint):
     with pytest.raises(WorkbookError) as refusal:
-        noise.parse(spec)
+        priors.parse(spec)
     assert hint in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
 def test_lists():
     specs = "uniform, normal(0, 1),standardized(gamma(2, 1)), N(0, 100)"
-    assert [str(p) for p in noise.parse_list(specs)] == [
+    assert [str(p) for p in priors.parse_list(specs)] == [
         "uniform(-1, 1)",
         "normal(0, 1)",
         "standardized(gamma(2, 1))",
         "normal(0, 10)",
     ]
     with pytest.raises(WorkbookError, match="named twice"):
-        noise.parse_list("gamma, Gamma(2, 1)")
+        priors.parse_list("gamma, Gamma(2, 1)")
     with pytest.raises(WorkbookError, match="no noise is named"):
-        noise.parse_list(" , ")
+        priors.parse_list(" , ")

@@ -9,7 +9,6 @@ from scipy.ndimage import gaussian_filter
 
 from dcgan_utils.data.load import load_dataset
 from dcgan_utils.data.painted import collections
-from dcgan_utils.data.painted.anatomy import EYES
 from dcgan_utils.data.painted.collections import (
     MARGIN,
     PAINTERS,
@@ -20,7 +19,7 @@ from dcgan_utils.data.painted.collections import (
     paint_plein_air,
     paint_scene,
 )
-from dcgan_utils.data.painted.creatures import COLOURS, FAMILIES
+from dcgan_utils.data.painted.creatures import COLOURS, EYES, FAMILIES
 
 COUNT, SIZE = 24, 64
 

@@ -4,8 +4,8 @@ import torch
 from conftest import groups
 
 from dcgan_utils.core.errors import NotMeaningful
-from dcgan_utils.core.paths import data_dir
-from dcgan_utils.metrics.planes import principal_components, umap_embedding
+from dcgan_utils.core.files import data_dir
+from dcgan_utils.metrics.embed import principal_components, umap_embedding
 
 pytestmark = pytest.mark.usefixtures("no_warnings")
 

@@ -10,10 +10,10 @@ from PIL import Image, ImageSequence
 
 from dcgan_utils.cli import main
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.core.paths import reports_dir
+from dcgan_utils.core.files import reports_dir
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.decode import to_uint8
-from dcgan_utils.gan import noise
+from dcgan_utils.gan import priors
 from dcgan_utils.gan.networks import ARCHITECTURES
 from dcgan_utils.report import playground
 from dcgan_utils.runs.sampling import load_generator
@@ -79,7 +79,7 @@ def test_the_pictures_are_pytorch_s(architecture, tiny, collection, tmp_path, pa
 
 @pytest.mark.parametrize("spec", ["normal", "gamma", "N(0, 100)", "bernoulli(0.3)", "student_t(3)"])
 def test_tables_of_quantiles_have_mean_0_and_deviation_1(spec):
-    table = playground.quantiles(noise.parse(spec), noise_size=100).astype(float)
+    table = playground.quantiles(priors.parse(spec), noise_size=100).astype(float)
     scores = np.linspace(-5, 5, len(table))
     weights = np.exp(-(scores**2) / 2) / np.exp(-(scores**2) / 2).sum()
     assert (np.diff(table) >= 0).all()
@@ -188,7 +188,7 @@ def test_vectors_are_those_of_the_prior(written, page):
     assert gamma.mean().item() == pytest.approx(2, abs=0.2)
     assert gamma.std().item() == pytest.approx(2**0.5, abs=0.2)
     assert torch.equal(normal.argsort(dim=1), gamma.argsort(dim=1)), "the same list, ranked alike"
-    expected = noise.parse("gamma").from_normal(normal.float())
+    expected = priors.parse("gamma").from_normal(normal.float())
     assert torch.allclose(gamma.float(), expected, rtol=0.01, atol=0.02)
 
 

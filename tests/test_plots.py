@@ -9,7 +9,7 @@ from conftest import some
 from PIL import Image
 
 from dcgan_utils.core.seeds import stream
-from dcgan_utils.gan import networks, noise
+from dcgan_utils.gan import networks, priors
 from dcgan_utils.plots import study, style, training
 
 
@@ -92,7 +92,7 @@ def test_pictures_are_shown_as_they_are():
 )  # fmt: skip
 @pytest.mark.parametrize("noise_size", [1, 100])
 def test_every_noise_can_be_drawn(spec, noise_size):
-    prior = noise.parse(spec)
+    prior = priors.parse(spec)
     figure = training.noise_density(prior, prior.sample(500, noise_size, generator=stream(0, "n")))
     assert prior.label in figure.get_label()
     assert prior.label in figure.axes[0].get_title(loc="left")

@@ -3,7 +3,7 @@ import pytest
 import torch
 from conftest import assert_drawn, some
 
-from dcgan_utils.metrics import embed, planes
+from dcgan_utils.metrics import embed
 from dcgan_utils.plots import clusters, style
 
 
@@ -34,7 +34,7 @@ def test_every_figure_is_drawn_and_described(images):
 @pytest.mark.filterwarnings("error")
 def test_figures_of_vectors_are_drawn():
     vectors = np.random.default_rng(0).normal(size=(40, 12)).astype(np.float32)
-    components = planes.principal_components(vectors, 12)
+    components = embed.principal_components(vectors, 12)
     explained = clusters.explained(components, marked=[1, 4])
     assert "1 explain" in explained.get_label()
     table = embed.choose_k(vectors, range(2, 6))

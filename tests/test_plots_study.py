@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from conftest import assert_drawn
 
-from dcgan_utils.gan import noise
+from dcgan_utils.gan import priors
 from dcgan_utils.plots import study
 from dcgan_utils.study import theory
 
@@ -33,8 +33,8 @@ def test_measures_are_drawn_against_the_ratio(seeds):
 
 @pytest.mark.filterwarnings("error")
 def test_shares_are_drawn_on_their_curve():
-    priors = noise.parse_list("uniform, normal, gamma, N(3, 1), laplace, sphere, bernoulli")
-    figure = study.shares(theory.shares(priors, noise_size=8))
+    drawn = priors.parse_list("uniform, normal, gamma, N(3, 1), laplace, sphere, bernoulli")
+    figure = study.shares(theory.shares(drawn, noise_size=8))
     assert_drawn(figure)
     assert "Gamma(2, 1) 0.3" in figure.get_label()
     assert_drawn(study.shares(theory.shares(priors[:1], noise_size=8)))

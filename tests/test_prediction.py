@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from dcgan_utils.core.seeds import stream
-from dcgan_utils.gan import networks, noise
+from dcgan_utils.gan import networks, priors
 from dcgan_utils.gan.model import DCGAN
 from dcgan_utils.study import theory
 
@@ -25,7 +25,7 @@ def drawn(n=64, noise_size=50):
 
 @pytest.mark.parametrize("noise_size", [100, 4])
 def test_the_measured_share_is_the_predicted_one(noise_size):
-    table = theory.shares(noise.parse_list(EXPLAINING), noise_size=noise_size)
+    table = theory.shares(priors.parse_list(EXPLAINING), noise_size=noise_size)
     assert table["measured"].to_numpy() == pytest.approx(table["predicted"].to_numpy(), abs=0.05)
     assert table.loc["N(1, 1)", "predicted"] == 0.5
     assert table.loc["Gamma(2, 1)", "predicted"] == pytest.approx(1 / 3)

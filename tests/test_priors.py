@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from dcgan_utils.gan import noise
+from dcgan_utils.gan import priors
 from dcgan_utils.gan.priors import Standardized
 
 STUDIED = ["uniform", "normal", "gamma", "N(-1, 1)", "N(1, 1)", "N(0, 0.01)", "N(0, 100)"]
@@ -34,7 +34,7 @@ def draw(prior, n=4000, noise_size=100, seed=0):
 
 @pytest.mark.parametrize("spec", STUDIED + BEYOND)
 def test_moments_of_samples_agree_with_the_exact_ones(spec):
-    prior = noise.parse(spec)
+    prior = priors.parse(spec)
     z = draw(prior).double()
     assert z.mean().item() == pytest.approx(prior.mean, abs=0.02 * prior.std)
     assert z.std().item() == pytest.approx(prior.std, rel=0.03)
@@ -45,7 +45,7 @@ def test_moments_of_samples_agree_with_the_exact_ones(spec):
 
 @pytest.mark.parametrize("spec", [s for s in STUDIED + BEYOND if "bernoulli" not in s])
 def test_samples_follow_the_density(spec):
-    prior = noise.parse(spec)
+    prior = priors.parse(spec)
     x = np.linspace(prior.mean - 40 * prior.std, prior.mean + 40 * prior.std, 400_001)
     density = prior.density(x, noise_size=100)
     assert np.trapezoid(np.nan_to_num(density, posinf=0), x) == pytest.approx(1, abs=0.02)
@@ -60,15 +60,15 @@ def test_samples_follow_the_density(spec):
 
 @pytest.mark.parametrize("spec", ["gamma(3, 2)", "student_t(3)", "laplace(1, 2)", "exponential(4)"])
 def test_exact_moments_agree_with_scipy(spec):
-    prior = noise.parse(spec)
+    prior = priors.parse(spec)
     distribution = prior._scipy(stats, 100)
     assert prior.mean == pytest.approx(distribution.mean())
     assert prior.std == pytest.approx(distribution.std())
 
 
 def test_probabilities_of_coins():
-    assert noise.parse("bernoulli(0.2)").density([-1, 0, 1]) == pytest.approx([0.8, 0, 0.2])
-    standardized = noise.parse("standardized(bernoulli(0.2))")
+    assert priors.parse("bernoulli(0.2)").density([-1, 0, 1]) == pytest.approx([0.8, 0, 0.2])
+    standardized = priors.parse("standardized(bernoulli(0.2))")
     values = draw(standardized).unique()
     assert len(values) == 2
     low, high = (-1 + 0.6) / 0.8, (1 + 0.6) / 0.8
@@ -77,30 +77,30 @@ def test_probabilities_of_coins():
 
 
 def test_skewness_of_student_t_is_undefined_for_three_degrees():
-    assert math.isnan(noise.parse("student_t(3)").skewness)
-    assert noise.parse("student_t(4)").skewness == 0
+    assert math.isnan(priors.parse("student_t(3)").skewness)
+    assert priors.parse("student_t(4)").skewness == 0
 
 
 def test_sphere_has_the_radius_of_a_typical_normal_vector():
-    assert draw(noise.parse("sphere"), n=5).norm(dim=1).tolist() == pytest.approx([10.0] * 5)
+    assert draw(priors.parse("sphere"), n=5).norm(dim=1).tolist() == pytest.approx([10.0] * 5)
 
 
 @pytest.mark.parametrize("spec", STUDIED + BEYOND)
 def test_one_seed_gives_one_sample(spec):
-    prior = noise.parse(spec)
+    prior = priors.parse(spec)
     assert torch.equal(draw(prior, n=4), draw(prior, n=4))
     assert not torch.equal(draw(prior, n=4), draw(prior, n=4, seed=1))
 
 
 def test_slugs_are_short_for_the_defaults():
-    assert noise.parse("gamma").slug == "gamma"
-    assert noise.parse("normal(-1, 1)").slug == "normal_-1_1"
-    assert noise.parse("standardized(gamma)").slug == "standardized_gamma_2_1"
+    assert priors.parse("gamma").slug == "gamma"
+    assert priors.parse("normal(-1, 1)").slug == "normal_-1_1"
+    assert priors.parse("standardized(gamma)").slug == "standardized_gamma_2_1"
 
 
 @pytest.mark.parametrize("spec", STUDIED + BEYOND)
 def test_scores_are_normal_and_lead_back(spec):
-    prior = noise.parse(spec)
+    prior = priors.parse(spec)
     z = draw(prior, n=200)
     scores = prior.to_normal(z)
     assert scores.mean().item() == pytest.approx(0, abs=0.1)
@@ -111,7 +111,7 @@ def test_scores_are_normal_and_lead_back(spec):
 
 @pytest.mark.parametrize("spec", STUDIED + BEYOND)
 def test_normal_vectors_become_such_as_the_prior_draws(spec):
-    prior = noise.parse(spec)
-    made = prior.from_normal(draw(noise.parse("normal"), n=400, seed=3)).double()
+    prior = priors.parse(spec)
+    made = prior.from_normal(draw(priors.parse("normal"), n=400, seed=3)).double()
     assert made.mean().item() == pytest.approx(prior.mean, abs=0.03 * prior.std)
     assert made.std().item() == pytest.approx(prior.std, rel=0.05)

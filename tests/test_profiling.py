@@ -1,6 +1,6 @@
 import pytest
 
-from dcgan_utils.study import profiling
+from dcgan_utils.study import benchmark
 
 
 def test_operations_of_a_step_are_those_counted_by_hand(tiny):
@@ -11,19 +11,19 @@ def test_operations_of_a_step_are_those_counted_by_hand(tiny):
     generator = 3 * inner + 3 * picture + 2 * vector  # forward, weights, inputs but the vector's
     # Forward three times; weights for real and generated; inputs three times, pictures' but once.
     discriminator = 8 * inner + (3 + 2 + 1) * picture + 8 * logit
-    assert profiling.operations_per_picture(config) == generator + discriminator
+    assert benchmark.operations_per_picture(config) == generator + discriminator
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_profile_tells_the_convolutions_from_the_rest(tiny, precision):
-    spent = profiling.profile_step(tiny(precision=precision), steps=1)
+    spent = benchmark.profile_step(tiny(precision=precision), steps=1)
     assert {"convolutions", "BatchNorm"} <= set(spent.index)
     assert (spent > 0).all()
     assert spent.is_monotonic_decreasing
 
 
 def test_layers_are_timed_both_ways(tiny):
-    times = profiling.layer_times(tiny(width=4), repeats=2)
+    times = benchmark.layer_times(tiny(width=4), repeats=2)
     assert times["layer"].unique().tolist() == ["3 × 32 × 32, 4", "4 × 16 × 16, 8", "8 × 8 × 8, 16"]
     assert (times[["torch", "products"]] > 0).all(axis=None)
     assert set(times["by the rule"]) == {"torch"}, "these layers are too small"

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from dcgan_utils import notebook
-from dcgan_utils.core.paths import data_dir, home, report_dir, reports_dir, runs_dir
+from dcgan_utils.core.files import data_dir, home, report_dir, reports_dir, runs_dir
 
 ROOT = Path(__file__).parent.parent
 CONDA_NAMES = {"torch": "pytorch"}

@@ -15,7 +15,7 @@ from PIL import Image
 
 from dcgan_utils.cli import main
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.core.paths import notebooks_dir, reports_dir
+from dcgan_utils.core.files import notebooks_dir, reports_dir
 from dcgan_utils.data.load import load_dataset
 from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.report.build import build_report, run_notebook

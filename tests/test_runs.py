@@ -7,8 +7,7 @@ import torch
 from PIL import Image
 
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.core.files import write_gif
-from dcgan_utils.core.paths import runs_dir
+from dcgan_utils.core.files import runs_dir, write_gif
 from dcgan_utils.runs.checkpoint import epochs_to_keep
 from dcgan_utils.runs.run import Run, find_runs, run_name
 

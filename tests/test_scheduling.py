@@ -13,16 +13,15 @@ from conftest import TINY, equal_states, written_grid
 
 from dcgan_utils.cli import main
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.core.paths import reports_dir, runs_dir
+from dcgan_utils.core.files import reports_dir, runs_dir
 from dcgan_utils.data.load import load_dataset
 from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.report.build import run_notebook
 from dcgan_utils.runs.run import Run
 from dcgan_utils.runs.training import train
-from dcgan_utils.study import schedule, workers
+from dcgan_utils.study import schedule
 from dcgan_utils.study.grid import load_grid, tasks
-from dcgan_utils.study.schedule import run_grid, run_task
-from dcgan_utils.study.workers import local_cluster
+from dcgan_utils.study.schedule import local_cluster, run_grid, run_task
 
 # --- One task ------------------------------------------------------------------------------
 
@@ -165,7 +164,7 @@ def test_an_error_of_dask_is_a_reason_and_never_empty():
 
 
 def test_a_scheduler_that_does_not_answer_is_told(tmp_path, pictures, monkeypatch, capsys):
-    monkeypatch.setattr(workers, "PATIENCE", "1s")
+    monkeypatch.setattr(schedule, "PATIENCE", "1s")
     path = written_grid(tmp_path, pictures)
     assert main(["study", str(path), "--scheduler", "tcp://127.0.0.1:9"]) == 2
     assert "no Dask scheduler answers at 'tcp://127.0.0.1:9'" in capsys.readouterr().err

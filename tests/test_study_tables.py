@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from dcgan_utils.core.errors import NotMeaningful
-from dcgan_utils.study import tables
+from dcgan_utils.study import compare
 
 
 def numbers(**by_noise):
@@ -17,7 +17,7 @@ def numbers(**by_noise):
 
 
 def test_differences_are_paired_by_seed():
-    table = tables.differences(
+    table = compare.differences(
         numbers(normal=[0.1, 0.5, 0.9], gamma=[0.21, 0.6, 0.99], uniform=[0.2, 0.3, 1.0]), "kid"
     )
     assert list(table.index) == ["gamma", "uniform"]
@@ -30,7 +30,7 @@ def test_differences_are_paired_by_seed():
 
 
 def test_one_seed_decides_nothing():
-    row = tables.differences(numbers(normal=[0.1], gamma=[9.0]), "kid").loc["gamma"]
+    row = compare.differences(numbers(normal=[0.1], gamma=[9.0]), "kid").loc["gamma"]
     assert not row["decided"]
     assert row["difference"] == pytest.approx(8.9)
     assert row[["low", "high", "bootstrap_low", "bootstrap_high"]].isna().all()
@@ -38,33 +38,33 @@ def test_one_seed_decides_nothing():
 
 def test_without_a_common_seed_there_is_nothing_to_compare():
     with pytest.raises(NotMeaningful, match="same seed"):
-        tables.differences(numbers(gamma=[1, 2]), "kid")
+        compare.differences(numbers(gamma=[1, 2]), "kid")
     table = numbers(normal=[0.1, 0.2], gamma=[0.3, 0.4])
     table.loc[table["label"] == "gamma", "seed"] += 5
     with pytest.raises(NotMeaningful, match="same seed"):
-        tables.differences(table, "kid")
+        compare.differences(table, "kid")
 
 
 def test_what_the_numbers_rest_on_is_told():
     table = numbers(normal=[0.1, 0.2, 0.3], gamma=[0.3, 0.4], uniform=[0.2])
-    assert tables.seeds_told(table) == (
+    assert compare.seeds_told(table) == (
         "Seeds in common with N(0, 1): gamma: 2, uniform: 1. **With one seed nothing can be "
         "decided** (uniform)."
     )
-    assert "no run with N(0, 1)" in tables.seeds_told(numbers(gamma=[1]))
+    assert "no run with N(0, 1)" in compare.seeds_told(numbers(gamma=[1]))
     table = table.assign(extractor="lite0", generated=30, real=60)
     floor = {"generated": 20, "real": 40, "classifier_accuracy": 0.9}
     kinds = pd.Series(["sea", "land"], name="subject")
-    said = tables.sizes_told(table, floor, kinds)
+    said = compare.sizes_told(table, floor, kinds)
     assert "30 generated pictures of each run against 60 real ones" in said
     assert "the label 'subject': 2" in said
     assert "right on 90%" in said
-    assert "label" not in tables.sizes_told(table, floor, None)
+    assert "label" not in compare.sizes_told(table, floor, None)
 
 
 def test_means_and_intervals_over_the_seeds_stand_below_the_floor():
     table = numbers(normal=[0.1, 0.3], gamma=[0.5])
-    means = tables.over_seeds(table, {"kid": 0.25}, tables.NEAR)
+    means = compare.over_seeds(table, {"kid": 0.25}, compare.NEAR)
     assert list(means.index) == ["real against real", "normal", "gamma"]
     assert means["kid"].tolist() == ["0.250", "0.200 ± 1.271", "0.500"]
     assert means["seeds"].tolist() == ["", "2", "1"]

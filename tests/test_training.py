@@ -10,7 +10,7 @@ from conftest import GAUGES, TINY, assert_equal_runs
 from PIL import Image
 
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.core.paths import runs_dir
+from dcgan_utils.core.files import runs_dir
 from dcgan_utils.data.decode import to_float
 from dcgan_utils.gan import augment
 from dcgan_utils.gan.model import DCGAN

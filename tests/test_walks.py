@@ -3,7 +3,7 @@ import torch
 
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.gan import networks
-from dcgan_utils.gan.noise import parse
+from dcgan_utils.gan.priors import parse
 from dcgan_utils.runs import interpolation, sampling
 from dcgan_utils.runs.training import train
 

@@ -1,6 +1,6 @@
 import pytest
 
-from dcgan_utils.study.workers import connected, divided, local_cluster
+from dcgan_utils.study.schedule import connected, divided, local_cluster
 
 
 @pytest.mark.parametrize(

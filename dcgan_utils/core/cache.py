@@ -14,10 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.core.files import made, written_whole
-from dcgan_utils.core.paths import data_dir
-
-__all__ = ["Entry", "content_hash", "location", "read", "write"]
+from dcgan_utils.core.files import data_dir, made, written_whole
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

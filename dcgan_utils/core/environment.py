@@ -17,8 +17,6 @@ from dcgan_utils import __version__
 from dcgan_utils.core.parameters import aligned
 from dcgan_utils.gan import convolutions
 
-__all__ = ["ceiling", "environment", "machine", "provenance", "seconds_of"]
-
 
 def environment() -> dict[str, str]:
     """Return the versions and the machine that a result rests on."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["NotMeaningful", "Sentence", "WorkbookError", "brief", "did_you_mean", "plain"]
-
 
 class Sentence:
     """An exception that a notebook shows as its message alone.

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Where the workbook keeps its files, and files that are written atomically."""
 
 from __future__ import annotations
 
@@ -16,18 +16,6 @@ from dcgan_utils.core.errors import WorkbookError
 if TYPE_CHECKING:
     import pandas as pd
     from PIL import Image
-
-__all__ = [
-    "expanded",
-    "made",
-    "remove_halves",
-    "told_when_not_writable",
-    "write_bytes",
-    "write_csv",
-    "write_gif",
-    "write_tables",
-    "written_whole",
-]
 
 
 def expanded(path: str | Path) -> Path:
@@ -141,3 +129,48 @@ def told_when_not_writable(path: Path) -> Iterator[None]:
             "a folder that you can write to in the environment variable DCGAN_HOME. What was "
             "saved before is intact."
         ) from error
+
+
+# --- Folders ---
+
+
+_CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+def home() -> Path:
+    """Return the folder that holds ``data/`` and ``reports/``.
+
+    It is the checkout that this package was imported from, so a notebook finds its results
+    from any working directory. The environment variable ``DCGAN_HOME`` names another one;
+    a package installed without its checkout uses the working directory.
+    """
+    chosen = os.environ.get("DCGAN_HOME")
+    if chosen:
+        return Path(chosen).expanduser().resolve()
+    return _CHECKOUT if (_CHECKOUT / "notebooks").is_dir() else Path.cwd()
+
+
+def data_dir() -> Path:
+    """Return the folder of the picture collections."""
+    return home() / "data"
+
+
+def reports_dir() -> Path:
+    """Return the folder of the HTML pages, one subfolder a collection."""
+    return home() / "reports"
+
+
+def report_dir(collection: str) -> Path:
+    """Return the folder of a collection's pages."""
+    # reports/runs/ holds the run folders, so a collection of that name needs another.
+    return reports_dir() / (collection if collection != "runs" else "runs-report")
+
+
+def runs_dir() -> Path:
+    """Return the folder of the run folders."""
+    return reports_dir() / "runs"
+
+
+def notebooks_dir() -> Path:
+    """Return the folder of the notebooks as they are stored (never the executed copies)."""
+    return _CHECKOUT / "notebooks"

@@ -11,18 +11,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from dcgan_utils.core.errors import WorkbookError, did_you_mean
 
-__all__ = [
-    "Device",
-    "Named",
-    "Parameters",
-    "Pieces",
-    "Seed",
-    "Whole",
-    "aligned",
-    "notebook_parameters",
-    "one_of",
-]
-
 
 class Parameters(BaseModel):
     """The checked parameters of a notebook; immutable."""
@@ -77,7 +65,7 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 100 else f"{text[:100]}..."
 
 
-# --- Kinds of values -----------------------------------------------------------------------
+# --- Kinds of values ---
 
 
 def one_of(*allowed: Any) -> BeforeValidator:

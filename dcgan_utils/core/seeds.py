@@ -6,8 +6,6 @@ import hashlib
 
 import torch
 
-__all__ = ["seed32", "stream"]
-
 
 def stream(seed: int, purpose: str) -> torch.Generator:
     """Return a generator on the CPU for one purpose, such as ``"init"`` or ``"noise"``.

@@ -7,8 +7,6 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageEnhance
 
-__all__ = ["COPIES", "copy"]
-
 GREEN, RED = 85, 0  # on Pillow's circle of hues, which has 256 steps
 
 

@@ -17,21 +17,6 @@ from PIL import Image, ImageColor, ImageOps
 from dcgan_utils.core.errors import WorkbookError, brief
 from dcgan_utils.data import copies
 
-__all__ = [
-    "FORMATS",
-    "MAX_PIXELS",
-    "PICTURE_ENDINGS",
-    "DamagedPicture",
-    "NotAPicture",
-    "Picture",
-    "as_image",
-    "decode_picture",
-    "in_rows",
-    "parse_background",
-    "to_float",
-    "to_uint8",
-]
-
 Image.init()
 # No EPS or PDF (they are programs) and no format without a signature (any file could be one).
 FORMATS = tuple(

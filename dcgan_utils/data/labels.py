@@ -17,7 +17,6 @@ from dcgan_utils.data.sources import SourceFile, open_listing, printable
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["are_true", "categories", "kinds_of", "precision_recall", "read_labels"]
 
 logger = logging.getLogger(__name__)
 MAX_CATEGORIES = 30

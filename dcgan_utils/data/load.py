@@ -1,34 +1,311 @@
-"""Picture collections: a name, a folder or a zip in; one checked tensor and a report out.
+"""Load a collection: a name, a folder or a zip in; one checked tensor and a report out.
 
-`locate` says where a collection is, at no cost; `load_dataset` reads it. The pictures are
+`sources.locate` says where a collection is, at no cost; `load_dataset` reads it. The images are
 decoded on all cores and kept in ``data/.cache``, under a key made from their content.
 """
 
 from __future__ import annotations
 
 import functools
+import hashlib
+import importlib
+import json
 import operator
+import os
+import warnings
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
 
+import numpy as np
+import PIL
 import torch
 
 from dcgan_utils.core import cache
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.copies import COPIES
-from dcgan_utils.data.decode import decode_picture, parse_background
-from dcgan_utils.data.decoding import Content, LoadReport, content_key, decode_all, first_reasons
-from dcgan_utils.data.sources import Location, locate, open_listing, provide
+from dcgan_utils.data.decode import (
+    FORMATS,
+    PICTURE_ENDINGS,
+    DamagedPicture,
+    NotAPicture,
+    Picture,
+    decode_picture,
+    parse_background,
+)
+from dcgan_utils.data.sources import (
+    MAX_FILE_BYTES,
+    Location,
+    SourceFile,
+    locate,
+    open_listing,
+    printable,
+    provide,
+)
 
-__all__ = [
-    "Dataset",
-    "load_copies",
-    "load_dataset",
-    "made_up",
-    "picture_files",
-]
+KEPT_BYTES = 1 << 28  # of a folder's files, while they are decoded
+DECODER_VERSION = 3  # raise it whenever the same bytes would give other pixels or reasons
+TFRECORD_ENDINGS = (".tfrec", ".tfrecord")
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What was found in a collection.
+
+    Attributes
+    ----------
+    formats, modes : dict
+        How many pictures have each file format (``"JPEG"``) and Pillow mode (``"RGB"``).
+    sizes : tuple of (int, int)
+        Original (width, height) of each picture in pixels, in the order of `Dataset.files`.
+    file_sizes : tuple of int
+        Bytes of each picture as stored, in the same order.
+    skipped : tuple of (str, str)
+        Files that should be pictures but could not be used, each with the reason.
+    ignored : tuple of str
+        Files that are no pictures, such as text.
+    """
+
+    formats: dict[str, int]
+    modes: dict[str, int]
+    sizes: tuple[tuple[int, int], ...]
+    file_sizes: tuple[int, ...]
+    skipped: tuple[tuple[str, str], ...]
+    ignored: tuple[str, ...]
+
+    def __str__(self) -> str:
+        smallest, largest = (f(self.sizes, key=lambda size: size[0] * size[1]) for f in (min, max))
+        span = _by(smallest) + (f" to {_by(largest)}" if len(set(self.sizes)) > 1 else "")
+        kinds = f"{_counts(self.formats)}; {_counts(self.modes)}; {span}"
+        lines = [f"Pictures: {len(self.sizes)} ({kinds})"]
+        if self.skipped:
+            lines.append(f"Skipped: {len(self.skipped)} ({first_reasons(self.skipped)})")
+        if self.ignored:
+            lines.append(f"Ignored, being no pictures: {len(self.ignored)}")
+        return "\n".join(lines)
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"
+
+
+def first_reasons(skipped: tuple[tuple[str, str], ...], most: int = 3) -> str:
+    """Name the first files that were skipped, each with its reason."""
+    shown = "; ".join(f"{name}: {reason}" for name, reason in skipped[:most])
+    return shown + (f"; and {len(skipped) - most} more" if len(skipped) > most else "")
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of a file: a picture, a reason to skip it, or neither (it is ignored)."""
+
+    name: str
+    picture: Picture | None = None
+    file_size: int = 0
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Content:
+    """A decoded collection, as it is cached."""
+
+    images: np.ndarray
+    files: tuple[str, ...]
+    report: LoadReport
+
+
+def decode_all(path: Path, files: list[SourceFile], decode: Callable[[bytes], Picture]) -> Content:
+    """Decode all files of a collection that are pictures.
+
+    Raises
+    ------
+    WorkbookError
+        If none can be used, or a reader for a kind of file is not installed.
+    """
+    if any(file.path and is_tfrecord(file.name) for file in files):
+        _require_tfrecord(path)
+    with warnings.catch_warnings():
+        # Pillow warns about what the report says better (and the filters are not per thread).
+        warnings.simplefilter("ignore")
+        batches = on_all_cores(functools.partial(_decode_file, decode=decode), files)
+        outcomes = [outcome for batch in batches for outcome in batch]
+    outcomes.sort(key=lambda outcome: outcome.name)
+    return _gather(path, outcomes)
+
+
+def on_all_cores(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    """Return the results in order.
+
+    Threads are enough: Pillow, zlib and hashlib let go of Python's lock. Of many items each takes
+    a handful at a time, since handing over costs about as much as decoding a small picture.
+    """
+    cores = os.cpu_count() or 1
+    size = max(1, min(32, len(items) // (4 * cores)))
+    handfuls = [items[start : start + size] for start in range(0, len(items), size)]
+    with ThreadPoolExecutor(max_workers=cores) as pool:
+        results = pool.map(lambda few: [work(item) for item in few], handfuls)
+        return [result for few in results for result in few]
+
+
+def _gather(path: Path, outcomes: list[_Outcome]) -> Content:
+    loaded = [outcome for outcome in outcomes if outcome.picture]
+    skipped = tuple((o.name, o.reason) for o in outcomes if o.reason)
+    if not loaded:
+        reasons = f" ({len(skipped)} skipped: {first_reasons(skipped)})" if skipped else ""
+        raise WorkbookError(
+            f"There is no usable picture in '{path}'{reasons}: put JPEG, PNG or other pictures "
+            "there, or name another folder or zip."
+        )
+    pictures = [outcome.picture for outcome in loaded]
+    report = LoadReport(
+        formats=_tally(picture.format for picture in pictures),
+        modes=_tally(picture.mode for picture in pictures),
+        sizes=tuple(picture.size for picture in pictures),
+        file_sizes=tuple(outcome.file_size for outcome in loaded),
+        skipped=skipped,
+        ignored=tuple(o.name for o in outcomes if not o.picture and not o.reason),
+    )
+    side = len(pictures[0].pixels)
+    images = np.empty((len(pictures), 3, side, side), np.uint8)  # not stacked: half the memory
+    places = zip(images, pictures, strict=True)
+    on_all_cores(_put, list(places))
+    return Content(images, tuple(outcome.name for outcome in loaded), report)
+
+
+def _put(place_and_picture: tuple[np.ndarray, Picture]) -> None:
+    place, picture = place_and_picture
+    np.copyto(place, picture.pixels.transpose(2, 0, 1))
+
+
+def _tally(names: Iterable[str]) -> dict[str, int]:
+    """Count each name, the commonest first."""
+    return dict(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0])))
+
+
+def _decode_file(file: SourceFile, decode: Callable[[bytes], Picture]) -> list[_Outcome]:
+    if not is_tfrecord(file.name):
+        may_be_else = PurePosixPath(file.name).suffix.lower() not in PICTURE_ENDINGS
+        return [_decode_one(file.name, file.read, decode, may_be_else=may_be_else)]
+    if file.path is None:
+        return [_Outcome(file.name, reason="a TFRecord file inside a zip: unpack the zip")]
+    return _decode_tfrecord(file, decode)
+
+
+def _decode_one(
+    name: str, read: Callable[[], bytes], decode: Callable[[bytes], Picture], *, may_be_else: bool
+) -> _Outcome:
+    """Decode one picture; with `may_be_else`, what does not look like one is ignored."""
+    try:
+        data = read()
+        return _Outcome(name, picture=decode(data), file_size=len(data))
+    except DamagedPicture as error:
+        return _Outcome(name, reason=str(error))
+    except NotAPicture as error:
+        return _Outcome(name, reason=None if may_be_else else str(error))
+
+
+def is_tfrecord(name: str) -> bool:
+    """Tell by its name whether a file is one of TensorFlow's records."""
+    return name.lower().endswith(TFRECORD_ENDINGS)
+
+
+def _require_tfrecord(path: Path) -> None:
+    try:
+        importlib.import_module("tfrecord.reader")
+    except ImportError:
+        raise WorkbookError(
+            f"'{path}' holds TFRecord files, whose reader is not installed: run "
+            'pip install -e ".[tfrecord]" in the folder of the checkout.'
+        ) from None
+
+
+def _decode_tfrecord(file: SourceFile, decode: Callable[[bytes], Picture]) -> list[_Outcome]:
+    """Decode the pictures of a TFRecord file, each named by its ``image_name``."""
+    from tfrecord.reader import tfrecord_loader
+
+    if not _is_complete_tfrecord(file.path):
+        return [_Outcome(file.name, reason="a TFRecord file that is empty or cut short")]
+    folder = PurePosixPath(file.name).parent
+    outcomes = []
+    try:
+        features = {"image": "byte", "image_name": "byte"}
+        for record in tfrecord_loader(str(file.path), None, features):
+            name = printable(str(folder / record["image_name"].decode("utf-8", "replace")))
+            read = functools.partial(bytes, record["image"])
+            outcomes.append(_decode_one(name, read, decode, may_be_else=False))
+    except Exception as error:  # whatever the parser stumbles on
+        return [_Outcome(file.name, reason=f"a damaged TFRecord file ({error!r:.80})")]
+    return outcomes
+
+
+def _is_complete_tfrecord(path: Path) -> bool:
+    """Follow the record lengths: the library trusts them, and would reserve any amount."""
+    try:
+        with path.open("rb") as stream:
+            end, position = stream.seek(0, os.SEEK_END), 0
+            while position < end:
+                stream.seek(position)
+                length = int.from_bytes(stream.read(8), "little")
+                position += 8 + 4 + length + 4  # the length and the data have a checksum each
+            return 0 < end == position
+    except OSError:
+        return False
+
+
+# --- What decides about the result -----------------------------------------------------------
+
+
+def content_key(path: Path, files: list[SourceFile], recipe: dict) -> tuple[str, list[SourceFile]]:
+    """Hash all that decides about the result: names, bytes, recipe and decoder.
+
+    The files come back too: those of a folder that fits in memory have been read by then, so
+    that what is decoded is what was hashed, and is read once.
+    """
+    digest = hashlib.blake2b(digest_size=20)
+    decoder = [DECODER_VERSION, PIL.__version__, FORMATS]
+    digest.update(json.dumps([decoder, recipe, [file.name for file in files]]).encode())
+    if not path.is_dir():
+        digest.update(_file_hash(path))
+        return digest.hexdigest(), files
+    keep = sum(file.size for file in files) <= KEPT_BYTES
+    hashed = on_all_cores(functools.partial(_read_and_hash, keep=keep), files)
+    for part, _ in hashed:
+        digest.update(part)
+    return digest.hexdigest(), [file for _, file in hashed]
+
+
+def _read_and_hash(file: SourceFile, *, keep: bool) -> tuple[bytes, SourceFile]:
+    if not keep or is_tfrecord(file.name):
+        return _file_hash(file.path), file
+    try:
+        data = file.read()
+    except NotAPicture as reason:
+        return str(reason).encode(), file
+    return hashlib.blake2b(data).digest(), replace(file, read=lambda: data)
+
+
+def _file_hash(path: Path) -> bytes:
+    try:
+        about = path.stat()
+        if about.st_size > MAX_FILE_BYTES and not zipfile.is_zipfile(path):
+            return f"not read: {about.st_size} bytes, {about.st_mtime_ns}".encode()
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "blake2b").digest()
+    except OSError:
+        return b"cannot be read"
+
+
+# --- Datasets ---
+
 
 MAX_IMG_SIZE = 1024
 
@@ -242,7 +519,7 @@ def _checked_recipe(img_size: int, fit: str, background: str, copy: str | None) 
     return recipe if copy is None else recipe | {"copy": copy}
 
 
-# --- The cache ---------------------------------------------------------------------------
+# --- The cache ---
 
 
 def _understood(entry: cache.Entry) -> Content:

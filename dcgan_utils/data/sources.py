@@ -15,10 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dcgan_utils.core.errors import WorkbookError, brief, did_you_mean
-from dcgan_utils.core.paths import data_dir, home
+from dcgan_utils.core.files import data_dir, home
 from dcgan_utils.data.decode import NotAPicture
-
-__all__ = ["KAGGLE", "Location", "SourceFile", "locate", "open_listing", "printable", "provide"]
 
 MAX_FILE_BYTES = 256 * 2**20
 MAX_FILES = 500_000  # at 64 px their pixels take 6 GB; CelebA has 202,599

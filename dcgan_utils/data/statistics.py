@@ -15,23 +15,11 @@ from torch.nn import functional as F
 
 from dcgan_utils.core.errors import WorkbookError
 
-__all__ = [
-    "COLOURS",
-    "Horizon",
-    "PixelStatistics",
-    "as_pictures",
-    "find_horizon",
-    "find_round_canvases",
-    "pixel_vectors",
-    "sharpness",
-    "statistics",
-]
-
 COLOURS = ("red", "green", "blue")
 NEAR_WHITE = 230  # all three colours at least that
 
 
-# --- Statistics ----------------------------------------------------------------------------
+# --- Statistics ---
 
 
 class PixelStatistics:
@@ -192,7 +180,7 @@ def find_horizon(picture: np.ndarray) -> Horizon:
     )
 
 
-# --- Round canvases ------------------------------------------------------------------------
+# --- Round canvases ---
 
 
 def find_round_canvases(images: torch.Tensor) -> list[int]:
@@ -220,7 +208,7 @@ def find_round_canvases(images: torch.Tensor) -> list[int]:
     return found
 
 
-# --- Sharpness -----------------------------------------------------------------------------
+# --- Sharpness ---
 
 
 def sharpness(images: torch.Tensor) -> np.ndarray:

@@ -21,18 +21,6 @@ from torch.nn import functional as F
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.data.copies import COPIES
 
-__all__ = [
-    "COPYING",
-    "POLICIES",
-    "adapted",
-    "adaptive",
-    "chosen",
-    "diffaugment",
-    "inside",
-    "passes",
-    "random_layers",
-]
-
 COPYING = ("pil", "both")  # the policies that show Pillow's copies too
 POLICIES = ("none", "pil", "inside", "both", "diffaugment", "ada", "auto")
 FEW, MANY = 2_000, 20_000  # pictures: below and above which `auto` chooses otherwise

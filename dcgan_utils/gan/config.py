@@ -9,23 +9,9 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 
 from dcgan_utils.core.errors import WorkbookError, did_you_mean
 from dcgan_utils.core.parameters import Device, Named, Parameters, Pieces, Seed, Whole, one_of
-from dcgan_utils.gan import convolutions, networks, noise
+from dcgan_utils.gan import convolutions, networks, priors
 from dcgan_utils.gan.augment import POLICIES, chosen
 from dcgan_utils.gan.priors import Prior
-
-__all__ = [
-    "NEUTRAL",
-    "PRESETS",
-    "Architecture",
-    "BatchSize",
-    "Epochs",
-    "ImgSize",
-    "Preset",
-    "Samples",
-    "TrainConfig",
-    "Width",
-    "multiplies_bf16_fast",
-]
 
 # What the presets share: the DCGAN paper's, the first study's, and nothing beyond.
 NEUTRAL = {
@@ -104,7 +90,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def _canonical_noise(value: Any) -> str:
-    return str(noise.parse(value))
+    return str(priors.parse(value))
 
 
 def multiplies_bf16_fast(device: str) -> bool:
@@ -222,7 +208,7 @@ class TrainConfig(Parameters):
     @property
     def prior(self) -> Prior:
         """The noise prior as an object."""
-        return noise.parse(self.noise)
+        return priors.parse(self.noise)
 
     @property
     def sizes(self) -> dict[str, int]:

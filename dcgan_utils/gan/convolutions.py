@@ -24,16 +24,6 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-__all__ = [
-    "Conv2d",
-    "ConvTranspose2d",
-    "ResizeConv2d",
-    "as_products",
-    "bf16_units",
-    "up_by_phases",
-    "weight_gradient_by_patches",
-]
-
 PATCH_BYTES = 1 << 24  # at a time: patches that leave the last cache cost more than they bring
 
 

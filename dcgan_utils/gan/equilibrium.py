@@ -7,8 +7,6 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["WINDOW", "balanced_losses", "lead", "parted_at"]
-
 WINDOW = 10  # epochs; single ones jump
 PARTED = 0.8
 

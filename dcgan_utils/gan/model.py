@@ -17,8 +17,6 @@ from dcgan_utils.gan import augment, networks
 from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.gan.equilibrium import balanced_losses
 
-__all__ = ["DCGAN"]
-
 
 class DCGAN:
     """The model of the first study: two networks, two losses, two optimisers.

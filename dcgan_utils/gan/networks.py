@@ -16,20 +16,6 @@ from dcgan_utils.gan.convolutions import Conv2d, ConvTranspose2d, ResizeConv2d
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "ARCHITECTURES",
-    "IMG_SIZES",
-    "Discriminator",
-    "Generator",
-    "PokemonDiscriminator",
-    "PokemonGenerator",
-    "ResizeGenerator",
-    "autocast",
-    "build",
-    "layer_table",
-    "memory_format",
-    "weights_init",
-]
 
 IMG_SIZES = (32, 64, 128, 256)
 Noise = Callable[[torch.Tensor], torch.Tensor]

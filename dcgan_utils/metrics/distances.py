@@ -11,19 +11,6 @@ import torch
 
 from dcgan_utils.core.errors import NotMeaningful
 
-__all__ = [
-    "closest_pairs",
-    "diversity",
-    "fid",
-    "kid",
-    "kid_interval",
-    "memorisation",
-    "nearest",
-    "neighbourhoods",
-    "repetition",
-]
-
-
 # --- How far two sets are apart ------------------------------------------------------------
 
 
@@ -283,7 +270,7 @@ def closest_pairs(vectors: np.ndarray, count: int) -> np.ndarray:
     return np.array(pairs, dtype=int).reshape(-1, 2)
 
 
-# --- What is copied ------------------------------------------------------------------------
+# --- What is copied ---
 
 
 def nearest(real: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -340,7 +327,7 @@ def _near(real: np.ndarray, quantile: float) -> float:
     return float(np.quantile(own.min(axis=1), quantile))
 
 
-# --- What they share -----------------------------------------------------------------------
+# --- What they share ---
 
 
 def _require_two(*sides: np.ndarray) -> None:

@@ -19,7 +19,6 @@ from dcgan_utils.runs.run import Run
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["floor", "full", "full_floor", "of_pictures", "of_run", "over_epochs"]
 
 SPLITS = 10
 LAYOUT = 16  # pixels of the side, where only the layout is left

@@ -18,8 +18,6 @@ from torch.nn import functional as F
 from dcgan_utils.core import cache
 from dcgan_utils.core.errors import WorkbookError, brief, did_you_mean
 
-__all__ = ["DEFAULT", "EXTRACTORS", "Features", "extract"]
-
 BATCH = 32
 PREPROCESSING = 1  # raise it whenever the same pictures would give other vectors
 

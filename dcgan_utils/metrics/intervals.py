@@ -10,7 +10,6 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Interval", "half_width", "paired"]
 
 LEVEL = 0.95
 

@@ -13,7 +13,6 @@ from dcgan_utils.core.seeds import seed32
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-__all__ = ["classifier", "classifier_accuracy", "mode_coverage"]
 
 FAIR_SHARE = 0.1  # of the share that a kind has among the real pictures; less counts as missed
 FOLDS = 5

@@ -12,13 +12,12 @@ import numpy as np
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.plots.projector import sprite_sheet
-from dcgan_utils.report.rendering import render
+from dcgan_utils.report.site import render
 
 if TYPE_CHECKING:
     import torch
     from IPython import display
 
-__all__ = ["cloud"]
 
 SIDE = 32  # pixels of a thumbnail; smaller pictures are not enlarged
 

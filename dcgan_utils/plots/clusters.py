@@ -15,9 +15,8 @@ from dcgan_utils.plots.style import BLUE, GREY, ORANGE, STYLE, WIDTH, new_figure
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dcgan_utils.metrics.planes import Components
+    from dcgan_utils.metrics.embed import Components
 
-__all__ = ["choose_k", "cluster_sizes", "explained", "plane", "thumbnails"]
 
 MOST_NAMED = 20  # groups beyond which names and numbers would cover each other
 
@@ -189,7 +188,7 @@ def explained(components: Components, *, marked: Sequence[int]) -> Figure:
     Parameters
     ----------
     components
-        From `planes.principal_components`.
+        From `embed.principal_components`.
     marked
         Numbers of components to point at.
     """

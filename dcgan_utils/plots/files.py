@@ -16,8 +16,6 @@ from dcgan_utils.plots.style import BLUE, GREEN, ORANGE, STYLE, WIDTH, headline,
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["captioned", "dimensions", "duplicates", "file_sizes"]
-
 
 def _picture(axes: Axes, image: torch.Tensor, caption: str) -> None:
     axes.imshow(image.permute(1, 2, 0).numpy(), interpolation="nearest")

@@ -16,12 +16,6 @@ from dcgan_utils.plots.style import BLUE, GREEN, ORANGE, STYLE, headline, new_fi
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = [
-    "channel_histograms",
-    "horizon",
-    "statistics_in_colour",
-    "statistics_of_each_colour",
-]
 
 CHANNEL_COLOURS = dict(zip(COLOURS, ("#c53030", GREEN, BLUE), strict=True))
 CHANNEL_MAPS = {

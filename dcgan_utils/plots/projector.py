@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-__all__ = ["export", "sprite_sheet"]
 
 THUMBNAIL = 64  # pixels a side, at most
 SHEET = 8192  # pixels a side, at most: the projector refuses larger ones

@@ -32,21 +32,6 @@ if TYPE_CHECKING:
     from IPython import display
     from matplotlib.axes import Axes
 
-__all__ = [
-    "animation",
-    "by_epoch",
-    "headline",
-    "image_grid",
-    "keep",
-    "labelled_grids",
-    "new_figure",
-    "or_say_why",
-    "palette",
-    "picture_rows",
-    "samples_over_epochs",
-    "show",
-    "slider",
-]
 
 BLUE, ORANGE, GREEN, GREY = "#2b6cb0", "#d9730d", "#2f855a", "#6b7280"
 # Seaborn's style as matplotlib brings it along: importing seaborn takes two seconds.

@@ -16,15 +16,6 @@ from dcgan_utils.plots.style import BLUE, GREEN, GREY, ORANGE, STYLE, by_epoch, 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "distance_over_epochs",
-    "layers",
-    "losses",
-    "noise_density",
-    "probabilities",
-    "quality_over_epochs",
-]
-
 
 def noise_density(prior: Prior, sample: torch.Tensor) -> Figure:
     """Draw a prior's density with a histogram of drawn coordinates over it.

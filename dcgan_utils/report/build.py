@@ -11,18 +11,15 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.core.files import made, told_when_not_writable
-from dcgan_utils.core.paths import notebooks_dir, report_dir
+from dcgan_utils.core.files import made, notebooks_dir, report_dir, told_when_not_writable
 from dcgan_utils.data.load import load_dataset, picture_files
 from dcgan_utils.data.sources import locate
-from dcgan_utils.gan import noise
+from dcgan_utils.gan import priors
 from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.report.configs import BenchmarkConfig
 from dcgan_utils.report.playground import write_playground
 from dcgan_utils.report.site import PLAYGROUND, Page, make_page, write_index, write_site
 from dcgan_utils.runs.run import Run, run_name
-
-__all__ = ["build_benchmark", "build_report", "run_notebook"]
 
 logger = logging.getLogger(__name__)
 _BRIEF_CAPACITY = {"copies": 512, "epochs": 20, "batch_size": 16}  # about a minute
@@ -79,8 +76,8 @@ def build_report(
     """
     source = locate(dataset).source
     given = {**(parameters or {}), "preset": preset, "dataset": source}
-    priors = noise.parse_list(noises)
-    configs = [TrainConfig.resolve(**given, noise=str(prior)) for prior in priors]
+    chosen = priors.parse_list(noises)
+    configs = [TrainConfig.resolve(**given, noise=str(prior)) for prior in chosen]
     same = {"dataset": source, "seed": configs[0].seed, "device": configs[0].device}
     pictures = load_dataset(source, configs[0].img_size)
     configs = [config.for_collection(len(pictures.images)) for config in configs]
@@ -118,7 +115,7 @@ def build_report(
         summary="What each kind of augmentation makes of one picture.",
     )
     trained = []
-    for prior, config in zip(priors, configs, strict=True):
+    for prior, config in zip(chosen, configs, strict=True):
         page = add(
             "train",
             f"train-{prior.slug}",

@@ -11,17 +11,6 @@ from dcgan_utils.gan.augment import POLICIES
 from dcgan_utils.gan.config import BatchSize, Epochs, ImgSize, Preset, Samples, TrainConfig, Width
 from dcgan_utils.metrics import features
 
-__all__ = [
-    "AblationConfig",
-    "AugmentConfig",
-    "BenchmarkConfig",
-    "CapacityConfig",
-    "CompareConfig",
-    "EdaConfig",
-    "LatentConfig",
-    "StudyConfig",
-]
-
 
 class EdaConfig(Parameters):
     """What ``eda.ipynb`` looks at, and how; immutable."""

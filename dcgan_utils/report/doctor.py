@@ -13,14 +13,12 @@ import torch
 
 from dcgan_utils.core.environment import machine
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.core.paths import data_dir, home, notebooks_dir, reports_dir, runs_dir
+from dcgan_utils.core.files import data_dir, home, notebooks_dir, reports_dir, runs_dir
 from dcgan_utils.data.painted.collections import PAINTERS
 from dcgan_utils.data.sources import KAGGLE, locate
 from dcgan_utils.gan import convolutions
 from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.runs.run import Run
-
-__all__ = ["Finding", "examine"]
 
 ENOUGH_DISK = 2 * 2**30  # bytes: a report's pages, runs and caches, and some
 _PACKAGES = ("torch", "torchvision", "numpy", "pillow", "jupyterlab", "papermill", "umap-learn")

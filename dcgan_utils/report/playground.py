@@ -19,16 +19,13 @@ import torch
 from torch import nn
 
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.gan import noise
+from dcgan_utils.gan import priors
 from dcgan_utils.gan.convolutions import ResizeConv2d
 from dcgan_utils.gan.priors import Prior
 from dcgan_utils.plots.style import palette
-from dcgan_utils.report.rendering import source
-from dcgan_utils.report.site import Page, write_page
+from dcgan_utils.report.site import Page, source, write_page
 from dcgan_utils.runs.run import Run
 from dcgan_utils.runs.sampling import load_generator
-
-__all__ = ["Layer", "folded", "quantiles", "write_playground"]
 
 OFFERED = (
     "normal, uniform, gamma, N(-1, 1), N(1, 1), N(0, 0.01), N(0, 100), standardized(gamma), "
@@ -153,11 +150,11 @@ def write_playground(
         raise WorkbookError("a playground needs a run: name one or several.")
     own = [run.config.prior for run in runs]
     size = max(run.config.noise_size for run in runs)
-    priors = dict.fromkeys([*noise.parse_list(OFFERED), *own])
+    offered = dict.fromkeys([*priors.parse_list(OFFERED), *own])
     inks = palette(len(runs))
     data = {
         "runs": [_about(run, ink, epoch) for run, ink in zip(runs, inks, strict=True)],
-        "priors": [_table(prior, size) for prior in priors],
+        "priors": [_table(prior, size) for prior in offered],
         "reach": REACH,
     }
     collections = dict.fromkeys(run.about["data"]["name"] for run in runs)

@@ -12,8 +12,6 @@ import torch
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import write_bytes
 
-__all__ = ["Damaged", "epochs_to_keep", "is_out_of_memory", "load", "save"]
-
 
 class Damaged(WorkbookError):
     """A file whose checksums say that it is not what was written."""

@@ -18,18 +18,6 @@ from dcgan_utils.gan.priors import Prior
 from dcgan_utils.runs import sampling
 from dcgan_utils.runs.run import Run
 
-__all__ = [
-    "along",
-    "between",
-    "frames",
-    "halfway",
-    "project",
-    "sheet",
-    "starts",
-    "straight",
-    "usual_distances",
-]
-
 
 def starts(
     prior: Prior, noise_size: int, count: int, *, seed: int, file: str | Path | None = None

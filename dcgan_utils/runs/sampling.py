@@ -17,15 +17,6 @@ from dcgan_utils.gan import networks
 from dcgan_utils.gan.config import multiplies_bf16_fast
 from dcgan_utils.runs.run import Run, run_folder, told_when_unfit
 
-__all__ = [
-    "collection_of",
-    "draw",
-    "load_beside",
-    "load_generator",
-    "most_real",
-    "sample",
-]
-
 logger = logging.getLogger(__name__)
 
 

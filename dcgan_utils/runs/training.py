@@ -27,8 +27,6 @@ from dcgan_utils.gan.model import DCGAN
 from dcgan_utils.runs.checkpoint import epochs_to_keep, is_out_of_memory
 from dcgan_utils.runs.run import Run, told_when_unfit
 
-__all__ = ["TrainingInterrupted", "exact", "train", "train_batch"]
-
 logger = logging.getLogger(__name__)
 SAVING_SHARE = 1 / 20  # of the time, at most, goes into writing checkpoints
 

@@ -12,23 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dcgan_utils.core.seeds import stream
-from dcgan_utils.gan import noise
+from dcgan_utils.gan import priors
 from dcgan_utils.gan.priors import Normal, Prior
 from dcgan_utils.metrics.intervals import Interval, paired
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "CONFIRMED",
-    "OPEN",
-    "REFERENCE",
-    "REFUTED",
-    "Claim",
-    "as_markdown",
-    "as_table",
-    "judge",
-]
 
 CONFIRMED, REFUTED, OPEN = "confirmed", "refuted", "not decided"
 NEGLIGIBLE = 0.1  # of the value for N(0, 1): a smaller difference counts as none
@@ -49,7 +39,7 @@ class Claim:
     verdict: str
 
 
-# --- Verdicts ------------------------------------------------------------------------------
+# --- Verdicts ---
 
 
 def _is_larger(intervals: Iterable[Interval], *, than: float) -> list[str]:
@@ -86,7 +76,7 @@ def _some(verdicts: list[str]) -> str:
     return OPEN if OPEN in verdicts else REFUTED
 
 
-# --- The claims ----------------------------------------------------------------------------
+# --- The claims ---
 
 
 def _is_mostly_within(prior: Prior) -> bool:
@@ -116,7 +106,7 @@ class _Runs:
     table: pd.DataFrame
 
     def which(self, fits: Callable[[Prior], bool]) -> list[str]:
-        return [spec for spec in self.table["noise"].unique() if fits(noise.parse(spec))]
+        return [spec for spec in self.table["noise"].unique() if fits(priors.parse(spec))]
 
     def of(self, specs: list[str], metric: str) -> pd.Series:
         """Return the mean over some noises, indexed by seed; only where all of them ran."""
@@ -136,7 +126,7 @@ class _Runs:
 
 
 def _label(spec: str) -> str:
-    return noise.parse(spec).label
+    return priors.parse(spec).label
 
 
 def judge(table: pd.DataFrame) -> list[Claim]:

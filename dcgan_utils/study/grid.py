@@ -25,22 +25,14 @@ import yaml
 from pydantic import BeforeValidator, Field, model_validator
 
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.core.files import expanded
+from dcgan_utils.core.files import expanded, notebooks_dir
 from dcgan_utils.core.parameters import Named, Parameters, Seed, Whole
-from dcgan_utils.core.paths import notebooks_dir
 from dcgan_utils.data.labels import kinds_of
 from dcgan_utils.data.load import load_dataset
 from dcgan_utils.data.sources import locate
-from dcgan_utils.gan import noise
+from dcgan_utils.gan import priors
 from dcgan_utils.gan.config import Architecture, TrainConfig
 from dcgan_utils.runs.run import run_name
-
-__all__ = [
-    "Grid",
-    "Task",
-    "load_grid",
-    "tasks",
-]
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +43,7 @@ def _listed(value: Any) -> Any:
 
 def _priors(value: Any) -> tuple[str, ...]:
     """Read noises; YAML takes N(0, 1) without quotes for two things, and so they are joined."""
-    return tuple(str(prior) for prior in noise.parse_list(", ".join(map(str, _listed(value)))))
+    return tuple(str(prior) for prior in priors.parse_list(", ".join(map(str, _listed(value)))))
 
 
 class Grid(Parameters):
@@ -126,7 +118,7 @@ def load_grid(path: str | Path) -> Grid:
     return Grid.checked(**{str(name): value for name, value in content.items()})
 
 
-# --- Tasks ---------------------------------------------------------------------------------
+# --- Tasks ---
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,6 @@ from dcgan_utils.gan.priors import Normal, Prior
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["measured_share", "predicted_share", "sensitivities", "sensitivity", "shares"]
-
 
 def predicted_share(ratio: float) -> float:
     """Return the share of the first layer's variance that is between pictures.

@@ -24,19 +24,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-__all__ = [
-    "as_seen",
-    "augmentations",
-    "compared",
-    "copies_of",
-    "distance_of_others",
-    "distances",
-    "lost_told",
-    "one_by_one",
-    "picture_number",
-    "shown",
-]
-
 
 def compared(
     configs: Mapping[str, TrainConfig],
@@ -197,7 +184,7 @@ def shown(policy: str, dataset: Dataset) -> int:
     return augment.passes(policy) * len(dataset.images)
 
 
-# --- Capacity ------------------------------------------------------------------------------
+# --- Capacity ---
 
 
 def picture_number(dataset: Dataset, picture: str) -> int:

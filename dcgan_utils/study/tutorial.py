@@ -16,8 +16,6 @@ from pathlib import Path
 import torch
 from torch import nn, optim
 
-__all__ = ["Textbook", "discriminator", "generator"]
-
 
 def generator(*, noise_size: int, img_size: int, width: int) -> nn.Sequential:
     """Return the tutorial's generator: vectors ``(n, noise_size, 1, 1)`` to pictures."""

@@ -15,26 +15,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw
 
-__all__ = [
-    "ACROSS",
-    "GRID",
-    "UP",
-    "Colour",
-    "Palette",
-    "Sketch",
-    "X",
-    "Y",
-    "as_rgb",
-    "below",
-    "mix",
-    "noise",
-    "paint",
-    "receding",
-    "ridge",
-    "shape",
-    "smooth_step",
-]
-
 GRID = 128  # side of a sketch: colours need less resolution than strokes
 UP = np.pi / 2  # direction of an upright stroke
 
@@ -177,7 +157,7 @@ def shape(x: float, base: float, unit: float, *corners: float) -> np.ndarray:
     return np.asarray(image.reduce(2), np.float32) / 255
 
 
-# --- the brush ----------------------------------------------------------------------------
+# --- the brush ---
 
 # A stroke's outline, along and across (-1..1): it starts full and thins out.
 _ALONG = np.array([-1, -0.7, 0.5, 1, 1, 0.5, -0.7, -1], np.float32)

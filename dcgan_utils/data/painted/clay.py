@@ -12,8 +12,6 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-__all__ = ["Clay", "ball", "band", "limb", "melt", "petal", "tint"]
-
 OUTLINE = 0.017  # width of the line around each part
 LIGHT = np.array([-0.45, -0.65, 0.62])  # where from: left, above, in front
 

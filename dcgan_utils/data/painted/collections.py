@@ -19,23 +19,10 @@ from filelock import FileLock
 from PIL import Image, ImageOps
 
 from dcgan_utils.core.files import told_when_not_writable
-from dcgan_utils.data.painted.anatomy import EYES, Creature
 from dcgan_utils.data.painted.brush import Palette, Sketch, as_rgb, mix, paint
 from dcgan_utils.data.painted.clay import Clay
-from dcgan_utils.data.painted.creatures import COLOURS, FAMILIES
+from dcgan_utils.data.painted.creatures import COLOURS, EYES, FAMILIES, Creature
 from dcgan_utils.data.painted.landscapes import SUBJECTS
-
-__all__ = [
-    "PAINTERS",
-    "PALETTES",
-    "SUBJECTS",
-    "CritterLabel",
-    "Label",
-    "paint_critter",
-    "paint_critters",
-    "paint_plein_air",
-    "paint_scene",
-]
 
 ROUND_EVERY = 50  # one canvas in so many is round
 MARGIN = 253  # grey level around a round canvas
@@ -222,7 +209,7 @@ def _cell(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-# --- critters ------------------------------------------------------------------------------
+# --- critters ---
 
 PALETTE_SHARE = 0.3  # of the pictures are saved with a palette, the others as RGBA
 IRISES = ("7a3b2e", "2f6fb0", "3c8a4e", "b8443c", "6a4aa8")

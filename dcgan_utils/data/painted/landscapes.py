@@ -25,8 +25,6 @@ from dcgan_utils.data.painted.brush import (
     smooth_step,
 )
 
-__all__ = ["SUBJECTS"]
-
 WHITE = "fffcf4"
 
 
@@ -152,7 +150,7 @@ def _boat(s: Sketch, x: float, base: float, height: float, sail: Colour) -> None
     s.dab(x + spread * height, y, 0.22 * height, thick, 0, tone)
 
 
-# --- the subjects -------------------------------------------------------------------------
+# --- the subjects ---
 
 
 def _cliffs(s: Sketch) -> None:
