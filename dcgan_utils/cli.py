@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.core.files import expanded, report_dir
+from dcgan_utils.core.files import expand_path, report_dir
 from dcgan_utils.report.build import build_benchmark, build_report
 from dcgan_utils.report.doctor import examine
 from dcgan_utils.report.playground import write_playground
@@ -162,7 +162,7 @@ def _playground(options: argparse.Namespace) -> int:
     runs = find_runs(",".join(names))
     stem = Path(grids[0]).stem if grids else runs[0].about["data"]["name"]
     usual = report_dir("playground") / f"{stem}.html"
-    path = write_playground(runs, expanded(options.output) if options.output else usual)
+    path = write_playground(runs, expand_path(options.output) if options.output else usual)
     _say(f"The page lies in {path}: {path.stat().st_size / 1e6:.1f} MB, generators: {len(runs)}")
     return 0
 

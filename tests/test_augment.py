@@ -68,15 +68,15 @@ def test_colour_keeps_grey_grey():
 
 def test_a_probability_of_zero_changes_nothing_and_one_changes_all():
     images = pictures(100)
-    same = augment.inside("ada", images, stream(0, "a"), probability=0.0)
-    changed = augment.inside("ada", images, stream(0, "a"), probability=1.0)
+    same = augment.augment_inputs("ada", images, stream(0, "a"), probability=0.0)
+    changed = augment.augment_inputs("ada", images, stream(0, "a"), probability=1.0)
     assert torch.equal(same, images)
     assert (changed != images).flatten(1).any(dim=1).all()
 
 
 def test_each_kind_of_change_has_the_probability():
     images = pictures(1).expand(3000, -1, -1, -1)
-    changed = augment.adaptive(images, stream(0, "a"), probability=0.3)
+    changed = augment.ada_transform(images, stream(0, "a"), probability=0.3)
     untouched = (changed == images).flatten(1).all(dim=1).float().mean().item()
     # A translation by nothing both ways happens once in 81.
     assert untouched == pytest.approx(0.7 * (0.7 + 0.3 / 81), abs=0.03)
@@ -95,14 +95,14 @@ def test_adaptive_shifts_reflect_the_border():
 )
 def test_ada_moves_by_the_share_of_the_batch_in_its_span(share_right, start, end):
     logits = torch.where(torch.arange(1000) < 1000 * share_right, 2.0, -1.0)
-    assert augment.adapted(start, logits, balance=0.0) == pytest.approx(end)
+    assert augment.update_probability(start, logits, balance=0.0) == pytest.approx(end)
 
 
 def test_ada_stays_a_probability_and_counts_from_the_balance():
     sure = torch.full((5000,), 3.0)
-    assert augment.adapted(0.99, sure, balance=0.0) == 1.0
-    assert augment.adapted(0.01, -sure, balance=0.0) == 0.0
-    assert augment.adapted(0.5, sure, balance=4.0) < 0.5
+    assert augment.update_probability(0.99, sure, balance=0.0) == 1.0
+    assert augment.update_probability(0.01, -sure, balance=0.0) == 0.0
+    assert augment.update_probability(0.5, sure, balance=4.0) < 0.5
 
 
 # --- The second study's layers -------------------------------------------------------------
@@ -155,7 +155,7 @@ def test_what_comes_into_view_continues_the_border():
 @pytest.mark.parametrize("policy", augment.POLICIES[:-1])
 def test_every_policy_keeps_the_shape_and_lets_gradients_through(policy):
     images = pictures(16).requires_grad_()
-    changed = augment.inside(policy, images, stream(0, "a"), probability=0.5)
+    changed = augment.augment_inputs(policy, images, stream(0, "a"), probability=0.5)
     assert changed.shape == images.shape
     changed.square().sum().backward()
     assert images.grad.isfinite().all()
@@ -164,10 +164,10 @@ def test_every_policy_keeps_the_shape_and_lets_gradients_through(policy):
 
 def test_auto_has_to_be_settled_before():
     with pytest.raises(WorkbookError, match="for_collection"):
-        augment.inside("auto", pictures(), stream(0, "a"))
+        augment.augment_inputs("auto", pictures(), stream(0, "a"))
 
 
 @pytest.mark.parametrize("policy", ["none", "pil"])
 def test_some_policies_change_nothing_inside(policy):
     images = pictures()
-    assert augment.inside(policy, images, stream(0, "a")) is images
+    assert augment.augment_inputs(policy, images, stream(0, "a")) is images

@@ -11,7 +11,7 @@ from dcgan_utils.core.files import runs_dir
 from dcgan_utils.runs.run import Run
 from dcgan_utils.study import benchmark
 
-OURS = benchmark.ours("bf16")
+OURS = benchmark.workbook_loop("bf16")
 
 
 def table(textbook=(10, 20), ours=(30, 80)):
@@ -96,7 +96,7 @@ def test_the_quality_of_both_precisions_is_told():
         ("bf16", 1, 0.2, 1),
     ]
     quality = pd.DataFrame(rows, columns=["precision", "seed", "kid", "diversity"])
-    kid, diversity = benchmark.quality_told(quality).split("\n\n")
+    kid, diversity = benchmark.describe_quality(quality).split("\n\n")
     assert "0.200 in fp32 and 0.200 in bf16" in kid
     assert "by +0.100, -0.100, and the seeds of one precision lie up to 0.200 apart" in kid
     assert diversity.startswith("**diversity**: 0.900 in fp32")

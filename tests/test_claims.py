@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 
 from dcgan_utils.study import claims
-from dcgan_utils.study.claims import CONFIRMED, OPEN, REFUTED, judge
+from dcgan_utils.study.claims import CONFIRMED, REFUTED, UNDECIDED, judge
 
 NOISES = {
     "uniform": "uniform(-1, 1)",
@@ -50,13 +50,13 @@ def test_what_the_study_says_leads_to_the_opposite_ones():
 
 def test_what_jumps_about_is_mostly_not_decided_and_hardly_ever_confirmed():
     found = [verdict for c in range(50) for verdict in verdicts(runs(noise=0.1, chance=c)).values()]
-    assert found.count(OPEN) > 0.8 * len(found)
+    assert found.count(UNDECIDED) > 0.8 * len(found)
     assert found.count(CONFIRMED) < 0.04 * len(found)
 
 
 def test_one_seed_decides_nothing():
     table = runs(seeds=1, gamma={"kid": 9, "layout_repetition": 1}, shifted={"kid": 9})
-    assert set(verdicts(table).values()) == {OPEN}
+    assert set(verdicts(table).values()) == {UNDECIDED}
     assert all("one seed" in claim.measured for claim in judge(table))
 
 
@@ -70,7 +70,7 @@ def test_a_difference_that_counts_as_none_confirms_nothing():
 def test_shares_that_have_reached_their_end_decide_nothing():
     table = runs().assign(layout_repetition=1.0)
     claim = {claim.letter: claim for claim in judge(table)}["b"]
-    assert claim.verdict == OPEN
+    assert claim.verdict == UNDECIDED
     assert "the same for all seeds" in claim.measured
 
 
@@ -90,9 +90,9 @@ def test_what_did_not_run_is_said():
     table = runs()
     missing = {claim.letter: claim for claim in judge(table[table["noise"] != NOISES["gamma"]])}
     assert "takes runs with N(0, 1) and Gamma(2, 1)" in missing["b"].measured
-    assert missing["b"].verdict == OPEN
+    assert missing["b"].verdict == UNDECIDED
     without = judge(table[table["noise"] != claims.REFERENCE])
-    assert {claim.verdict for claim in without} == {OPEN}
+    assert {claim.verdict for claim in without} == {UNDECIDED}
     assert all(claim.measured.startswith("Not tested") for claim in without)
 
 

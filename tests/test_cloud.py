@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.plots.cloud import cloud
+from dcgan_utils.plots.cloud import image_cloud
 
 COLORS = ["#ff0000", "#0000ff"]
 HOSTILE = "</script><script>document.body.remove()</script><b>\"'&\u2028\\u0041 ünï 🎨"
@@ -36,7 +36,7 @@ def make(number=40, **changes):
         "title": "A cloud",
         "description": "Pictures in two groups.",
     }
-    return cloud(**arguments | changes).data
+    return image_cloud(**arguments | changes).data
 
 
 # --- What is embedded --------------------------------------------------------------------

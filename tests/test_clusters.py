@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import groups
 
-from dcgan_utils.core.errors import NotMeaningful
+from dcgan_utils.core.errors import NotEnoughData
 from dcgan_utils.metrics import embed
 
 pytestmark = pytest.mark.usefixtures("no_warnings")
@@ -72,7 +72,7 @@ def test_too_many_clusters_are_left_out():
 
 @pytest.mark.parametrize("vectors", [np.eye(1), np.eye(2), np.ones((50, 3))])
 def test_too_little_to_choose_from_is_told(vectors):
-    with pytest.raises(NotMeaningful, match="at least 3 different pictures"):
+    with pytest.raises(NotEnoughData, match="at least 3 different pictures"):
         embed.choose_k(vectors)
 
 
@@ -80,7 +80,7 @@ def test_mean_pictures():
     images = (
         torch.tensor([0, 10, 100, 101], dtype=torch.uint8).reshape(4, 1, 1, 1).expand(4, 3, 2, 2)
     )
-    means = embed.mean_pictures(images, np.array([1, 1, 0, 0]))
+    means = embed.mean_images(images, np.array([1, 1, 0, 0]))
     assert means.shape == (2, 3, 2, 2)
     assert means[:, 0, 0, 0].tolist() == [100, 5]
 
@@ -118,10 +118,10 @@ def test_halves_of_one_set_are_told_apart_by_chance_only():
     assert found.shape == (8,)
     assert found.mean() == pytest.approx(0.5, abs=0.06)
     assert np.ptp(found) > 0
-    with pytest.raises(NotMeaningful, match="10 pictures of each"):
+    with pytest.raises(NotEnoughData, match="10 pictures of each"):
         embed.separability_of_halves(vectors[:19])
 
 
 def test_few_pictures_cannot_be_told_apart():
-    with pytest.raises(NotMeaningful, match="here: 9 and 20"):
+    with pytest.raises(NotEnoughData, match="here: 9 and 20"):
         embed.separability(np.eye(9, 20), np.eye(20))

@@ -9,7 +9,7 @@ from dcgan_utils.data import copies
 
 def made_of(image):
     """Return all variants of a picture by name."""
-    return {kind: copies.copy(image, kind) for kind in copies.COPIES}
+    return {kind: copies.coloured_copy(image, kind) for kind in copies.COPIES}
 
 
 def rgb(colour, side=8):

@@ -669,7 +669,7 @@ def test_six_of_every_picture(tmp_path, data):
     assert torch.equal(copied[:3], dataset.images)
     for number, kind in enumerate(COPIES, start=1):
         with Image.open(folder / "c.png") as original:
-            expected = copies.copy(original, kind).getpixel((4, 4))
+            expected = copies.coloured_copy(original, kind).getpixel((4, 4))
         assert tuple(copied[3 * number + 2, :, 4, 4].tolist()) == expected
     assert load_dataset(folder, 8) == dataset, "the copies have a cache of their own"
 

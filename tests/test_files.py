@@ -5,12 +5,12 @@ import pytest
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import (
-    expanded,
-    made,
-    remove_halves,
-    told_when_not_writable,
+    atomic_write,
+    ensure_dir,
+    expand_path,
+    friendly_write_errors,
+    remove_partial_files,
     write_tables,
-    written_whole,
 )
 
 
@@ -20,18 +20,18 @@ def names(folder):
 
 def test_home_folders_are_expanded_or_refused(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert expanded("~/pictures") == tmp_path / "pictures"
+    assert expand_path("~/pictures") == tmp_path / "pictures"
     for wrong in ("~nobody-of-this-name/x", "~\0"):
         with pytest.raises(WorkbookError, match="cannot be read"):
-            expanded(wrong)
+            expand_path(wrong)
 
 
 def test_a_file_is_there_only_once_it_is_whole(tmp_path):
     path = tmp_path / "file"
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(b"one")
         assert not path.exists()
-    with pytest.raises(KeyError), written_whole(path) as file:
+    with pytest.raises(KeyError), atomic_write(path) as file:
         file.write(b"half of tw")
         raise KeyError
     assert path.read_bytes() == b"one"
@@ -41,7 +41,7 @@ def test_a_file_is_there_only_once_it_is_whole(tmp_path):
 def test_the_former_file_is_kept(tmp_path):
     path, former = tmp_path / "file", tmp_path / "former"
     for content in (b"one", b"two", b"three"):
-        with written_whole(path, former=former) as file:
+        with atomic_write(path, former=former) as file:
             file.write(content)
     assert (path.read_bytes(), former.read_bytes()) == (b"three", b"two")
 
@@ -49,7 +49,7 @@ def test_the_former_file_is_kept(tmp_path):
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(WorkbookError, match="file"):
-        made(tmp_path / "file" / "below")
+        ensure_dir(tmp_path / "file" / "below")
 
 
 def test_an_empty_table_takes_a_former_one_away(tmp_path):
@@ -61,9 +61,9 @@ def test_an_empty_table_takes_a_former_one_away(tmp_path):
 
 
 def test_what_is_no_matter_of_the_disk_is_not_told_as_such(tmp_path):
-    with pytest.raises(BrokenPipeError), told_when_not_writable(tmp_path):
+    with pytest.raises(BrokenPipeError), friendly_write_errors(tmp_path):
         raise BrokenPipeError
-    with pytest.raises(WorkbookError, match="cannot be written"), told_when_not_writable(tmp_path):
+    with pytest.raises(WorkbookError, match="cannot be written"), friendly_write_errors(tmp_path):
         raise OSError(28, "No space left on device")
 
 
@@ -71,5 +71,5 @@ def test_only_what_dead_processes_left_is_removed(tmp_path):
     dead, mine = tmp_path / ".a.csv.999999999-ab12", tmp_path / f".b.csv.{os.getpid()}-ab12"
     for half in (dead, mine):
         half.touch()
-    remove_halves(tmp_path)
+    remove_partial_files(tmp_path)
     assert names(tmp_path) == [mine.name]

@@ -4,14 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from dcgan_utils.gan.equilibrium import WINDOW, balanced_losses, lead, parted_at
+from dcgan_utils.gan.equilibrium import (
+    WINDOW,
+    discriminator_advantage,
+    divergence_epoch,
+    equilibrium_losses,
+)
 
 
 def test_balanced_losses():
-    classic = balanced_losses(1.0, 0.0)
+    classic = equilibrium_losses(1.0, 0.0)
     assert classic["discriminator"] == pytest.approx(2 * math.log(2))
     assert classic["generator"] == pytest.approx(math.log(2))
-    study = balanced_losses(0.8, 0.1)
+    study = equilibrium_losses(0.8, 0.1)
     verdict = torch.linspace(0.01, 0.99, 9801, dtype=torch.double)
 
     def cross_entropy(label):
@@ -27,34 +32,36 @@ def test_the_advantage_is_0_at_the_balance_and_1_where_every_verdict_is_right(
     real_label, fake_label
 ):
     labels = {"real_label": real_label, "fake_label": fake_label}
-    balance = balanced_losses(**labels)["discriminator"]
+    balance = equilibrium_losses(**labels)["discriminator"]
     right = sum(
         torch.nn.functional.binary_cross_entropy(torch.tensor(p), torch.tensor(p)).item()
         for p in (real_label, fake_label)
     )
-    np.testing.assert_allclose(lead([balance, right, balance + 1], **labels)[:2], [0, 1], atol=1e-6)
-    assert lead([balance + 1], **labels)[0] < 0
+    np.testing.assert_allclose(
+        discriminator_advantage([balance, right, balance + 1], **labels)[:2], [0, 1], atol=1e-6
+    )
+    assert discriminator_advantage([balance + 1], **labels)[0] < 0
 
 
 def test_losses_that_stay_together_have_not_parted():
-    assert parted_at([]) is None
-    assert parted_at([0.3] * 50) is None
+    assert divergence_epoch([]) is None
+    assert divergence_epoch([0.3] * 50) is None
 
 
 def test_losses_part_when_the_window_is_over_the_line_and_stays_there():
     apart = [0.2] * 30 + [1.0] * 40
     # Of ten epochs, eight with 1.0 and two with 0.2 make 0.84, seven and three make 0.76.
-    assert parted_at(apart) == 30 + 8
+    assert divergence_epoch(apart) == 30 + 8
     assert WINDOW == 10
 
 
 def test_losses_that_came_together_again_have_not_parted_for_good():
-    assert parted_at([1.0] * 30 + [0.2] * 30) is None
+    assert divergence_epoch([1.0] * 30 + [0.2] * 30) is None
     again = [1.0] * 30 + [0.2] * 30 + [1.0] * 30
-    assert parted_at(again) == 60 + 8
+    assert divergence_epoch(again) == 60 + 8
 
 
 def test_nothing_has_parted_before_the_window_is_full():
-    assert parted_at([0.95] * 9) is None
-    assert parted_at([0.95] * 10) == 10
-    assert parted_at([0.95] * 3, window=2) == 2
+    assert divergence_epoch([0.95] * 9) is None
+    assert divergence_epoch([0.95] * 10) == 10
+    assert divergence_epoch([0.95] * 3, window=2) == 2

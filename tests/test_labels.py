@@ -7,7 +7,13 @@ import pytest
 from PIL import Image
 
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.data.labels import are_true, categories, kinds_of, precision_recall, read_labels
+from dcgan_utils.data.labels import (
+    categories,
+    classes_of,
+    parse_booleans,
+    precision_recall,
+    read_labels,
+)
 from dcgan_utils.data.load import load_dataset
 
 
@@ -82,7 +88,7 @@ def test_names_match_however_their_letters_are_composed(tmp_path):
 
 def test_yes_and_no():
     values = pd.Series(["true", "True", " YES", "1", "false", "", None, np.nan, "no"])
-    assert are_true(values) == [True] * 4 + [False] * 5
+    assert parse_booleans(values) == [True] * 4 + [False] * 5
 
 
 def test_precision_and_recall():
@@ -95,13 +101,13 @@ def test_precision_and_recall():
 
 
 def test_kinds_come_from_the_labels(pictures, collection):
-    assert kinds_of(collection) is None
+    assert classes_of(collection) is None
     lines = [f"{n:02d}.png,{'sea' if n % 2 else 'land'},{n}" for n in range(10)]
     (pictures / "labels.csv").write_text("\n".join(["file,subject,number", *lines]))
-    kinds = kinds_of(collection)
+    kinds = classes_of(collection)
     assert (kinds.name, kinds.tolist()) == ("subject", ["land", "sea"] * 5)
     with pytest.raises(WorkbookError, match="What does: subject"):
-        kinds_of(collection, "number")
+        classes_of(collection, "number")
     lines = [f"{n:02d}.png,{'sea' if n < 4 else 'land'}" for n in range(10)]
     (pictures / "labels.csv").write_text("\n".join(["file,subject", *lines]))
-    assert kinds_of(collection) is None, "four pictures are too few to learn from"
+    assert classes_of(collection) is None, "four pictures are too few to learn from"

@@ -104,7 +104,7 @@ def test_a_run_without_checkpoint_is_told(tiny, collection):
 def test_what_a_run_draws_stands_beside_its_collection(tiny, collection, named):
     run = train(tiny(), collection)
     other = run.name if named == "name" else str(run.folder)
-    reals, generated = sampling.load_beside(str(collection.source), other, 128, seed=5)
+    reals, generated = sampling.load_pair(str(collection.source), other, 128, seed=5)
     assert reals == collection, "at the size that the run was trained at"
     assert torch.equal(generated.images, sampling.sample(run, len(reals.images), seed=5))
     assert generated.name == run.name
@@ -115,7 +115,7 @@ def test_what_a_run_draws_stands_beside_its_collection(tiny, collection, named):
 def test_two_collections_of_one_name_can_be_told_apart(pictures, tmp_path):
     twin = tmp_path / "elsewhere" / pictures.name
     shutil.copytree(pictures, twin)
-    one, other = sampling.load_beside(str(pictures), str(twin), 16)
+    one, other = sampling.load_pair(str(pictures), str(twin), 16)
     assert torch.equal(one.images, other.images)
     assert (one, one.name) == (load_dataset(pictures, 16), "ten-pictures")
     assert other.name == "ten-pictures (other)"
@@ -123,13 +123,13 @@ def test_two_collections_of_one_name_can_be_told_apart(pictures, tmp_path):
 
 def test_a_folder_with_a_config_is_not_yet_a_run(pictures):
     (pictures / "config.json").write_text("{}")
-    _, other = sampling.load_beside(str(pictures), str(pictures), 16)
+    _, other = sampling.load_pair(str(pictures), str(pictures), 16)
     assert len(other.images) == 10
 
 
 def test_another_collection_that_is_not_there_is_told(pictures):
     with pytest.raises(WorkbookError, match="'nowhere' is no known collection"):
-        sampling.load_beside(str(pictures), "nowhere", 16)
+        sampling.load_pair(str(pictures), "nowhere", 16)
 
 
 def test_the_pictures_of_a_run_are_found_again(tiny, pictures, collection, caplog):

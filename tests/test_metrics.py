@@ -5,7 +5,7 @@ from prdc import compute_prdc
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from dcgan_utils.core.errors import NotMeaningful
+from dcgan_utils.core.errors import NotEnoughData
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.metrics import distances
 from dcgan_utils.metrics.distances import diversity, kid
@@ -86,12 +86,12 @@ def test_fid_of_a_set_with_itself_is_zero_and_of_two_of_a_kind_is_not():
 def test_neighbourhoods_are_those_of_prdc(k):
     real, generated = cloud(70), cloud(60, mean=0.4, std=0.8, seed=1)
     theirs = compute_prdc(real.astype(np.float64), generated.astype(np.float64), nearest_k=k)
-    assert distances.neighbourhoods(real, generated, k=k) == pytest.approx(theirs)
+    assert distances.prdc(real, generated, k=k) == pytest.approx(theirs)
 
 
 def test_neighbourhoods_need_more_pictures_than_neighbours():
-    with pytest.raises(NotMeaningful, match="More than 5"):
-        distances.neighbourhoods(cloud(50), cloud(5))
+    with pytest.raises(NotEnoughData, match="More than 5"):
+        distances.prdc(cloud(50), cloud(5))
 
 
 def interval(real, generated, seed=0, **options):
@@ -143,7 +143,7 @@ def seen():
             "diversity": diversity(real, generated),
             "repetition": distances.repetition(real, generated),
             "memorisation": distances.memorisation(real, generated),
-            **distances.neighbourhoods(real, generated),
+            **distances.prdc(real, generated),
         }
         for name, generated in drawn.items()
     }
@@ -215,12 +215,12 @@ def test_diversity_is_a_ratio_of_distances():
 
 @pytest.mark.parametrize("measure", [kid, diversity, distances.fid, distances.repetition])
 def test_one_picture_is_too_few(measure):
-    with pytest.raises(NotMeaningful, match="two"):
+    with pytest.raises(NotEnoughData, match="two"):
         measure(cloud(10), cloud(1))
 
 
 def test_equal_reals_have_no_diversity():
-    with pytest.raises(NotMeaningful, match="same"):
+    with pytest.raises(NotEnoughData, match="same"):
         diversity(np.ones((5, 3)), cloud(5, 3))
 
 
@@ -259,5 +259,5 @@ def test_twins_among_the_real_pictures_do_not_hide_copies():
 
 
 def test_memorisation_needs_two_on_either_side():
-    with pytest.raises(NotMeaningful):
+    with pytest.raises(NotEnoughData):
         distances.memorisation(vectors(1, 0), vectors(5, 1))

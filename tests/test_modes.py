@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from conftest import groups
 
-from dcgan_utils.core.errors import NotMeaningful
+from dcgan_utils.core.errors import NotEnoughData
 from dcgan_utils.metrics.modes import classifier_accuracy, mode_coverage
 
 NAMES = np.array(["harbour", "garden", "bridge"])
@@ -42,7 +42,7 @@ def test_labels_that_the_features_do_not_know_are_told_by_the_accuracy():
 
 def test_too_few_kinds_or_pictures_are_told():
     real, _ = groups()
-    with pytest.raises(NotMeaningful, match="two kinds"):
+    with pytest.raises(NotEnoughData, match="two kinds"):
         mode_coverage(real, ["one"] * 90, real)
-    with pytest.raises(NotMeaningful, match="two pictures of each"):
+    with pytest.raises(NotEnoughData, match="two pictures of each"):
         classifier_accuracy(real, ["one"] * 89 + ["two"], seed=0)

@@ -12,7 +12,7 @@ from dcgan_utils.gan import convolutions, networks
 @pytest.mark.parametrize("noise_size", [1, 100])
 @pytest.mark.parametrize("architecture", networks.ARCHITECTURES)
 def test_shapes_and_ranges(architecture, img_size, noise_size):
-    generator, discriminator = networks.build(
+    generator, discriminator = networks.build_networks(
         architecture, noise_size=noise_size, img_size=img_size, width=4
     )
     pictures = generator(torch.randn(3, noise_size))
@@ -23,19 +23,21 @@ def test_shapes_and_ranges(architecture, img_size, noise_size):
 
 def test_width_64_at_64_px_is_the_network_of_the_tutorial():
     # The parameter counts of the PyTorch DCGAN tutorial's networks (nz=100, ngf=ndf=64).
-    generator, discriminator = networks.build("dcgan", noise_size=100, img_size=64, width=64)
+    generator, discriminator = networks.build_networks(
+        "dcgan", noise_size=100, img_size=64, width=64
+    )
     assert sum(p.numel() for p in generator.parameters()) == 3_576_704
     assert sum(p.numel() for p in discriminator.parameters()) == 2_765_568
 
 
 def test_channels_stop_growing_at_eight_times_the_width():
-    generator, _ = networks.build("dcgan", noise_size=8, img_size=256, width=4)
+    generator, _ = networks.build_networks("dcgan", noise_size=8, img_size=256, width=4)
     channels = [m.num_features for m in generator.modules() if isinstance(m, nn.BatchNorm2d)]
     assert channels == [32, 32, 32, 16, 8, 4]
 
 
 def test_batchnorm_is_everywhere_but_where_the_paper_leaves_it_out():
-    generator, discriminator = networks.build("dcgan", noise_size=8, img_size=64, width=4)
+    generator, discriminator = networks.build_networks("dcgan", noise_size=8, img_size=64, width=4)
 
     def normalised(network):
         return [any(isinstance(m, nn.BatchNorm2d) for m in block) for block in network.blocks]
@@ -45,7 +47,9 @@ def test_batchnorm_is_everywhere_but_where_the_paper_leaves_it_out():
 
 
 def test_the_second_study_leaves_batchnorm_out_of_the_first_and_the_last_block():
-    generator, discriminator = networks.build("pokemon", noise_size=8, img_size=64, width=4)
+    generator, discriminator = networks.build_networks(
+        "pokemon", noise_size=8, img_size=64, width=4
+    )
 
     def normalised(network):
         return [any(isinstance(m, nn.BatchNorm2d) for m in block) for block in network.blocks]
@@ -59,7 +63,7 @@ def test_the_second_study_leaves_batchnorm_out_of_the_first_and_the_last_block()
 
 @pytest.mark.parametrize("architecture", networks.ARCHITECTURES)
 def test_layer_noise_reaches_every_block_but_the_last(architecture):
-    _, discriminator = networks.build(architecture, noise_size=8, img_size=32, width=4)
+    _, discriminator = networks.build_networks(architecture, noise_size=8, img_size=32, width=4)
     shapes = []
 
     def noise(fields):
@@ -75,8 +79,8 @@ def test_layer_noise_reaches_every_block_but_the_last(architecture):
 
 @pytest.mark.parametrize("architecture", networks.ARCHITECTURES)
 def test_weights_begin_as_the_paper_says(architecture):
-    generator, _ = networks.build(architecture, noise_size=100, img_size=64, width=32)
-    networks.weights_init(generator, stream(0, "init"))
+    generator, _ = networks.build_networks(architecture, noise_size=100, img_size=64, width=32)
+    networks.initialise_weights(generator, stream(0, "init"))
     for module in generator.modules():
         if isinstance(module, nn.Linear):
             assert not module.bias.any()
@@ -91,8 +95,8 @@ def test_weights_begin_as_the_paper_says(architecture):
 
 def test_one_seed_gives_one_beginning():
     def weights(seed):
-        generator, _ = networks.build("dcgan", noise_size=8, img_size=32, width=4)
-        networks.weights_init(generator, stream(seed, "init"))
+        generator, _ = networks.build_networks("dcgan", noise_size=8, img_size=32, width=4)
+        networks.initialise_weights(generator, stream(seed, "init"))
         return nn.utils.parameters_to_vector(generator.parameters())
 
     assert torch.equal(weights(1), weights(1))
@@ -105,7 +109,7 @@ def test_streams_of_different_purposes_differ():
 
 
 def test_layer_table_counts_all_parameters_and_leaves_no_trace():
-    generator, discriminator = networks.build("dcgan", noise_size=8, img_size=32, width=4)
+    generator, discriminator = networks.build_networks("dcgan", noise_size=8, img_size=32, width=4)
     for network, shape in ((generator, (8,)), (discriminator, (3, 32, 32))):
         before = copy.deepcopy(network.state_dict())
         table = networks.layer_table(network, shape)
@@ -119,8 +123,8 @@ def test_layer_table_counts_all_parameters_and_leaves_no_trace():
 
 def test_the_scale_of_the_noise_cancels_but_its_mean_does_not():
     # What the noise study rests on: the first block ends in BatchNorm.
-    generator, _ = networks.build("dcgan", noise_size=100, img_size=32, width=8)
-    networks.weights_init(generator, stream(0, "init"))
+    generator, _ = networks.build_networks("dcgan", noise_size=100, img_size=32, width=8)
+    networks.initialise_weights(generator, stream(0, "init"))
     first = generator.blocks[0]
     z = torch.randn(256, 100, 1, 1, generator=stream(0, "noise"))
     with torch.no_grad():

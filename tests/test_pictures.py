@@ -15,10 +15,10 @@ from torchvision.utils import make_grid
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.data import decode
 from dcgan_utils.data.decode import (
-    DamagedPicture,
-    NotAPicture,
-    decode_picture,
-    in_rows,
+    DamagedImage,
+    NotAnImage,
+    decode_image,
+    make_grid,
     parse_background,
     to_float,
     to_uint8,
@@ -35,7 +35,7 @@ def encode(image, file_format="PNG", **options):
 
 
 def pixels(data, size=8, *, fit="crop", background=PINK):
-    square = decode_picture(data, size, fit=fit, background=background).pixels
+    square = decode_image(data, size, fit=fit, background=background).pixels
     assert square.shape == (size, size, 3)
     assert square.dtype == np.uint8
     return square
@@ -186,7 +186,7 @@ def test_lab_and_ycbcr():
 
 @pytest.mark.parametrize("file_format", [f for f in decode.FORMATS if f != "GIF"])
 def test_every_format_keeps_its_colours(file_format):
-    picture = decode_picture(encode(halves(RED, BLUE, 64), file_format), 8, background=WHITE)
+    picture = decode_image(encode(halves(RED, BLUE, 64), file_format), 8, background=WHITE)
     assert_near(picture.pixels[4, 1], RED, 12)
     assert_near(picture.pixels[4, 6], BLUE, 12)
     assert (picture.format, picture.mode, picture.size) == (file_format, "RGB", (64, 64))
@@ -202,7 +202,7 @@ def test_first_frame_of_an_animation(file_format):
 
 @pytest.mark.parametrize("name", ["EPS", "PDF", "ICO", "TGA"])
 def test_other_formats_are_no_pictures(name):
-    with pytest.raises(NotAPicture, match="known format"):
+    with pytest.raises(NotAnImage, match="known format"):
         pixels(encode(Image.new("RGB", (8, 8)), name))
 
 
@@ -236,14 +236,14 @@ def test_size_is_told_after_the_rotation():
     exif = Image.Exif()
     exif[0x0112] = 6
     data = encode(Image.new("RGB", (30, 20)), "JPEG", exif=exif)
-    assert decode_picture(data, 8, background=WHITE).size == (20, 30)
+    assert decode_image(data, 8, background=WHITE).size == (20, 30)
 
 
 @pytest.mark.parametrize(("orientation", "size"), [(1, (304, 200)), (6, (200, 304))])
 def test_size_of_a_jpeg_is_told_as_stored_though_it_is_halved(orientation, size):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    picture = decode_picture(
+    picture = decode_image(
         encode(Image.new("RGB", (304, 200), RED), "JPEG", exif=exif), 16, background=WHITE
     )
     assert picture.size == size
@@ -321,17 +321,17 @@ def test_single_pixel(fit):
 def test_cut_short(file_format):
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     data = encode(Image.fromarray(noise), file_format)
-    with pytest.raises((DamagedPicture, NotAPicture)):
+    with pytest.raises((DamagedImage, NotAnImage)):
         pixels(data[: len(data) // 2])
 
 
 def test_reasons():
-    with pytest.raises(NotAPicture, match="empty"):
+    with pytest.raises(NotAnImage, match="empty"):
         pixels(b"")
-    with pytest.raises(NotAPicture, match="known format"):
+    with pytest.raises(NotAnImage, match="known format"):
         pixels(b"just text")
     whole = encode(Image.effect_noise((64, 64), 50), "JPEG")
-    with pytest.raises(DamagedPicture, match="cut short"):
+    with pytest.raises(DamagedImage, match="cut short"):
         pixels(whole[:-400])
 
 
@@ -342,7 +342,7 @@ def test_decompression_bomb_is_refused_by_its_header(side, monkeypatch):
         raise AssertionError("decoded")
 
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", decode)
-    with pytest.raises(DamagedPicture, match=r"too large.*89,478,485"):
+    with pytest.raises(DamagedImage, match=r"too large.*89,478,485"):
         pixels(png(side, side, 8, 2))
 
 
@@ -354,7 +354,7 @@ SAMPLES = [
 def assert_loaded_or_refused(data):
     try:
         pixels(data)
-    except (DamagedPicture, NotAPicture) as error:
+    except (DamagedImage, NotAnImage) as error:
         assert str(error)
 
 
@@ -411,4 +411,4 @@ def test_rows_are_those_of_torchvision(n, columns):
     theirs = make_grid(images, nrow=columns, padding=2, pad_value=255)[:, 2:-2, 2:-2]
     if n == 1:  # which it leaves without gaps
         theirs = images[0]
-    assert torch.equal(in_rows(images, columns, gap=2), theirs.permute(1, 2, 0))
+    assert torch.equal(make_grid(images, columns, gap=2), theirs.permute(1, 2, 0))

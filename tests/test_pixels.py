@@ -155,12 +155,12 @@ def test_vectors_and_pictures_go_back_and_forth():
     vectors = statistics.pixel_vectors(images, 8)
     assert vectors.shape == (300, 192)
     assert vectors.dtype == np.float32
-    assert torch.equal(statistics.as_pictures(vectors), images)
+    assert torch.equal(statistics.as_images(vectors), images)
     assert statistics.pixel_vectors(images, 32).shape == (300, 192), "nothing is enlarged"
     np.testing.assert_allclose(
         statistics.pixel_vectors(images, 1), images.numpy().mean((2, 3)), rtol=1e-5
     )
-    assert statistics.as_pictures([vectors[0] * 1000, -vectors[0]]).max() == 255
+    assert statistics.as_images([vectors[0] * 1000, -vectors[0]]).max() == 255
 
 
 def test_sharpness_falls_with_blur_and_ignores_slopes():

@@ -3,7 +3,7 @@ import pytest
 import torch
 from conftest import groups
 
-from dcgan_utils.core.errors import NotMeaningful
+from dcgan_utils.core.errors import NotEnoughData
 from dcgan_utils.core.files import data_dir
 from dcgan_utils.metrics.embed import principal_components, umap_embedding
 
@@ -71,11 +71,11 @@ def test_umap_of_few_pictures(n):
 
 @pytest.mark.parametrize("vectors", [np.eye(1), np.eye(15), np.ones((100, 3))])
 def test_umap_refuses_fewer_pictures_than_neighbours(vectors):
-    with pytest.raises(NotMeaningful, match="15 nearest; different pictures here"):
+    with pytest.raises(NotEnoughData, match="15 nearest; different pictures here"):
         umap_embedding(vectors.astype(np.float32))
 
 
 @pytest.mark.parametrize("vectors", [np.eye(1), np.eye(2), np.ones((50, 3))])
 def test_components_of_too_little_are_refused(vectors):
-    with pytest.raises(NotMeaningful, match="at least 3 different pictures"):
+    with pytest.raises(NotEnoughData, match="at least 3 different pictures"):
         principal_components(vectors, 2)

@@ -193,7 +193,7 @@ def test_vectors_are_those_of_the_prior(written, page):
 
 
 def test_what_is_saved_can_be_used(written, page, runs, tmp_path):
-    from dcgan_utils.runs.interpolation import starts
+    from dcgan_utils.runs.interpolation import sample_endpoints
 
     tab = page(written, "#count=4&runs=0&from=0&to=2")
     saved = {}
@@ -209,7 +209,7 @@ def test_what_is_saved_can_be_used(written, page, runs, tmp_path):
     assert len(set(frames)) == 25
     with Image.open(saved["save-still"]) as still:
         assert still.convert("RGB").tobytes() == frames[0]
-    vectors = starts(runs[0].config.prior, 8, 6, seed=0, file=saved["save-json"])
+    vectors = sample_endpoints(runs[0].config.prior, 8, 6, seed=0, file=saved["save-json"])
     assert vectors.shape == (6, 8)
     assert vectors[1].tolist() == pytest.approx(tab.evaluate("window.playground.vectorOf(0, 1)"))
 

@@ -21,21 +21,21 @@ def history():
 
 
 def figures(history):
-    generator, _ = networks.build("dcgan", noise_size=100, img_size=64, width=8)
+    generator, _ = networks.build_networks("dcgan", noise_size=100, img_size=64, width=8)
     table = networks.layer_table(generator, (100,))
     several = {"U(-1, 1)": history, "Gamma(2, 1)": history}
     grids = {"real": some(), "new": some()}
     yield style.image_grid(some(), title="Some", description="ten pictures")
     yield style.labelled_grids(grids, title="Both", description="two times ten")
     yield style.samples_over_epochs({1: some(), 5: some()})
-    yield training.layers(table, start="100", title="Generator", color=style.BLUE)
+    yield training.network_diagram(table, start="100", title="Generator", color=style.BLUE)
     yield training.losses(history, expected={"discriminator": 1.38, "generator": 0.76})
     yield training.losses(history, expected={"discriminator": 1.38, "generator": 0.76}, parted=20)
     quality = pd.DataFrame(
         {"kid": [0.5, 0.2, 0.3], "diversity": [0.2, 0.6, 0.7]}, index=[5, 10, 15]
     )
     yield training.quality_over_epochs(quality, floor=0.01)
-    yield study.kid_by_name(pd.Series({"none": 0.3, "both": -0.01}), floor=0.0)
+    yield study.kid_bars(pd.Series({"none": 0.3, "both": -0.01}), floor=0.0)
     yield training.distance_over_epochs(pd.Series([90.0, 40, 9], index=[1, 2, 3]), others=80)
     yield training.probabilities(history, real_label=0.8, fake_label=0.1)
     yield study.losses_overlaid(several)
@@ -136,7 +136,7 @@ def test_colours_tell_groups_apart():
 
 def test_a_figure_is_kept_in_the_format_in_which_it_is_shown(tmp_path):
     shown = style.show(style.image_grid(some(), title="t", description="d"))
-    assert style.keep(shown, tmp_path / "new" / "some.where") is shown
+    assert style.save_figure(shown, tmp_path / "new" / "some.where") is shown
     (path,) = (tmp_path / "new").iterdir()
     assert path.name in ("some.where.png", "some.where.jpg")
     assert path.read_bytes() == shown.data

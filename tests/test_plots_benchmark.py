@@ -11,16 +11,16 @@ from dcgan_utils.plots import study
     "by_batch", [{64: table()}, {128: table(), 64: table(ours=(25, 41))}], ids=["one", "two"]
 )
 def test_turns_are_drawn_with_their_ratios(by_batch):
-    figure = study.turns(by_batch)
+    figure = study.benchmark_turns(by_batch)
     assert_drawn(figure)
     assert "at batch 64 the workbook, bf16, is" in figure.get_label()
-    assert "3.5 times (3.0 to 4.0)" in study.turns({64: table()}).get_label()
+    assert "3.5 times (3.0 to 4.0)" in study.benchmark_turns({64: table()}).get_label()
 
 
 @pytest.mark.filterwarnings("error")
 def test_a_profile_is_drawn():
     spent = pd.Series({"convolutions, backward": 75.0, "BatchNorm": 25.0}, name="milliseconds")
-    figure = study.profile(spent)
+    figure = study.step_profile(spent)
     assert_drawn(figure)
     assert "convolutions, backward 75%, BatchNorm 25%" in figure.get_label()
 
@@ -29,6 +29,6 @@ def test_a_profile_is_drawn():
 @pytest.mark.parametrize("epochs", [1, 5])
 def test_memory_is_drawn(epochs):
     weighed = pd.DataFrame({"epoch": range(1, epochs + 1), "memory": 9e8, "peak": 1e9})
-    figure = study.memory(weighed)
+    figure = study.memory_over_epochs(weighed)
     assert_drawn(figure)
     assert "900 MB after the last" in figure.get_label()

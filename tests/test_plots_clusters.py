@@ -12,11 +12,11 @@ def figures(images):
     rng, groups = np.random.default_rng(0), np.arange(n) % 3
     points, names = rng.normal(size=(n, 2)), ["a", "b", "c"]
     yield clusters.cluster_sizes([n, 3, 1], what="pixels")
-    yield clusters.plane(points, groups, names, title="Plane", axis_names=("x", "y"))
-    yield clusters.plane(points, groups, names, title="Plane")
+    yield clusters.scatter_plane(points, groups, names, title="Plane", axis_names=("x", "y"))
+    yield clusters.scatter_plane(points, groups, names, title="Plane")
     yield clusters.thumbnails(points, images, groups, title="Thumbnails")
     many = [f"cluster {number}" for number in range(100)]
-    yield clusters.plane(points, groups, many, title="Plane of a hundred clusters")
+    yield clusters.scatter_plane(points, groups, many, title="Plane of a hundred clusters")
     yield clusters.cluster_sizes(range(100, 0, -1), what="pixels")
 
 
@@ -35,7 +35,7 @@ def test_every_figure_is_drawn_and_described(images):
 def test_figures_of_vectors_are_drawn():
     vectors = np.random.default_rng(0).normal(size=(40, 12)).astype(np.float32)
     components = embed.principal_components(vectors, 12)
-    explained = clusters.explained(components, marked=[1, 4])
+    explained = clusters.explained_variance(components, marked=[1, 4])
     assert "1 explain" in explained.get_label()
     table = embed.choose_k(vectors, range(2, 6))
     chosen = clusters.choose_k(table, chosen=3)

@@ -17,7 +17,7 @@ def figures(images):
     yield files.dimensions([(40, 30)] * n, {"PNG": n}, {"RGB": 1, "P": n - 1})
     yield files.dimensions([(40 + i, 30 - i) for i in range(n)], {"PNG": n}, {"RGB": n})
     pair = Pair(0, n - 1, 2, exact=False)
-    yield files.duplicates(images, [pair], names, title="Pairs")
+    yield files.duplicate_pairs(images, [pair], names, title="Pairs")
 
 
 @pytest.mark.filterwarnings("error")
@@ -47,5 +47,5 @@ def test_names_are_no_formulas_and_long_ones_are_cut():
 
 def test_the_name_of_a_duplicate_keeps_its_distance():
     names = ["a" * 50 + "1.jpg", "b" * 50 + "2.jpg"]
-    figure = files.duplicates(some(2), [Pair(0, 1, 4, exact=False)], names, title="t")
+    figure = files.duplicate_pairs(some(2), [Pair(0, 1, 4, exact=False)], names, title="t")
     assert figure.axes[1].get_title().endswith("2.jpg: 4 bits off")

@@ -9,7 +9,7 @@ from dcgan_utils.study import theory
 
 
 def measured(seeds):
-    """Return a table of runs as `compare.measured` does."""
+    """Return a table of runs as `compare.evaluate_runs` does."""
     rng = np.random.default_rng(0)
     ratios = {"N(0, 1)": 0.0, "U(-1, 1)": 0.0, "Gamma(2, 1)": 1.414}
     return pd.DataFrame(
@@ -26,7 +26,7 @@ def measured(seeds):
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_measures_are_drawn_against_the_ratio(seeds):
     floor = {"kid": 0, "coverage": 1, "layout_repetition": 0.05}
-    figure = study.by_ratio(measured(seeds), list(floor), floor=floor)
+    figure = study.measures_by_ratio(measured(seeds), list(floor), floor=floor)
     assert_drawn(figure)
     assert "layout_repetition" in figure.get_label()
 
@@ -34,10 +34,10 @@ def test_measures_are_drawn_against_the_ratio(seeds):
 @pytest.mark.filterwarnings("error")
 def test_shares_are_drawn_on_their_curve():
     drawn = priors.parse_list("uniform, normal, gamma, N(3, 1), laplace, sphere, bernoulli")
-    figure = study.shares(theory.shares(drawn, noise_size=8))
+    figure = study.variance_shares(theory.shares(drawn, noise_size=8))
     assert_drawn(figure)
     assert "Gamma(2, 1) 0.3" in figure.get_label()
-    assert_drawn(study.shares(theory.shares(priors[:1], noise_size=8)))
+    assert_drawn(study.variance_shares(theory.shares(priors[:1], noise_size=8)))
 
 
 @pytest.mark.filterwarnings("error")
@@ -45,7 +45,7 @@ def test_differences_are_drawn_with_intervals_or_without():
     names = ["difference", "low", "high", "bootstrap_low", "bootstrap_high", "decided"]
     rows = [[0.2, 0.1, 0.3, 0.15, 0.25, True], [-0.1, -9.0, 8.0, -0.3, 0.1, False]]
     table = pd.DataFrame(rows, columns=names, index=["Gamma(2, 1)", "U(-1, 1)"])
-    assert_drawn(study.differences(table, "kid"))
+    assert_drawn(study.differences_to_reference(table, "kid"))
     alone = table.assign(low=np.nan, high=np.nan, bootstrap_low=np.nan, bootstrap_high=np.nan)
-    assert_drawn(study.differences(alone, "layout_repetition"))
-    assert_drawn(study.differences(table * 0 == 1, "kid"))
+    assert_drawn(study.differences_to_reference(alone, "layout_repetition"))
+    assert_drawn(study.differences_to_reference(table * 0 == 1, "kid"))

@@ -14,8 +14,10 @@ EXPLAINING = (
 
 
 def fresh(architecture, noise_size=50, width=16):
-    generator, _ = networks.build(architecture, noise_size=noise_size, img_size=64, width=width)
-    networks.weights_init(generator, stream(0, "init"))
+    generator, _ = networks.build_networks(
+        architecture, noise_size=noise_size, img_size=64, width=width
+    )
+    networks.initialise_weights(generator, stream(0, "init"))
     return generator.train()
 
 

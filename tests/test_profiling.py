@@ -11,7 +11,7 @@ def test_operations_of_a_step_are_those_counted_by_hand(tiny):
     generator = 3 * inner + 3 * picture + 2 * vector  # forward, weights, inputs but the vector's
     # Forward three times; weights for real and generated; inputs three times, pictures' but once.
     discriminator = 8 * inner + (3 + 2 + 1) * picture + 8 * logit
-    assert benchmark.operations_per_picture(config) == generator + discriminator
+    assert benchmark.operations_per_image(config) == generator + discriminator
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import equal_states
 
-from dcgan_utils.core.errors import NotMeaningful, WorkbookError
+from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.gan.model import DCGAN
 from dcgan_utils.metrics import features
 from dcgan_utils.runs.run import Run
@@ -78,17 +78,17 @@ def test_runs_of_one_seed_are_paired(trained):
 
 def test_runs_that_differ_in_more_than_noise_and_seed_are_not_measured_together(trained):
     runs = trained()
-    assert compare.one_setting(runs).data_hash == runs[0].about["data"]["data_hash"]
-    with pytest.raises(NotMeaningful, match=r"width: 4, 8"):
-        compare.one_setting(runs + trained(noises=["normal"], width=4))
+    assert compare.require_same_settings(runs).data_hash == runs[0].about["data"]["data_hash"]
+    with pytest.raises(NotEnoughData, match=r"width: 4, 8"):
+        compare.require_same_settings(runs + trained(noises=["normal"], width=4))
 
 
 def test_the_same_scores_give_vectors_of_the_same_ranks(trained):
     normal, _, gamma, _ = trained()
-    one, other = (compare.drawn(run, 6, seed=0) for run in (normal, gamma))
+    one, other = (compare.sample_aligned(run, 6, seed=0) for run in (normal, gamma))
     assert one.shape == other.shape == (6, 3, 32, 32)
-    assert torch.equal(one, compare.drawn(normal, 6, seed=0))
-    assert not torch.equal(one, compare.drawn(normal, 6, seed=1))
+    assert torch.equal(one, compare.sample_aligned(normal, 6, seed=0))
+    assert not torch.equal(one, compare.sample_aligned(normal, 6, seed=1))
     scores = torch.randn(6, 8)
     ranks = [run.config.prior.from_normal(scores).argsort(dim=1) for run in (normal, gamma)]
     assert torch.equal(*ranks)
@@ -96,7 +96,9 @@ def test_the_same_scores_give_vectors_of_the_same_ranks(trained):
 
 def test_every_run_is_measured_and_keeps_its_numbers(trained, collection):
     runs, told = trained(), []
-    table = compare.measured(runs, collection, samples=12, on_run=lambda *now: told.append(now))
+    table = compare.evaluate_runs(
+        runs, collection, samples=12, on_run=lambda *now: told.append(now)
+    )
     assert told[-1] == (4, 4)
     assert table["noise"].tolist() == ["normal(0, 1)"] * 2 + ["gamma(2, 1)"] * 2
     assert table["generated"].eq(12).all()
@@ -119,8 +121,8 @@ def test_runs_that_differ_in_more_stand_alone(trained):
     runs = trained(["normal"], [0]) + trained(["normal"], [0], width=4)
     grouped = compare.by_noise(label_runs(runs))
     assert list(grouped) == ["N(0, 1), width 8", "N(0, 1), width 4"]
-    with pytest.raises(NotMeaningful, match="epochs"):
-        compare.one_setting(trained(["normal"], [0]) + trained(["normal"], [0], epochs=1))
+    with pytest.raises(NotEnoughData, match="epochs"):
+        compare.require_same_settings(trained(["normal"], [0]) + trained(["normal"], [0], epochs=1))
 
 
 def test_exhibits_are_chosen_by_rule(monkeypatch):
@@ -130,7 +132,7 @@ def test_exhibits_are_chosen_by_rule(monkeypatch):
     monkeypatch.setattr(compare.features, "extract", extract)
     levels = torch.tensor([10, 200, 90, 92, 50, 141], dtype=torch.uint8)
     generated = levels[:, None, None, None].expand(-1, 3, 2, 2)
-    shown = compare.exhibits(torch.zeros(2, 3, 2, 2, dtype=torch.uint8), generated, pairs=2)
+    shown = compare.select_examples(torch.zeros(2, 3, 2, 2, dtype=torch.uint8), generated, pairs=2)
     assert {name: images[:, 0, 0, 0].tolist() for name, images in shown.items()} == {
         "nearest to real ones": [10, 50, 90, 92],
         "farthest from real ones": [200, 141, 92, 90],

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from dcgan_utils.core.errors import NotMeaningful
+from dcgan_utils.core.errors import NotEnoughData
 from dcgan_utils.study import compare
 
 
@@ -37,29 +37,29 @@ def test_one_seed_decides_nothing():
 
 
 def test_without_a_common_seed_there_is_nothing_to_compare():
-    with pytest.raises(NotMeaningful, match="same seed"):
+    with pytest.raises(NotEnoughData, match="same seed"):
         compare.differences(numbers(gamma=[1, 2]), "kid")
     table = numbers(normal=[0.1, 0.2], gamma=[0.3, 0.4])
     table.loc[table["label"] == "gamma", "seed"] += 5
-    with pytest.raises(NotMeaningful, match="same seed"):
+    with pytest.raises(NotEnoughData, match="same seed"):
         compare.differences(table, "kid")
 
 
 def test_what_the_numbers_rest_on_is_told():
     table = numbers(normal=[0.1, 0.2, 0.3], gamma=[0.3, 0.4], uniform=[0.2])
-    assert compare.seeds_told(table) == (
+    assert compare.describe_seeds(table) == (
         "Seeds in common with N(0, 1): gamma: 2, uniform: 1. **With one seed nothing can be "
         "decided** (uniform)."
     )
-    assert "no run with N(0, 1)" in compare.seeds_told(numbers(gamma=[1]))
+    assert "no run with N(0, 1)" in compare.describe_seeds(numbers(gamma=[1]))
     table = table.assign(extractor="lite0", generated=30, real=60)
     floor = {"generated": 20, "real": 40, "classifier_accuracy": 0.9}
     kinds = pd.Series(["sea", "land"], name="subject")
-    said = compare.sizes_told(table, floor, kinds)
+    said = compare.describe_samples(table, floor, kinds)
     assert "30 generated pictures of each run against 60 real ones" in said
     assert "the label 'subject': 2" in said
     assert "right on 90%" in said
-    assert "label" not in compare.sizes_told(table, floor, None)
+    assert "label" not in compare.describe_samples(table, floor, None)
 
 
 def test_means_and_intervals_over_the_seeds_stand_below_the_floor():

@@ -8,7 +8,7 @@ from dcgan_utils.study import tutorial
 @pytest.mark.parametrize("img_size", networks.IMG_SIZES)
 def test_the_networks_are_ours_as_the_tutorial_writes_them(img_size):
     sizes = {"noise_size": 6, "img_size": img_size, "width": 2}
-    ours = networks.build("dcgan", **sizes)
+    ours = networks.build_networks("dcgan", **sizes)
     theirs = tutorial.generator(**sizes), tutorial.discriminator(img_size=img_size, width=2)
     for one, other in zip(ours, theirs, strict=True):
         shapes = [tuple(p.shape) for p in one.parameters()]

@@ -300,7 +300,7 @@ def test_flip_shows_about_half_the_pictures_mirrored(tiny, collection, monkeypat
 def test_ada_notes_its_probability(tiny, collection, monkeypatch):
     monkeypatch.setattr(augment, "ADA_TARGET", -2)  # so that it always rises
     history = train(tiny(augment="ada"), collection).history()
-    rises = len(collection.images) / augment.ADA_PICTURES
+    rises = len(collection.images) / augment.ADA_IMAGES
     assert history["augment_probability"].tolist() == pytest.approx([rises, 2 * rises])
 
 

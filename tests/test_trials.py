@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from dcgan_utils.core.errors import NotMeaningful, WorkbookError
+from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.metrics import evaluation
 from dcgan_utils.runs.training import train
 from dcgan_utils.study import trials
@@ -29,7 +29,7 @@ def test_every_policy_shows_as_many_pictures(tiny, collection, measured):
     told = []
     policies = ("none", "pil", "inside", "both")
     configs = trials.augmentations(tiny(), policies, collection, 120)
-    table = trials.compared(configs, collection, on_run=lambda *now: told.append(now))
+    table = trials.run_trials(configs, collection, on_run=lambda *now: told.append(now))
     assert table.index.tolist() == [policy for policy, _ in told] == list(policies)
     assert table["epochs"].tolist() == [12, 2, 12, 2]
     assert table["shown"].tolist() == [120] * 4
@@ -43,13 +43,13 @@ def test_the_parting_is_told_in_pictures(tiny, collection, measured, monkeypatch
         trials.Run, "parted_at", lambda run: 2 if run.config.augment == "pil" else None
     )
     configs = trials.augmentations(tiny(), ("none", "pil"), collection, 120)
-    table = trials.compared(configs, collection)
+    table = trials.run_trials(configs, collection)
     assert table["parted"].isna().tolist() == [True, False]
     assert table["parted"]["pil"] == 2 * 60
 
 
 def test_changes_are_made_one_by_one(tiny):
-    configs = trials.one_by_one(tiny(), "augment: inside; flip = true;")
+    configs = trials.ablations(tiny(), "augment: inside; flip = true;")
     assert [*configs] == ["as it is", "augment: inside", "flip: true"]
     assert configs["as it is"] == tiny()
     assert configs["augment: inside"] == tiny(augment="inside")
@@ -62,22 +62,22 @@ def test_changes_are_made_one_by_one(tiny):
 )
 def test_a_wrong_change_is_told(tiny, changes, sentence):
     with pytest.raises(WorkbookError, match=sentence):
-        trials.one_by_one(tiny(), changes)
+        trials.ablations(tiny(), changes)
 
 
 def test_a_picture_is_named_by_number_or_file(collection):
-    assert trials.picture_number(collection, "7") == 7
-    assert trials.picture_number(collection, "03.png") == 3
+    assert trials.image_index(collection, "7") == 7
+    assert trials.image_index(collection, "03.png") == 3
     twice = replace(collection, files=("1.png", "11.png", *collection.files[2:]))
-    assert trials.picture_number(twice, "1.png") == 0
+    assert trials.image_index(twice, "1.png") == 0
     for wrong, sentence in (("99", "0 to 9"), ("png", "it fits 00.png, 01.png, 02.png"),
                             ("cat", "it fits none")):  # fmt: skip
         with pytest.raises(WorkbookError, match=sentence):
-            trials.picture_number(collection, wrong)
+            trials.image_index(collection, wrong)
 
 
 def test_copies_are_one_picture_many_times(collection):
-    alike = trials.copies_of(collection, 4, 30)
+    alike = trials.repeat_image(collection, 4, 30)
     assert alike.images.shape == (30, 3, 32, 32)
     assert (alike.images == collection.images[4]).all()
     assert alike.data_hash != collection.data_hash
@@ -87,7 +87,7 @@ def test_copies_are_one_picture_many_times(collection):
 
 def test_the_distance_is_that_of_the_drawn_pictures(tiny, collection):
     run = train(tiny(), collection)
-    apart = trials.distances(run, collection.images[0])
+    apart = trials.distance_by_epoch(run, collection.images[0])
     assert apart.index.tolist() == [1, 2]
     difference = run.samples(2).double() - collection.images[0].double()
     assert apart[2] == pytest.approx(difference.square().mean().sqrt().item(), rel=1e-5)
@@ -96,41 +96,42 @@ def test_the_distance_is_that_of_the_drawn_pictures(tiny, collection):
 def test_the_other_pictures_are_the_measure(collection):
     pixels = collection.images.double().numpy()
     expected = [np.square(pixels[3] - pixels[i]).mean() for i in range(10) if i != 3]
-    measured = trials.distance_of_others(collection, 3)
+    measured = trials.distance_to_others(collection, 3)
     assert measured == pytest.approx(np.sqrt(np.mean(expected)), rel=1e-4)
-    with pytest.raises(NotMeaningful):
-        trials.distance_of_others(trials.copies_of(collection, 0, 1), 0)
+    with pytest.raises(NotEnoughData):
+        trials.distance_to_others(trials.repeat_image(collection, 0, 1), 0)
 
 
 def test_a_generator_learns_a_single_picture(tiny, collection):
-    alike = trials.copies_of(collection, 0, 64)
+    alike = trials.repeat_image(collection, 0, 64)
     run = train(tiny(epochs=25, lr=1e-3, ema=0.9, batch_size=8, width=16), alike)
-    apart = trials.distances(run, collection.images[0])
+    apart = trials.distance_by_epoch(run, collection.images[0])
     assert apart.iloc[-1] < 0.5 * apart.iloc[0]
     assert torch.isfinite(torch.tensor(apart.to_numpy())).all()
 
 
 def test_what_each_change_costs_is_told():
     kid = pd.Series({"as it is": 0.1, "flip: false": 0.15, "ema: 0": 0.09, "preset monet": 0.4})
-    told = trials.lost_told(kid, "best", "monet")
+    told = trials.ablation_summary(kid, "best", "monet")
     assert "`best` has **0.25 times** the KID of `monet`" in told
     assert "Most is lost with **flip: false** (+0.050), least with **ema: 0** (-0.010)" in told
     assert (
-        trials.lost_told(kid.iloc[[0, 3]], "best", "monet") == "KID is 0.25 times that of `monet`."
+        trials.ablation_summary(kid.iloc[[0, 3]], "best", "monet")
+        == "KID is 0.25 times that of `monet`."
     )
 
 
 def test_pictures_are_shown_as_the_discriminator_sees_them(collection):
     images = collection.images
-    assert torch.equal(trials.as_seen("none", images, seed=0), images)
-    turned = trials.as_seen("inside", images, seed=0)
+    assert torch.equal(trials.augmented("none", images, seed=0), images)
+    turned = trials.augmented("inside", images, seed=0)
     assert turned.shape == images.shape
     assert turned.dtype == torch.uint8
     assert not torch.equal(turned, images)
-    assert torch.equal(turned, trials.as_seen("inside", images, seed=0))
+    assert torch.equal(turned, trials.augmented("inside", images, seed=0))
 
 
 @pytest.mark.parametrize("change", ["flip: false", "device: cpu", "img_size: 64", "kid_samples: 9"])
 def test_changes_that_change_nothing_are_refused(tiny, change):
     with pytest.raises(WorkbookError, match="changes nothing that is learned"):
-        trials.one_by_one(tiny(), change)
+        trials.ablations(tiny(), change)

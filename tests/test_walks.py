@@ -25,8 +25,8 @@ def test_a_walk_goes_through_the_origin_to_the_opposite():
 def test_ways_begin_and_end_where_they_should(spec):
     start, end = drawn(spec)
     for way in (
-        interpolation.between(parse(spec), start, end, 7),
-        interpolation.straight(start, end, 7),
+        interpolation.slerp(parse(spec), start, end, 7),
+        interpolation.lerp(start, end, 7),
     ):
         assert way.shape == (7, 100)
         assert torch.equal(way[0], start)
@@ -37,7 +37,7 @@ def test_ways_begin_and_end_where_they_should(spec):
 def test_halfway_the_vectors_are_still_such_as_the_prior_draws(spec):
     prior, starts, ends = parse(spec), drawn(spec, 40, 400), drawn(spec, 40, 400, seed=1)
     halves = torch.stack(
-        [interpolation.between(prior, *pair, 3)[1] for pair in zip(starts, ends, strict=True)]
+        [interpolation.slerp(prior, *pair, 3)[1] for pair in zip(starts, ends, strict=True)]
     )
     assert halves.mean().item() == pytest.approx(prior.mean, abs=0.06 * prior.std)
     straight = ((starts + ends) / 2).std().item()
@@ -51,12 +51,12 @@ def test_halfway_the_vectors_are_still_such_as_the_prior_draws(spec):
 
 
 def test_on_the_sphere_every_step_stays_on_it():
-    way = interpolation.between(parse("sphere"), *drawn("sphere"), 9)
+    way = interpolation.slerp(parse("sphere"), *drawn("sphere"), 9)
     assert torch.allclose(way.norm(dim=1), torch.tensor(10.0), atol=1e-4)
 
 
 def test_steps_on_the_arc_are_even():
-    way = interpolation.between(parse("normal"), *drawn("normal"), 9)
+    way = interpolation.slerp(parse("normal"), *drawn("normal"), 9)
     steps = (way[1:] - way[:-1]).norm(dim=1)
     assert steps.max() / steps.min() < 1.1
 
@@ -64,13 +64,13 @@ def test_steps_on_the_arc_are_even():
 @pytest.mark.parametrize("factor", [1.0, -1.0])
 def test_vectors_on_one_line_have_a_way_too(factor):
     (vector,) = drawn("normal", 1)
-    way = interpolation.between(parse("normal"), vector, factor * vector, 5)
+    way = interpolation.slerp(parse("normal"), vector, factor * vector, 5)
     assert way.isfinite().all()
 
 
 def test_a_sheet_has_the_four_in_its_corners():
     corners = drawn("uniform", 4)
-    spread = interpolation.sheet(parse("uniform"), corners, 5)
+    spread = interpolation.latent_grid(parse("uniform"), corners, 5)
     assert spread.shape == (25, 100)
     assert torch.equal(spread[[0, 4, 20, 24]], corners)
     assert spread.abs().max() <= 1
@@ -86,7 +86,7 @@ def test_frames_go_there_and_back():
 
 def varied_generator(config):
     """Return a generator whose pictures differ much, as two epochs do not make it."""
-    generator, _ = networks.build(config.architecture, **config.sizes)
+    generator, _ = networks.build_networks(config.architecture, **config.sizes)
     with torch.no_grad():
         for number, weights in enumerate(generator.parameters()):
             if weights.ndim > 1:
@@ -119,7 +119,7 @@ def test_a_picture_that_the_generator_draws_is_found(tiny, collection, architect
 
 
 def test_usual_distances_are_those_of_many_coordinates():
-    short, usual, long = interpolation.usual_distances(parse("N(5, 4)"), 100, seed=0)
+    short, usual, long = interpolation.typical_norms(parse("N(5, 4)"), 100, seed=0)
     assert short < usual < long
     assert usual == pytest.approx(2 * 100**0.5, rel=0.02)
 
@@ -127,9 +127,9 @@ def test_usual_distances_are_those_of_many_coordinates():
 def test_halfway_a_straight_line_is_nearer_to_the_mean():
     prior = parse("N(5, 1)")
     start, end = prior.sample(2, 400, generator=torch.Generator().manual_seed(0))
-    assert interpolation.halfway(prior, interpolation.straight(start, end, 9)) == pytest.approx(
-        0.5**0.5, abs=0.05
-    )
-    assert interpolation.halfway(
-        prior, interpolation.between(prior, start, end, 9)
+    assert interpolation.midpoint_norm_ratio(
+        prior, interpolation.lerp(start, end, 9)
+    ) == pytest.approx(0.5**0.5, abs=0.05)
+    assert interpolation.midpoint_norm_ratio(
+        prior, interpolation.slerp(prior, start, end, 9)
     ) == pytest.approx(1, abs=0.1)

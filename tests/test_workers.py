@@ -1,6 +1,6 @@
 import pytest
 
-from dcgan_utils.study.schedule import connected, divided, local_cluster
+from dcgan_utils.study.schedule import connect, divide_machine, local_cluster
 
 
 @pytest.mark.parametrize(
@@ -13,13 +13,13 @@ from dcgan_utils.study.schedule import connected, divided, local_cluster
     ],
 )
 def test_a_machine_is_divided_among_workers(cores, memory, runs, expected):
-    assert divided(cores, memory, runs) == expected
+    assert divide_machine(cores, memory, runs) == expected
 
 
 def test_a_cluster_of_this_machine_listens_to_this_machine_alone():
     import psutil
 
-    with local_cluster(tasks=1, workers=1) as address, connected(address) as client:
+    with local_cluster(tasks=1, workers=1) as address, connect(address) as client:
         assert address.startswith("tcp://127.0.0.1:")
         assert client.dashboard_link.startswith("http://127.0.0.1:")
         family = [psutil.Process(), *psutil.Process().children(recursive=True)]

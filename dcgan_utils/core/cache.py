@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.core.files import data_dir, made, written_whole
+from dcgan_utils.core.files import atomic_write, data_dir, ensure_dir
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -62,8 +62,8 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], about: Any = None) -> No
     A cache that cannot be written is only warned of: the arrays are there.
     """
     try:
-        made(path.parent)
-        with written_whole(path) as stream:
+        ensure_dir(path.parent)
+        with atomic_write(path) as stream:
             np.savez(stream, **arrays, about=np.array(json.dumps(about)))
     except WorkbookError as error:
         logger.warning("What was computed could not be cached: %s", error)

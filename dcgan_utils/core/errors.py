@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 
-class Sentence:
+class PlainMessage:
     """An exception that a notebook shows as its message alone.
 
     So it does under papermill and in the HTML report: the stack trace would hide the sentence
@@ -18,7 +18,7 @@ class Sentence:
         return [f"{type(self).__name__}: {self}"]
 
 
-class WorkbookError(Sentence, ValueError):
+class WorkbookError(PlainMessage, ValueError):
     """Something the user can put right: the message says what, where and how."""
 
 
@@ -28,16 +28,16 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" Did you mean '{near[0]}'?" if near else ""
 
 
-class NotMeaningful(WorkbookError):
+class NotEnoughData(WorkbookError):
     """There is too little for an analysis, such as a plane for one picture: not a mistake."""
 
 
-def brief(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """Return the first words of a library's error, for a reason in brackets."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:100].rstrip(".")
 
 
-def plain(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Return a stranger's text so that Markdown and HTML show it letter by letter."""
     harmless = " .,-"
     return "".join(c if c.isalnum() or c in harmless else f"&#{ord(c)};" for c in text)

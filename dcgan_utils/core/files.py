@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-def expanded(path: str | Path) -> Path:
+def expand_path(path: str | Path) -> Path:
     """Return a path with ``~`` and ``~name`` replaced by the home folders they mean.
 
     Raises
@@ -32,7 +32,7 @@ def expanded(path: str | Path) -> Path:
         raise WorkbookError(f"the path '{path}' cannot be read ({error}).") from error
 
 
-def made(folder: Path) -> Path:
+def ensure_dir(folder: Path) -> Path:
     """Make a folder, and those above it, unless it is there.
 
     Raises
@@ -40,13 +40,13 @@ def made(folder: Path) -> Path:
     WorkbookError
         If it cannot be made: a full disk, no right to write, a file of that name.
     """
-    with told_when_not_writable(folder):
+    with friendly_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 @contextmanager
-def written_whole(path: Path, *, former: Path | None = None) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path, *, former: Path | None = None) -> Iterator[IO[bytes]]:
     """Open a file that takes the place of ``path`` only once all of it is on the disk.
 
     What was there before is kept as ``former``, if that is given.
@@ -57,28 +57,28 @@ def written_whole(path: Path, *, former: Path | None = None) -> Iterator[IO[byte
         If the disk is full or may not be written; then ``path`` is as it was.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
-    with told_when_not_writable(path):
+    with friendly_write_errors(path):
         try:
             with beside.open("wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
             if former is not None and path.exists():
-                _keep(path, former)
+                _keep_former(path, former)
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
 
 
-def remove_halves(folder: Path) -> None:
-    """Remove what `written_whole` left below a folder when its process was killed."""
+def remove_partial_files(folder: Path) -> None:
+    """Remove what `atomic_write` left below a folder when its process was killed."""
     for half in folder.rglob(".*.*.[0-9]*-*"):
         process = half.name.rpartition(".")[2].partition("-")[0]
         if not (process.isdecimal() and psutil.pid_exists(int(process))):
             half.unlink(missing_ok=True)
 
 
-def _keep(path: Path, former: Path) -> None:
+def _keep_former(path: Path, former: Path) -> None:
     former.unlink(missing_ok=True)
     try:
         os.link(path, former)  # so that there is a file at `path` at every moment
@@ -87,14 +87,14 @@ def _keep(path: Path, former: Path) -> None:
 
 
 def write_bytes(path: Path, content: bytes | memoryview, *, former: Path | None = None) -> None:
-    """Write a file whole; see `written_whole`."""
-    with written_whole(path, former=former) as file:
+    """Write a file whole; see `atomic_write`."""
+    with atomic_write(path, former=former) as file:
         file.write(content)
 
 
 def write_csv(table: pd.DataFrame, path: Path, **options: Any) -> None:
     """Write a table whole, and the folder that it lies in; options are those of pandas."""
-    made(path.parent)
+    ensure_dir(path.parent)
     write_bytes(path, table.to_csv(**options).encode())
 
 
@@ -110,14 +110,14 @@ def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
 def write_gif(path: Path, frames: list[Image.Image]) -> None:
     """Write an animation that goes round, its last frame held for two seconds."""
     durations = [120] * (len(frames) - 1) + [2000]
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         frames[0].save(
             file, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0
         )
 
 
 @contextmanager
-def told_when_not_writable(path: Path) -> Iterator[None]:
+def friendly_write_errors(path: Path) -> Iterator[None]:
     """Say in one sentence why ``path`` could not be written, as a `WorkbookError`."""
     try:
         yield

@@ -33,7 +33,7 @@ class Parameters(BaseModel):
         try:
             return cls(**values)
         except ValidationError as refusal:
-            sentences = [_sentence(error, cls.model_fields) for error in refusal.errors()]
+            sentences = [_refusal(error, cls.model_fields) for error in refusal.errors()]
             raise WorkbookError(" ".join(sentences)) from None
 
 
@@ -43,9 +43,9 @@ def aligned(values: Mapping[str, Any]) -> str:
     return "\n".join(f"{name:{width}}  {value}" for name, value in values.items())
 
 
-def _sentence(error: dict[str, Any], known: dict[str, Any]) -> str:
+def _refusal(error: dict[str, Any], known: dict[str, Any]) -> str:
     """Say in plain words what pydantic found wrong."""
-    name = _brief(".".join(map(str, error["loc"])))
+    name = _shortened(".".join(map(str, error["loc"])))
     if error["type"] == "extra_forbidden":
         near = did_you_mean(name, known)
         return f"'{name}' is not a parameter.{near} There are: {', '.join(known)}."
@@ -57,10 +57,10 @@ def _sentence(error: dict[str, Any], known: dict[str, Any]) -> str:
             else (f"{name} {own_words}")
         )
     what = error["msg"].removeprefix("Input ")
-    return f"{name} {what[0].lower()}{what[1:]}, not '{_brief(error['input'])}'."
+    return f"{name} {what[0].lower()}{what[1:]}, not '{_shortened(error['input'])}'."
 
 
-def _brief(value: Any) -> str:
+def _shortened(value: Any) -> str:
     text = str(value)
     return text if len(text) <= 100 else f"{text[:100]}..."
 
@@ -77,7 +77,7 @@ def one_of(*allowed: Any) -> BeforeValidator:
                 return choice
         names = [str(choice) for choice in allowed]
         near = did_you_mean(str(value), names)
-        raise ValueError(f"must be one of {', '.join(names)}, not '{_brief(value)}'.{near}")
+        raise ValueError(f"must be one of {', '.join(names)}, not '{_shortened(value)}'.{near}")
 
     return BeforeValidator(check)
 
@@ -105,25 +105,25 @@ def _known_device(value: Any) -> str:
     return name if kind == "cuda" else kind
 
 
-def _whole(value: Any) -> Any:
+def _no_bool(value: Any) -> Any:
     """Let ``60.0`` and ``"60"`` pass as 60; a bool is no number here."""
     if isinstance(value, bool):
         raise ValueError(f"must be a whole number, not {value}.")
     return value
 
 
-def _pieces(value: Any) -> Any:
+def _split_commas(value: Any) -> Any:
     """Read ``"128, 64"`` as two things; one may come as a number."""
     pieces = value if isinstance(value, tuple | list) else str(value).strip("()[] ").split(",")
     texts = (piece.strip() if isinstance(piece, str) else piece for piece in pieces)
     return tuple(piece for piece in texts if piece != "")
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
+Integer = Annotated[int, BeforeValidator(_no_bool)]
 Named = Annotated[str, BeforeValidator(_named)]
 Device = Annotated[str, BeforeValidator(_known_device)]
-Seed = Annotated[Whole, Field(ge=0, lt=2**63)]
-Pieces = BeforeValidator(_pieces)
+Seed = Annotated[Integer, Field(ge=0, lt=2**63)]
+CommaSeparated = BeforeValidator(_split_commas)
 
 
 # --- What the notebook has set -------------------------------------------------------------

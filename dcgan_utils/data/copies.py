@@ -38,7 +38,7 @@ _CHANGES: dict[str, Callable[[Image.Image, Image.Image | None], Image.Image]] = 
 COPIES = tuple(_CHANGES)
 
 
-def copy(image: Image.Image, kind: str) -> Image.Image:
+def coloured_copy(image: Image.Image, kind: str) -> Image.Image:
     """Return one of the second study's five variants of a picture.
 
     Every hue turned to green or to red, the saturation times 2.5 or 0.5, the contrast

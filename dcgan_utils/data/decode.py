@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageColor, ImageOps
 
-from dcgan_utils.core.errors import WorkbookError, brief
+from dcgan_utils.core.errors import WorkbookError, first_line
 from dcgan_utils.data import copies
 
 Image.init()
@@ -25,7 +25,7 @@ FORMATS = tuple(
     if name in Image.OPEN  # AVIF came with Pillow 11.3
 )
 _UNREAD_ENDINGS = {".eps", ".heic", ".heif", ".ico", ".psd", ".svg", ".tga"}
-PICTURE_ENDINGS = frozenset(
+IMAGE_ENDINGS = frozenset(
     {ending for ending, name in Image.registered_extensions().items() if name in FORMATS}
     | _UNREAD_ENDINGS
 )
@@ -33,16 +33,16 @@ MAX_PIXELS = 89_478_485  # Pillow's own limit, where it only warns
 _TOO_LARGE = f"too large (more than {MAX_PIXELS:,} pixels: perhaps a decompression bomb)"
 
 
-class DamagedPicture(Exception):
+class DamagedImage(Exception):
     """The bytes are a picture that cannot be decoded; the message is a plain reason."""
 
 
-class NotAPicture(Exception):
+class NotAnImage(Exception):
     """The bytes are no picture of a known format; the message is a plain reason."""
 
 
 @dataclass(frozen=True)
-class Picture:
+class DecodedImage:
     """A decoded picture and what its file was like.
 
     Attributes
@@ -62,14 +62,14 @@ class Picture:
     size: tuple[int, int]
 
 
-def decode_picture(
+def decode_image(
     data: bytes,
     img_size: int,
     *,
     fit: str = "crop",
     background: tuple[int, int, int],
     copy: str | None = None,
-) -> Picture:
+) -> DecodedImage:
     """Decode a picture, judged by its content alone, to an RGB square.
 
     A JPEG of twice the size or more, whose sides divide by two (or four, or eight), is halved (or
@@ -110,23 +110,23 @@ def decode_picture(
         image = _flatten(image, background, copy)
         square = _crop(image, img_size) if fit == "crop" else _pad(image, img_size, background)
     except Exception as error:  # Pillow raises whatever its parsers stumble on
-        raise DamagedPicture(f"damaged or cut short ({brief(error)})") from error
-    return Picture(np.asarray(square), file_format, mode, size)
+        raise DamagedImage(f"damaged or cut short ({first_line(error)})") from error
+    return DecodedImage(np.asarray(square), file_format, mode, size)
 
 
 def _open(data: bytes) -> Image.Image:
     """Read the header and refuse decompression bombs before a pixel is decoded."""
     if not data:
-        raise NotAPicture("the file is empty")
+        raise NotAnImage("the file is empty")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
-        raise DamagedPicture(_TOO_LARGE) from error
+        raise DamagedImage(_TOO_LARGE) from error
     except Exception as error:
         known = ", ".join(FORMATS)
-        raise NotAPicture(f"not a readable picture of a known format ({known})") from error
+        raise NotAnImage(f"not a readable picture of a known format ({known})") from error
     if image.width * image.height > MAX_PIXELS:
-        raise DamagedPicture(_TOO_LARGE)
+        raise DamagedImage(_TOO_LARGE)
     return image
 
 
@@ -169,7 +169,7 @@ def _flatten(image: Image.Image, background: tuple[int, int, int], copy: str | N
     if image.mode.startswith("I") or image.mode == "F":
         image = _deep_to_8bit(image)
     if copy is not None:
-        image = copies.copy(image, copy)
+        image = copies.coloured_copy(image, copy)
     if not image.has_transparency_data:
         return image if image.mode == "RGB" else image.convert("RGB")
     canvas = Image.new("RGBA", image.size, (*background, 255))
@@ -237,7 +237,7 @@ def as_image(picture: torch.Tensor) -> Image.Image:
     return Image.fromarray(picture.permute(1, 2, 0).numpy())
 
 
-def in_rows(images: torch.Tensor, columns: int, *, gap: int = 0, fill: int = 255) -> torch.Tensor:
+def make_grid(images: torch.Tensor, columns: int, *, gap: int = 0, fill: int = 255) -> torch.Tensor:
     """Lay pictures out in rows, as torchvision's ``make_grid`` does, whose import takes a second.
 
     Parameters

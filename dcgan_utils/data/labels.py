@@ -10,9 +10,9 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.data.decode import NotAPicture
+from dcgan_utils.data.decode import NotAnImage
 from dcgan_utils.data.load import Dataset
-from dcgan_utils.data.sources import SourceFile, open_listing, printable
+from dcgan_utils.data.sources import SourceFile, normalise_name, open_listing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,8 +56,8 @@ def _rows(file: SourceFile) -> Iterator[tuple[str, dict[str, str]]]:
     folder = PurePosixPath(file.name).parent
     try:
         rows = list(csv.DictReader(io.StringIO(file.read().decode("utf-8-sig")), strict=True))
-        named = [(printable(str(folder / row.pop("file"))), row) for row in rows]
-    except (NotAPicture, UnicodeDecodeError, csv.Error, KeyError, TypeError) as error:
+        named = [(normalise_name(str(folder / row.pop("file"))), row) for row in rows]
+    except (NotAnImage, UnicodeDecodeError, csv.Error, KeyError, TypeError) as error:
         logger.warning(
             "%s is left aside (%r): it should be a table in UTF-8, separated by commas, with a "
             "column 'file'.",
@@ -80,7 +80,7 @@ def categories(labels: pd.DataFrame) -> pd.DataFrame:
     return labels[sorting]
 
 
-def are_true(values: pd.Series) -> list[bool]:
+def parse_booleans(values: pd.Series) -> list[bool]:
     """Read a column of yes and no: ``true``, ``yes`` and ``1`` in any case mean yes."""
     return [str(value).strip().lower() in ("true", "yes", "1") for value in values]
 
@@ -108,7 +108,7 @@ def precision_recall(found: Collection[int], truth: Sequence[bool]) -> tuple[flo
     )
 
 
-def kinds_of(dataset: Dataset, column: str | None = None) -> pd.Series | None:
+def classes_of(dataset: Dataset, column: str | None = None) -> pd.Series | None:
     """Return each picture's kind, named as the column is, if there are labels for all of them.
 
     Parameters

@@ -31,21 +31,21 @@ from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.copies import COPIES
 from dcgan_utils.data.decode import (
     FORMATS,
-    PICTURE_ENDINGS,
-    DamagedPicture,
-    NotAPicture,
-    Picture,
-    decode_picture,
+    IMAGE_ENDINGS,
+    DamagedImage,
+    DecodedImage,
+    NotAnImage,
+    decode_image,
     parse_background,
 )
 from dcgan_utils.data.sources import (
     MAX_FILE_BYTES,
     Location,
     SourceFile,
+    ensure_available,
     locate,
+    normalise_name,
     open_listing,
-    printable,
-    provide,
 )
 
 KEPT_BYTES = 1 << 28  # of a folder's files, while they are decoded
@@ -109,7 +109,7 @@ class _Outcome:
     """What became of a file: a picture, a reason to skip it, or neither (it is ignored)."""
 
     name: str
-    picture: Picture | None = None
+    picture: DecodedImage | None = None
     file_size: int = 0
     reason: str | None = None
 
@@ -123,7 +123,9 @@ class Content:
     report: LoadReport
 
 
-def decode_all(path: Path, files: list[SourceFile], decode: Callable[[bytes], Picture]) -> Content:
+def decode_all(
+    path: Path, files: list[SourceFile], decode: Callable[[bytes], DecodedImage]
+) -> Content:
     """Decode all files of a collection that are pictures.
 
     Raises
@@ -136,13 +138,13 @@ def decode_all(path: Path, files: list[SourceFile], decode: Callable[[bytes], Pi
     with warnings.catch_warnings():
         # Pillow warns about what the report says better (and the filters are not per thread).
         warnings.simplefilter("ignore")
-        batches = on_all_cores(functools.partial(_decode_file, decode=decode), files)
+        batches = thread_map(functools.partial(_decode_file, decode=decode), files)
         outcomes = [outcome for batch in batches for outcome in batch]
     outcomes.sort(key=lambda outcome: outcome.name)
     return _gather(path, outcomes)
 
 
-def on_all_cores(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+def thread_map(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
     """Return the results in order.
 
     Threads are enough: Pillow, zlib and hashlib let go of Python's lock. Of many items each takes
@@ -177,11 +179,11 @@ def _gather(path: Path, outcomes: list[_Outcome]) -> Content:
     side = len(pictures[0].pixels)
     images = np.empty((len(pictures), 3, side, side), np.uint8)  # not stacked: half the memory
     places = zip(images, pictures, strict=True)
-    on_all_cores(_put, list(places))
+    thread_map(_put, list(places))
     return Content(images, tuple(outcome.name for outcome in loaded), report)
 
 
-def _put(place_and_picture: tuple[np.ndarray, Picture]) -> None:
+def _put(place_and_picture: tuple[np.ndarray, DecodedImage]) -> None:
     place, picture = place_and_picture
     np.copyto(place, picture.pixels.transpose(2, 0, 1))
 
@@ -191,9 +193,9 @@ def _tally(names: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0])))
 
 
-def _decode_file(file: SourceFile, decode: Callable[[bytes], Picture]) -> list[_Outcome]:
+def _decode_file(file: SourceFile, decode: Callable[[bytes], DecodedImage]) -> list[_Outcome]:
     if not is_tfrecord(file.name):
-        may_be_else = PurePosixPath(file.name).suffix.lower() not in PICTURE_ENDINGS
+        may_be_else = PurePosixPath(file.name).suffix.lower() not in IMAGE_ENDINGS
         return [_decode_one(file.name, file.read, decode, may_be_else=may_be_else)]
     if file.path is None:
         return [_Outcome(file.name, reason="a TFRecord file inside a zip: unpack the zip")]
@@ -201,15 +203,19 @@ def _decode_file(file: SourceFile, decode: Callable[[bytes], Picture]) -> list[_
 
 
 def _decode_one(
-    name: str, read: Callable[[], bytes], decode: Callable[[bytes], Picture], *, may_be_else: bool
+    name: str,
+    read: Callable[[], bytes],
+    decode: Callable[[bytes], DecodedImage],
+    *,
+    may_be_else: bool,
 ) -> _Outcome:
     """Decode one picture; with `may_be_else`, what does not look like one is ignored."""
     try:
         data = read()
         return _Outcome(name, picture=decode(data), file_size=len(data))
-    except DamagedPicture as error:
+    except DamagedImage as error:
         return _Outcome(name, reason=str(error))
-    except NotAPicture as error:
+    except NotAnImage as error:
         return _Outcome(name, reason=None if may_be_else else str(error))
 
 
@@ -228,7 +234,7 @@ def _require_tfrecord(path: Path) -> None:
         ) from None
 
 
-def _decode_tfrecord(file: SourceFile, decode: Callable[[bytes], Picture]) -> list[_Outcome]:
+def _decode_tfrecord(file: SourceFile, decode: Callable[[bytes], DecodedImage]) -> list[_Outcome]:
     """Decode the pictures of a TFRecord file, each named by its ``image_name``."""
     from tfrecord.reader import tfrecord_loader
 
@@ -239,7 +245,7 @@ def _decode_tfrecord(file: SourceFile, decode: Callable[[bytes], Picture]) -> li
     try:
         features = {"image": "byte", "image_name": "byte"}
         for record in tfrecord_loader(str(file.path), None, features):
-            name = printable(str(folder / record["image_name"].decode("utf-8", "replace")))
+            name = normalise_name(str(folder / record["image_name"].decode("utf-8", "replace")))
             read = functools.partial(bytes, record["image"])
             outcomes.append(_decode_one(name, read, decode, may_be_else=False))
     except Exception as error:  # whatever the parser stumbles on
@@ -277,7 +283,7 @@ def content_key(path: Path, files: list[SourceFile], recipe: dict) -> tuple[str,
         digest.update(_file_hash(path))
         return digest.hexdigest(), files
     keep = sum(file.size for file in files) <= KEPT_BYTES
-    hashed = on_all_cores(functools.partial(_read_and_hash, keep=keep), files)
+    hashed = thread_map(functools.partial(_read_and_hash, keep=keep), files)
     for part, _ in hashed:
         digest.update(part)
     return digest.hexdigest(), [file for _, file in hashed]
@@ -288,7 +294,7 @@ def _read_and_hash(file: SourceFile, *, keep: bool) -> tuple[bytes, SourceFile]:
         return _file_hash(file.path), file
     try:
         data = file.read()
-    except NotAPicture as reason:
+    except NotAnImage as reason:
         return str(reason).encode(), file
     return hashlib.blake2b(data).digest(), replace(file, read=lambda: data)
 
@@ -394,13 +400,13 @@ def load_dataset(
     """
     recipe = _checked_recipe(img_size, fit, background, copy)
     location = source if isinstance(source, Location) else locate(source)
-    path = location.path or provide(location.name)
+    path = location.path or ensure_available(location.name)
     with open_listing(path, location.folders) as files:
         key, files = content_key(path, files, recipe)
         kept = cache.location("pictures", key)
-        content, decoded = cache.read(kept, _understood), None
+        content, decoded = cache.read(kept, _parse_entry), None
         if content is None:
-            decode = functools.partial(decode_picture, **recipe)
+            decode = functools.partial(decode_image, **recipe)
             content = decoded = decode_all(path, files, decode)
     with ThreadPoolExecutor(1) as beside:
         hashed = beside.submit(cache.content_hash, content.images)
@@ -424,7 +430,7 @@ def load_dataset(
     )
 
 
-def made_up(
+def synthetic_dataset(
     images: torch.Tensor,
     *,
     name: str,
@@ -482,7 +488,7 @@ def load_copies(dataset: Dataset) -> torch.Tensor:
     return torch.cat(parts)
 
 
-def picture_files(dataset: str, img_size: int) -> list[Path]:
+def image_files(dataset: str, img_size: int) -> list[Path]:
     """Return the paths of a collection's pictures.
 
     Raises
@@ -522,7 +528,7 @@ def _checked_recipe(img_size: int, fit: str, background: str, copy: str | None) 
 # --- The cache ---
 
 
-def _understood(entry: cache.Entry) -> Content:
+def _parse_entry(entry: cache.Entry) -> Content:
     report = _report_from_json(entry.about["report"])
     return Content(entry.arrays["images"], tuple(entry.about["files"]), report)
 

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from dcgan_utils.core.errors import WorkbookError, brief, did_you_mean
+from dcgan_utils.core.errors import WorkbookError, did_you_mean, first_line
 from dcgan_utils.core.files import data_dir, home
-from dcgan_utils.data.decode import NotAPicture
+from dcgan_utils.data.decode import NotAnImage
 
 MAX_FILE_BYTES = 256 * 2**20
 MAX_FILES = 500_000  # at 64 px their pixels take 6 GB; CelebA has 202,599
@@ -148,7 +148,7 @@ def _slug(name: str) -> str:
     return re.sub(r"[^\w]+", "-", name.lower()).strip("-_")[:40] or "pictures"
 
 
-def provide(name: str) -> Path:
+def ensure_available(name: str) -> Path:
     """Paint an embedded collection or fetch one from Kaggle; return its folder.
 
     Raises
@@ -170,7 +170,7 @@ def provide(name: str) -> Path:
     except Exception as error:  # no account, rules not accepted, no network, not installed
         raise WorkbookError(
             f"'{name}' is not in '{data_dir()}' and could not be fetched from Kaggle "
-            f"({type(error).__name__}: {brief(error)}): download it by hand from {kaggle.page} and "
+            f"({type(error).__name__}: {first_line(error)}): download it by hand from {kaggle.page} and "
             f"put its folder {kaggle.folders[0]} there (see data/README.md)."
         ) from error
     folders = (root / folder for folder in kaggle.folders)
@@ -237,7 +237,7 @@ def _list_folder(root: Path) -> Iterator[SourceFile]:
             size = _regular_size(path)
             if size is not None:
                 read = functools.partial(_read_file, path)
-                yield SourceFile(printable(str(inside / name)), read, path, size)
+                yield SourceFile(normalise_name(str(inside / name)), read, path, size)
 
 
 def _regular_size(path: Path) -> int | None:
@@ -259,7 +259,7 @@ def _list_zip(archive: zipfile.ZipFile, folders: tuple[str, ...]) -> Iterator[So
         inside = not chosen or chosen[0] in path.parts[:-1]
         if inside and not entry.is_dir() and _is_visible(path):
             yield SourceFile(
-                printable(entry.filename), functools.partial(_read_entry, archive, entry)
+                normalise_name(entry.filename), functools.partial(_read_entry, archive, entry)
             )
 
 
@@ -270,7 +270,7 @@ def _is_visible(path: Path | PurePosixPath) -> bool:
     )
 
 
-def printable(name: str) -> str:
+def normalise_name(name: str) -> str:
     """Return a name that prints, and sorts alike on all systems."""
     return unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode())
 
@@ -279,21 +279,21 @@ def _read_file(path: Path) -> bytes:
     try:
         with path.open("rb", buffering=0) as stream:
             if os.fstat(stream.fileno()).st_size > MAX_FILE_BYTES:
-                raise NotAPicture("the file is larger than 256 MiB")
+                raise NotAnImage("the file is larger than 256 MiB")
             return stream.read()
     except OSError as error:
-        raise NotAPicture(f"the file cannot be read ({error.strerror})") from error
+        raise NotAnImage(f"the file cannot be read ({error.strerror})") from error
 
 
 def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     if entry.flag_bits & 1:
-        raise NotAPicture("encrypted: unpack the zip with its password first")
+        raise NotAnImage("encrypted: unpack the zip with its password first")
     if entry.file_size > MAX_FILE_BYTES:
-        raise NotAPicture("the file is larger than 256 MiB")
+        raise NotAnImage("the file is larger than 256 MiB")
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise NotAPicture("packed in a way that is not read: pack the zip in the usual one")
+        raise NotAnImage("packed in a way that is not read: pack the zip in the usual one")
     try:
         with archive.open(entry) as stream:
             return stream.read(entry.file_size + 1)  # no more, whatever is packed there
     except Exception as error:  # zipfile lets through what its decompressors raise
-        raise NotAPicture("damaged inside the zip") from error
+        raise NotAnImage("damaged inside the zip") from error

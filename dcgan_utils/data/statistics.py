@@ -255,7 +255,7 @@ def pixel_vectors(images: torch.Tensor, side: int) -> np.ndarray:
     return torch.cat(parts).numpy()
 
 
-def as_pictures(vectors: Sequence[np.ndarray] | np.ndarray) -> torch.Tensor:
+def as_images(vectors: Sequence[np.ndarray] | np.ndarray) -> torch.Tensor:
     """Return vectors such as those of `pixel_vectors` as pictures, clamped to 0..255.
 
     Returns

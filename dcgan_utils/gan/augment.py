@@ -26,12 +26,12 @@ POLICIES = ("none", "pil", "inside", "both", "diffaugment", "ada", "auto")
 FEW, MANY = 2_000, 20_000  # pictures: below and above which `auto` chooses otherwise
 
 
-def passes(policy: str) -> int:
+def views_per_image(policy: str) -> int:
     """Return how often an epoch shows each picture: with Pillow's copies six times, else once."""
     return 1 + len(COPIES) if policy in COPYING else 1
 
 
-def chosen(policy: str, pictures: int) -> str:
+def resolve_policy(policy: str, pictures: int) -> str:
     """Return the policy that ``"auto"`` stands for, by the size of the collection.
 
     Below 2,000 pictures a discriminator soon knows each: ``diffaugment``, always on. Up to
@@ -46,7 +46,7 @@ def chosen(policy: str, pictures: int) -> str:
 # --- Inside the discriminator --------------------------------------------------------------
 
 
-def inside(
+def augment_inputs(
     policy: str, images: torch.Tensor, rng: torch.Generator, *, probability: float = 1.0
 ) -> torch.Tensor:
     """Change pictures as a policy says, before the discriminator sees them.
@@ -60,7 +60,7 @@ def inside(
     rng
         Source of randomness, on the CPU.
     probability
-        With ``ada``: see `adaptive`.
+        With ``ada``: see `ada_transform`.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def inside(
     Raises
     ------
     WorkbookError
-        For ``auto``, which `chosen` turns into one of the others.
+        For ``auto``, which `resolve_policy` turns into one of the others.
     """
     if policy == "auto":
         raise WorkbookError(
@@ -81,7 +81,7 @@ def inside(
     if policy == "diffaugment":
         return diffaugment(images, rng)
     if policy == "ada":
-        return adaptive(images, rng, probability=probability)
+        return ada_transform(images, rng, probability=probability)
     return images
 
 
@@ -136,7 +136,9 @@ def diffaugment(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     return _cutout(_translate(_colour(images, rng), rng), rng)
 
 
-def adaptive(images: torch.Tensor, rng: torch.Generator, *, probability: float) -> torch.Tensor:
+def ada_transform(
+    images: torch.Tensor, rng: torch.Generator, *, probability: float
+) -> torch.Tensor:
     """Change colour and shift, each with a probability that follows the training.
 
     The colours change as in `diffaugment`; a shift reflects the border. Nothing is cut out, and
@@ -152,7 +154,7 @@ def adaptive(images: torch.Tensor, rng: torch.Generator, *, probability: float) 
     rng
         Source of randomness, on the CPU.
     probability
-        Of either kind of change, for each picture; see `adapted`.
+        Of either kind of change, for each picture; see `update_probability`.
     """
     for change in (_colour, functools.partial(_translate, border="reflect")):
         spared = torch.rand(len(images), 1, 1, 1, generator=rng) >= probability
@@ -206,10 +208,10 @@ def _cutout(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
 # --- Adaptive probability ------------------------------------------------------------------
 
 ADA_TARGET = 0.6
-ADA_PICTURES = 50_000  # shown while the probability goes from 0 to 1
+ADA_IMAGES = 50_000  # shown while the probability goes from 0 to 1
 
 
-def adapted(probability: float, on_real: torch.Tensor, *, balance: float) -> float:
+def update_probability(probability: float, on_real: torch.Tensor, *, balance: float) -> float:
     """Return the probability for the next step: more if the discriminator overfits.
 
     The sign of D on real pictures overfits first: its mean is 0 while D cannot tell and 1 when
@@ -228,5 +230,5 @@ def adapted(probability: float, on_real: torch.Tensor, *, balance: float) -> flo
         The logit that D gives when it cannot tell: 0 for labels that add up to 1.
     """
     overfits = (on_real.float() - balance).sign().mean().item() > ADA_TARGET
-    step = len(on_real) / ADA_PICTURES
+    step = len(on_real) / ADA_IMAGES
     return min(1.0, max(0.0, probability + (step if overfits else -step)))

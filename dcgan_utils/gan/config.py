@@ -8,9 +8,17 @@ import torch
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from dcgan_utils.core.errors import WorkbookError, did_you_mean
-from dcgan_utils.core.parameters import Device, Named, Parameters, Pieces, Seed, Whole, one_of
+from dcgan_utils.core.parameters import (
+    CommaSeparated,
+    Device,
+    Integer,
+    Named,
+    Parameters,
+    Seed,
+    one_of,
+)
 from dcgan_utils.gan import convolutions, networks, priors
-from dcgan_utils.gan.augment import POLICIES, chosen
+from dcgan_utils.gan.augment import POLICIES, resolve_policy
 from dcgan_utils.gan.priors import Prior
 
 # What the presets share: the DCGAN paper's, the first study's, and nothing beyond.
@@ -101,10 +109,10 @@ def multiplies_bf16_fast(device: str) -> bool:
 
 
 ImgSize = Annotated[int, one_of(*networks.IMG_SIZES)]
-Width = Annotated[Whole, Field(ge=1, le=1024)]
-BatchSize = Annotated[Whole, Field(ge=1, le=8192)]
-Epochs = Annotated[Whole, Field(ge=1, le=1_000_000)]
-Samples = Annotated[Whole, Field(ge=2, le=100_000)]
+Width = Annotated[Integer, Field(ge=1, le=1024)]
+BatchSize = Annotated[Integer, Field(ge=1, le=8192)]
+Epochs = Annotated[Integer, Field(ge=1, le=1_000_000)]
+Samples = Annotated[Integer, Field(ge=2, le=100_000)]
 Preset = Annotated[str, one_of(*PRESETS)]
 Architecture = Annotated[str, one_of(*networks.ARCHITECTURES)]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -122,7 +130,7 @@ class TrainConfig(Parameters):
     dataset: Named
     preset: str
     noise: Annotated[str, BeforeValidator(_canonical_noise)]
-    noise_size: Annotated[Whole, Field(ge=1, le=10_000)]
+    noise_size: Annotated[Integer, Field(ge=1, le=10_000)]
     img_size: ImgSize
     architecture: Architecture
     width: Width
@@ -140,9 +148,9 @@ class TrainConfig(Parameters):
     instance_noise: Annotated[float, Field(ge=0, le=10)]
     layer_noise: Annotated[float, Field(ge=0, le=10)]
     ema: Annotated[float, Field(ge=0, lt=1)]
-    patience: Annotated[Whole, Field(ge=0, le=1_000_000)]
-    kid_samples: Annotated[Whole, Field(ge=0, le=100_000)]
-    show_epochs: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Pieces]
+    patience: Annotated[Integer, Field(ge=0, le=1_000_000)]
+    kid_samples: Annotated[Integer, Field(ge=0, le=100_000)]
+    show_epochs: Annotated[tuple[Annotated[int, Field(ge=1)], ...], CommaSeparated]
     seed: Seed
     device: Device
     precision: Annotated[str, one_of("auto", "fp32", "bf16")]  # after device: auto asks it
@@ -221,7 +229,7 @@ class TrainConfig(Parameters):
 
     def for_collection(self, pictures: int) -> Self:
         """Return the parameters with ``augment="auto"`` replaced by what suits so many."""
-        return self.model_copy(update={"augment": chosen(self.augment, pictures)})
+        return self.model_copy(update={"augment": resolve_policy(self.augment, pictures)})
 
     @property
     def identity(self) -> dict[str, Any]:

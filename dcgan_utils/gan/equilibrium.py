@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 WINDOW = 10  # epochs; single ones jump
-PARTED = 0.8
+DIVERGED = 0.8
 
 
-def balanced_losses(real_label: float, fake_label: float) -> dict[str, float]:
+def equilibrium_losses(real_label: float, fake_label: float) -> dict[str, float]:
     """Return both losses at the equilibrium, where generated and real pictures are alike.
 
     The best that the discriminator can then say, of every picture, is the mean of its two
@@ -36,11 +36,13 @@ def balanced_losses(real_label: float, fake_label: float) -> dict[str, float]:
     }
 
 
-def lead(d_loss: ArrayLike, *, real_label: float, fake_label: float) -> np.ndarray:
+def discriminator_advantage(
+    d_loss: ArrayLike, *, real_label: float, fake_label: float
+) -> np.ndarray:
     """Return how far the discriminator has won: 0 at the balance, 1 if it is always right.
 
     Its loss on the scale between what it is where nobody can tell the pictures apart (see
-    `balanced_losses`) and the least that its labels allow, their entropy.
+    `equilibrium_losses`) and the least that its labels allow, their entropy.
 
     Parameters
     ----------
@@ -54,18 +56,18 @@ def lead(d_loss: ArrayLike, *, real_label: float, fake_label: float) -> np.ndarr
     numpy.ndarray
         At most 1; negative where the discriminator is worse than a guess.
     """
-    balance = balanced_losses(real_label, fake_label)["discriminator"]
+    balance = equilibrium_losses(real_label, fake_label)["discriminator"]
     least = sum(
         -p * math.log(p) for label in (real_label, fake_label) for p in (label, 1 - label) if p > 0
     )
     return (balance - np.asarray(d_loss, float)) / (balance - least)
 
 
-def parted_at(leads: ArrayLike, *, window: int = WINDOW) -> int | None:
+def divergence_epoch(leads: ArrayLike, *, window: int = WINDOW) -> int | None:
     """Return the epoch from which on the two losses have parted for good, or None.
 
     The second study ended its training when "the losses began to diverge more and more". Here
-    they have parted once the discriminator's `lead`, as a mean over a window of epochs, is 0.8
+    they have parted once the discriminator's `discriminator_advantage`, as a mean over a window of epochs, is 0.8
     or more and stays so to the end: it then wins without effort, and the generator's
     loss rises because nothing that it tries is believed.
 
@@ -84,7 +86,7 @@ def parted_at(leads: ArrayLike, *, window: int = WINDOW) -> int | None:
     leads = np.asarray(leads, float)
     if len(leads) < window:
         return None
-    apart = np.convolve(leads, np.full(window, 1 / window), "valid") >= PARTED
+    apart = np.convolve(leads, np.full(window, 1 / window), "valid") >= DIVERGED
     if not apart[-1]:
         return None
     together = np.flatnonzero(~apart)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.gan import augment, networks
 from dcgan_utils.gan.config import TrainConfig
-from dcgan_utils.gan.equilibrium import balanced_losses
+from dcgan_utils.gan.equilibrium import equilibrium_losses
 
 
 class DCGAN:
@@ -45,7 +45,9 @@ class DCGAN:
         self.config = config
         self.prior = config.prior
         self.device = torch.device(config.device)
-        self.generator, self.discriminator = networks.build(config.architecture, **config.sizes)
+        self.generator, self.discriminator = networks.build_networks(
+            config.architecture, **config.sizes
+        )
         self.weights_init()
         self.memory_format = networks.memory_format(self.device)
         for network in (self.generator, self.discriminator):
@@ -73,10 +75,10 @@ class DCGAN:
         return self.device.type in ("cpu", "cuda")
 
     def weights_init(self) -> None:
-        """Draw the weights of both networks from the run's seed (see `networks.weights_init`)."""
+        """Draw the weights of both networks from the run's seed (see `networks.initialise_weights`)."""
         rng = stream(self.config.seed, "init")
         for network in (self.generator, self.discriminator):
-            networks.weights_init(network, rng)
+            networks.initialise_weights(network, rng)
 
     def real_loss(self, logits: torch.Tensor) -> torch.Tensor:
         """Return the binary cross entropy against ``real_label`` (0.8 in the first study).
@@ -94,8 +96,8 @@ class DCGAN:
         return self._cross_entropy(logits, self.config.fake_label)
 
     def _adapt(self, on_real: torch.Tensor) -> None:
-        balance = balanced_losses(self.config.real_label, self.config.fake_label)["verdict"]
-        self.augment_probability = augment.adapted(
+        balance = equilibrium_losses(self.config.real_label, self.config.fake_label)["verdict"]
+        self.augment_probability = augment.update_probability(
             self.augment_probability, on_real, balance=math.log(balance / (1 - balance))
         )
 
@@ -114,7 +116,7 @@ class DCGAN:
 
     def judge(self, images: torch.Tensor) -> torch.Tensor:
         """Return the discriminator's logits, shape ``(n,)``, after augmentation and noise."""
-        images = augment.inside(
+        images = augment.augment_inputs(
             self.config.augment,
             images.float(),
             self.augment_rng,

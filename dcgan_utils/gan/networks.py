@@ -209,7 +209,7 @@ ARCHITECTURES = {
 }
 
 
-def build(
+def build_networks(
     architecture: str, *, noise_size: int, img_size: int, width: int
 ) -> tuple[nn.Module, nn.Module]:
     """Return a generator and a discriminator that fit each other, weights as torch begins."""
@@ -236,7 +236,7 @@ def memory_format(device: torch.device) -> torch.memory_format:
     return torch.channels_last if fast else torch.contiguous_format
 
 
-def weights_init(network: nn.Module, rng: torch.Generator) -> None:
+def initialise_weights(network: nn.Module, rng: torch.Generator) -> None:
     """Draw the weights anew: N(0, 0.02), those of BatchNorm from N(1, 0.02), biases 0.
 
     0.02 is the standard deviation. The first study's algorithm 1 swaps its two conditions

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from dcgan_utils.core.errors import NotMeaningful
+from dcgan_utils.core.errors import NotEnoughData
 
 # --- How far two sets are apart ------------------------------------------------------------
 
@@ -130,7 +130,7 @@ def fid(real: np.ndarray, generated: np.ndarray) -> float:
     return float(((means[0] - means[1]) ** 2).sum() + traces - 2 * root)
 
 
-def neighbourhoods(real: np.ndarray, generated: np.ndarray, *, k: int = 5) -> dict[str, float]:
+def prdc(real: np.ndarray, generated: np.ndarray, *, k: int = 5) -> dict[str, float]:
     """Return precision, recall, density and coverage.
 
     Around each picture lies a ball that reaches to its ``k``-th nearest neighbour on its own
@@ -168,7 +168,7 @@ def neighbourhoods(real: np.ndarray, generated: np.ndarray, *, k: int = 5) -> di
     density and coverage were made to suffer less from them. A copied picture is precise.
     """
     if min(len(real), len(generated)) <= k:
-        raise NotMeaningful(f"More than {k} real and {k} generated pictures are needed.")
+        raise NotEnoughData(f"More than {k} real and {k} generated pictures are needed.")
     # The nearest of all is the picture itself, so the k-th neighbour has index k.
     reach, own_reach = (np.partition(_distances(v), k)[:, k] for v in (real, generated))
     apart = _apart(real, generated)
@@ -210,7 +210,7 @@ def diversity(real: np.ndarray, generated: np.ndarray) -> float:
     _require_two(real, generated)
     apart = [_mean_of_others(_distances(side)) for side in (real, generated)]
     if not apart[0]:
-        raise NotMeaningful("All real pictures are the same: there is no diversity to compare.")
+        raise NotEnoughData("All real pictures are the same: there is no diversity to compare.")
     return float(apart[1] / apart[0])
 
 
@@ -332,7 +332,7 @@ def _near(real: np.ndarray, quantile: float) -> float:
 
 def _require_two(*sides: np.ndarray) -> None:
     if min(map(len, sides)) < 2:
-        raise NotMeaningful("At least two real and two generated pictures are needed.")
+        raise NotEnoughData("At least two real and two generated pictures are needed.")
 
 
 def _kernel(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from dcgan_utils.core import cache
-from dcgan_utils.core.errors import NotMeaningful
+from dcgan_utils.core.errors import NotEnoughData
 from dcgan_utils.core.seeds import seed32
 from dcgan_utils.metrics.modes import classifier
 
@@ -149,13 +149,13 @@ def choose_k(
                 "evenness": evenness(clustering.sizes),
             }
     if not rows:
-        raise NotMeaningful(
+        raise NotEnoughData(
             f"To choose a number of clusters takes at least 3 different pictures; here: {distinct}."
         )
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("k")
 
 
-def mean_pictures(images: torch.Tensor, labels: np.ndarray) -> torch.Tensor:
+def mean_images(images: torch.Tensor, labels: np.ndarray) -> torch.Tensor:
     """Return each cluster's mean picture: uint8, shape ``(k, 3, H, W)``.
 
     For clusters of pixels these are the centroids.
@@ -226,7 +226,7 @@ def separability(one: np.ndarray, other: np.ndarray, *, seed: int = 0) -> np.nda
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
     if min(len(one), len(other)) < 2 * FOLDS:
-        raise NotMeaningful(
+        raise NotEnoughData(
             f"To tell two collections apart takes {2 * FOLDS} pictures of each; here: "
             f"{len(one)} and {len(other)}."
         )
@@ -315,7 +315,7 @@ def principal_components(vectors: np.ndarray, n: int, *, seed: int = 0) -> Compo
 
     distinct = count_distinct(vectors)
     if distinct < 3:
-        raise NotMeaningful(
+        raise NotEnoughData(
             f"Principal components take at least 3 different pictures; here: {distinct}."
         )
     n = min(n, distinct - 1, vectors.shape[1])
@@ -356,7 +356,7 @@ def umap_embedding(
     """
     distinct = count_distinct(vectors)
     if distinct <= n_neighbors:
-        raise NotMeaningful(
+        raise NotEnoughData(
             f"UMAP places each picture by its {n_neighbors} nearest; different pictures here: "
             f"{distinct}. Choose fewer with n_neighbors, or add pictures."
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from dcgan_utils.core.errors import NotMeaningful
+from dcgan_utils.core.errors import NotEnoughData
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.statistics import pixel_vectors, sharpness
 from dcgan_utils.metrics import distances, features, modes
@@ -24,7 +24,7 @@ SPLITS = 10
 LAYOUT = 16  # pixels of the side, where only the layout is left
 
 
-def of_pictures(
+def kid_and_diversity(
     real: torch.Tensor, generated: torch.Tensor, *, device: str = "cpu"
 ) -> dict[str, float]:
     """Return ``kid`` and ``diversity`` of generated pictures against real ones.
@@ -47,14 +47,16 @@ def of_pictures(
     return {"kid": distances.kid(*vectors), "diversity": distances.diversity(*vectors)}
 
 
-def of_run(
+def evaluate_run(
     run: Run, real: torch.Tensor, *, samples: int, seed: int = 0, device: str = "cpu"
 ) -> dict[str, float]:
-    """Return `of_pictures` for new pictures of a run."""
-    return of_pictures(real, sampling.sample(run, samples, seed=seed, device=device), device=device)
+    """Return `kid_and_diversity` for new pictures of a run."""
+    return kid_and_diversity(
+        real, sampling.sample(run, samples, seed=seed, device=device), device=device
+    )
 
 
-def full(
+def evaluate(
     real: torch.Tensor,
     generated: torch.Tensor,
     *,
@@ -119,7 +121,7 @@ def _measured(
     return {
         "kid": distances.kid(*vectors),
         "fid": distances.fid(*vectors),
-        **distances.neighbourhoods(*vectors),
+        **distances.prdc(*vectors),
         "diversity": distances.diversity(*vectors),
         "repetition": distances.repetition(*vectors),
         "layout_repetition": distances.repetition(*layouts),
@@ -128,7 +130,7 @@ def _measured(
     }
 
 
-def full_floor(
+def baseline_real_real(
     real: torch.Tensor,
     *,
     seed: int,
@@ -136,7 +138,7 @@ def full_floor(
     kinds: Sequence[str] | None = None,
     device: str = "cpu",
 ) -> dict[str, float | int | str]:
-    """Return `full` for one part of the real pictures against the other: means of ten splits.
+    """Return `evaluate` for one part of the real pictures against the other: means of ten splits.
 
     What a generator that draws new pictures as the real ones are would score, if there were
     fewer pictures: ``fid`` in particular would be smaller with more.
@@ -151,12 +153,12 @@ def full_floor(
         How many generated pictures are measured: the parts have that ratio, since coverage and
         repetition depend on it.
     kinds, device
-        As for `full`. Each part has its share of each kind.
+        As for `evaluate`. Each part has its share of each kind.
 
     Returns
     -------
     dict
-        As from `full`, without KID's interval, and with ``kinds`` also ``classifier_accuracy``
+        As from `evaluate`, without KID's interval, and with ``kinds`` also ``classifier_accuracy``
         (see `modes.classifier_accuracy`).
 
     Raises
@@ -166,7 +168,7 @@ def full_floor(
     """
     share = len(real) / (len(real) + beside)
     if min(share, 1 - share) * len(real) < 6:
-        raise NotMeaningful(
+        raise NotEnoughData(
             f"To measure pictures beside real ones, these are divided into parts of six or more "
             f"each; here there are {len(real)}, for {beside} generated ones."
         )
@@ -199,7 +201,7 @@ def _splits(
         yield order[first], order[~first]
 
 
-def floor(real: torch.Tensor, *, seed: int, device: str = "cpu") -> float:
+def kid_real_real(real: torch.Tensor, *, seed: int, device: str = "cpu") -> float:
     """Return the KID of one half of the real pictures against the other: the mean of ten splits.
 
     It is about 0, and what new real pictures would score.
@@ -210,13 +212,13 @@ def floor(real: torch.Tensor, *, seed: int, device: str = "cpu") -> float:
         If there are fewer than four pictures.
     """
     if len(real) < 4:
-        raise NotMeaningful("At least four real pictures are needed, for two halves.")
+        raise NotEnoughData("At least four real pictures are needed, for two halves.")
     vectors = features.extract(real, device=device).vectors
     halves = _splits(len(real), seed)
     return float(np.mean([distances.kid(vectors[one], vectors[other]) for one, other in halves]))
 
 
-def over_epochs(
+def evaluate_epochs(
     run: Run,
     real: torch.Tensor,
     *,
@@ -256,23 +258,23 @@ def over_epochs(
     Notes
     -----
     The best of many epochs looks better than it is: part of its lead is luck. And KID rewards
-    pictures that are copied from the training set, whose score is even below the `floor`; see
+    pictures that are copied from the training set, whose score is even below the `kid_real_real`; see
     `distances.memorisation`.
     """
     import pandas as pd
 
     if samples < 2:
-        raise NotMeaningful(
+        raise NotEnoughData(
             "The quality over the epochs was not asked for: kid_samples says how many pictures "
             "are drawn for it (300 is a good number)."
         )
     epochs = run.kept_epochs()
     if not epochs:
-        raise NotMeaningful(f"The run '{run.name}' has kept no weights along the way.")
+        raise NotEnoughData(f"The run '{run.name}' has kept no weights along the way.")
     rows = []
     for number, epoch in enumerate(epochs, start=1):
         drawn = sampling.sample(run, samples, seed=seed, epoch=epoch, device=device)
-        rows.append(of_pictures(real, drawn, device=device))
+        rows.append(kid_and_diversity(real, drawn, device=device))
         if on_epoch is not None:
             on_epoch(number, len(epochs))
     return pd.DataFrame(rows, index=pd.Index(epochs, name="epoch"))

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dcgan_utils.core import cache
-from dcgan_utils.core.errors import WorkbookError, brief, did_you_mean
+from dcgan_utils.core.errors import WorkbookError, did_you_mean, first_line
 
 BATCH = 32
 PREPROCESSING = 1  # raise it whenever the same pictures would give other vectors
@@ -76,7 +76,7 @@ def _load_b0() -> nn.Module:
         network = efficientnet_b0(weights=EfficientNet_B0_Weights.IMAGENET1K_V1)
     except Exception as error:  # no network, a proxy, a cut download, a full disk
         raise WorkbookError(
-            f"The weights of efficientnet_b0 (21 MB) could not be downloaded ({brief(error)}): "
+            f"The weights of efficientnet_b0 (21 MB) could not be downloaded ({first_line(error)}): "
             "connect to the network, once is enough, or use efficientnet_lite0, which needs no "
             "download."
         ) from error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dcgan_utils.core.errors import NotMeaningful
+from dcgan_utils.core.errors import NotEnoughData
 from dcgan_utils.core.seeds import seed32
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def mode_coverage(
 
     kinds, counts = np.unique(np.asarray(labels), return_counts=True)
     if len(kinds) < 2:
-        raise NotMeaningful("Mode coverage needs pictures of at least two kinds.")
+        raise NotEnoughData("Mode coverage needs pictures of at least two kinds.")
     drawn = classifier().fit(real, labels).predict(generated)
     shares = counts / counts.sum()
     found = np.array([np.mean(drawn == kind) for kind in kinds])
@@ -89,7 +89,7 @@ def classifier_accuracy(real: np.ndarray, labels: Sequence[str], *, seed: int) -
 
     folds = min(FOLDS, int(np.unique(np.asarray(labels), return_counts=True)[1].min()))
     if folds < 2:
-        raise NotMeaningful("To test a classifier takes two pictures of each kind.")
+        raise NotEnoughData("To test a classifier takes two pictures of each kind.")
     parts = StratifiedKFold(folds, shuffle=True, random_state=seed32(seed))
     scores = cross_val_score(classifier(), real, labels, cv=parts, scoring="balanced_accuracy")
     return float(scores.mean())

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SIDE = 32  # pixels of a thumbnail; smaller pictures are not enlarged
 
 
-def cloud(
+def image_cloud(
     points: np.ndarray,
     images: torch.Tensor,
     *,

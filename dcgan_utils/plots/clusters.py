@@ -80,7 +80,7 @@ def choose_k(table: pd.DataFrame, *, chosen: int) -> Figure:
     return figure
 
 
-def plane(
+def scatter_plane(
     points: np.ndarray,
     groups: np.ndarray,
     group_names: Sequence[str],
@@ -182,7 +182,7 @@ def _free_places(points: np.ndarray, columns: int, rows: int) -> dict[int, tuple
     return places
 
 
-def explained(components: Components, *, marked: Sequence[int]) -> Figure:
+def explained_variance(components: Components, *, marked: Sequence[int]) -> Figure:
     """Draw the share of the variance that the first components explain together.
 
     Parameters

@@ -11,13 +11,13 @@ import torch
 from matplotlib.figure import Figure
 
 from dcgan_utils.data.duplicates import Pair
-from dcgan_utils.plots.style import BLUE, GREEN, ORANGE, STYLE, WIDTH, headline, new_figure
+from dcgan_utils.plots.style import BLUE, GREEN, ORANGE, STYLE, WIDTH, new_figure, suptitle_left
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def _picture(axes: Axes, image: torch.Tensor, caption: str) -> None:
+def _draw_image(axes: Axes, image: torch.Tensor, caption: str) -> None:
     axes.imshow(image.permute(1, 2, 0).numpy(), interpolation="nearest")
     axes.set_axis_off()
     axes.set_title(caption, fontsize=8, loc="center")
@@ -55,8 +55,8 @@ def captioned(
         for axes in panels:
             axes.set_axis_off()
         for axes, image, caption in zip(panels, images, captions, strict=False):
-            _picture(axes, image, _short(caption, 110 // columns))
-        headline(figure, title)
+            _draw_image(axes, image, _short(caption, 110 // columns))
+        suptitle_left(figure, title)
     figure.set_label(description)
     return figure
 
@@ -88,7 +88,7 @@ def file_sizes(sizes: Sequence[int], images: torch.Tensor, names: Sequence[str])
         axes.legend()
         for row, (what, number) in enumerate(ends.items()):
             panel = figure.add_subplot(grid[row, 1])
-            _picture(panel, images[number], f"{what}: {kilobytes[number]:.3g} kB")
+            _draw_image(panel, images[number], f"{what}: {kilobytes[number]:.3g} kB")
     told = ", ".join(
         f"{what} {kilobytes[number]:.3g} kB ({names[number]})" for what, number in ends.items()
     )
@@ -153,7 +153,7 @@ def dimensions(
     return figure
 
 
-def duplicates(
+def duplicate_pairs(
     images: torch.Tensor, pairs: Sequence[Pair], names: Sequence[str], *, title: str
 ) -> Figure:
     """Draw pairs of pictures that repeat each other, two pairs a row.

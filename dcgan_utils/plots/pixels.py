@@ -11,7 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from dcgan_utils.data.statistics import COLOURS, Horizon
-from dcgan_utils.plots.style import BLUE, GREEN, ORANGE, STYLE, headline, new_figure
+from dcgan_utils.plots.style import BLUE, GREEN, ORANGE, STYLE, new_figure, suptitle_left
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,7 +64,7 @@ def statistics_in_colour(
             _map(figure, below, pooled, "gray", (pooled.min(), pooled.max()))
         panels[0, 0].set_ylabel("in colour")
         panels[1, 0].set_ylabel("over all colours")
-        headline(figure, "Each place over all pictures: in colour, and over all three colours")
+        suptitle_left(figure, "Each place over all pictures: in colour, and over all three colours")
     figure.set_label(
         "Per-pixel minimum, maximum, mean, variance and standard deviation as pictures: in "
         "colour, and in grey over all three colours with a scale."
@@ -84,7 +84,7 @@ def statistics_of_each_colour(per_colour: Mapping[str, np.ndarray]) -> Figure:
                 _map(figure, axes, values[row], CHANNEL_MAPS[colour], limits)
                 if row == 0:
                     axes.set_title(name, fontsize=9, loc="center")
-        headline(figure, "Each place over all pictures, for red, green and blue")
+        suptitle_left(figure, "Each place over all pictures, for red, green and blue")
     figure.set_label(
         "Per-pixel minimum, maximum, mean, variance and standard deviation of red, green and "
         "blue, one row each, with scales."
@@ -122,7 +122,7 @@ def channel_histograms(histograms: Mapping[str, np.ndarray]) -> Figure:
         panels[0].set_ylabel("share in %")
         if len(histograms) > 1:
             panels[0].legend(fontsize=8)
-        headline(figure, "How often each level occurs")
+        suptitle_left(figure, "How often each level occurs")
     figure.set_label(f"Histograms of the red, green and blue levels of {' and '.join(histograms)}.")
     return figure
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.core.files import made, write_bytes
+from dcgan_utils.core.files import ensure_dir, write_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,7 +106,7 @@ def export(
             "utf-8", "replace"
         ),
     }
-    made(folder)
+    ensure_dir(folder)
     for file, written in contents.items():
         write_bytes(folder / file, written)
     return folder

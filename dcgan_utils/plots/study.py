@@ -9,7 +9,16 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from dcgan_utils.plots.style import BLUE, GREEN, GREY, ORANGE, STYLE, by_epoch, new_figure, palette
+from dcgan_utils.plots.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    STYLE,
+    label_epoch_axis,
+    new_figure,
+    palette,
+)
 from dcgan_utils.study.benchmark import TEXTBOOK, ratios
 from dcgan_utils.study.theory import predicted_share
 
@@ -18,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def shares(table: pd.DataFrame) -> Figure:
+def variance_shares(table: pd.DataFrame) -> Figure:
     """Draw the share of variance left for the samples: predicted as a curve, measured as points.
 
     Parameters
@@ -63,13 +72,15 @@ def _in_lines(names: Sequence[str], *, most: int = 5) -> str:
     return "\n".join(names[: most - 1] + more if more else names)
 
 
-def by_ratio(table: pd.DataFrame, measures: Sequence[str], *, floor: dict[str, float]) -> Figure:
+def measures_by_ratio(
+    table: pd.DataFrame, measures: Sequence[str], *, floor: dict[str, float]
+) -> Figure:
     """Draw measures against |mean| / std: a point a run, a line through the means.
 
     Parameters
     ----------
     table
-        From `compare.measured`.
+        From `compare.evaluate_runs`.
     measures
         Columns, one panel each.
     floor
@@ -106,7 +117,7 @@ def by_ratio(table: pd.DataFrame, measures: Sequence[str], *, floor: dict[str, f
     return figure
 
 
-def differences(table: pd.DataFrame, measure: str) -> Figure:
+def differences_to_reference(table: pd.DataFrame, measure: str) -> Figure:
     """Draw how each noise differs from N(0, 1), with both intervals.
 
     Parameters
@@ -142,7 +153,7 @@ def differences(table: pd.DataFrame, measure: str) -> Figure:
     return figure
 
 
-def kid_by_name(values: pd.Series, *, floor: float) -> Figure:
+def kid_bars(values: pd.Series, *, floor: float) -> Figure:
     """Draw KID as one bar a name, in the order given.
 
     Parameters
@@ -191,7 +202,7 @@ def losses_overlaid(histories: Mapping[str, pd.DataFrame], *, unit: str = "epoch
             _line_with_band(left, history, "d_loss", color=color, label=name)
             _line_with_band(right, history, "g_loss", color=color, label=name)
         for axes, name in ((left, "Discriminator"), (right, "Generator")):
-            by_epoch(axes, "loss", name)
+            label_epoch_axis(axes, "loss", name)
             axes.set_xlabel(unit)
         _legend_below(figure, left)
     figure.set_label(_overlay_text("Losses of discriminator and generator", histories))
@@ -212,7 +223,7 @@ def spread_overlaid(histories: Mapping[str, pd.DataFrame]) -> Figure:
         for (name, history), color in zip(histories.items(), palette(len(histories)), strict=True):
             _line_with_band(axes, history, "sample_spread", color=color, label=name)
         axes.axhline(1, color=GREEN, lw=1, ls=":", label="the real pictures")
-        by_epoch(axes, "spread, relative to real", "How different the samples are")
+        label_epoch_axis(axes, "spread, relative to real", "How different the samples are")
         axes.set_ylim(bottom=0)
         _legend_below(figure, axes)
     figure.set_label(_overlay_text("Spread of the samples relative to real pictures", histories))
@@ -239,7 +250,7 @@ def _overlay_text(what: str, items: Mapping[str, pd.DataFrame]) -> str:
 # --- Benchmark ---
 
 
-def turns(by_batch: Mapping[int, pd.DataFrame]) -> Figure:
+def benchmark_turns(by_batch: Mapping[int, pd.DataFrame]) -> Figure:
     """Draw the pictures a second of each loop, turn by turn, a panel for each batch size.
 
     A panel's title has the ratio of the last loop, ours in the precision chosen, to the textbook.
@@ -267,7 +278,7 @@ def turns(by_batch: Mapping[int, pd.DataFrame]) -> Figure:
     return figure
 
 
-def profile(milliseconds: pd.Series) -> Figure:
+def step_profile(milliseconds: pd.Series) -> Figure:
     """Draw how long each kind of operation takes in one training step."""
     shares = milliseconds / milliseconds.sum()
     with mpl.rc_context(STYLE):
@@ -285,7 +296,7 @@ def profile(milliseconds: pd.Series) -> Figure:
     return figure
 
 
-def memory(weighed: pd.DataFrame) -> Figure:
+def memory_over_epochs(weighed: pd.DataFrame) -> Figure:
     """Draw the memory that a training process holds after each epoch, and its peak."""
     megabytes = weighed[["memory", "peak"]] / 1e6
     with mpl.rc_context(STYLE):

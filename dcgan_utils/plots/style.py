@@ -22,9 +22,9 @@ from matplotlib import style
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps, ImageSequence
 
-from dcgan_utils.core.errors import NotMeaningful
-from dcgan_utils.core.files import made, write_bytes
-from dcgan_utils.data.decode import as_image, in_rows
+from dcgan_utils.core.errors import NotEnoughData
+from dcgan_utils.core.files import ensure_dir, write_bytes
+from dcgan_utils.data.decode import as_image, make_grid
 from dcgan_utils.notebook import in_jupyterlab
 
 if TYPE_CHECKING:
@@ -76,21 +76,21 @@ def show(figure: Figure) -> display.Image:
     return display.Image(smaller, alt=figure.get_label())
 
 
-def keep(shown: display.Image, path: Path) -> display.Image:
+def save_figure(shown: display.Image, path: Path) -> display.Image:
     """Write what `show` returned beside the tables, as ``.png`` or ``.jpg``, and return it."""
-    made(path.parent)
+    ensure_dir(path.parent)
     write_bytes(path.with_name(f"{path.name}.{shown.format.replace('jpeg', 'jpg')}"), shown.data)
     return shown
 
 
 @contextlib.contextmanager
-def or_say_why() -> Iterator[None]:
+def skip_if_not_enough_data() -> Iterator[None]:
     """Show the reason in place of a figure, if there is too little for its analysis."""
     from IPython import display
 
     try:
         yield
-    except NotMeaningful as reason:
+    except NotEnoughData as reason:
         display.display(display.Markdown(f"*{reason}*"))
 
 
@@ -128,7 +128,7 @@ def animation(path: Path, description: str, *, width: int = 480) -> display.HTML
 
 def _tiles(images: torch.Tensor, columns: int) -> np.ndarray:
     """Lay uint8 pictures ``(n, 3, H, W)`` out in rows with white gaps: ``(h, w, 3)``."""
-    return in_rows(images, columns, gap=max(2, images.shape[-1] // 32)).numpy()
+    return make_grid(images, columns, gap=max(2, images.shape[-1] // 32)).numpy()
 
 
 def _draw_tiles(axes: Axes, images: torch.Tensor, columns: int) -> None:
@@ -204,7 +204,7 @@ def labelled_grids(
         for axes, (name, images) in zip(panels, grids.items(), strict=False):
             _draw_tiles(axes, images, columns)
             axes.set_title(name)
-        headline(figure, title)
+        suptitle_left(figure, title)
     figure.set_label(description)
     return figure
 
@@ -219,7 +219,7 @@ def samples_over_epochs(samples: Mapping[int, torch.Tensor]) -> Figure:
         these are shown.
     """
     columns = min(8, *(len(images) for images in samples.values()))
-    return picture_rows(
+    return image_rows(
         {f"{epoch}": images[:columns] for epoch, images in samples.items()},
         side="epoch",
         title="The same latent vectors as the training goes on",
@@ -228,7 +228,7 @@ def samples_over_epochs(samples: Mapping[int, torch.Tensor]) -> Figure:
     )
 
 
-def picture_rows(
+def image_rows(
     rows: Mapping[str, torch.Tensor], *, title: str, description: str, side: str = ""
 ) -> Figure:
     """Draw pictures in rows, each under its name at the left; short rows end in white.
@@ -265,12 +265,12 @@ def picture_rows(
     return figure
 
 
-def headline(figure: Figure, title: str) -> None:
+def suptitle_left(figure: Figure, title: str) -> None:
     """Put a title over all of a figure's axes, at the left as theirs are."""
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
 
 
-def by_epoch(axes: Axes, quantity: str, title: str) -> None:
+def label_epoch_axis(axes: Axes, quantity: str, title: str) -> None:
     """Give axes a title, whole epochs to the right and a quantity upwards."""
     axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch")

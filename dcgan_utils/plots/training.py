@@ -11,7 +11,7 @@ import torch
 from matplotlib.figure import Figure
 
 from dcgan_utils.gan.priors import Prior
-from dcgan_utils.plots.style import BLUE, GREEN, GREY, ORANGE, STYLE, by_epoch, new_figure
+from dcgan_utils.plots.style import BLUE, GREEN, GREY, ORANGE, STYLE, label_epoch_axis, new_figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +58,7 @@ def noise_density(prior: Prior, sample: torch.Tensor) -> Figure:
     return figure
 
 
-def layers(table: pd.DataFrame, *, start: str, title: str, color: str) -> Figure:
+def network_diagram(table: pd.DataFrame, *, start: str, title: str, color: str) -> Figure:
     """Draw a network as a row of blocks: as high as the field's side, as wide as its channels.
 
     Parameters
@@ -140,7 +140,7 @@ def losses(
             axes.axhline(expected[name], color=color, lw=1, ls=":", label=f"{name}, if balanced")
         if parted is not None:
             axes.axvline(parted, color=GREY, lw=1, ls="--", label="parted for good")
-        by_epoch(axes, "loss", "Losses of both networks")
+        label_epoch_axis(axes, "loss", "Losses of both networks")
         axes.set_ylim(bottom=0)
         axes.legend(ncols=2)
     first, last = history.iloc[0], history.iloc[-1]
@@ -165,7 +165,7 @@ def probabilities(history: pd.DataFrame, *, real_label: float, fake_label: float
         )
         axes.axhline(real_label, color=GREEN, lw=1, ls=":", label="label of real")
         axes.axhline(fake_label, color=BLUE, lw=1, ls=":", label="label of generated")
-        by_epoch(axes, "probability of being real", "What the discriminator says")
+        label_epoch_axis(axes, "probability of being real", "What the discriminator says")
         axes.set_ylim(0, 1)
         axes.legend(ncols=2)
     last = history.iloc[-1]
@@ -182,7 +182,7 @@ def quality_over_epochs(table: pd.DataFrame, *, floor: float) -> Figure:
     Parameters
     ----------
     table
-        ``kid`` and ``diversity`` indexed by epoch, as `evaluation.over_epochs` returns it.
+        ``kid`` and ``diversity`` indexed by epoch, as `evaluation.evaluate_epochs` returns it.
     floor
         KID of real pictures against real ones.
     """
@@ -193,11 +193,11 @@ def quality_over_epochs(table: pd.DataFrame, *, floor: float) -> Figure:
         left.plot(table.index, table["kid"], "o-", color=BLUE, lw=1.6, ms=4)
         left.plot(best, table["kid"][best], "o", color=ORANGE, ms=9, label=f"best: epoch {best}")
         left.axhline(floor, color=GREEN, lw=1, ls=":", label="real against real")
-        by_epoch(left, "KID", "Distance to the collection")
+        label_epoch_axis(left, "KID", "Distance to the collection")
         left.legend()
         right.plot(table.index, table["diversity"], "o-", color=BLUE, lw=1.6, ms=4)
         right.axhline(1, color=GREEN, lw=1, ls=":", label="the real pictures")
-        by_epoch(right, "relative to real", "Diversity")
+        label_epoch_axis(right, "relative to real", "Diversity")
         right.set_ylim(bottom=0)
         right.legend()
     figure.set_label(
@@ -224,7 +224,7 @@ def distance_over_epochs(apart: pd.Series, *, others: float | None = None) -> Fi
         axes.plot(apart.index, apart, color=BLUE, lw=1.6, label="generated")
         if others is not None:
             axes.axhline(others, color=GREEN, lw=1, ls=":", label="other pictures")
-        by_epoch(axes, "levels of 255", "Distance to the original")
+        label_epoch_axis(axes, "levels of 255", "Distance to the original")
         axes.set_ylim(bottom=0)
         axes.legend()
     figure.set_label(

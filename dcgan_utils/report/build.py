@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.core.files import made, notebooks_dir, report_dir, told_when_not_writable
-from dcgan_utils.data.load import load_dataset, picture_files
+from dcgan_utils.core.files import ensure_dir, friendly_write_errors, notebooks_dir, report_dir
+from dcgan_utils.data.load import image_files, load_dataset
 from dcgan_utils.data.sources import locate
 from dcgan_utils.gan import priors
 from dcgan_utils.gan.config import TrainConfig
@@ -85,8 +85,8 @@ def build_report(
         chosen = {"precision": given.get("precision", "auto"), "numbers": pictures.name}
         benchmark = same | chosen | benchmark
         BenchmarkConfig.checked(**benchmark)
-        picture_files(source, configs[0].img_size)
-    folder = made(report_dir(pictures.name))
+        image_files(source, configs[0].img_size)
+    folder = ensure_dir(report_dir(pictures.name))
 
     pages: list[Page] = []
 
@@ -182,8 +182,8 @@ def build_benchmark(parameters: dict[str, Any], *, stream: TextIO | None = None)
         If a parameter is wrong, or the folder cannot be made.
     """
     config = BenchmarkConfig.checked(**parameters)
-    picture_files(config.dataset, config.img_size)
-    output = made(report_dir("benchmark")) / "benchmark.ipynb"
+    image_files(config.dataset, config.img_size)
+    output = ensure_dir(report_dir("benchmark")) / "benchmark.ipynb"
     return run_notebook("benchmark", output, parameters, stream=stream, **_BENCHMARK)
 
 
@@ -230,7 +230,7 @@ def run_notebook(
         )
     failed, began = "", time.perf_counter()
     try:
-        with told_when_not_writable(output), _told_without_a_kernel():
+        with friendly_write_errors(output), _friendly_kernel_errors():
             papermill.execute_notebook(
                 source,
                 output,
@@ -255,7 +255,7 @@ def run_notebook(
 
 
 @contextmanager
-def _told_without_a_kernel() -> Iterator[None]:
+def _friendly_kernel_errors() -> Iterator[None]:
     from jupyter_client.kernelspec import NoSuchKernel
     from nbclient.exceptions import DeadKernelError
 

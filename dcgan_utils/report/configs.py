@@ -6,7 +6,15 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from dcgan_utils.core.parameters import Device, Named, Parameters, Pieces, Seed, Whole, one_of
+from dcgan_utils.core.parameters import (
+    CommaSeparated,
+    Device,
+    Integer,
+    Named,
+    Parameters,
+    Seed,
+    one_of,
+)
 from dcgan_utils.gan.augment import POLICIES
 from dcgan_utils.gan.config import BatchSize, Epochs, ImgSize, Preset, Samples, TrainConfig, Width
 from dcgan_utils.metrics import features
@@ -17,12 +25,12 @@ class EdaConfig(Parameters):
 
     dataset: Named = "plein_air"
     other: Named | None = None
-    img_size: Annotated[Whole, Field(ge=16, le=512)] = 128
+    img_size: Annotated[Integer, Field(ge=16, le=512)] = 128
     cluster_on: Annotated[str, one_of("pixels", "features")] = "pixels"
-    k: Annotated[Whole, Field(ge=1, le=100)] = 10
-    cluster: Annotated[Whole, Field(ge=0)] = 0
+    k: Annotated[Integer, Field(ge=1, le=100)] = 10
+    cluster: Annotated[Integer, Field(ge=0)] = 0
     extractor: Annotated[str, one_of(*features.EXTRACTORS)] = features.DEFAULT
-    n_neighbors: Annotated[Whole, Field(ge=2, le=200)] = 15
+    n_neighbors: Annotated[Integer, Field(ge=2, le=200)] = 15
     seed: Seed = 0
     device: Device = Field("auto", validate_default=True)
 
@@ -41,10 +49,10 @@ class AugmentConfig(Parameters):
     dataset: Named = "plein_air"
     picture: Named = "0"
     img_size: ImgSize = 64
-    trial_pictures: Annotated[Whole, Field(ge=0, le=1_000_000_000)] = 0
+    trial_pictures: Annotated[Integer, Field(ge=0, le=1_000_000_000)] = 0
     policies: Annotated[
         tuple[Annotated[str, one_of(*POLICIES)], ...],
-        Pieces,
+        CommaSeparated,
         Field(min_length=1),
     ] = ("none", "pil", "inside", "both", "diffaugment")
     preset: Preset = "pokemon"
@@ -85,7 +93,7 @@ class CapacityConfig(Parameters):
 
     dataset: Named = "critters"
     picture: Named = "0"
-    copies: Annotated[Whole, Field(ge=1, le=1_000_000)] = 2048
+    copies: Annotated[Integer, Field(ge=1, le=1_000_000)] = 2048
     epochs: Epochs = 40
     preset: Preset = "pokemon"
     img_size: ImgSize = 64
@@ -104,11 +112,11 @@ class LatentConfig(Parameters):
     """Where ``latent.ipynb`` goes, and how far; immutable."""
 
     run: Named = "plein_air"
-    epoch: Annotated[Whole, Field(ge=1)] | None = None
-    steps: Annotated[Whole, Field(ge=3, le=1000)] = 31
+    epoch: Annotated[Integer, Field(ge=1)] | None = None
+    steps: Annotated[Integer, Field(ge=3, le=1000)] = 31
     reach: Annotated[float, Field(gt=0, le=100)] = 2.0
     samples: Samples = 300
-    projection_steps: Annotated[Whole, Field(ge=1, le=100_000)] = 200
+    projection_steps: Annotated[Integer, Field(ge=1, le=100_000)] = 200
     vectors: Named | None = None
     seed: Seed = 0
     device: Device = Field("auto", validate_default=True)
@@ -118,7 +126,7 @@ class CompareConfig(Parameters):
     """What ``compare.ipynb`` puts side by side; immutable."""
 
     runs: Named = "plein_air"
-    samples: Annotated[Whole, Field(ge=6, le=100_000)] = 300
+    samples: Annotated[Integer, Field(ge=6, le=100_000)] = 300
     kinds: Named | None = None
     numbers: Named = "compare"
     seed: Seed = 0
@@ -130,7 +138,7 @@ class StudyConfig(Parameters):
 
     grid: Named = "grid.yaml"
     scheduler: Named | None = None
-    workers: Annotated[Whole, Field(ge=1, le=10_000)] | None = None
+    workers: Annotated[Integer, Field(ge=1, le=10_000)] | None = None
 
 
 class BenchmarkConfig(Parameters):
@@ -141,12 +149,12 @@ class BenchmarkConfig(Parameters):
     width: Width = 64
     batch_sizes: Annotated[
         tuple[Annotated[int, Field(ge=1, le=8192)], ...],
-        Pieces,
+        CommaSeparated,
         Field(min_length=1),
     ] = (128, 64)
-    alternations: Annotated[Whole, Field(ge=1, le=1000)] = 5
-    memory_epochs: Annotated[Whole, Field(ge=0, le=1_000_000)] = 200
-    quality_seeds: Annotated[Whole, Field(ge=0, le=100)] = 0
+    alternations: Annotated[Integer, Field(ge=1, le=1000)] = 5
+    memory_epochs: Annotated[Integer, Field(ge=0, le=1_000_000)] = 200
+    quality_seeds: Annotated[Integer, Field(ge=0, le=100)] = 0
     quality_epochs: Epochs = 40
     numbers: Named = "benchmark"
     seed: Seed = 0

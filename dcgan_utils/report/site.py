@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcgan_utils.core.environment import environment
-from dcgan_utils.core.files import made, write_bytes
+from dcgan_utils.core.files import ensure_dir, write_bytes
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -225,7 +225,7 @@ def write_page(
     WorkbookError
         If it cannot be written.
     """
-    made(path.parent)
+    ensure_dir(path.parent)
     bar = _bar(path.name, title, pages, _more(path.parent, path.name) if pages else ())
     _write(path, render(template, title=title, css=_css(), bar=bar, **values))
     return path

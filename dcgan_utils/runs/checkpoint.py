@@ -18,7 +18,7 @@ class Damaged(WorkbookError):
 
 
 def save(path: Path, state: dict[str, Any], *, former: Path | None = None) -> None:
-    """Write tensors and plain types, whole or not at all; see `files.written_whole`."""
+    """Write tensors and plain types, whole or not at all; see `files.atomic_write`."""
     buffer = io.BytesIO()
     torch.save(state, buffer)  # into memory: on a full disk torch would hide the reason
     write_bytes(path, buffer.getbuffer(), former=former)

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from dcgan_utils.core.errors import WorkbookError, brief
-from dcgan_utils.core.files import expanded
+from dcgan_utils.core.errors import WorkbookError, first_line
+from dcgan_utils.core.files import expand_path
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.decode import as_image, to_float
 from dcgan_utils.gan.priors import Prior
@@ -19,7 +19,7 @@ from dcgan_utils.runs import sampling
 from dcgan_utils.runs.run import Run
 
 
-def starts(
+def sample_endpoints(
     prior: Prior, noise_size: int, count: int, *, seed: int, file: str | Path | None = None
 ) -> torch.Tensor:
     """Return the latent vectors from which walks begin.
@@ -49,12 +49,12 @@ def starts(
     drawn = prior.sample(count, noise_size, generator=stream(seed, "walk"))
     if file is None:
         return drawn
-    path = expanded(file)
+    path = expand_path(file)
     try:
         given = torch.tensor(json.loads(path.read_text(encoding="utf-8")), dtype=torch.float32)
     except (OSError, ValueError, TypeError, RuntimeError, RecursionError) as error:
         raise WorkbookError(
-            f"the vectors in '{path}' cannot be read ({brief(error)}): it should be JSON, a list "
+            f"the vectors in '{path}' cannot be read ({first_line(error)}): it should be JSON, a list "
             "of lists of numbers, as the playground saves it."
         ) from error
     if given.ndim != 2 or given.shape[1] != noise_size or not given.isfinite().all():
@@ -88,12 +88,12 @@ def along(vector: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
     return factors[:, None] * vector
 
 
-def straight(start: torch.Tensor, end: torch.Tensor, steps: int) -> torch.Tensor:
+def lerp(start: torch.Tensor, end: torch.Tensor, steps: int) -> torch.Tensor:
     """Return ``steps`` vectors on the straight line between two, both ends included."""
     return torch.lerp(start, end, torch.linspace(0, 1, steps)[:, None])
 
 
-def between(prior: Prior, start: torch.Tensor, end: torch.Tensor, steps: int) -> torch.Tensor:
+def slerp(prior: Prior, start: torch.Tensor, end: torch.Tensor, steps: int) -> torch.Tensor:
     """Return vectors between two that could all have been drawn from the prior.
 
     Halfway on a straight line the coordinates of two independent vectors average out: the
@@ -121,12 +121,12 @@ def between(prior: Prior, start: torch.Tensor, end: torch.Tensor, steps: int) ->
     Coins have no halfway: with ``bernoulli`` the coordinates turn over one by one.
     """
     one, other = prior.to_normal(torch.stack([start, end]))
-    way = prior.from_normal(_slerp(one, other, torch.linspace(0, 1, steps)[:, None]))
+    way = prior.from_normal(_great_circle(one, other, torch.linspace(0, 1, steps)[:, None]))
     way[0], way[-1] = start, end  # not rounded
     return way
 
 
-def sheet(prior: Prior, corners: torch.Tensor, side: int) -> torch.Tensor:
+def latent_grid(prior: Prior, corners: torch.Tensor, side: int) -> torch.Tensor:
     """Return a sheet of vectors spread between four.
 
     Parameters
@@ -143,25 +143,25 @@ def sheet(prior: Prior, corners: torch.Tensor, side: int) -> torch.Tensor:
     torch.Tensor
         Shape ``(side * side, noise_size)``, row by row.
     """
-    left = between(prior, corners[0], corners[2], side)
-    right = between(prior, corners[1], corners[3], side)
-    return torch.cat([between(prior, *ends, side) for ends in zip(left, right, strict=True)])
+    left = slerp(prior, corners[0], corners[2], side)
+    right = slerp(prior, corners[1], corners[3], side)
+    return torch.cat([slerp(prior, *ends, side) for ends in zip(left, right, strict=True)])
 
 
-def usual_distances(prior: Prior, noise_size: int, *, seed: int) -> tuple[float, float, float]:
+def typical_norms(prior: Prior, noise_size: int, *, seed: int) -> tuple[float, float, float]:
     """Return how far vectors lie from the prior's mean: 1 %, median and 99 % of 2,000 drawn."""
     drawn = prior.sample(2000, noise_size, generator=stream(seed, "usual"))
     distances = (drawn - prior.mean).norm(dim=1)
     return tuple(distances.quantile(torch.tensor([0.01, 0.5, 0.99])).tolist())
 
 
-def halfway(prior: Prior, way: torch.Tensor) -> float:
+def midpoint_norm_ratio(prior: Prior, way: torch.Tensor) -> float:
     """Return how far the middle of a way is from the prior's mean, in terms of its start."""
     distances = (way - prior.mean).norm(dim=1)
     return (distances[len(way) // 2] / distances[0]).item()
 
 
-def _slerp(one: torch.Tensor, other: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+def _great_circle(one: torch.Tensor, other: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
     """Interpolate on the arc between two vectors, whatever their lengths."""
     cosine = F.cosine_similarity(one, other, dim=0).clamp(-1, 1)
     angle = torch.acos(cosine)
@@ -185,7 +185,7 @@ def project(
     *,
     epoch: int | None = None,
     steps: int = 200,
-    starts: int = 8,
+    sample_endpoints: int = 8,
     seed: int = 0,
     device: str | None = None,
     on_step: Callable[[int, int], None] | None = None,
@@ -228,9 +228,11 @@ def project(
     device = device or run.config.device
     generator, prior = sampling.load_generator(run, epoch=epoch, device=device), run.config.prior
     size = run.config.noise_size
-    z = prior.sample(len(images) * starts, size, generator=stream(seed, "project"), device=device)
+    z = prior.sample(
+        len(images) * sample_endpoints, size, generator=stream(seed, "project"), device=device
+    )
     z.requires_grad_()
-    target = to_float(images, device).repeat_interleave(starts, dim=0)
+    target = to_float(images, device).repeat_interleave(sample_endpoints, dim=0)
     optimizer = torch.optim.Adam([z], lr=0.1 * prior.std, betas=(0.9, 0.9))
     for step in range(1, steps + 1):
         optimizer.zero_grad()
@@ -240,8 +242,8 @@ def project(
             on_step(step, steps)
     with torch.no_grad():
         drawn = generator(z)
-        best = _apart(drawn, target).view(len(images), starts).argmin(dim=1)
-        chosen = torch.arange(len(images), device=z.device) * starts + best
+        best = _apart(drawn, target).view(len(images), sample_endpoints).argmin(dim=1)
+        chosen = torch.arange(len(images), device=z.device) * sample_endpoints + best
         error = (drawn - target)[chosen].square().mean(dim=(1, 2, 3)).sqrt() * 127.5
     return z.detach()[chosen].cpu(), error.cpu()
 

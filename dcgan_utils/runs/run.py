@@ -33,18 +33,18 @@ from PIL import Image
 from dcgan_utils.core.environment import environment
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import (
-    expanded,
-    made,
-    remove_halves,
+    atomic_write,
+    ensure_dir,
+    expand_path,
+    friendly_write_errors,
+    remove_partial_files,
     runs_dir,
-    told_when_not_writable,
     write_bytes,
-    written_whole,
 )
-from dcgan_utils.data.decode import in_rows
+from dcgan_utils.data.decode import make_grid
 from dcgan_utils.gan import augment
 from dcgan_utils.gan.config import NEUTRAL, TrainConfig
-from dcgan_utils.gan.equilibrium import WINDOW, lead, parted_at
+from dcgan_utils.gan.equilibrium import WINDOW, discriminator_advantage, divergence_epoch
 from dcgan_utils.runs import checkpoint
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class History:
     def append(self, row: dict[str, float]) -> None:
         """Append one epoch; it is on the disk when this returns."""
         new = not self.path.exists()
-        with told_when_not_writable(self.path), self.path.open("a", newline="") as file:
+        with friendly_write_errors(self.path), self.path.open("a", newline="") as file:
             writer = csv.writer(file)
             if new:
                 writer.writerow(row)
@@ -191,12 +191,12 @@ class Run:
         WorkbookError
             If ``folder`` holds a different run; the message tells the differences.
         """
-        folder = expanded(folder or runs_dir() / run_name(config, dataset))
+        folder = expand_path(folder or runs_dir() / run_name(config, dataset))
         if (folder / "config.json").exists():
             run = cls(folder)
             run._refuse_another(_identity(config, dataset.data_hash))
             return run
-        made(folder / "samples")
+        ensure_dir(folder / "samples")
         about = {
             "name": folder.name,
             "config": config.model_dump(),
@@ -249,7 +249,7 @@ class Run:
             If another process is training it.
         """
         lock = FileLock(self.folder / ".lock", timeout=0)
-        with told_when_not_writable(self.folder):
+        with friendly_write_errors(self.folder):
             try:
                 lock.acquire()
             except Timeout:
@@ -258,7 +258,7 @@ class Run:
                     "stop it; then run this again."
                 ) from None
         try:
-            remove_halves(self.folder)
+            remove_partial_files(self.folder)
             yield
         finally:
             lock.release()
@@ -288,16 +288,16 @@ class Run:
     @property
     def parted_window(self) -> int:
         """Epochs over which a lead is averaged: ten passes over the collection's own pictures."""
-        return math.ceil(WINDOW / augment.passes(self.config.augment))
+        return math.ceil(WINDOW / augment.views_per_image(self.config.augment))
 
     def parted_at(self) -> int | None:
-        """Return the epoch at which the losses parted for good; see `equilibrium.parted_at`."""
+        """Return the epoch at which the losses parted for good; see `equilibrium.divergence_epoch`."""
         history = self.history()
         if history.empty:
             return None
         labels = self.config.model_dump(include={"real_label", "fake_label"})
-        leads = lead(history["d_loss_real"] + history["d_loss_fake"], **labels)
-        row = parted_at(leads, window=self.parted_window)
+        leads = discriminator_advantage(history["d_loss_real"] + history["d_loss_fake"], **labels)
+        row = divergence_epoch(leads, window=self.parted_window)
         return None if row is None else int(history["epoch"].iloc[row - 1])
 
     @property
@@ -362,7 +362,7 @@ class Run:
         """
         halved = {name: w.half() if w.ndim > 1 else w for name, w in weights.items()}
         path = self._weights_path(epoch)
-        made(path.parent)
+        ensure_dir(path.parent)
         checkpoint.save(path, halved)
 
     def load_weights(self, epoch: int | None = None) -> dict[str, torch.Tensor]:
@@ -382,7 +382,7 @@ class Run:
             state = self.load_checkpoint()
             if state is None:
                 raise WorkbookError(f"the run '{self.name}' has no checkpoint yet; train it first.")
-            with told_when_unfit(self):
+            with incompatible_state_as_error(self):
                 return state["model"]["ema"]
         path = self._weights_path(epoch)
         if not path.exists():
@@ -391,7 +391,7 @@ class Run:
                 f"the run '{self.name}' has kept no weights of epoch {epoch}. Kept: {kept}."
             )
         halved = checkpoint.load(path, f"Choose another of {self.kept_epochs()}.")
-        with told_when_unfit(self):
+        with incompatible_state_as_error(self):
             return {name: w.float() if w.is_floating_point() else w for name, w in halved.items()}
 
     def kept_epochs(self) -> list[int]:
@@ -411,8 +411,8 @@ class Run:
         images
             uint8, shape ``(n, 3, H, W)``.
         """
-        grid = in_rows(images, _columns(len(images)), fill=0)
-        with written_whole(self._samples_path(epoch)) as file:
+        grid = make_grid(images, _columns(len(images)), fill=0)
+        with atomic_write(self._samples_path(epoch)) as file:
             # Level 3: half the time of Pillow's 6, an eighth more bytes.
             Image.fromarray(grid.numpy()).save(file, "PNG", compress_level=3)
 
@@ -452,7 +452,7 @@ def _epochs(folder: Path, ending: str) -> list[int]:
 
 
 @contextmanager
-def told_when_unfit(run: Run) -> Iterator[None]:
+def incompatible_state_as_error(run: Run) -> Iterator[None]:
     """Say that what a run has saved does not fit it, whatever torch says."""
     try:
         yield
@@ -472,7 +472,7 @@ def _columns(pictures: int) -> int:
 
 def run_folder(name: str | Path) -> Path | None:
     """Return the run folder of that path, or of that name below ``reports/runs``, if it is one."""
-    path = expanded(name)
+    path = expand_path(name)
     with contextlib.suppress(OSError):  # a text too long for a name
         return next((f for f in (path, runs_dir() / path) if (f / "config.json").is_file()), None)
     return None

@@ -11,11 +11,11 @@ from torch import nn
 
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.decode import to_float, to_uint8
-from dcgan_utils.data.load import Dataset, load_dataset, made_up
+from dcgan_utils.data.load import Dataset, load_dataset, synthetic_dataset
 from dcgan_utils.data.sources import Location
 from dcgan_utils.gan import networks
 from dcgan_utils.gan.config import multiplies_bf16_fast
-from dcgan_utils.runs.run import Run, run_folder, told_when_unfit
+from dcgan_utils.runs.run import Run, incompatible_state_as_error, run_folder
 
 logger = logging.getLogger(__name__)
 
@@ -62,8 +62,8 @@ def load_generator(run: Run, *, epoch: int | None = None, device: str | None = N
         If the run has no such weights, or they cannot be read.
     """
     weights, config = run.load_weights(epoch), run.config
-    generator, _ = networks.build(config.architecture, **config.sizes)
-    with told_when_unfit(run):
+    generator, _ = networks.build_networks(config.architecture, **config.sizes)
+    with incompatible_state_as_error(run):
         generator.load_state_dict(weights)
     device = torch.device(device or config.device)
     generator.to(device, memory_format=networks.memory_format(device))
@@ -155,9 +155,9 @@ def most_real(
     """
     drawn = sample(run, out_of, seed=seed, device=device)
     config = run.config
-    _, discriminator = networks.build(config.architecture, **config.sizes)
+    _, discriminator = networks.build_networks(config.architecture, **config.sizes)
     state = run.load_checkpoint()
-    with told_when_unfit(run):
+    with incompatible_state_as_error(run):
         discriminator.load_state_dict(state["model"]["discriminator"])
     discriminator.eval()
     logits = torch.cat([discriminator(to_float(part)) for part in drawn.split(256)])
@@ -168,10 +168,12 @@ def _generated(run: Run, n: int, *, seed: int = 0, device: str | None = None) ->
     """Return ``n`` new pictures of a run as a collection; see `sample` for the parameters."""
     images = sample(run, n, seed=seed, device=device)
     files = tuple(f"generated_{number:05d}" for number in range(1, n + 1))
-    return made_up(images, name=run.name, files=files, source=run.folder, kind="generated")
+    return synthetic_dataset(
+        images, name=run.name, files=files, source=run.folder, kind="generated"
+    )
 
 
-def load_beside(
+def load_pair(
     dataset: str, other: str, img_size: int, *, seed: int = 0, device: str | None = None
 ) -> tuple[Dataset, Dataset]:
     """Load two collections at one size; the other may be a run, then it is what that draws.

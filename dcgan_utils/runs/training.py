@@ -16,22 +16,22 @@ from typing import Any
 import torch
 from PIL import Image, ImageDraw
 
-from dcgan_utils.core.errors import Sentence, WorkbookError
+from dcgan_utils.core.errors import PlainMessage, WorkbookError
 from dcgan_utils.core.files import write_gif
 from dcgan_utils.core.seeds import stream
-from dcgan_utils.data.decode import in_rows, to_float, to_uint8
+from dcgan_utils.data.decode import make_grid, to_float, to_uint8
 from dcgan_utils.data.load import Dataset, load_copies
 from dcgan_utils.gan.augment import COPYING
 from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.gan.model import DCGAN
 from dcgan_utils.runs.checkpoint import epochs_to_keep, is_out_of_memory
-from dcgan_utils.runs.run import Run, told_when_unfit
+from dcgan_utils.runs.run import Run, incompatible_state_as_error
 
 logger = logging.getLogger(__name__)
 SAVING_SHARE = 1 / 20  # of the time, at most, goes into writing checkpoints
 
 
-class TrainingInterrupted(Sentence, KeyboardInterrupt):
+class TrainingInterrupted(PlainMessage, KeyboardInterrupt):
     """Ctrl-C or the notebook's stop button, after the state was saved."""
 
 
@@ -65,7 +65,7 @@ def train(
     Run
         With history, samples of every epoch, checkpoint and animation. It ends early where
         ``config.patience`` is not 0 and the losses have been parted for so many epochs (see
-        `equilibrium.parted_at`).
+        `equilibrium.divergence_epoch`).
 
     Raises
     ------
@@ -85,9 +85,9 @@ def train(
     if run.finished:
         logger.info("%s is finished already; nothing to train.", run.name)
         return run
-    with run.locked(), exact(), _told_when_memory_is_short(config, len(dataset.images)):
+    with run.locked(), reproducible(), _friendly_out_of_memory(config, len(dataset.images)):
         loop = _Loop(config, dataset, run)
-        with _held_interrupt() as interrupted:
+        with _deferred_interrupt() as interrupted:
             while not loop.ended:
                 row = loop.run_epoch(interrupted)
                 if on_epoch is not None:
@@ -96,7 +96,7 @@ def train(
     return run
 
 
-def exact() -> contextlib.AbstractContextManager:
+def reproducible() -> contextlib.AbstractContextManager:
     """Return the context of a training: the same rounding each time, and fp32 that is fp32.
 
     Else cuDNN may pick another algorithm in each run.
@@ -158,7 +158,7 @@ class _Loop:
     def _resume(self) -> None:
         state = self.run.load_checkpoint()
         if state is not None:
-            with told_when_unfit(self.run):
+            with incompatible_state_as_error(self.run):
                 self._take_up(state)
             logger.info("%s goes on after epoch %d.", self.run.name, self.epoch)
         self.run.forget_after(self.epoch)
@@ -276,7 +276,7 @@ def _spread(images: torch.Tensor) -> float:
 
 
 @contextlib.contextmanager
-def _told_when_memory_is_short(config: TrainConfig, pictures: int) -> Iterator[None]:
+def _friendly_out_of_memory(config: TrainConfig, pictures: int) -> Iterator[None]:
     try:
         yield
     except Exception as error:
@@ -293,7 +293,7 @@ def _told_when_memory_is_short(config: TrainConfig, pictures: int) -> Iterator[N
 
 
 @contextlib.contextmanager
-def _held_interrupt() -> Iterator[Callable[[], bool]]:
+def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
     """Hold Ctrl-C back until the batch is complete; a second one goes through at once."""
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False  # signals reach the main thread only
@@ -320,7 +320,7 @@ def _frames(run: Run, *, most: int = 240, pictures: int = 16) -> list[Image.Imag
     frames = []
     for epoch in run.sampled_epochs(most):
         tiles = run.samples(epoch)[:pictures]
-        grid = in_rows(tiles, math.ceil(math.sqrt(len(tiles))), gap=2)
+        grid = make_grid(tiles, math.ceil(math.sqrt(len(tiles))), gap=2)
         picture = Image.fromarray(grid.numpy())
         frame = Image.new("RGB", (picture.width, picture.height + 16), "white")
         frame.paste(picture)

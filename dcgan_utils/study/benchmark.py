@@ -25,12 +25,12 @@ from torch.nn import functional as F
 from dcgan_utils.core.environment import seconds_of
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.seeds import stream
-from dcgan_utils.data.load import Dataset, load_dataset, picture_files
+from dcgan_utils.data.load import Dataset, image_files, load_dataset
 from dcgan_utils.gan import convolutions
 from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.gan.model import DCGAN
 from dcgan_utils.runs.run import run_name
-from dcgan_utils.runs.training import exact, train, train_batch
+from dcgan_utils.runs.training import reproducible, train, train_batch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 TEXTBOOK = "textbook"
 
 
-def ours(precision: str) -> str:
+def workbook_loop(precision: str) -> str:
     """Return the name of the workbook's loop in a precision."""
     return f"workbook, {precision}"
 
@@ -83,14 +83,14 @@ def alternate(
     """
     import pandas as pd
 
-    files = picture_files(config.dataset, config.img_size)
+    files = image_files(config.dataset, config.img_size)
     parameters = config.model_dump()
     loops: dict[str, Callable[[], Callable[[], int]]] = {
         TEXTBOOK: functools.partial(_start_textbook, parameters, files)
     }
     for precision in dict.fromkeys(["fp32", config.precision]):
         start = functools.partial(_start_ours, parameters | {"precision": precision})
-        loops[ours(precision)] = start
+        loops[workbook_loop(precision)] = start
     rows = []
     with ExitStack() as stack:
         workers = {}
@@ -199,7 +199,7 @@ def _start_ours(parameters: dict[str, Any]) -> Callable[[], int]:
 
     def epoch() -> int:
         order = torch.randperm(len(images), generator=rng).to(images.device)
-        with exact():
+        with reproducible():
             for chosen in order.split(config.batch_size):
                 train_batch(model, images[chosen])
         return len(images)
@@ -306,7 +306,7 @@ def precision_and_quality(
         for precision in ("fp32", "bf16"):
             changed = config.changed(seed=seed, precision=precision)
             run = train(changed, dataset, folder=folder / run_name(changed, dataset))
-            measured = evaluation.of_run(
+            measured = evaluation.evaluate_run(
                 run, dataset.images, samples=len(dataset.images), device=config.device
             )
             rows.append({"precision": precision, "seed": seed, **measured})
@@ -315,7 +315,7 @@ def precision_and_quality(
     return pd.DataFrame(rows)
 
 
-def quality_told(quality: pd.DataFrame) -> str:
+def describe_quality(quality: pd.DataFrame) -> str:
     """Say in Markdown what `precision_and_quality` found, of KID and of diversity."""
     grouped, told = quality.groupby("precision"), []
     for name in ("kid", "diversity"):
@@ -333,7 +333,7 @@ def quality_told(quality: pd.DataFrame) -> str:
 # --- Where the time goes ---
 
 
-def operations_per_picture(config: TrainConfig) -> float:
+def operations_per_image(config: TrainConfig) -> float:
     """Count the multiplications and additions that a training step needs for each picture.
 
     Those of convolutions and matrix products, as torch counts them; the textbook does more, but

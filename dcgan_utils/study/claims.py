@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-CONFIRMED, REFUTED, OPEN = "confirmed", "refuted", "not decided"
+CONFIRMED, REFUTED, UNDECIDED = "confirmed", "refuted", "not decided"
 NEGLIGIBLE = 0.1  # of the value for N(0, 1): a smaller difference counts as none
 MUCH = 0.25  # likewise: what "much" means
 REFERENCE = "normal(0, 1)"
@@ -43,7 +43,9 @@ class Claim:
 
 
 def _is_larger(intervals: Iterable[Interval], *, than: float) -> list[str]:
-    return [CONFIRMED if i.low > than else REFUTED if i.high < than else OPEN for i in intervals]
+    return [
+        CONFIRMED if i.low > than else REFUTED if i.high < than else UNDECIDED for i in intervals
+    ]
 
 
 def _are_alike(intervals: Iterable[Interval], *, within: float) -> list[str]:
@@ -52,13 +54,13 @@ def _are_alike(intervals: Iterable[Interval], *, within: float) -> list[str]:
         if -within < i.low and i.high < within
         else REFUTED
         if i.low > within or i.high < -within
-        else OPEN
+        else UNDECIDED
         for i in intervals
     ]
 
 
 def _not(verdicts: list[str]) -> list[str]:
-    turned = {CONFIRMED: REFUTED, REFUTED: CONFIRMED, OPEN: OPEN}
+    turned = {CONFIRMED: REFUTED, REFUTED: CONFIRMED, UNDECIDED: UNDECIDED}
     return [turned[verdict] for verdict in verdicts]
 
 
@@ -66,14 +68,14 @@ def _every(verdicts: list[str]) -> str:
     """Return the verdict on 'all of them'."""
     if REFUTED in verdicts:
         return REFUTED
-    return OPEN if OPEN in verdicts else CONFIRMED
+    return UNDECIDED if UNDECIDED in verdicts else CONFIRMED
 
 
 def _some(verdicts: list[str]) -> str:
     """Return the verdict on 'at least one of them'."""
     if CONFIRMED in verdicts:
         return CONFIRMED
-    return OPEN if OPEN in verdicts else REFUTED
+    return UNDECIDED if UNDECIDED in verdicts else REFUTED
 
 
 # --- The claims ---
@@ -136,7 +138,7 @@ def judge(table: pd.DataFrame) -> list[Claim]:
     ----------
     table
         One row a run: ``noise`` (a spec), ``seed``, and ``kid``, ``layout_repetition``,
-        ``sharpness`` as `evaluation.full` returns them. The runs differ in nothing else.
+        ``sharpness`` as `evaluation.evaluate` returns them. The runs differ in nothing else.
 
     Returns
     -------
@@ -164,7 +166,9 @@ def _claim(
     needed: str,
 ) -> Claim:
     if not found:
-        return Claim(letter, study, prediction, f"Not tested: it takes runs with {needed}.", OPEN)
+        return Claim(
+            letter, study, prediction, f"Not tested: it takes runs with {needed}.", UNDECIDED
+        )
     numbers = "; ".join(f"{name} {interval}" for name, interval in found.items())
     return Claim(letter, study, prediction, f"{what}: {numbers}", verdict())
 

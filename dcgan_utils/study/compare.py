@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from dcgan_utils.core.errors import NotMeaningful, WorkbookError, plain
+from dcgan_utils.core.errors import NotEnoughData, WorkbookError, escape_markdown
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.load import Dataset
 from dcgan_utils.metrics import distances, evaluation, features, intervals
@@ -85,7 +85,7 @@ def summary(labelled: dict[str, Run]) -> pd.DataFrame:
 # --- Runs that differ in noise and seed alone ----------------------------------------------
 
 
-def one_setting(runs: Sequence[Run]) -> Dataset:
+def require_same_settings(runs: Sequence[Run]) -> Dataset:
     """Check that runs differ in nothing but noise and seed, and return their pictures.
 
     Raises
@@ -98,7 +98,7 @@ def one_setting(runs: Sequence[Run]) -> Dataset:
     apart = _apart(runs)
     if apart:
         listed = "; ".join(f"{name}: {', '.join(values)}" for name, values in apart.items())
-        raise NotMeaningful(
+        raise NotEnoughData(
             f"These runs differ in more than noise and seed ({listed}). Numbers that do not "
             "compare are not put beside each other: name fewer runs."
         )
@@ -135,7 +135,7 @@ def histories(grouped: dict[str, list[Run]]) -> dict[str, pd.DataFrame]:
     return {name: pd.concat([run.history() for run in runs]) for name, runs in grouped.items()}
 
 
-def drawn(run: Run, n: int, *, seed: int, device: str = "cpu") -> torch.Tensor:
+def sample_aligned(run: Run, n: int, *, seed: int, device: str = "cpu") -> torch.Tensor:
     """Draw pictures that can be put beside those of other noises, one by one.
 
     The same normal scores are brought to each noise by their quantiles: what is the largest
@@ -150,7 +150,7 @@ def drawn(run: Run, n: int, *, seed: int, device: str = "cpu") -> torch.Tensor:
     return sampling.draw(run, run.config.prior.from_normal(scores), device=device)
 
 
-def measured(
+def evaluate_runs(
     runs: Sequence[Run],
     real: Dataset,
     *,
@@ -165,7 +165,7 @@ def measured(
     Parameters
     ----------
     runs
-        As `one_setting` allows them.
+        As `require_same_settings` allows them.
     real
         What they were trained on.
     samples
@@ -183,7 +183,7 @@ def measured(
     -------
     pandas.DataFrame
         One row a run: ``label`` and ``noise`` (a spec), ``seed``, ``|mean| / std``, and what
-        `evaluation.full` returns.
+        `evaluation.evaluate` returns.
 
     Raises
     ------
@@ -194,7 +194,7 @@ def measured(
     for number, run in enumerate(runs, start=1):
         prior = run.config.prior
         pictures = sampling.sample(run, samples, seed=seed, device=device)
-        found = evaluation.full(real.images, pictures, seed=seed, kinds=kinds, device=device)
+        found = evaluation.evaluate(real.images, pictures, seed=seed, kinds=kinds, device=device)
         run.save_metrics(found | {"epochs": len(run.history()), "sample_seed": seed})
         rows.append(
             {
@@ -211,7 +211,7 @@ def measured(
     return pd.DataFrame(rows)
 
 
-def exhibits(
+def select_examples(
     real: torch.Tensor, generated: torch.Tensor, *, device: str = "cpu", pairs: int = 3
 ) -> dict[str, torch.Tensor]:
     """Choose pictures that a person should look at, by rule.
@@ -264,7 +264,7 @@ def over_seeds(
     """Return mean and 95 % interval of measures over the seeds, as text, one row a noise.
 
     Student's t; a single seed has no interval. The first row is the ``floor`` (see
-    `evaluation.full_floor`). Measures that the table does not have are left out.
+    `evaluation.baseline_real_real`). Measures that the table does not have are left out.
     """
 
     def told(values: pd.Series) -> str:
@@ -279,7 +279,7 @@ def over_seeds(
     return both.rename(columns=lambda name: name.replace("_", " "))
 
 
-def sizes_told(
+def describe_samples(
     table: pd.DataFrame, floor: dict[str, float | int | str], kinds: pd.Series | None
 ) -> str:
     """Say what the numbers of `over_seeds` rest on."""
@@ -292,13 +292,13 @@ def sizes_told(
     if kinds is None:
         return said
     return said + (
-        f" The kinds are those of the label '{plain(str(kinds.name))}': {kinds.nunique()}. Their "
+        f" The kinds are those of the label '{escape_markdown(str(kinds.name))}': {kinds.nunique()}. Their "
         f"classifier is right on {floor['classifier_accuracy']:.0%} of the real pictures that it "
         "has not seen, each kind counting alike."
     )
 
 
-def seeds_told(table: pd.DataFrame) -> str:
+def describe_seeds(table: pd.DataFrame) -> str:
     """Say how many seeds each noise shares with N(0, 1), and what that means."""
     seeds = {label: set(runs["seed"]) for label, runs in table.groupby("label", sort=False)}
     reference = next(iter(table["label"][table["noise"] == claims.REFERENCE]), None)
@@ -321,7 +321,7 @@ def differences(table: pd.DataFrame, measure: str, *, seed: int = 0) -> pd.DataF
     Parameters
     ----------
     table
-        From `compare.measured`.
+        From `compare.evaluate_runs`.
     measure
         One of its columns.
     seed
@@ -347,7 +347,7 @@ def differences(table: pd.DataFrame, measure: str, *, seed: int = 0) -> pd.DataF
     apart = wide.sub(wide[claims.REFERENCE], axis="index").drop(columns=claims.REFERENCE)
     apart = apart.dropna(axis="columns", how="all")
     if apart.empty:
-        raise NotMeaningful("Differences take runs with N(0, 1) and with another noise, same seed.")
+        raise NotEnoughData("Differences take runs with N(0, 1) and with another noise, same seed.")
     rng, rows = stream(seed, "pairs"), {}
     for noise in [noise for noise in label if noise in apart]:
         values = apart[noise].dropna()

@@ -25,9 +25,9 @@ import yaml
 from pydantic import BeforeValidator, Field, model_validator
 
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.core.files import expanded, notebooks_dir
-from dcgan_utils.core.parameters import Named, Parameters, Seed, Whole
-from dcgan_utils.data.labels import kinds_of
+from dcgan_utils.core.files import expand_path, notebooks_dir
+from dcgan_utils.core.parameters import Integer, Named, Parameters, Seed
+from dcgan_utils.data.labels import classes_of
 from dcgan_utils.data.load import load_dataset
 from dcgan_utils.data.sources import locate
 from dcgan_utils.gan import priors
@@ -59,7 +59,7 @@ class Grid(Parameters):
         Field(min_length=1),
     ] = ("dcgan",)
     parameters: dict[str, Any] = Field({})
-    samples: Annotated[Whole, Field(ge=6, le=100_000)] = 300
+    samples: Annotated[Integer, Field(ge=6, le=100_000)] = 300
     kinds: Named | None = None
     resources: dict[str, float] = Field({})
 
@@ -97,7 +97,7 @@ def load_grid(path: str | Path) -> Grid:
     WorkbookError
         If it cannot be read, is no YAML, or holds something unknown or impossible.
     """
-    path = expanded(path)
+    path = expand_path(path)
     try:
         if not path.exists() and (notebooks_dir() / path).exists():
             path = notebooks_dir() / path
@@ -172,7 +172,7 @@ def tasks(grid: Grid) -> list[Task]:
     for place in places.values():
         source = place.source
         dataset = load_dataset(source, _resolved(grid.parameters | {"dataset": source}).img_size)
-        kinds_of(dataset, grid.kinds)
+        classes_of(dataset, grid.kinds)
         for architecture, seed, spec in product(grid.architectures, grid.seeds, grid.noises):
             own = {"dataset": source, "architecture": architecture, "noise": spec, "seed": seed}
             config = _resolved(grid.parameters | own).for_collection(len(dataset.images))

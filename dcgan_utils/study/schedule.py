@@ -19,11 +19,11 @@ from filelock import FileLock
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import (
+    ensure_dir,
+    friendly_write_errors,
     home,
-    made,
     report_dir,
     runs_dir,
-    told_when_not_writable,
     write_csv,
 )
 from dcgan_utils.gan import priors
@@ -45,7 +45,7 @@ _IGNORE_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 PATIENCE = "20s"  # with a scheduler that does not answer
 
 
-def divided(cores: int, memory: float, tasks: int) -> tuple[int, int]:
+def divide_machine(cores: int, memory: float, tasks: int) -> tuple[int, int]:
     """Return how many workers a machine serves, and how many threads each has.
 
     As many as there are cores, memory and tasks: several trainings with one thread each get as much
@@ -66,7 +66,7 @@ def local_cluster(tasks: int, workers: int | None = None) -> Iterator[str]:
     tasks
         How many there are to do.
     workers
-        How many workers; without it, as many as the machine serves (see `divided`).
+        How many workers; without it, as many as the machine serves (see `divide_machine`).
 
     Yields
     ------
@@ -81,7 +81,7 @@ def local_cluster(tasks: int, workers: int | None = None) -> Iterator[str]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = visible.split(",") if visible else [*map(str, range(torch.cuda.device_count()))]
     gpus = len(names) if torch.cuda.is_available() else 0
-    served, threads = divided(cores, psutil.virtual_memory().available, tasks)
+    served, threads = divide_machine(cores, psutil.virtual_memory().available, tasks)
     count = workers or min(gpus, tasks) or served
     threads = max(1, cores // count) if workers or gpus else threads
     spec = {
@@ -110,7 +110,7 @@ def local_cluster(tasks: int, workers: int | None = None) -> Iterator[str]:
 
 
 @contextmanager
-def connected(address: str) -> Iterator[Client]:
+def connect(address: str) -> Iterator[Client]:
     """Connect to a Dask scheduler.
 
     Raises
@@ -165,7 +165,7 @@ def run_task(task: Task, home_folder: str) -> str:
         there only if it did not fail.
     """
     os.environ["DCGAN_HOME"] = home_folder
-    folder = made(runs_dir() / task.run)
+    folder = ensure_dir(runs_dir() / task.run)
     with FileLock(folder / ".task"):
         about, html = folder / "config.json", folder / "train.html"
         if about.exists() and html.exists() and Run(folder).finished:
@@ -226,7 +226,7 @@ def run_grid(
     todo = tasks(grid)
     place = nullcontext(scheduler) if scheduler else local_cluster(len(todo), workers)
     outcomes: dict[Task, str] = {}
-    with place as address, connected(address) as client:
+    with place as address, connect(address) as client:
         served = list(client.scheduler_info(n_workers=-1)["workers"].values())
         if not scheduler and not _offers(served, grid.resources):
             raise WorkbookError(f"no worker on this machine offers {grid.resources}.")
@@ -343,9 +343,9 @@ def compare(
     pages : list of Page
         Those that failed say why.
     """
-    folder = made(report_dir(grid.name))
+    folder = ensure_dir(report_dir(grid.name))
     finished, pages = table[table["failed"] == ""], []
-    with told_when_not_writable(folder), FileLock(folder / ".lock"):
+    with friendly_write_errors(folder), FileLock(folder / ".lock"):
         write_csv(table, folder / "runs.csv", index=False)
         for which, runs in finished.groupby(["collection", "architecture"], sort=False):
             if len(runs) > 1:

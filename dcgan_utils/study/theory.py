@@ -62,7 +62,7 @@ def measured_share(prior: Prior, *, noise_size: int = 100, seed: int = 0) -> flo
         pictures and places together, which is what BatchNorm divides by.
     """
     generator = networks.Generator(noise_size=noise_size, img_size=64, width=32)
-    networks.weights_init(generator, stream(seed, "init"))
+    networks.initialise_weights(generator, stream(seed, "init"))
     z = prior.sample(256, noise_size, generator=stream(seed, "sample"))
     places = generator.blocks[0][0](z[:, :, None, None]).flatten(2).double()
     between = places.var(dim=0, correction=0).mean(dim=1)
@@ -133,8 +133,8 @@ def sensitivities(*, seed: int = 0) -> pd.DataFrame:
     z = Normal().sample(128, 100, generator=stream(seed, "show"))
     rows = {}
     for name, moved in (("dcgan", 0.0), ("pokemon", 0.0), ("pokemon", 0.02)):
-        generator, _ = networks.build(name, noise_size=100, img_size=64, width=16)
-        networks.weights_init(generator, stream(seed, "init"))
+        generator, _ = networks.build_networks(name, noise_size=100, img_size=64, width=16)
+        networks.initialise_weights(generator, stream(seed, "init"))
         _move_biases(generator, moved, stream(seed, "biases"))
         rows[f"{name}, biases moved" if moved else name] = sensitivity(generator, z)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("generator")

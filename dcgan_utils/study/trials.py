@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dcgan_utils.core.errors import NotMeaningful, WorkbookError
+from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.decode import to_float, to_uint8
-from dcgan_utils.data.load import Dataset, made_up
+from dcgan_utils.data.load import Dataset, synthetic_dataset
 from dcgan_utils.gan import augment
 from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.metrics import evaluation
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def compared(
+def run_trials(
     configs: Mapping[str, TrainConfig],
     dataset: Dataset,
     *,
@@ -51,9 +51,9 @@ def compared(
     -------
     pandas.DataFrame
         One row a config: ``epochs``, ``shown`` pictures, ``kid`` and ``diversity`` (see
-        `evaluation.of_pictures`),
+        `evaluation.kid_and_diversity`),
         ``parted``, after how many shown pictures the losses parted for good (see
-        `equilibrium.parted_at`; empty where they did not), and ``minutes`` of training.
+        `equilibrium.divergence_epoch`; empty where they did not), and ``minutes`` of training.
 
     Notes
     -----
@@ -70,11 +70,13 @@ def compared(
         history, parted = run.history(), run.parted_at()
         rows[name] = {
             "epochs": len(history),
-            "shown": len(history) * shown(run.config.augment, dataset),
-            **evaluation.of_run(
+            "shown": len(history) * images_per_epoch(run.config.augment, dataset),
+            **evaluation.evaluate_run(
                 run, dataset.images, samples=samples, seed=config.seed, device=config.device
             ),
-            "parted": None if parted is None else parted * shown(run.config.augment, dataset),
+            "parted": None
+            if parted is None
+            else parted * images_per_epoch(run.config.augment, dataset),
             "minutes": run.minutes,
         }
     return pd.DataFrame.from_dict(rows, orient="index").astype({"parted": "Int64"})
@@ -97,11 +99,13 @@ def augmentations(
         The budget: how many real pictures each training shows, copies included. An epoch over
         Pillow's copies shows six times as many, so there are a sixth as many epochs.
     """
-    epochs = {policy: max(1, round(pictures / shown(policy, dataset))) for policy in policies}
+    epochs = {
+        policy: max(1, round(pictures / images_per_epoch(policy, dataset))) for policy in policies
+    }
     return {policy: config.changed(augment=policy, epochs=epochs[policy]) for policy in policies}
 
 
-def one_by_one(config: TrainConfig, changes: str) -> dict[str, TrainConfig]:
+def ablations(config: TrainConfig, changes: str) -> dict[str, TrainConfig]:
     """Return a config as it is, and others that each differ from it in one parameter.
 
     Parameters
@@ -134,7 +138,7 @@ def one_by_one(config: TrainConfig, changes: str) -> dict[str, TrainConfig]:
     return variants
 
 
-def as_seen(
+def augmented(
     policy: str, images: torch.Tensor, *, seed: int, probability: float = 1.0
 ) -> torch.Tensor:
     """Return pictures as the discriminator sees them under a kind of augmentation.
@@ -142,7 +146,7 @@ def as_seen(
     Parameters
     ----------
     policy, probability
-        See `augment.inside`.
+        See `augment.augment_inputs`.
     images
         uint8, shape ``(n, 3, H, W)``.
     seed
@@ -154,16 +158,16 @@ def as_seen(
         uint8, the same shape.
     """
     rng = stream(seed, policy)
-    return to_uint8(augment.inside(policy, to_float(images), rng, probability=probability))
+    return to_uint8(augment.augment_inputs(policy, to_float(images), rng, probability=probability))
 
 
-def lost_told(kid: pd.Series, preset: str, beside: str) -> str:
-    """Say in Markdown what a preset loses by each change of `one_by_one`.
+def ablation_summary(kid: pd.Series, preset: str, beside: str) -> str:
+    """Say in Markdown what a preset loses by each change of `ablations`.
 
     Parameters
     ----------
     kid
-        Indexed by the names of `one_by_one`, and ``"preset <beside>"``.
+        Indexed by the names of `ablations`, and ``"preset <beside>"``.
     preset, beside
         The one that was changed, and the one that it is held against.
     """
@@ -179,15 +183,15 @@ def lost_told(kid: pd.Series, preset: str, beside: str) -> str:
     )
 
 
-def shown(policy: str, dataset: Dataset) -> int:
+def images_per_epoch(policy: str, dataset: Dataset) -> int:
     """Return how many pictures an epoch shows with a kind of augmentation."""
-    return augment.passes(policy) * len(dataset.images)
+    return augment.views_per_image(policy) * len(dataset.images)
 
 
 # --- Capacity ---
 
 
-def picture_number(dataset: Dataset, picture: str) -> int:
+def image_index(dataset: Dataset, picture: str) -> int:
     """Return the number of a picture that is given as such, or by its file's name.
 
     Raises
@@ -209,10 +213,10 @@ def picture_number(dataset: Dataset, picture: str) -> int:
     return fitting[0]
 
 
-def copies_of(dataset: Dataset, number: int, copies: int) -> Dataset:
+def repeat_image(dataset: Dataset, number: int, copies: int) -> Dataset:
     """Return a collection that is one picture of another, many times."""
     report = dataset.report
-    return made_up(
+    return synthetic_dataset(
         dataset.images[number].expand(copies, -1, -1, -1).contiguous(),
         name=f"{dataset.name}-{number}",
         files=(dataset.files[number],) * copies,
@@ -223,7 +227,7 @@ def copies_of(dataset: Dataset, number: int, copies: int) -> Dataset:
     )
 
 
-def distances(run: Run, original: torch.Tensor) -> pd.Series:
+def distance_by_epoch(run: Run, original: torch.Tensor) -> pd.Series:
     """Return how far the drawn pictures are from one picture, epoch by epoch.
 
     Parameters
@@ -247,10 +251,10 @@ def distances(run: Run, original: torch.Tensor) -> pd.Series:
     return pd.Series([value.sqrt().item() for value in apart], index=index, name="distance")
 
 
-def distance_of_others(dataset: Dataset, number: int) -> float:
+def distance_to_others(dataset: Dataset, number: int) -> float:
     """Return how far the other pictures of a collection are from one of them.
 
-    The root of the mean squared difference in levels, over all others, as in `distances`.
+    The root of the mean squared difference in levels, over all others, as in `distance_by_epoch`.
 
     Raises
     ------
@@ -260,5 +264,5 @@ def distance_of_others(dataset: Dataset, number: int) -> float:
     others = torch.cat([dataset.images[:number], dataset.images[number + 1 :]]).float()
     apart = (others - dataset.images[number].float()).square().mean().sqrt().item()
     if not apart > 0:
-        raise NotMeaningful("The collection has no other picture to compare the distance with.")
+        raise NotEnoughData("The collection has no other picture to compare the distance with.")
     return apart

@@ -18,7 +18,7 @@ import numpy as np
 from filelock import FileLock
 from PIL import Image, ImageOps
 
-from dcgan_utils.core.files import told_when_not_writable
+from dcgan_utils.core.files import friendly_write_errors
 from dcgan_utils.data.painted.brush import Palette, Sketch, as_rgb, mix, paint
 from dcgan_utils.data.painted.clay import Clay
 from dcgan_utils.data.painted.creatures import COLOURS, EYES, FAMILIES, Creature
@@ -140,7 +140,7 @@ def _paint_collection(
     folder = Path(folder)
     if _is_complete(folder, count):
         return folder
-    with told_when_not_writable(folder):
+    with friendly_write_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f".{folder.name}.lock")):
             if not _is_complete(folder, count):  # by now: another process may have painted it
