@@ -1,4 +1,4 @@
-"""DCGANs on small picture collections: the package behind the notebooks.
+"""DCGANs on small image collections: the package behind the notebooks.
 
 Modules are imported one by one (``from dcgan_utils.gan.noise import parse``), so that
 ``import dcgan_utils`` itself costs nothing.

@@ -20,7 +20,7 @@ from dcgan_utils.study.schedule import compare, outcome_line, progress_line, run
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m dcgan_utils",
-        description="DCGANs on small picture collections: what the noise does to the pictures.",
+        description="DCGANs on small image collections: what the noise does to the images.",
     )
     parser.set_defaults(after_a_stop="", run=lambda options: parser.print_help() or 2)
     commands = parser.add_subparsers(dest="command", title="commands")
@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     report.add_argument(
-        "--dataset", default="plein_air", help="a known name, a folder of pictures, or a zip"
+        "--dataset", default="plein_air", help="a known name, a folder of images, or a zip"
     )
     report.add_argument(
         "--noises", default="uniform,normal,gamma", help="noise distributions, by commas"
@@ -170,7 +170,7 @@ def _playground(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     findings = examine()
     for finding in findings:
-        _say(f"{finding.topic:10} {finding.told}")
+        _say(f"{finding.topic:10} {finding.message}")
         if finding.advice:
             _say(f"{'':10} -> {finding.advice}")
     return 1 if any(finding.advice for finding in findings) else 0

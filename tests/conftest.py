@@ -1,4 +1,4 @@
-"""What all tests share: small pictures, a home of their own, one thread."""
+"""What all tests share: small images, a home of their own, one thread."""
 
 import os
 
@@ -59,9 +59,9 @@ def home(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    """Return a folder with ten small pictures, each of another colour."""
-    folder = tmp_path / "ten pictures"
+def image_folder(tmp_path):
+    """Return a folder with ten small images, each of another colour."""
+    folder = tmp_path / "ten images"
     folder.mkdir()
     rng = np.random.default_rng(0)
     for index in range(10):
@@ -72,9 +72,9 @@ def pictures(tmp_path):
 
 
 @pytest.fixture
-def collection(pictures):
-    """Return the ten pictures at 32 px."""
-    return load_dataset(pictures, 32)
+def collection(image_folder):
+    """Return the ten images at 32 px."""
+    return load_dataset(image_folder, 32)
 
 
 @pytest.fixture(scope="module")
@@ -132,9 +132,9 @@ def no_warnings():
 
 
 def some(n=12, side=32):
-    """Return pictures of noise."""
+    """Return images of noise."""
     shape = (n, 3, side, side)
-    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=stream(0, "pictures"))
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=stream(0, "images"))
 
 
 def groups(sizes=(40, 30, 20), spread=0.5, seed=0):
@@ -156,7 +156,7 @@ def assert_drawn(figure):
 
 GRID = """
 name: two noises
-collections: ["{pictures}"]
+collections: ["{image_folder}"]
 noises: [normal, "gamma(2, 1)"]
 seeds: {seeds}
 samples: 8
@@ -164,10 +164,10 @@ parameters: {{{parameters}}}
 """
 
 
-def written_grid(folder, pictures, seeds=(0, 1), **parameters):
+def written_grid(folder, image_folder, seeds=(0, 1), **parameters):
     """Write a grid of tiny runs, and return its path."""
     small = TINY | {"kid_samples": 0, "architecture": None} | parameters
     small = ", ".join(f"{name}: {value}" for name, value in small.items() if value is not None)
     path = folder / "grid.yaml"
-    path.write_text(GRID.format(pictures=pictures, seeds=list(seeds), parameters=small))
+    path.write_text(GRID.format(image_folder=image_folder, seeds=list(seeds), parameters=small))
     return path

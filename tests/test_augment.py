@@ -8,25 +8,25 @@ from dcgan_utils.core.seeds import stream
 from dcgan_utils.gan import augment
 
 
-def pictures(n=8, side=32):
-    return torch.rand(n, 3, side, side, generator=stream(0, "pictures")) * 2 - 1
+def reals(n=8, side=32):
+    return torch.rand(n, 3, side, side, generator=stream(0, "images")) * 2 - 1
 
 
-def test_shape_stays_and_each_picture_is_changed_in_its_own_way():
-    one = pictures(1).expand(8, -1, -1, -1)
+def test_shape_stays_and_each_image_is_changed_in_its_own_way():
+    one = reals(1).expand(8, -1, -1, -1)
     changed = augment.diffaugment(one, stream(0, "augment"))
     assert changed.shape == one.shape
-    assert len({tuple(picture.flatten().tolist()) for picture in changed}) == 8
+    assert len({tuple(image.flatten().tolist()) for image in changed}) == 8
 
 
 def test_one_seed_gives_one_change():
-    one, same, other = (augment.diffaugment(pictures(), stream(s, "a")) for s in (0, 0, 1))
+    one, same, other = (augment.diffaugment(reals(), stream(s, "a")) for s in (0, 0, 1))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
 
 
-def test_gradients_flow_back_to_the_pictures():
-    images = pictures(64).requires_grad_()
+def test_gradients_flow_back_to_the_images():
+    images = reals(64).requires_grad_()
     augment.diffaugment(images, stream(0, "augment")).sum().backward()
     assert images.grad.abs().flatten(1).sum(1).gt(0).all()
 
@@ -42,7 +42,7 @@ def test_translation_moves_by_at_most_an_eighth_and_fills_with_grey():
 
 
 def test_translation_moves_the_content():
-    images = pictures(50)
+    images = reals(50)
     moved = augment._translate(images, stream(0, "augment"))
     centre = images[:, :, 16, 16]
     window = moved[:, :, 12:21, 12:21].flatten(2)
@@ -53,11 +53,11 @@ def test_cutout_is_a_square_of_half_the_side():
     cut = augment._cutout(torch.ones(300, 3, 32, 32), stream(0, "augment"))
     holes = (cut == 0).all(dim=1).flatten(1).sum(dim=1)
     assert holes.max() == 16 * 16
-    assert holes.min() >= 8 * 8  # its centre lies inside the picture
+    assert holes.min() >= 8 * 8  # its centre lies inside the image
 
 
 def test_colour_keeps_grey_grey():
-    grey = pictures(6)[:, :1].expand(-1, 3, -1, -1)
+    grey = reals(6)[:, :1].expand(-1, 3, -1, -1)
     changed = augment._colour(grey, stream(0, "augment"))
     assert changed.std(dim=1).max() == pytest.approx(0, abs=1e-5)
     assert not torch.allclose(changed, grey, atol=0.01)
@@ -67,7 +67,7 @@ def test_colour_keeps_grey_grey():
 
 
 def test_a_probability_of_zero_changes_nothing_and_one_changes_all():
-    images = pictures(100)
+    images = reals(100)
     same = augment.augment_inputs("ada", images, stream(0, "a"), probability=0.0)
     changed = augment.augment_inputs("ada", images, stream(0, "a"), probability=1.0)
     assert torch.equal(same, images)
@@ -75,7 +75,7 @@ def test_a_probability_of_zero_changes_nothing_and_one_changes_all():
 
 
 def test_each_kind_of_change_has_the_probability():
-    images = pictures(1).expand(3000, -1, -1, -1)
+    images = reals(1).expand(3000, -1, -1, -1)
     changed = augment.ada_transform(images, stream(0, "a"), probability=0.3)
     untouched = (changed == images).flatten(1).all(dim=1).float().mean().item()
     # A translation by nothing both ways happens once in 81.
@@ -109,7 +109,7 @@ def test_ada_stays_a_probability_and_counts_from_the_balance():
 
 
 def disc(side=64):
-    """Return a picture that differs between left and right, black on white."""
+    """Return an image that differs between left and right, black on white."""
     middle = torch.arange(side) - side / 2 + 0.5
     ring = torch.hypot(middle[:, None], middle[None]) < side / 3
     left = ring & (middle[None] < 0)
@@ -154,7 +154,7 @@ def test_what_comes_into_view_continues_the_border():
 
 @pytest.mark.parametrize("policy", augment.POLICIES[:-1])
 def test_every_policy_keeps_the_shape_and_lets_gradients_through(policy):
-    images = pictures(16).requires_grad_()
+    images = reals(16).requires_grad_()
     changed = augment.augment_inputs(policy, images, stream(0, "a"), probability=0.5)
     assert changed.shape == images.shape
     changed.square().sum().backward()
@@ -164,10 +164,10 @@ def test_every_policy_keeps_the_shape_and_lets_gradients_through(policy):
 
 def test_auto_has_to_be_settled_before():
     with pytest.raises(WorkbookError, match="for_collection"):
-        augment.augment_inputs("auto", pictures(), stream(0, "a"))
+        augment.augment_inputs("auto", reals(), stream(0, "a"))
 
 
 @pytest.mark.parametrize("policy", ["none", "pil"])
 def test_some_policies_change_nothing_inside(policy):
-    images = pictures()
+    images = reals()
     assert augment.augment_inputs(policy, images, stream(0, "a")) is images

@@ -16,35 +16,35 @@ OURS = benchmark.workbook_loop("bf16")
 
 def table(textbook=(10, 20), ours=(30, 80)):
     rows = [
-        {"loop": loop, "turn": turn + 1, "pictures_per_second": float(speed), "peak_memory": 1e9}
+        {"loop": loop, "turn": turn + 1, "images_per_second": float(speed), "peak_memory": 1e9}
         for loop, speeds in ((benchmark.TEXTBOOK, textbook), (OURS, ours))
         for turn, speed in enumerate(speeds)
     ]
     return pd.DataFrame(rows)
 
 
-def test_both_loops_train_in_turn(tiny, pictures):
+def test_both_loops_train_in_turn(tiny, image_folder):
     told = []
     turns = benchmark.alternate(
-        tiny(dataset=str(pictures), precision="bf16"),
+        tiny(dataset=str(image_folder), precision="bf16"),
         alternations=2,
         on_turn=lambda *done: told.append(done),
     )
     assert turns["loop"].tolist() == ["textbook", "workbook, fp32", "workbook, bf16"] * 2
     assert turns["turn"].tolist() == [1, 1, 1, 2, 2, 2]
-    assert (turns["pictures_per_second"] > 0).all()
+    assert (turns["images_per_second"] > 0).all()
     assert turns["peak_memory"].between(1e7, 1e11).all()
     assert told == [(done, 6) for done in range(1, 7)]
 
 
-def test_a_zip_is_refused_before_anything_is_trained(tiny, pictures, tmp_path):
-    archive = shutil.make_archive(str(tmp_path / "pictures"), "zip", pictures)
+def test_a_zip_is_refused_before_anything_is_trained(tiny, image_folder, tmp_path):
+    archive = shutil.make_archive(str(tmp_path / "images"), "zip", image_folder)
     with pytest.raises(WorkbookError, match="unpack it"):
         benchmark.alternate(tiny(dataset=archive))
 
 
-def test_an_error_in_a_loop_reaches_the_caller(tiny, pictures):
-    broken = tiny(dataset=str(pictures)).model_copy(update={"width": -1})
+def test_an_error_in_a_loop_reaches_the_caller(tiny, image_folder):
+    broken = tiny(dataset=str(image_folder)).model_copy(update={"width": -1})
     with pytest.raises(WorkbookError, match="width"):
         benchmark.alternate(broken)
 
@@ -56,14 +56,14 @@ def test_ratios_compare_the_turns_of_one_pair():
 def test_the_summary_is_arithmetic():
     rates = {benchmark.TEXTBOOK: 100e9, OURS: 400e9}
     row = benchmark.summary({64: table()}, 2e9, rates).loc[(64, OURS)]
-    assert row["pictures/s"] == 55
+    assert row["images/s"] == 55
     assert row["GFLOP/s"] == 110
     assert row["of the ceiling"] == pytest.approx(0.275)
     assert row["peak MB"] == 1000
 
 
-def test_the_memory_is_weighed_after_each_epoch(tiny, pictures):
-    weighed = benchmark.memory_over_epochs(tiny(dataset=str(pictures), epochs=3))
+def test_the_memory_is_weighed_after_each_epoch(tiny, image_folder):
+    weighed = benchmark.memory_over_epochs(tiny(dataset=str(image_folder), epochs=3))
     assert weighed["epoch"].tolist() == [1, 2, 3]
     assert (weighed["peak"] >= weighed["memory"]).all()
     assert weighed["memory"].between(1e7, 1e11).all()
@@ -82,10 +82,10 @@ def test_both_precisions_are_trained_from_the_same_seeds(tiny, collection, tmp_p
     assert not runs_dir().exists(), "the user's own runs stay among themselves"
 
 
-def test_a_process_that_dies_is_told(tiny, pictures, monkeypatch):
+def test_a_process_that_dies_is_told(tiny, image_folder, monkeypatch):
     monkeypatch.setattr(benchmark, "_take_turn", os.abort)
     with pytest.raises(WorkbookError, match="a process of the benchmark died"):
-        benchmark.alternate(tiny(dataset=str(pictures)))
+        benchmark.alternate(tiny(dataset=str(image_folder)))
 
 
 def test_the_quality_of_both_precisions_is_told():

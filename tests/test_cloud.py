@@ -1,4 +1,4 @@
-"""The cloud of pictures, turned and prodded in a browser without network."""
+"""The cloud of images, turned and prodded in a browser without network."""
 
 import json
 import re
@@ -15,7 +15,7 @@ HOSTILE = "</script><script>document.body.remove()</script><b>\"'&\u2028\\u0041 
 
 
 def paint(number, side=48):
-    """Return pictures with a gradient and some grain, each of other colours."""
+    """Return images with a gradient and some grain, each of other colours."""
     rng = np.random.default_rng(0)
     corners = rng.uniform(0, 255, (2, number, 3, 1, 1))
     slope = np.linspace(0, 1, side)[:, None] * np.linspace(0.3, 1, side)
@@ -31,10 +31,10 @@ def make(number=40, **changes):
         "images": paint(number),
         "groups": [index % 2 for index in range(number)],
         "group_names": ["evens", "odds"],
-        "names": [f"picture {index}.png" for index in range(number)],
+        "names": [f"image {index}.png" for index in range(number)],
         "colors": COLORS,
         "title": "A cloud",
-        "description": "Pictures in two groups.",
+        "description": "Images in two groups.",
     }
     return image_cloud(**arguments | changes).data
 
@@ -59,7 +59,7 @@ def test_fifteen_hundred_thumbnails_stay_small():
     assert len(make(1500)) < 1_200_000
 
 
-def test_small_pictures_are_not_enlarged():
+def test_small_images_are_not_enlarged():
     assert data_of(make(images=paint(40, side=16)))["side"] == 16
     assert data_of(make())["side"] == 32
 
@@ -71,7 +71,7 @@ def test_small_pictures_are_not_enlarged():
         ({"points": np.zeros((0, 3))}, r"not \(0, 3\)"),
         ({"points": np.full((40, 3), np.nan)}, "40 of the 40 points"),
         ({"points": np.array([[0, 0, np.inf]] + [[0, 0, 0]] * 39)}, "1 of the 40 points"),
-        ({"images": paint(39)}, "39 pictures"),
+        ({"images": paint(39)}, "39 images"),
         ({"names": ["one"]}, "1 names"),
         ({"groups": [0]}, "1 groups"),
         ({"groups": [-1] * 40}, "from -1 to -1"),
@@ -151,7 +151,7 @@ def drawing(canvas):
 
 
 def changes(canvas, act):
-    """Do something, wait until the canvas shows another picture."""
+    """Do something, wait until the canvas shows another image."""
     before = drawing(canvas)
     act()
     until(canvas, "(canvas, before) => canvas.toDataURL() !== before", before)
@@ -184,7 +184,7 @@ def swipe(tab, canvas, across, down):
     devtools.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
 
-def test_everything_that_turns_or_zooms_changes_the_picture(visit):
+def test_everything_that_turns_or_zooms_changes_the_image(visit):
     tab = visit(make())
     canvas = tab.locator(CANVAS)
     changes(canvas, lambda: drag(tab, canvas, 80, 0))
@@ -195,7 +195,7 @@ def test_everything_that_turns_or_zooms_changes_the_picture(visit):
     changes(canvas, tab.get_by_role("button", name="Zoom in").click)
     changes(canvas, tab.get_by_role("button", name="Zoom out").click)
     changes(canvas, tab.get_by_role("button", name="Show dots").click)
-    changes(canvas, tab.get_by_role("button", name="Show pictures").click)
+    changes(canvas, tab.get_by_role("button", name="Show images").click)
 
 
 def test_a_group_is_hidden_and_shown_from_the_legend(visit):
@@ -214,7 +214,7 @@ def test_a_group_is_hidden_and_shown_from_the_legend(visit):
     assert canvas.evaluate(COUNT, RED) > 100
 
 
-def test_a_picture_stands_at_its_point_in_a_border_of_its_colour(visit):
+def test_a_image_stands_at_its_point_in_a_border_of_its_colour(visit):
     images = torch.zeros(5, 3, 32, 32, dtype=torch.uint8)
     images[3, 1] = 255
     points = np.zeros((5, 3))
@@ -312,7 +312,7 @@ def test_clouds_on_one_page_do_not_interfere(visit):
         changes(canvas, lambda: tab.keyboard.press("ArrowLeft"))
         settle(tab)
         assert [drawing(other) for other in canvases if other is not canvas] == others
-        assert tab.get_by_role("button", name="Show pictures").count() == number + 1
+        assert tab.get_by_role("button", name="Show images").count() == number + 1
 
 
 def test_it_turns_slowly_until_touched_or_out_of_sight(visit):

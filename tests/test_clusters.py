@@ -72,11 +72,11 @@ def test_too_many_clusters_are_left_out():
 
 @pytest.mark.parametrize("vectors", [np.eye(1), np.eye(2), np.ones((50, 3))])
 def test_too_little_to_choose_from_is_told(vectors):
-    with pytest.raises(NotEnoughData, match="at least 3 different pictures"):
+    with pytest.raises(NotEnoughData, match="at least 3 different images"):
         embed.choose_k(vectors)
 
 
-def test_mean_pictures():
+def test_mean_images():
     images = (
         torch.tensor([0, 10, 100, 101], dtype=torch.uint8).reshape(4, 1, 1, 1).expand(4, 3, 2, 2)
     )
@@ -118,10 +118,10 @@ def test_halves_of_one_set_are_told_apart_by_chance_only():
     assert found.shape == (8,)
     assert found.mean() == pytest.approx(0.5, abs=0.06)
     assert np.ptp(found) > 0
-    with pytest.raises(NotEnoughData, match="10 pictures of each"):
+    with pytest.raises(NotEnoughData, match="10 images of each"):
         embed.separability_of_halves(vectors[:19])
 
 
-def test_few_pictures_cannot_be_told_apart():
+def test_few_images_cannot_be_told_apart():
     with pytest.raises(NotEnoughData, match="here: 9 and 20"):
         embed.separability(np.eye(9, 20), np.eye(20))

@@ -29,13 +29,13 @@ def test_the_second_study_is_a_preset():
 
 
 @pytest.mark.parametrize(
-    ("pictures", "policy"), [(300, "diffaugment"), (5000, "ada"), (50_000, "none")]
+    ("images", "policy"), [(300, "diffaugment"), (5000, "ada"), (50_000, "none")]
 )
-def test_auto_augments_small_collections(pictures, policy):
+def test_auto_augments_small_collections(image_folder, policy):
     automatic = TrainConfig.resolve(augment="auto")
-    assert automatic.for_collection(pictures).augment == policy
+    assert automatic.for_collection(image_folder).augment == policy
     fixed = TrainConfig.resolve(augment="pil")
-    assert fixed.for_collection(pictures) == fixed
+    assert fixed.for_collection(image_folder) == fixed
 
 
 def test_flags_come_as_text_from_papermill():
@@ -74,7 +74,7 @@ def test_noise_is_made_canonical():
         ({"architecture": "stylegan"}, "architecture must be one of dcgan, resize, pokemon"),
         (
             {"augment": "flip"},
-            "augment must be one of none, pil, inside, both, diffaugment, ada, auto",
+            "augment must be one of none, pil, layers, both, diffaugment, ada, auto",
         ),
         ({"kid_samples": 1}, "kid_samples must be 0, for none, or at least 2."),
         ({"lr": 0}, "lr should be greater than 0"),

@@ -8,7 +8,7 @@ from dcgan_utils.data import copies
 
 
 def made_of(image):
-    """Return all variants of a picture by name."""
+    """Return all variants of an image by name."""
     return {kind: copies.coloured_copy(image, kind) for kind in copies.COPIES}
 
 
@@ -61,6 +61,6 @@ def test_transparency_is_respected(mode):
     assert doubled.getpixel((5, 3))[0] == pytest.approx(160, abs=2)
 
 
-def test_a_picture_without_a_visible_pixel_passes():
+def test_a_image_without_a_visible_pixel_passes():
     for variant in made_of(Image.new("RGBA", (4, 4), (9, 9, 9, 0))).values():
         assert variant.getextrema()[3] == (0, 0)

@@ -51,7 +51,7 @@ def use_kagglehub(monkeypatch, download):
     monkeypatch.setitem(sys.modules, "kagglehub", client)
 
 
-def picture(colour=RED, file_format="PNG", size=(8, 8)):
+def image(colour=RED, file_format="PNG", size=(8, 8)):
     stream = io.BytesIO()
     Image.new("RGB", size, colour).save(stream, file_format)
     return stream.getvalue()
@@ -59,13 +59,13 @@ def picture(colour=RED, file_format="PNG", size=(8, 8)):
 
 def write(path, content=None):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(picture() if content is None else content)
+    path.write_bytes(image() if content is None else content)
     return path
 
 
 def fill(folder, **colours):
     for stem, colour in colours.items():
-        write(folder / f"{stem}.png", picture(colour))
+        write(folder / f"{stem}.png", image(colour))
     return folder
 
 
@@ -78,7 +78,7 @@ def zipped(path, entries):
 
 
 def colours(dataset):
-    """Return the colour of the middle of each picture."""
+    """Return the colour of the middle of each image."""
     side = dataset.images.shape[-1] // 2
     return [tuple(pixel) for pixel in dataset.images[:, :, side, side].tolist()]
 
@@ -97,11 +97,11 @@ def bomb(side):
 
 
 def test_what_a_dataset_holds(tmp_path):
-    folder = fill(tmp_path / "My Pictures (2)", a=RED, b=GREEN)
-    write(folder / "deep" / "c.jpg", picture(BLUE, "JPEG", (20, 10)))
+    folder = fill(tmp_path / "My Images (2)", a=RED, b=GREEN)
+    write(folder / "deep" / "c.jpg", image(BLUE, "JPEG", (20, 10)))
     write(folder / "labels.csv", b"file,label\n")
     dataset = load_dataset(folder, 16)
-    assert dataset.name == "my-pictures-2"
+    assert dataset.name == "my-images-2"
     assert dataset.files == ("a.png", "b.png", "deep/c.jpg")
     assert dataset.images.shape == (3, 3, 16, 16)
     assert dataset.images.dtype == torch.uint8
@@ -119,7 +119,7 @@ def test_what_a_dataset_holds(tmp_path):
 
 @pytest.mark.parametrize("pack", ["folder", "zip"])
 def test_the_report_knows_how_large_the_files_are(tmp_path, pack):
-    entries = {"a.png": picture(), "b.bmp": picture(file_format="BMP"), "c.png": b""}
+    entries = {"a.png": image(), "b.bmp": image(file_format="BMP"), "c.png": b""}
     if pack == "zip":
         source = zipped(tmp_path / "p.zip", entries)
     else:
@@ -133,15 +133,15 @@ def test_the_report_knows_how_large_the_files_are(tmp_path, pack):
 
 def test_report_as_text(tmp_path):
     folder = fill(tmp_path / "p", a=RED)
-    write(folder / "b.jpg", picture(RED, "JPEG", (20, 10)))
+    write(folder / "b.jpg", image(RED, "JPEG", (20, 10)))
     write(folder / "notes.txt", b"text")
     for name in "vwxyz":
         write(folder / f"{name}.png", b"")
     assert str(load_dataset(folder, 8).report).splitlines() == [
-        "Pictures: 2 (1 JPEG, 1 PNG; 2 RGB; 8 x 8 to 20 x 10)",
+        "Images: 2 (1 JPEG, 1 PNG; 2 RGB; 8 x 8 to 20 x 10)",
         "Skipped: 5 (v.png: the file is empty; w.png: the file is empty; "
         "x.png: the file is empty; and 2 more)",
-        "Ignored, being no pictures: 1",
+        "Ignored, being no images: 1",
     ]
 
 
@@ -162,7 +162,7 @@ def test_data_hash_knows_order_and_shape(tmp_path):
 
 def test_fit_and_background_reach_the_pixels(tmp_path):
     folder = tmp_path / "wide"
-    write(folder / "a.png", picture(RED, size=(16, 8)))
+    write(folder / "a.png", image(RED, size=(16, 8)))
     padded = load_dataset(folder, 8, fit="pad", background="#00f")
     assert tuple(padded.images[0, :, 0, 0].tolist()) == BLUE
     assert colours(padded) == [RED]
@@ -186,7 +186,7 @@ def test_paths_from_home_and_working_directory(tmp_path, monkeypatch, data):
 
 @pytest.mark.parametrize(
     ("folder", "name"),
-    [("Monet JPG", "monet-jpg"), ("...", "pictures"), ("Älgar", "älgar"), ("x" * 99, "x" * 40)],
+    [("Monet JPG", "monet-jpg"), ("...", "images"), ("Älgar", "älgar"), ("x" * 99, "x" * 40)],
 )
 def test_names_are_safe_in_file_names(tmp_path, folder, name):
     (tmp_path / folder).mkdir()
@@ -226,7 +226,7 @@ def test_file_that_is_no_zip(tmp_path):
 
 
 def test_damaged_zip(tmp_path):
-    path = zipped(tmp_path / "p.zip", {"a.png": picture()})
+    path = zipped(tmp_path / "p.zip", {"a.png": image()})
     content = path.read_bytes()
     path.write_bytes(content.replace(b"PK\1\2", b"PK\7\7"))
     with pytest.raises(WorkbookError, match=r"The zip '.*p.zip' is damaged"):
@@ -238,12 +238,12 @@ def test_nothing_to_use(tmp_path, names):
     folder = tmp_path / "none"
     folder.mkdir()
     for name in names:
-        write(folder / name, picture() if name.endswith("png") else b"text")
-    with pytest.raises(WorkbookError, match=r"There is no usable picture in '.*none': put JPEG"):
+        write(folder / name, image() if name.endswith("png") else b"text")
+    with pytest.raises(WorkbookError, match=r"There is no usable image in '.*none': put JPEG"):
         load_dataset(folder, 8)
 
 
-def test_nothing_but_broken_pictures(tmp_path):
+def test_nothing_but_broken_images(tmp_path):
     write(tmp_path / "none" / "a.png", b"")
     with pytest.raises(WorkbookError, match=r"\(1 skipped: a.png: the file is empty\)"):
         load_dataset(tmp_path / "none", 8)
@@ -268,10 +268,10 @@ def test_wrong_fit_and_background(tmp_path):
 
 def test_content_decides_and_not_the_ending(tmp_path):
     folder = tmp_path / "p"
-    write(folder / "a.PNG", picture(RED))
-    write(folder / "b.png", picture(GREEN, "WEBP"))
-    write(folder / "c.txt", picture(BLUE))
-    write(folder / "d", picture(BLUE, "BMP"))
+    write(folder / "a.PNG", image(RED))
+    write(folder / "b.png", image(GREEN, "WEBP"))
+    write(folder / "c.txt", image(BLUE))
+    write(folder / "d", image(BLUE, "BMP"))
     dataset = load_dataset(folder, 8, strict=True)
     assert dataset.files == ("a.PNG", "b.png", "c.txt", "d")
     assert dataset.report.formats == {"PNG": 2, "BMP": 1, "WEBP": 1}
@@ -288,18 +288,18 @@ def test_hidden_files_and_macos_litter_are_left_out(tmp_path):
 
 BROKEN = {
     "empty.png": (b"", "the file is empty"),
-    "TEXT.JPG": (b"not a picture", "not a readable picture of a known format"),
-    "photo.heic": (b"\0\0\0\x18ftypheic", "not a readable picture of a known format"),
-    "short.png": (picture(size=(64, 64))[:-40], "damaged or cut short"),
-    "short.txt": (picture(RED, "BMP")[:-40], "damaged or cut short"),
+    "TEXT.JPG": (b"not an image", "not a readable image of a known format"),
+    "photo.heic": (b"\0\0\0\x18ftypheic", "not a readable image of a known format"),
+    "short.png": (image(size=(64, 64))[:-40], "damaged or cut short"),
+    "short.txt": (image(RED, "BMP")[:-40], "damaged or cut short"),
     "bomb.png": (bomb(60_000), "too large (more than 89,478,485 pixels: perhaps"),
     "vast.png": (bomb(10_000), "too large (more than 89,478,485 pixels: perhaps"),
 }
 
 
 @pytest.mark.parametrize("pack", ["folder", "zip"])
-def test_broken_pictures_are_skipped_with_a_reason(tmp_path, pack):
-    entries = {"fine.png": picture(), "notes.json": b"{}"}
+def test_broken_images_are_skipped_with_a_reason(tmp_path, pack):
+    entries = {"fine.png": image(), "notes.json": b"{}"}
     entries |= {name: content for name, (content, _) in BROKEN.items()}
     source = tmp_path / "p"
     if pack == "zip":
@@ -345,7 +345,7 @@ def test_unreadable_and_enormous_files(tmp_path):
 
 def test_zip_equals_its_folder(tmp_path):
     folder = fill(tmp_path / "p", a=RED, b=GREEN)
-    path = zipped(tmp_path / "P 1.zip", {"b.png": picture(GREEN), "a.png": picture(RED)})
+    path = zipped(tmp_path / "P 1.zip", {"b.png": image(GREEN), "a.png": image(RED)})
     dataset = load_dataset(path, 8)
     assert (dataset.name, dataset.files) == ("p-1", ("a.png", "b.png"))
     assert dataset.data_hash == load_dataset(folder, 8).data_hash
@@ -353,7 +353,7 @@ def test_zip_equals_its_folder(tmp_path):
 
 def test_zip_is_never_unpacked(tmp_path):
     entries = ("../evil.png", "/abs.png", "in/a.png", "__MACOSX/a.png", ".b.png", "folder/")
-    path = zipped(tmp_path / "deep" / "p.zip", {name: picture() for name in entries[:-1]})
+    path = zipped(tmp_path / "deep" / "p.zip", {name: image() for name in entries[:-1]})
     with zipfile.ZipFile(path, "a") as archive:
         archive.mkdir("folder")
     before = sorted(tmp_path.rglob("*.png"))
@@ -365,7 +365,7 @@ def test_zip_is_never_unpacked(tmp_path):
 
 def test_entries_that_cannot_be_read(tmp_path):
     names = ("encrypted.png", "huge.png", "torn.png", "fine.png")
-    path = zipped(tmp_path / "p.zip", {name: picture() for name in names})
+    path = zipped(tmp_path / "p.zip", {name: image() for name in names})
     content = bytearray(path.read_bytes())
     content[content.index(b"\x89PNG", content.index(b"torn.png")) + 20] ^= 1
     at = {name: content.rindex(name.encode()) - 46 for name in names}  # central directory
@@ -384,11 +384,11 @@ def test_entries_that_cannot_be_read(tmp_path):
 # --- TFRecords -----------------------------------------------------------------------------
 
 
-def write_tfrecord(path, **pictures):
+def write_tfrecord(path, **images):
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = TFRecordWriter(str(path))
-    for name, colour in pictures.items():
-        content = picture(colour, "JPEG", (16, 16))
+    for name, colour in images.items():
+        content = image(colour, "JPEG", (16, 16))
         writer.write({"image_name": (name.encode(), "byte"), "image": (content, "byte")})
     writer.close()
     return path
@@ -424,19 +424,19 @@ def test_damaged_tfrecords_are_skipped(tmp_path):
     assert reasons[2].startswith("a damaged TFRecord file")
 
 
-def test_damaged_picture_within_a_tfrecord(tmp_path):
+def test_damaged_image_within_a_tfrecord(tmp_path):
     path = write_tfrecord(tmp_path / "p" / "x.tfrec", a=RED)
     writer = TFRecordWriter(str(tmp_path / "p" / "y.tfrec"))
-    writer.write({"image_name": (b"broken", "byte"), "image": (b"no picture", "byte")})
+    writer.write({"image_name": (b"broken", "byte"), "image": (b"no image", "byte")})
     writer.close()
     ((name, reason),) = load_dataset(path.parent, 8).report.skipped
     assert name == "broken"
-    assert reason.startswith("not a readable picture")
+    assert reason.startswith("not a readable image")
 
 
 def test_tfrecord_in_a_zip_is_told(tmp_path):
     record = write_tfrecord(tmp_path / "x.tfrec", a=RED).read_bytes()
-    path = zipped(tmp_path / "p.zip", {"x.tfrec": record, "a.png": picture()})
+    path = zipped(tmp_path / "p.zip", {"x.tfrec": record, "a.png": image()})
     expected = (("x.tfrec", "a TFRecord file inside a zip: unpack the zip"),)
     assert load_dataset(path, 8).report.skipped == expected
 
@@ -489,9 +489,9 @@ def test_jpg_comes_before_tfrec(data):
 
 def test_registered_zip_counts_only_its_folder(data):
     names = ("pokemon/pokemon/1.png", "pokemon_jpg/pokemon_jpg/1.jpg", "other.png")
-    zipped(data / "pokemon.zip", {name: picture() for name in names})
+    zipped(data / "pokemon.zip", {name: image() for name in names})
     assert load_dataset("pokemon", 8).files == ("pokemon_jpg/pokemon_jpg/1.jpg",)
-    zipped(data / "monet.zip", {"a.png": picture()})
+    zipped(data / "monet.zip", {"a.png": image()})
     assert load_dataset("monet", 8).files == ("a.png",)
 
 
@@ -551,12 +551,12 @@ def test_kagglehub_is_not_installed(monkeypatch):
 
 @pytest.fixture
 def no_decoding(monkeypatch):
-    """Return a switch after which no picture may be decoded any more."""
+    """Return a switch after which no image may be decoded any more."""
 
     def refuse(*args, **options):
         raise AssertionError("decoded again")
 
-    return lambda: monkeypatch.setattr(load, "decode_picture", refuse)
+    return lambda: monkeypatch.setattr(load, "decode_image", refuse)
 
 
 def cached(data):
@@ -580,7 +580,7 @@ def test_second_load_is_equal_and_decodes_nothing(tmp_path, no_decoding, data, p
     assert [path.suffix for path in cached(data)] == [".npz"]
 
 
-def test_cached_pictures_do_not_hide_the_name(tmp_path, no_decoding):
+def test_cached_images_do_not_hide_the_name(tmp_path, no_decoding):
     load_dataset(fill(tmp_path / "one", a=RED), 8)
     no_decoding()
     same = load_dataset(fill(tmp_path / "two", a=RED), 8)
@@ -589,10 +589,10 @@ def test_cached_pictures_do_not_hide_the_name(tmp_path, no_decoding):
 
 def test_edited_file_of_the_same_size_and_time_is_noticed(tmp_path):
     folder = tmp_path / "p"
-    path = write(folder / "a.bmp", picture(RED, "BMP"))
+    path = write(folder / "a.bmp", image(RED, "BMP"))
     load_dataset(folder, 8)
     before = path.stat()
-    path.write_bytes(picture(BLUE, "BMP"))
+    path.write_bytes(image(BLUE, "BMP"))
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
     assert colours(load_dataset(folder, 8)) == [BLUE]
@@ -651,17 +651,17 @@ def test_full_disk_leaves_no_half_file(tmp_path, data, caplog, monkeypatch):
     assert cached(data) == []
 
 
-def test_a_collection_too_large_to_be_kept_while_decoding_loads_alike(pictures, monkeypatch):
-    kept = load_dataset(pictures, 16)
+def test_a_collection_too_large_to_be_kept_while_decoding_loads_alike(image_folder, monkeypatch):
+    kept = load_dataset(image_folder, 16)
     monkeypatch.setattr(load, "KEPT_BYTES", 0)
     monkeypatch.setattr(load, "DECODER_VERSION", -1)  # past the cache
-    assert load_dataset(pictures, 16) == kept
+    assert load_dataset(image_folder, 16) == kept
 
 
 # --- Copies --------------------------------------------------------------------------------
 
 
-def test_six_of_every_picture(tmp_path, data):
+def test_six_of_every_image(tmp_path, data):
     folder = fill(tmp_path / "p", a=RED, b=GREEN, c=(40, 60, 200))
     dataset = load_dataset(folder, 8)
     copied = load_copies(dataset)
@@ -675,18 +675,18 @@ def test_six_of_every_picture(tmp_path, data):
 
 
 def test_copies_are_made_before_transparency_is_flattened(tmp_path, data):
-    picture = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
-    picture.paste((100, 100, 100, 255), (0, 0, 4, 8))
-    picture.paste((140, 140, 140, 255), (4, 0, 8, 4))
+    image = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    image.paste((100, 100, 100, 255), (0, 0, 4, 8))
+    image.paste((140, 140, 140, 255), (4, 0, 8, 4))
     (tmp_path / "p").mkdir()
-    picture.save(tmp_path / "p" / "a.png")
+    image.save(tmp_path / "p" / "a.png")
     copied = load_copies(load_dataset(tmp_path / "p", 8, background="#ffeedd"))
     contrast = copied[1 + COPIES.index("contrast x 2")]
     assert contrast[:, 7, 7].tolist() == [255, 238, 221]
     assert contrast[0, 6, 1].item() == pytest.approx(87, abs=2)  # about the mean of 113
 
 
-def test_copies_of_pictures_that_have_changed_are_refused(tmp_path, data):
+def test_copies_of_images_that_have_changed_are_refused(tmp_path, data):
     dataset = load_dataset(fill(tmp_path / "p", a=RED, b=GREEN), 8)
     (tmp_path / "p" / "b.png").unlink()
     with pytest.raises(WorkbookError, match="have changed since"):
@@ -697,7 +697,7 @@ def test_copies_of_pictures_that_have_changed_are_refused(tmp_path, data):
 
 def test_a_zip_of_two_folders_is_found_again_as_it_was(data, tiny):
     names = [f"{folder}/{name}.png" for folder in ("pokemon_jpg", "pokemon") for name in "ab"]
-    zipped(data / "pokemon.zip", {name: picture() for name in names})
+    zipped(data / "pokemon.zip", {name: image() for name in names})
     dataset = load_dataset("pokemon", 32)
     assert dataset.files == ("pokemon_jpg/a.png", "pokemon_jpg/b.png")
     assert load_dataset(dataset.location, 32) == dataset

@@ -97,7 +97,7 @@ def test_paired_runs_start_alike_whatever_the_noise(tiny):
         {},
         {"augment": "diffaugment", "instance_noise": 0.1},
         {"augment": "ada", "layer_noise": 0.1, "real_label": 1.0, "fake_label": 0.0},
-        {"augment": "inside", "architecture": "pokemon"},
+        {"augment": "layers", "architecture": "pokemon"},
     ],
 )
 def test_a_restored_model_goes_on_as_if_nothing_had_been(tiny, changes):
@@ -128,14 +128,14 @@ def test_a_step_works_at_every_size_and_precision(img_size, precision):
 def test_noise_changes_the_verdict_until_it_has_decayed(tiny, where, architecture):
     model = DCGAN(tiny(**{where: 0.5}, architecture=architecture))
     model.discriminator.eval()
-    noisy = model.judge(reals())
-    model.noise_left = 0.0
-    assert torch.equal(model.judge(reals()), model.judge(reals()))
-    assert not torch.allclose(noisy, model.judge(reals()))
+    noisy = model.discriminate(reals())
+    model.noise_scale = 0.0
+    assert torch.equal(model.discriminate(reals()), model.discriminate(reals()))
+    assert not torch.allclose(noisy, model.discriminate(reals()))
 
 
 @pytest.mark.parametrize(("bias", "rises"), [(50.0, True), (-50.0, False)])
-def test_ada_follows_the_sign_of_the_verdict_on_real_pictures(tiny, bias, rises):
+def test_ada_follows_the_sign_of_the_verdict_on_real_images(tiny, bias, rises):
     model = DCGAN(tiny(augment="ada", architecture="pokemon"))
     model.augment_probability = 0.5
     with torch.no_grad():
@@ -144,11 +144,11 @@ def test_ada_follows_the_sign_of_the_verdict_on_real_pictures(tiny, bias, rises)
     assert (model.augment_probability > 0.5) == rises
 
 
-def test_ada_begins_with_the_pictures_as_they_are(tiny):
+def test_ada_begins_with_the_images_as_they_are(tiny):
     plain, adaptive = DCGAN(tiny()), DCGAN(tiny(augment="ada"))
     for model in (plain, adaptive):
         model.discriminator.eval()
-    assert torch.equal(plain.judge(reals()), adaptive.judge(reals()))
+    assert torch.equal(plain.discriminate(reals()), adaptive.discriminate(reals()))
 
 
 def test_the_optimisers_have_the_epsilon(tiny):

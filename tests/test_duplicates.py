@@ -8,7 +8,7 @@ from dcgan_utils.data.duplicates import MOST_BITS, find_duplicates
 
 
 def blobs(n, side=64, seed=0):
-    """Return smooth pictures that differ in structure, as photographs do."""
+    """Return smooth images that differ in structure, as photographs do."""
     coarse = torch.from_numpy(np.random.default_rng(seed).uniform(0, 255, (n, 3, 6, 6)))
     smooth = torch.nn.functional.interpolate(coarse, side, mode="bicubic")
     return smooth.clamp(0, 255).to(torch.uint8)
@@ -32,7 +32,7 @@ def test_exact_and_near_duplicates_are_found():
     assert pairs[2].bits <= MOST_BITS
 
 
-def test_different_pictures_are_no_duplicates():
+def test_different_images_are_no_duplicates():
     assert find_duplicates(blobs(300)) == []
 
 
@@ -41,10 +41,10 @@ def test_the_same_shape_in_another_colour_is_no_duplicate():
     assert find_duplicates(flat[:, :, None, None].expand(-1, -1, 32, 32)) == []
 
 
-def test_of_equal_pictures_all_but_one_repeat():
+def test_of_equal_images_all_but_one_repeat():
     pairs = find_duplicates(blobs(1).expand(600, -1, -1, -1))
     assert [(p.first, p.second) for p in pairs] == [(0, second) for second in range(1, 600)]
 
 
-def test_one_picture_repeats_nothing():
+def test_one_image_repeats_nothing():
     assert find_duplicates(blobs(1)) == []

@@ -64,37 +64,37 @@ def collection_of(folder, arrays, labels=None):
     return str(folder)
 
 
-def noise_pictures(n, seed=0):
+def noise_images(n, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (n, 30, 40, 3))
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 9])
-def test_few_pictures(explore, tmp_path, n):
-    text, figures = explore(dataset=collection_of(tmp_path / "few", noise_pictures(n)), img_size=32)
-    assert f"Of {n} pictures, as loaded, **0** repeat" in text
+def test_few_images(explore, tmp_path, n):
+    text, figures = explore(dataset=collection_of(tmp_path / "few", noise_images(n)), img_size=32)
+    assert f"Of {n} images, as loaded, **0** repeat" in text
     assert "nan" not in text
-    assert f"15 nearest; different pictures here: {n}." in text
+    assert f"15 nearest; different images here: {n}." in text
     assert ("Principal components take at least 3" in text) == (n < 3)
-    assert f"Different pictures: {n}, so there are no more clusters" in text
+    assert f"Different images: {n}, so there are no more clusters" in text
     assert figures >= (10 if n < 3 else 15)
 
 
 @pytest.mark.parametrize(
     "arrays",
     [
-        np.repeat(noise_pictures(1), 40, 0),  # more than a batch of features
+        np.repeat(noise_images(1), 40, 0),  # more than a batch of features
         np.full((40, 30, 40, 3), 200),
     ],
     ids=["all the same", "of one flat colour"],
 )
-def test_pictures_that_do_not_differ(explore, tmp_path, arrays):
+def test_images_that_do_not_differ(explore, tmp_path, arrays):
     text, figures = explore(dataset=collection_of(tmp_path / "same", arrays), img_size=32)
     assert "**39** repeat an earlier one pixel for pixel" in text
-    assert "different pictures here: 1." in text
+    assert "different images here: 1." in text
     assert figures >= 10
 
 
-def test_flat_pictures_of_many_colours(explore, tmp_path):
+def test_flat_images_of_many_colours(explore, tmp_path):
     levels = np.random.default_rng(0).integers(0, 256, (20, 1, 1, 3))
     flat = np.broadcast_to(levels, (20, 30, 40, 3))
     text, figures = explore(dataset=collection_of(tmp_path / "flat", flat), img_size=32)
@@ -103,19 +103,19 @@ def test_flat_pictures_of_many_colours(explore, tmp_path):
 
 
 def test_labels_another_collection_and_clusters_of_features(explore, tmp_path):
-    arrays = noise_pictures(16) // 4
+    arrays = noise_images(16) // 4
     arrays[8:] += 150
     kinds = ["dark"] * 8 + ["bright"] * 8
     rounds = ["False"] * 15 + ["True"]  # as pandas writes them
     dataset = collection_of(tmp_path / "here", arrays, (kinds, rounds))
-    other = collection_of(tmp_path / "there", noise_pictures(12, seed=1))
+    other = collection_of(tmp_path / "there", noise_images(12, seed=1))
     text, figures = explore(
         dataset=dataset, other=other, img_size=32, cluster_on="features", k=2, cluster=1,
         n_neighbors=4,
     )  # fmt: skip
     assert "The labels know 1 round canvases. Of the round ones, **0%** were found" in text
     assert "nan" not in text
-    assert "**here**: 16 pictures; **there**: 12 pictures." in text
+    assert "**here**: 16 images; **there**: 12 images." in text
     assert float(re.search(r"area under the ROC curve of \*\*([\d.]+)", text)[1]) > 0.7
     assert "take at least" not in text
     assert figures >= 21
@@ -130,14 +130,14 @@ def test_odd_names_and_odd_labels(explore, tmp_path):
     folder = tmp_path / "odd"
     folder.mkdir()
     names = ["モネ 🎨 $x$ `a` <b>.png", "b.png", "c.png", "d.png"]
-    for name, array in zip(names, np.repeat(noise_pictures(2), 2, 0), strict=True):
+    for name, array in zip(names, np.repeat(noise_images(2), 2, 0), strict=True):
         Image.fromarray(array.astype(np.uint8)).save(folder / name)
     (folder / "broken `<b>`.png").write_bytes(b"")
     with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as file:
         rows = [(name, number % 2, "high", "?") for number, name in enumerate(names)]
         csv.writer(file).writerows([("file", "cluster", "horizon", "round"), *rows])
     text, figures = explore(dataset=str(folder), img_size=32, k=2)
-    assert "The labels of 0 pictures tell where theirs is." in text
+    assert "The labels of 0 images tell where theirs is." in text
     assert "The labels know 0 round canvases." in text
     assert "**2** repeat an earlier one" in text
     assert "nan" not in text
@@ -145,7 +145,7 @@ def test_odd_names_and_odd_labels(explore, tmp_path):
 
 
 def test_many_clusters(explore, tmp_path):
-    dataset = collection_of(tmp_path / "many", noise_pictures(60))
+    dataset = collection_of(tmp_path / "many", noise_images(60))
     text, figures = explore(dataset=dataset, img_size=32, k=45, cluster=44)
     assert "there are no more clusters" not in text
     assert figures >= 17
@@ -154,7 +154,7 @@ def test_many_clusters(explore, tmp_path):
 def test_a_run_stands_beside_what_it_was_trained_on(explore, tiny, collection):
     run = train(tiny(), collection)
     text, _ = explore(dataset=str(collection.source), other=run.name, n_neighbors=3)
-    assert f"**{run.name}**: 10 pictures." in text
+    assert f"**{run.name}**: 10 images." in text
     assert "10 at 32 px" in text
 
 

@@ -39,7 +39,9 @@ def in_process(config, folder, run, started=None):
     train(config, dataset, folder=run)
 
 
-def test_killed_at_random_moments_it_ends_as_if_undisturbed(tiny, pictures, collection, tmp_path):
+def test_killed_at_random_moments_it_ends_as_if_undisturbed(
+    tiny, image_folder, collection, tmp_path
+):
     config = tiny(epochs=40, augment="diffaugment", instance_noise=0.1, flip=True)
     undisturbed = train(config, collection, folder=tmp_path / "undisturbed")
     seconds = undisturbed.history()["seconds"].sum()
@@ -47,7 +49,7 @@ def test_killed_at_random_moments_it_ends_as_if_undisturbed(tiny, pictures, coll
     places, killed, resumed = set(), 0, 0
     while killed < KILLS:
         started = FORKS.Event()
-        process = FORKS.Process(target=in_process, args=(config, pictures, run, started))
+        process = FORKS.Process(target=in_process, args=(config, image_folder, run, started))
         process.start()
         started.wait()
         process.join(rng.uniform(0, seconds / 6))
@@ -87,7 +89,7 @@ def in_sandbox(tmp_path, mount, script):
 
 
 @needs_sandbox
-def test_a_full_disk_is_told_and_costs_nothing_that_was_saved(pictures, tmp_path):
+def test_a_full_disk_is_told_and_costs_nothing_that_was_saved(image_folder, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     done = in_sandbox(
@@ -107,7 +109,7 @@ def test_a_full_disk_is_told_and_costs_nothing_that_was_saved(pictures, tmp_path
         training.SAVING_SHARE = 1e9  # a checkpoint each epoch
         disk = Path({str(disk)!r})
         config = TrainConfig.resolve(**{TINY | {"epochs": 3}!r})
-        dataset = load_dataset({str(pictures)!r}, 32)
+        dataset = load_dataset({str(image_folder)!r}, 32)
 
         def fill():
             (disk / "filler").write_bytes(bytes(shutil.disk_usage(disk).free))
@@ -151,7 +153,7 @@ def test_a_full_disk_is_told_and_costs_nothing_that_was_saved(pictures, tmp_path
 
 
 @needs_sandbox
-def test_a_data_folder_that_cannot_be_written_is_no_obstacle(pictures, tmp_path):
+def test_a_data_folder_that_cannot_be_written_is_no_obstacle(image_folder, tmp_path):
     (tmp_path / "home" / "data").mkdir(parents=True)
     data = f"'{tmp_path}/home/data'"
     done = in_sandbox(
@@ -166,7 +168,7 @@ def test_a_data_folder_that_cannot_be_written_is_no_obstacle(pictures, tmp_path)
         from dcgan_utils.runs.training import train
 
         config = TrainConfig.resolve(**{TINY | {"epochs": 1}!r})
-        print(train(config, load_dataset({str(pictures)!r}, 32)).finished)
+        print(train(config, load_dataset({str(image_folder)!r}, 32)).finished)
         try:
             load_dataset("critters", 32)
         except WorkbookError as error:
@@ -180,14 +182,14 @@ def test_a_data_folder_that_cannot_be_written_is_no_obstacle(pictures, tmp_path)
     assert "cannot be written (Read-only file system)" in painted
 
 
-def test_a_file_that_may_not_grow_is_told_like_a_full_disk(tiny, pictures, tmp_path):
+def test_a_file_that_may_not_grow_is_told_like_a_full_disk(tiny, image_folder, tmp_path):
     def limited(config, folder, run):
         resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
         with pytest.raises(WorkbookError, match=r"checkpoint.pt' cannot be written \(File too"):
             in_process(config, folder, run)
 
     process = multiprocessing.get_context("fork").Process(
-        target=limited, args=(tiny(), pictures, tmp_path / "run")
+        target=limited, args=(tiny(), image_folder, tmp_path / "run")
     )
     process.start()
     process.join(60)
@@ -205,15 +207,15 @@ def begun(tmp_path_factory):
     from dcgan_utils.runs import training
 
     folder = tmp_path_factory.mktemp("begun")
-    (folder / "pictures").mkdir()
+    (folder / "images").mkdir()
     for number in range(10):
-        picture = Image.new("RGB", (32, 32), (25 * number, 90, 200 - 9 * number))
-        picture.save(folder / "pictures" / f"{number}.png")
+        image = Image.new("RGB", (32, 32), (25 * number, 90, 200 - 9 * number))
+        image.save(folder / "images" / f"{number}.png")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(training, "SAVING_SHARE", 1e9)
         patched.setenv("DCGAN_HOME", str(folder / "home"))
         config = TrainConfig.resolve(**TINY | {"epochs": 4})
-        train(config, load_dataset(folder / "pictures", 32), folder=folder / "run")
+        train(config, load_dataset(folder / "images", 32), folder=folder / "run")
     return folder
 
 
@@ -226,7 +228,7 @@ def stopped(begun, tmp_path):
 
 
 def go_on(begun, stopped):
-    return train(stopped.config, load_dataset(begun / "pictures", 32), folder=stopped.folder)
+    return train(stopped.config, load_dataset(begun / "images", 32), folder=stopped.folder)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "gone"])
@@ -322,13 +324,13 @@ def test_a_damaged_preview_is_told_when_the_animation_wants_it(begun, stopped):
     assert go_on(begun, stopped).finished
 
 
-# --- Time and pictures ---------------------------------------------------------------------
+# --- Time and images ---------------------------------------------------------------------
 
 
 def test_a_clock_that_jumps_is_no_matter(begun, tmp_path, monkeypatch):
     jumps, folder = random.Random(0), tmp_path / "run"
     monkeypatch.setattr(time, "time", lambda: jumps.uniform(-1e9, 4e9))
-    config, pictures = Run(begun / "run").config, load_dataset(begun / "pictures", 32)
+    config, images = Run(begun / "run").config, load_dataset(begun / "images", 32)
 
     def stop_and_age(row):
         for path in folder.rglob("*"):
@@ -337,35 +339,35 @@ def test_a_clock_that_jumps_is_no_matter(begun, tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(config, pictures, folder=folder, on_epoch=stop_and_age)
-    assert_equal_runs(Run(begun / "run"), train(config, pictures, folder=folder))
+        train(config, images, folder=folder, on_epoch=stop_and_age)
+    assert_equal_runs(Run(begun / "run"), train(config, images, folder=folder))
 
 
-def test_pictures_that_vanish_or_change_under_a_training_do_not_reach_it(
-    tiny, pictures, collection, tmp_path
+def test_images_that_vanish_or_change_under_a_training_do_not_reach_it(
+    tiny, image_folder, collection, tmp_path
 ):
     undisturbed = train(tiny(), collection, folder=tmp_path / "undisturbed")
 
     def spoil(row):
-        for path in pictures.glob("*.png"):
+        for path in image_folder.glob("*.png"):
             path.unlink()
-        Image.new("RGB", (40, 40)).save(pictures / "00.png")
+        Image.new("RGB", (40, 40)).save(image_folder / "00.png")
 
-    again = load_dataset(pictures, 32)
+    again = load_dataset(image_folder, 32)
     run = train(tiny(), again, folder=tmp_path / "run", on_epoch=spoil)
     assert_equal_runs(undisturbed, run)
     with pytest.raises(WorkbookError, match="holds another run: data_hash is"):
-        train(tiny(), load_dataset(pictures, 32), folder=tmp_path / "run")
+        train(tiny(), load_dataset(image_folder, 32), folder=tmp_path / "run")
 
 
-def test_pictures_that_vanish_before_their_copies_are_made_are_told(tiny, pictures):
-    collection = load_dataset(pictures, 32)
-    (pictures / "03.png").unlink()
+def test_images_that_vanish_before_their_copies_are_made_are_told(tiny, image_folder):
+    collection = load_dataset(image_folder, 32)
+    (image_folder / "03.png").unlink()
     with pytest.raises(WorkbookError, match="have changed since they were loaded"):
         train(tiny(augment="pil"), collection)
 
 
-def test_a_picture_of_nan_becomes_finite_levels(tmp_path, tiny):
+def test_a_image_of_nan_becomes_finite_levels(tmp_path, tiny):
     (tmp_path / "p").mkdir()
     values = np.full((32, 32), np.nan, np.float32)
     values[:8], values[8:16] = np.inf, -np.inf
@@ -378,7 +380,7 @@ def test_a_picture_of_nan_becomes_finite_levels(tmp_path, tiny):
 # --- Memory --------------------------------------------------------------------------------
 
 
-def test_memory_that_runs_out_is_told_with_what_may_help(tiny, pictures, tmp_path):
+def test_memory_that_runs_out_is_told_with_what_may_help(tiny, image_folder, tmp_path):
     def starved(folder, run):
         used = psutil.Process().memory_info().vms
         resource.setrlimit(resource.RLIMIT_AS, (used + 200_000_000, used + 200_000_000))
@@ -386,7 +388,7 @@ def test_memory_that_runs_out_is_told_with_what_may_help(tiny, pictures, tmp_pat
             in_process(tiny(batch_size=4096, width=256), folder, run)
 
     process = multiprocessing.get_context("fork").Process(
-        target=starved, args=(pictures, tmp_path / "run")
+        target=starved, args=(image_folder, tmp_path / "run")
     )
     process.start()
     process.join(60)

@@ -13,7 +13,7 @@ from dcgan_utils.metrics import features
 
 def some(n=3, side=40, seed=0):
     return torch.randint(
-        0, 256, (n, 3, side, side), dtype=torch.uint8, generator=stream(seed, "pictures")
+        0, 256, (n, 3, side, side), dtype=torch.uint8, generator=stream(seed, "images")
     )
 
 
@@ -30,7 +30,7 @@ def test_features_are_finite_and_know_where_they_come_from(no_network):
     assert found.vectors.shape == (3, 1280)
     assert found.vectors.dtype == np.float32
     assert np.isfinite(found.vectors).all()
-    assert (found.vectors.std(0) > 0).any(), "different pictures, different features"
+    assert (found.vectors.std(0) > 0).any(), "different images, different features"
     assert (found.extractor, found.input_size) == ("efficientnet_lite0", 64)
 
 
@@ -60,7 +60,7 @@ def test_copies_have_the_same_features_to_the_last_bit():
 
 
 def test_the_weights_are_those_of_a_trained_network():
-    """By features the nearest picture shows mostly the same subject; chance would be 1 in 8."""
+    """By features the nearest image shows mostly the same subject; chance would be 1 in 8."""
     painted = [paint_scene(index, size=96) for index in range(1, 33)]
     images = torch.stack([torch.from_numpy(np.array(i)).permute(2, 0, 1) for i, _ in painted])
     subjects = np.array([label.subject for _, label in painted])

@@ -20,7 +20,7 @@ def names(folder):
 
 def test_home_folders_are_expanded_or_refused(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert expand_path("~/pictures") == tmp_path / "pictures"
+    assert expand_path("~/images") == tmp_path / "images"
     for wrong in ("~nobody-of-this-name/x", "~\0"):
         with pytest.raises(WorkbookError, match="cannot be read"):
             expand_path(wrong)

@@ -24,7 +24,7 @@ def test_balanced_losses():
 
     total = cross_entropy(0.8) + cross_entropy(0.1)
     assert study["discriminator"] == pytest.approx(total.min().item(), abs=1e-6)
-    assert study["verdict"] == pytest.approx(verdict[total.argmin()].item(), abs=1e-3)
+    assert study["probability"] == pytest.approx(verdict[total.argmin()].item(), abs=1e-3)
 
 
 @pytest.mark.parametrize(("real_label", "fake_label"), [(1.0, 0.0), (0.8, 0.1), (0.9, 0.0)])

@@ -7,38 +7,38 @@ from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.study.grid import Grid, load_grid, tasks
 
 
-def test_a_grid_file_lists_the_runs_seed_by_seed(tmp_path, pictures):
-    grid = load_grid(written_grid(tmp_path, pictures, epochs=3))
+def test_a_grid_file_lists_the_runs_seed_by_seed(tmp_path, image_folder):
+    grid = load_grid(written_grid(tmp_path, image_folder, epochs=3))
     found = tasks(grid)
     assert [(task.noise, task.seed) for task in found] == [
         ("normal(0, 1)", 0), ("gamma(2, 1)", 0), ("normal(0, 1)", 1), ("gamma(2, 1)", 1)
     ]  # fmt: skip
     assert found[1].parameters["epochs"] == 3
-    assert found[1].parameters["dataset"] == str(pictures)
-    assert str(found[1]) == "ten-pictures, dcgan, gamma(2, 1), seed 0"
+    assert found[1].parameters["dataset"] == str(image_folder)
+    assert str(found[1]) == "ten-images, dcgan, gamma(2, 1), seed 0"
     assert found[1].parameters["precision"] == "fp32", "decided once, for all workers"
     assert len({task.run for task in found}) == 4
 
 
-def test_the_combinations_are_all_there(tmp_path, pictures):
+def test_the_combinations_are_all_there(tmp_path, image_folder):
     other = tmp_path / "others"
-    shutil.copytree(pictures, other)
+    shutil.copytree(image_folder, other)
     grid = Grid.checked(
-        collections=[str(pictures), str(other)], noises=["normal"], seeds=[0],
+        collections=[str(image_folder), str(other)], noises=["normal"], seeds=[0],
         architectures=["dcgan", "pokemon"], parameters={"img_size": 32},
     )  # fmt: skip
     found = {(task.collection, task.architecture) for task in tasks(grid)}
     assert len(found) == 4
 
 
-def test_collections_of_one_name_are_refused(tmp_path, pictures):
-    again = tmp_path / "again" / pictures.name
-    shutil.copytree(pictures, again)
-    grid = {"collections": [str(pictures), str(again)], "noises": "normal"}
+def test_collections_of_one_name_are_refused(tmp_path, image_folder):
+    again = tmp_path / "again" / image_folder.name
+    shutil.copytree(image_folder, again)
+    grid = {"collections": [str(image_folder), str(again)], "noises": "normal"}
     with pytest.raises(WorkbookError, match="names of their own"):
         tasks(Grid.checked(**grid))
     with pytest.raises(WorkbookError, match="names of their own"):
-        tasks(Grid.checked(**grid | {"collections": str(pictures), "name": "ten-pictures"}))
+        tasks(Grid.checked(**grid | {"collections": str(image_folder), "name": "ten-images"}))
 
 
 def test_one_value_needs_no_list():
@@ -100,19 +100,21 @@ def test_files_that_are_no_grid_are_refused(tmp_path):
         ({"collections": "nowhere"}, "no known collection"),
         ({"parameters": {"epochs": 0}}, "epochs should be"),
         ({"parameters": {"epoch": 5}}, "Did you mean 'epochs'?"),
-        ({"kinds": "colour"}, "does not sort all pictures"),
+        ({"kinds": "colour"}, "does not sort all images"),
     ],
 )
-def test_what_the_runs_would_refuse_is_refused_before_any_begins(changes, sentence, pictures):
-    values = {"collections": str(pictures), "noises": "normal"} | changes
+def test_what_the_runs_would_refuse_is_refused_before_any_begins(changes, sentence, image_folder):
+    values = {"collections": str(image_folder), "noises": "normal"} | changes
     with pytest.raises(WorkbookError) as refusal:
         tasks(Grid.checked(**values))
     assert sentence in str(refusal.value)
 
 
-def test_a_device_that_only_the_workers_have_is_no_mistake(pictures):
+def test_a_device_that_only_the_workers_have_is_no_mistake(image_folder):
     grid = Grid.checked(
-        collections=str(pictures), noises="normal", parameters={"device": "cuda", "img_size": 32}
+        collections=str(image_folder),
+        noises="normal",
+        parameters={"device": "cuda", "img_size": 32},
     )
     assert tasks(grid)[0].parameters["device"] == "cuda"
 

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 import struct
 import tracemalloc
 import zipfile
@@ -68,7 +69,7 @@ def test_links_and_paths_in_a_zip_lead_nowhere(tmp_path):
     before = sorted(tmp_path.rglob("*"))
     dataset = load_dataset(path, 8)
     assert len(dataset.images) == 5
-    assert all(picture[2].max() == 0 for picture in dataset.images), "nothing of the blue one"
+    assert all(image[2].max() == 0 for image in dataset.images), "nothing of the blue one"
     assert [p for p in sorted(tmp_path.rglob("*")) if "home" not in p.parts] == before
 
 
@@ -176,10 +177,10 @@ def test_mangled_zips_load_or_are_refused(tmp_path_factory, sound_zip, flips, ke
         read_labels(load_dataset(path, 4))
 
 
-# --- Pictures and their names ----------------------------------------------------------------
+# --- Images and their names ----------------------------------------------------------------
 
 
-def test_a_picture_that_lies_about_its_size_is_skipped(tmp_path):
+def test_a_image_that_lies_about_its_size_is_skipped(tmp_path):
     header = struct.pack(">IIBBBBB", 5000, 5000, 8, 2, 0, 0, 0)
     content = bytearray(png())
     at = content.index(b"IHDR")
@@ -355,7 +356,7 @@ def test_a_config_of_any_kind_opens_or_is_refused(tmp_path_factory, content, raw
     folder = tmp_path_factory.getbasetemp() / "any-run"
     folder.mkdir(exist_ok=True)
     if inside:
-        data = {"name": "x", "data_hash": "y", "pictures": 1, "source": "z"}
+        data = {"name": "x", "data_hash": "y", "images": 1, "source": "z"}
         content = {"config": content, "data": data}
     try:
         text = json.dumps(content).encode() if raw is None else raw
@@ -399,7 +400,7 @@ def test_a_history_of_any_kind_is_read_or_refused(tmp_path_factory, content):
         folder.mkdir()
         about = {
             "config": TrainConfig.resolve(**TINY).model_dump(),
-            "data": {"name": "x", "data_hash": "y", "pictures": 1, "source": "z"},
+            "data": {"name": "x", "data_hash": "y", "images": 1, "source": "z"},
         }
         (folder / "config.json").write_text(json.dumps(about))
     (folder / "history.csv").write_bytes(content)
@@ -417,7 +418,7 @@ def test_weights_that_fit_no_generator_are_refused(stopped, state):
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory):
-    """Return a run that has not ended, its pictures, and its state."""
+    """Return a run that has not ended, its images, and its state."""
     folder = tmp_path_factory.mktemp("stopped")
     (folder / "p").mkdir()
     for number in range(4):

@@ -30,7 +30,7 @@ TEXT = "file,kind,size\nb.png,cat,\na.png,dog,3\nsub/c.png,dog,4\nmissing.png,em
 
 
 @pytest.mark.parametrize("pack", ["folder", "zip"])
-def test_labels_come_in_the_order_of_the_pictures(tmp_path, pack):
+def test_labels_come_in_the_order_of_the_images(tmp_path, pack):
     source = folder = labelled(tmp_path / "p", TEXT)
     if pack == "zip":
         source = tmp_path / "p.zip"
@@ -64,12 +64,12 @@ def test_a_table_that_is_no_utf8_is_told(tmp_path, caplog):
     assert "labels.csv is left aside" in caplog.text
 
 
-def test_categories_sort_pictures_into_groups():
+def test_categories_sort_images_into_groups():
     known = pd.DataFrame(
         {
             "kind": ["cat", "dog"] * 20,
             "partly": ["cat", "dog", None, "emu"] * 10,
-            "name": [f"picture {number}" for number in range(40)],
+            "name": [f"image {number}" for number in range(40)],
             "few names": ["a", "b"] + [None] * 38,
             "always": ["yes"] * 40,
             "never": [None] * 40,
@@ -100,14 +100,14 @@ def test_precision_and_recall():
     assert np.isnan(precision_recall([0], [False] * 4)[1])
 
 
-def test_kinds_come_from_the_labels(pictures, collection):
+def test_kinds_come_from_the_labels(image_folder, collection):
     assert classes_of(collection) is None
     lines = [f"{n:02d}.png,{'sea' if n % 2 else 'land'},{n}" for n in range(10)]
-    (pictures / "labels.csv").write_text("\n".join(["file,subject,number", *lines]))
+    (image_folder / "labels.csv").write_text("\n".join(["file,subject,number", *lines]))
     kinds = classes_of(collection)
     assert (kinds.name, kinds.tolist()) == ("subject", ["land", "sea"] * 5)
     with pytest.raises(WorkbookError, match="What does: subject"):
         classes_of(collection, "number")
     lines = [f"{n:02d}.png,{'sea' if n < 4 else 'land'}" for n in range(10)]
-    (pictures / "labels.csv").write_text("\n".join(["file,subject", *lines]))
-    assert classes_of(collection) is None, "four pictures are too few to learn from"
+    (image_folder / "labels.csv").write_text("\n".join(["file,subject", *lines]))
+    assert classes_of(collection) is None, "four images are too few to learn from"

@@ -14,7 +14,7 @@ from dcgan_utils.runs.run import Run
 from dcgan_utils.runs.training import train
 
 
-def test_a_run_gets_its_pictures_back_as_it_saw_them(tiny, tmp_path):
+def test_a_run_gets_its_images_back_as_it_saw_them(tiny, tmp_path):
     (tmp_path / "wide").mkdir()
     for number in range(4):
         Image.new("RGB", (64, 32), (60 * number, 0, 0)).save(tmp_path / "wide" / f"{number}.png")
@@ -23,7 +23,7 @@ def test_a_run_gets_its_pictures_back_as_it_saw_them(tiny, tmp_path):
     assert torch.equal(sampling.collection_of(run).images, padded.images)
 
 
-def test_samples_are_new_pictures_of_the_trained_generator(tiny, collection):
+def test_samples_are_new_images_of_the_trained_generator(tiny, collection):
     run = train(tiny(noise="gamma"), collection)
     drawn = sampling.sample(run, 5)
     assert drawn.shape == (5, 3, 32, 32)
@@ -55,7 +55,7 @@ def test_the_generator_is_the_averaged_one_and_at_rest(tiny, collection):
     assert not generator.training
 
 
-def test_pictures_of_a_kept_epoch_are_those_drawn_then(tiny, collection):
+def test_images_of_a_kept_epoch_are_those_drawn_then(tiny, collection):
     run = train(tiny(epochs=3), collection)
     fixed = run.config.prior.sample(6, 8, generator=stream(0, "preview"))
     for epoch in (1, 2, 3):
@@ -82,7 +82,7 @@ def test_the_most_real_are_those_that_the_discriminator_finds_most_real(
     assert torch.equal(best, expected)
 
 
-def test_pictures_drawn_in_bf16_are_the_same_to_the_eye(tiny, collection, monkeypatch):
+def test_images_drawn_in_bf16_are_the_same_to_the_eye(tiny, collection, monkeypatch):
     run = train(tiny(precision="bf16"), collection)
     monkeypatch.setattr(sampling, "multiplies_bf16_fast", lambda device: True)
     fast = sampling.sample(run, 40).int()
@@ -112,40 +112,40 @@ def test_what_a_run_draws_stands_beside_its_collection(tiny, collection, named):
     assert generated.data_hash != reals.data_hash
 
 
-def test_two_collections_of_one_name_can_be_told_apart(pictures, tmp_path):
-    twin = tmp_path / "elsewhere" / pictures.name
-    shutil.copytree(pictures, twin)
-    one, other = sampling.load_pair(str(pictures), str(twin), 16)
+def test_two_collections_of_one_name_can_be_told_apart(image_folder, tmp_path):
+    twin = tmp_path / "elsewhere" / image_folder.name
+    shutil.copytree(image_folder, twin)
+    one, other = sampling.load_pair(str(image_folder), str(twin), 16)
     assert torch.equal(one.images, other.images)
-    assert (one, one.name) == (load_dataset(pictures, 16), "ten-pictures")
-    assert other.name == "ten-pictures (other)"
+    assert (one, one.name) == (load_dataset(image_folder, 16), "ten-images")
+    assert other.name == "ten-images (other)"
 
 
-def test_a_folder_with_a_config_is_not_yet_a_run(pictures):
-    (pictures / "config.json").write_text("{}")
-    _, other = sampling.load_pair(str(pictures), str(pictures), 16)
+def test_a_folder_with_a_config_is_not_yet_a_run(image_folder):
+    (image_folder / "config.json").write_text("{}")
+    _, other = sampling.load_pair(str(image_folder), str(image_folder), 16)
     assert len(other.images) == 10
 
 
-def test_another_collection_that_is_not_there_is_told(pictures):
+def test_another_collection_that_is_not_there_is_told(image_folder):
     with pytest.raises(WorkbookError, match="'nowhere' is no known collection"):
-        sampling.load_pair(str(pictures), "nowhere", 16)
+        sampling.load_pair(str(image_folder), "nowhere", 16)
 
 
-def test_the_pictures_of_a_run_are_found_again(tiny, pictures, collection, caplog):
-    run = train(tiny(dataset=str(pictures)), collection)
+def test_the_images_of_a_run_are_found_again(tiny, image_folder, collection, caplog):
+    run = train(tiny(dataset=str(image_folder)), collection)
     assert sampling.collection_of(run) == collection
     assert not caplog.text
-    (pictures / "00.png").unlink()
+    (image_folder / "00.png").unlink()
     assert len(sampling.collection_of(run).images) == 9
     assert "are not those that" in caplog.text
-    shutil.rmtree(pictures)
+    shutil.rmtree(image_folder)
     with pytest.raises(WorkbookError, match="no folder or zip"):
         sampling.collection_of(run)
 
 
-def test_pictures_that_moved_are_found_by_their_name(tiny, pictures, collection, home):
+def test_images_that_moved_are_found_by_their_name(tiny, image_folder, collection, home):
     run = train(tiny(dataset="data/moved"), collection)
     (home / "data").mkdir(exist_ok=True)
-    pictures.rename(home / "data" / "moved")
+    image_folder.rename(home / "data" / "moved")
     assert sampling.collection_of(run).data_hash == collection.data_hash

@@ -77,7 +77,7 @@ def test_patches_do_not_depend_on_the_memory_format_or_the_pieces(monkeypatch):
     whole = convolutions.weight_gradient_by_patches(fine, coarse)
     contiguous = [field.contiguous() for field in (fine, coarse)]
     assert torch.equal(convolutions.weight_gradient_by_patches(*contiguous), whole)
-    monkeypatch.setattr(convolutions, "PATCH_BYTES", 2 * 12 * 16 * 3 * 8)  # two pictures a piece
+    monkeypatch.setattr(convolutions, "PATCH_BYTES", 2 * 12 * 16 * 3 * 8)  # two images a piece
     assert torch.allclose(convolutions.weight_gradient_by_patches(fine, coarse), whole, atol=1e-12)
 
 

@@ -17,7 +17,7 @@ def test_the_machine_is_told_in_words(monkeypatch, units):
 
 
 def test_results_tell_what_they_rest_on():
-    lines = environment.provenance({"seed": 3, "pictures": "ten"}).splitlines()
+    lines = environment.provenance({"seed": 3, "images": "ten"}).splitlines()
     assert lines[0].split() == ["seed", "3"]
     assert any(line.startswith("torch ") for line in lines)
     assert len({len(line) - len(line.split(maxsplit=1)[1]) for line in lines}) == 1, "one column"

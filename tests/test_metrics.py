@@ -69,7 +69,7 @@ def test_kid_is_that_of_torchmetrics():
     assert kid(real, generated) == pytest.approx(mean.item(), rel=1e-6)
 
 
-@pytest.mark.parametrize("n", [200, 40], ids=["many pictures", "fewer pictures than features"])
+@pytest.mark.parametrize("n", [200, 40], ids=["many images", "fewer images than features"])
 def test_fid_is_that_of_torchmetrics(n):
     real, generated = cloud(n, 50), cloud(n + 10, 50, mean=0.3, std=1.2, seed=1)
     theirs = others(FrechetInceptionDistance(feature=Given(50)), real, generated)
@@ -89,7 +89,7 @@ def test_neighbourhoods_are_those_of_prdc(k):
     assert distances.prdc(real, generated, k=k) == pytest.approx(theirs)
 
 
-def test_neighbourhoods_need_more_pictures_than_neighbours():
+def test_neighbourhoods_need_more_images_than_neighbours():
     with pytest.raises(NotEnoughData, match="More than 5"):
         distances.prdc(cloud(50), cloud(5))
 
@@ -106,7 +106,7 @@ def test_the_interval_holds_the_true_distance_about_as_often_as_it_says():
     assert 0.8 <= held <= 0.98
 
 
-def test_the_interval_is_repeatable_and_narrows_with_more_pictures():
+def test_the_interval_is_repeatable_and_narrows_with_more_images():
     few, many = ((cloud(n), cloud(n, mean=0.5, seed=1)) for n in (40, 400))
     assert interval(*few) == interval(*few) != interval(*few, seed=1)
     widths = [high - low for low, high in (interval(*few), interval(*many))]
@@ -118,7 +118,7 @@ def test_the_interval_is_repeatable_and_narrows_with_more_pictures():
 
 
 def kinds(n, seed, modes=8, d=32):
-    """Return vectors of several kinds, as features of pictures might lie."""
+    """Return vectors of several kinds, as features of images might lie."""
     rng = np.random.default_rng(seed)
     centres = 4 * np.random.default_rng(0).normal(size=(8, d))
     return centres[rng.integers(0, modes, n)] + rng.normal(size=(n, d))
@@ -149,7 +149,7 @@ def seen():
     }
 
 
-def test_new_pictures_of_the_same_kinds_pass_everywhere(seen):
+def test_new_images_of_the_same_kinds_pass_everywhere(seen):
     new = seen["new"]
     assert abs(new["kid"]) < 0.05 * seen["half the modes"]["kid"]
     assert min(new["precision"], new["recall"], new["density"], new["coverage"]) > 0.8
@@ -157,7 +157,7 @@ def test_new_pictures_of_the_same_kinds_pass_everywhere(seen):
     assert max(new["repetition"], new["memorisation"]) < 0.12
 
 
-def test_one_picture_again_and_again_is_seen(seen):
+def test_one_image_again_and_again_is_seen(seen):
     collapsed = seen["collapsed"]
     assert collapsed["precision"] == 1, "this is what precision does not see"
     assert max(collapsed["recall"], collapsed["coverage"], collapsed["diversity"]) < 0.05
@@ -214,7 +214,7 @@ def test_diversity_is_a_ratio_of_distances():
 
 
 @pytest.mark.parametrize("measure", [kid, diversity, distances.fid, distances.repetition])
-def test_one_picture_is_too_few(measure):
+def test_one_image_is_too_few(measure):
     with pytest.raises(NotEnoughData, match="two"):
         measure(cloud(10), cloud(1))
 
@@ -231,14 +231,14 @@ def vectors(n, seed, d=16):
     return np.random.default_rng(seed).normal(size=(n, d))
 
 
-def test_nearest_pictures_are_found():
+def test_nearest_images_are_found():
     real = vectors(30, 0)
     numbers, apart = distances.nearest(real, real[[4, 17]] + 0.01)
     assert numbers.tolist() == [4, 17]
     assert apart == pytest.approx([0.04, 0.04])
 
 
-def test_new_pictures_of_the_same_kind_are_as_near_as_the_quantile_says():
+def test_new_images_of_the_same_kind_are_as_near_as_the_quantile_says():
     scores = [
         distances.memorisation(vectors(400, 2 * seed), vectors(400, 2 * seed + 1), quantile=0.1)
         for seed in range(8)
@@ -253,7 +253,7 @@ def test_copies_are_noticed_and_what_is_far_away_is_none():
     assert distances.memorisation(real, half) == 0.5
 
 
-def test_twins_among_the_real_pictures_do_not_hide_copies():
+def test_twins_among_the_real_images_do_not_hide_copies():
     real = np.concatenate([vectors(100, 0), vectors(100, 0)])
     assert distances.memorisation(real, real[:50]) == 1
 

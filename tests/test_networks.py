@@ -15,10 +15,10 @@ def test_shapes_and_ranges(architecture, img_size, noise_size):
     generator, discriminator = networks.build_networks(
         architecture, noise_size=noise_size, img_size=img_size, width=4
     )
-    pictures = generator(torch.randn(3, noise_size))
-    assert pictures.shape == (3, 3, img_size, img_size)
-    assert pictures.abs().max() <= 1
-    assert discriminator(pictures).shape == (3,)
+    images = generator(torch.randn(3, noise_size))
+    assert images.shape == (3, 3, img_size, img_size)
+    assert images.abs().max() <= 1
+    assert discriminator(images).shape == (3,)
 
 
 def test_width_64_at_64_px_is_the_network_of_the_tutorial():

@@ -59,7 +59,7 @@ def test_what_a_page_shows_at_a_glance_comes_first_on_the_index(tmp_path):
         ),
         title="Told",
     )
-    with Image.open(io.BytesIO(base64.b64decode(plain.picture))) as cover:
+    with Image.open(io.BytesIO(base64.b64decode(plain.image))) as cover:
         assert cover.size == (640, 288)
     text = write_index(tmp_path, "n", [plain, told], lead="").read_text()
     assert text.index("Told</a></h2>") < text.index("Plain</a></h2>")

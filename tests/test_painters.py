@@ -33,10 +33,10 @@ def read_labels(folder):
         return list(csv.DictReader(file))
 
 
-def is_round(picture):
+def is_round(image):
     """Tell a round canvas by its pixels: near-white, even corners."""
-    side = max(2, len(picture) // 16)
-    corners = np.stack([picture[a, b] for a in (slice(side), slice(-side, None))
+    side = max(2, len(image) // 16)
+    corners = np.stack([image[a, b] for a in (slice(side), slice(-side, None))
                         for b in (slice(side), slice(-side, None))])  # fmt: skip
     return bool(corners.min() > 240 and corners.std() < 4)
 
@@ -49,7 +49,7 @@ def collection(tmp_path_factory):
 
 
 def of_subject(subject, count, seed=0):
-    """Paint the first pictures of a subject that are not round."""
+    """Paint the first images of a subject that are not round."""
     found = (i for i in range(1, 9 * 2 * count) if collections._subject(i, seed) == subject)
     scenes = (paint_scene(i, size=SIZE, seed=seed) for i in found)
     flat = [(pixels(image), label) for image, label in scenes if not label.round]
@@ -82,9 +82,9 @@ def test_a_larger_collection_starts_with_the_smaller_one(collection, tmp_path):
 
 def test_labels_match_the_files(collection):
     rows = read_labels(collection)
-    pictures = sorted(path.name for path in collection.glob("*.jpg"))
-    assert [row["file"] for row in rows] == pictures
-    assert len(pictures) == COUNT
+    images = sorted(path.name for path in collection.glob("*.jpg"))
+    assert [row["file"] for row in rows] == images
+    assert len(images) == COUNT
     assert len(list(collection.iterdir())) == COUNT + 1
     for row in rows:
         assert list(row) == ["file", "subject", "palette", "round", "horizon"]
@@ -97,7 +97,7 @@ def test_labels_match_the_files(collection):
             assert (image.size, image.mode, image.format) == ((SIZE, SIZE), "RGB", "JPEG")
 
 
-def test_labels_of_a_single_picture_are_those_of_the_collection(collection):
+def test_labels_of_a_single_image_are_those_of_the_collection(collection):
     rows = read_labels(collection)
     for index in (1, 5, COUNT):
         _, label = paint_scene(index, size=SIZE)
@@ -127,12 +127,12 @@ def test_round_canvases_are_known_by_their_pixels():
     rounds = [index for index in range(1, 301) if collections._is_round(index, 0)]
     for index in rounds:
         image, label = paint_scene(index, size=SIZE)
-        picture = pixels(image)
+        canvas = pixels(image)
         assert label.round
-        assert is_round(picture)
-        assert (picture[0, 0] == MARGIN).all()
+        assert is_round(canvas)
+        assert (canvas[0, 0] == MARGIN).all()
         middle = SIZE // 2  # the disc touches all four borders
-        for edge in (picture[1, middle], picture[-2, middle], picture[middle, 1]):
+        for edge in (canvas[1, middle], canvas[-2, middle], canvas[middle, 1]):
             assert edge.min() < 250
 
 
@@ -140,48 +140,48 @@ def test_other_canvases_are_not_taken_for_round(collection):
     for row in read_labels(collection):
         with Image.open(collection / row["file"]) as image:
             assert is_round(pixels(image)) == (row["round"] == "true")
-    for picture, _ in of_subject("snow", 12):  # the whitest subject
-        assert not is_round(picture)
+    for canvas, _ in of_subject("snow", 12):  # the whitest subject
+        assert not is_round(canvas)
 
 
 @pytest.mark.parametrize("subject", ["regatta", "snow", "haystacks"])
-def test_the_horizon_is_where_the_picture_changes(subject):
+def test_the_horizon_is_where_the_image_changes(subject):
     """Row means just above and below the label differ far more than elsewhere on average."""
     ratios = []
-    for picture, label in of_subject(subject, 10):
-        rows = picture.mean(axis=1)
+    for image, label in of_subject(subject, 10):
+        rows = image.mean(axis=1)
         change = np.linalg.norm(rows[4:] - rows[:-4], axis=1)  # over four rows, middle at i + 2
         at = round(label.horizon * SIZE) - 2
         ratios.append(change[at - 2 : at + 3].max() / np.median(change))
     assert np.median(ratios) > 2
 
 
-def test_pictures_differ(collection):
-    pictures = [pixels(Image.open(path)) for path in sorted(collection.glob("*.jpg"))]
-    for i, one in enumerate(pictures):
-        for other in pictures[:i]:
+def test_images_differ(collection):
+    images = [pixels(Image.open(path)) for path in sorted(collection.glob("*.jpg"))]
+    for i, one in enumerate(images):
+        for other in images[:i]:
             assert np.abs(one - other).mean() > 8
 
 
-def test_pictures_are_neither_muddy_nor_black(collection):
+def test_images_are_neither_muddy_nor_black(collection):
     for path in collection.glob("*.jpg"):
-        picture = pixels(Image.open(path))
-        assert 80 < picture.mean() < 240
-        assert np.percentile(picture.mean(axis=-1), 1) > 25
-        assert np.ptp(picture, axis=-1).mean() > 8  # coloured
+        image = pixels(Image.open(path))
+        assert 80 < image.mean() < 240
+        assert np.percentile(image.mean(axis=-1), 1) > 25
+        assert np.ptp(image, axis=-1).mean() > 8  # coloured
 
 
 def test_strokes_are_visible():
     """Away from any drawing, in the sky, paint has fine structure that a smooth plan lacks."""
     for index in range(1, 9):
-        picture = pixels(paint_scene(index, size=128)[0]).mean(axis=-1)[8:40, 32:96]
-        smooth = gaussian_filter(picture, 2)
-        fine, left = picture - smooth, smooth - gaussian_filter(smooth, 2)
+        image = pixels(paint_scene(index, size=128)[0]).mean(axis=-1)[8:40, 32:96]
+        smooth = gaussian_filter(image, 2)
+        fine, left = image - smooth, smooth - gaussian_filter(smooth, 2)
         assert fine.std() > 3
         assert fine.std() > 2 * left.std()
 
 
-def test_a_picture_is_the_same_scene_at_every_size():
+def test_a_image_is_the_same_scene_at_every_size():
     for index in range(1, 9):
         small, large = (paint_scene(index, size=size)[0].resize((16, 16), 4) for size in (64, 128))
         assert np.abs(pixels(small) - pixels(large)).mean() < 12
@@ -198,7 +198,7 @@ def test_a_partial_collection_is_repaired(tmp_path):
     whole = (folder / "plein_air_0002.jpg").read_bytes()
     (folder / "plein_air_0002.jpg").unlink()
     (folder / "plein_air_0099.jpg").write_bytes(b"left over")
-    (folder / "mine.txt").write_text("not a picture")
+    (folder / "mine.txt").write_text("not an image")
     paint_plein_air(folder, count=4, size=16)
     assert (folder / "plein_air_0002.jpg").read_bytes() == whole
     assert sorted(path.name for path in folder.iterdir()) == [

@@ -1,4 +1,4 @@
-"""Each awkward kind of picture must give the right pixels, each broken one a reason."""
+"""Each awkward kind of image must give the right pixels, each broken one a reason."""
 
 import io
 import struct
@@ -18,10 +18,12 @@ from dcgan_utils.data.decode import (
     DamagedImage,
     NotAnImage,
     decode_image,
-    make_grid,
     parse_background,
     to_float,
     to_uint8,
+)
+from dcgan_utils.data.decode import (
+    make_grid as our_grid,
 )
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -186,10 +188,10 @@ def test_lab_and_ycbcr():
 
 @pytest.mark.parametrize("file_format", [f for f in decode.FORMATS if f != "GIF"])
 def test_every_format_keeps_its_colours(file_format):
-    picture = decode_image(encode(halves(RED, BLUE, 64), file_format), 8, background=WHITE)
-    assert_near(picture.pixels[4, 1], RED, 12)
-    assert_near(picture.pixels[4, 6], BLUE, 12)
-    assert (picture.format, picture.mode, picture.size) == (file_format, "RGB", (64, 64))
+    image = decode_image(encode(halves(RED, BLUE, 64), file_format), 8, background=WHITE)
+    assert_near(image.pixels[4, 1], RED, 12)
+    assert_near(image.pixels[4, 6], BLUE, 12)
+    assert (image.format, image.mode, image.size) == (file_format, "RGB", (64, 64))
 
 
 @pytest.mark.parametrize("file_format", ["GIF", "WEBP", "PNG", "TIFF"])
@@ -201,7 +203,7 @@ def test_first_frame_of_an_animation(file_format):
 
 
 @pytest.mark.parametrize("name", ["EPS", "PDF", "ICO", "TGA"])
-def test_other_formats_are_no_pictures(name):
+def test_other_formats_are_no_images(name):
     with pytest.raises(NotAnImage, match="known format"):
         pixels(encode(Image.new("RGB", (8, 8)), name))
 
@@ -243,11 +245,11 @@ def test_size_is_told_after_the_rotation():
 def test_size_of_a_jpeg_is_told_as_stored_though_it_is_halved(orientation, size):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    picture = decode_image(
+    image = decode_image(
         encode(Image.new("RGB", (304, 200), RED), "JPEG", exif=exif), 16, background=WHITE
     )
-    assert picture.size == size
-    assert_near(picture.pixels, np.broadcast_to(RED, (16, 16, 3)))
+    assert image.size == size
+    assert_near(image.pixels, np.broadcast_to(RED, (16, 16, 3)))
 
 
 @pytest.mark.parametrize("fit", ["crop", "pad"])
@@ -264,7 +266,7 @@ def test_a_jpeg_halved_while_decoded_looks_as_if_it_were_not(fit, mode, size, mo
     assert np.abs(halved - whole).mean() < 2
 
 
-def test_broken_exif_is_no_reason_to_lose_a_picture():
+def test_broken_exif_is_no_reason_to_lose_a_image():
     data = encode(Image.new("RGB", (8, 8), RED), "JPEG", exif=b"Exif\0\0broken beyond hope")
     assert_near(pixels(data)[0, 0], RED)
 
@@ -280,7 +282,7 @@ def test_rotation_beside_a_broken_exif_tag():
 
 
 def stripes():
-    """Make a 24 x 8 picture of a red, a green and a blue square."""
+    """Make a 24 x 8 image of a red, a green and a blue square."""
     image = Image.new("RGB", (24, 8), GREEN)
     image.paste(RED, (0, 0, 8, 8))
     image.paste(BLUE, (16, 0, 24, 8))
@@ -365,7 +367,7 @@ def assert_loaded_or_refused(data):
     flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), max_size=8),
     kept=st.floats(0, 1),
 )
-def test_fuzzed_pictures_load_or_are_refused(data, flips, kept):
+def test_fuzzed_images_load_or_are_refused(data, flips, kept):
     mangled = bytearray(data)
     for place, bits in flips:
         mangled[int(place * len(data))] ^= bits
@@ -411,4 +413,4 @@ def test_rows_are_those_of_torchvision(n, columns):
     theirs = make_grid(images, nrow=columns, padding=2, pad_value=255)[:, 2:-2, 2:-2]
     if n == 1:  # which it leaves without gaps
         theirs = images[0]
-    assert torch.equal(make_grid(images, columns, gap=2), theirs.permute(1, 2, 0))
+    assert torch.equal(our_grid(images, columns, gap=2), theirs.permute(1, 2, 0))

@@ -13,7 +13,7 @@ def some(n=37, side=12, seed=0):
 
 
 def blobs(n, side=64, seed=0):
-    """Return smooth pictures that differ in structure, as photographs do."""
+    """Return smooth images that differ in structure, as photographs do."""
     coarse = torch.from_numpy(np.random.default_rng(seed).uniform(0, 255, (n, 3, 6, 6)))
     smooth = torch.nn.functional.interpolate(coarse, side, mode="bicubic")
     return smooth.clamp(0, 255).to(torch.uint8)
@@ -52,14 +52,14 @@ def test_histograms_count_every_pixel():
     assert histogram.sum() == images.numel()
 
 
-def test_bright_pictures_that_hardly_differ_keep_their_variance():
+def test_bright_images_that_hardly_differ_keep_their_variance():
     images = torch.full((1001, 3, 2, 2), 254, dtype=torch.uint8)
     images[0] = 255
     variance = statistics.statistics(images.split(10)).per_colour()["variance"]
     np.testing.assert_allclose(variance, images.numpy().var(0, dtype=np.float64), rtol=1e-8)
 
 
-def test_one_picture_and_equal_ones_have_no_variance():
+def test_one_image_and_equal_ones_have_no_variance():
     for images in (some(1), some(1).expand(50, -1, -1, -1)):
         found = statistics.statistics([images]).per_colour()
         assert not found["variance"].any()
@@ -67,8 +67,8 @@ def test_one_picture_and_equal_ones_have_no_variance():
 
 
 @pytest.mark.parametrize("wrong", [some().float(), some()[0], some()[:, :1]])
-def test_statistics_refuse_what_is_no_picture(wrong):
-    with pytest.raises(WorkbookError, match="uint8 pictures of shape"):
+def test_statistics_refuse_what_is_no_image(wrong):
+    with pytest.raises(WorkbookError, match="uint8 images of shape"):
         statistics.statistics([wrong])
 
 
@@ -82,16 +82,16 @@ def test_statistics_refuse_another_size():
 
 @pytest.mark.parametrize("row", [10, 32, 50])
 def test_the_horizon_is_where_it_gets_dark(row):
-    picture = np.full((3, 64, 64), 180.0)
-    picture[:, row:] = 90
-    found = statistics.find_horizon(picture + np.random.default_rng(0).normal(0, 5, picture.shape))
+    image = np.full((3, 64, 64), 180.0)
+    image[:, row:] = 90
+    found = statistics.find_horizon(image + np.random.default_rng(0).normal(0, 5, image.shape))
     assert found.position * 64 == row
     assert found.drop == pytest.approx(90, abs=2)
     assert found.is_clear
 
 
 @pytest.mark.parametrize(
-    "picture",
+    "image",
     [
         np.full((3, 32, 32), 80.0),
         np.full((3, 1, 1), 80.0),
@@ -101,8 +101,8 @@ def test_the_horizon_is_where_it_gets_dark(row):
         np.repeat(np.linspace(200, 198, 64)[None, :, None], 64, 2),  # hardly
     ],
 )
-def test_there_is_not_always_a_horizon(picture):
-    assert not statistics.find_horizon(picture).is_clear
+def test_there_is_not_always_a_horizon(image):
+    assert not statistics.find_horizon(image).is_clear
 
 
 # --- Round canvases ------------------------------------------------------------------------
@@ -133,7 +133,7 @@ def test_round_canvases_are_found(side):
     ],
     ids=["white", "small disc", "grey mat", "too small to tell"],
 )
-def test_other_pictures_are_no_round_canvases(image):
+def test_other_images_are_no_round_canvases(image):
     assert statistics.find_round_canvases(image[None]) == []
 
 
@@ -150,7 +150,7 @@ def test_round_canvases_of_plein_air():
 # --- Vectors -------------------------------------------------------------------------------
 
 
-def test_vectors_and_pictures_go_back_and_forth():
+def test_vectors_and_images_go_back_and_forth():
     images = some(300, side=8)
     vectors = statistics.pixel_vectors(images, 8)
     assert vectors.shape == (300, 192)

@@ -24,7 +24,7 @@ def test_components_give_the_vectors_back():
     assert moved == pytest.approx(2 * found.scores[:, 0].std(), rel=1e-3)
 
 
-def test_there_are_fewer_components_than_pictures():
+def test_there_are_fewer_components_than_images():
     assert principal_components(np.eye(5, 50), 100).scores.shape == (5, 4)
 
 
@@ -60,7 +60,7 @@ def test_umap_leaves_the_threads_of_pytorch_alone():
 
 
 @pytest.mark.parametrize("n", [3, 4, 5, 9])
-def test_umap_of_few_pictures(n):
+def test_umap_of_few_images(n):
     vectors = np.random.default_rng(n).normal(size=(n, 6)).astype(np.float32)
     for n_components in (2, 3):
         assert umap_embedding(vectors, n_components, n_neighbors=2).shape == (
@@ -70,12 +70,12 @@ def test_umap_of_few_pictures(n):
 
 
 @pytest.mark.parametrize("vectors", [np.eye(1), np.eye(15), np.ones((100, 3))])
-def test_umap_refuses_fewer_pictures_than_neighbours(vectors):
-    with pytest.raises(NotEnoughData, match="15 nearest; different pictures here"):
+def test_umap_refuses_fewer_images_than_neighbours(vectors):
+    with pytest.raises(NotEnoughData, match="15 nearest; different images here"):
         umap_embedding(vectors.astype(np.float32))
 
 
 @pytest.mark.parametrize("vectors", [np.eye(1), np.eye(2), np.ones((50, 3))])
 def test_components_of_too_little_are_refused(vectors):
-    with pytest.raises(NotEnoughData, match="at least 3 different pictures"):
+    with pytest.raises(NotEnoughData, match="at least 3 different images"):
         principal_components(vectors, 2)

@@ -62,12 +62,12 @@ def written(runs, tmp_path):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_the_pictures_are_pytorch_s(architecture, tiny, collection, tmp_path, page):
+def test_the_images_are_pytorch_s(architecture, tiny, collection, tmp_path, page):
     config = tiny(architecture=architecture, epochs=12, noise_size=100, ema=0, lr=2e-3)
     run = train(config, collection)
     z = config.prior.sample(32, 100, generator=stream(0, "test"))
     expected = to_uint8(load_generator(run, device="cpu")(z)).permute(0, 2, 3, 1).int()
-    assert expected.float().std() > 10, "pictures of something"
+    assert expected.float().std() > 10, "images of something"
     tab = page(playground.write_playground([run], tmp_path / "page.html"))
     drawn = tab.evaluate(
         "async (all) => Promise.all(all.map(async (z) => [...await window.playground.draw(0, z)]))",
@@ -110,16 +110,16 @@ def test_an_earlier_epoch_is_another_generator(runs, tmp_path):
         playground.write_playground(runs[:1], tmp_path / "page.html", epoch=99)
 
 
-def test_the_runs_of_a_grid_make_a_page(runs, pictures, tmp_path, capsys):
-    grid = written_grid(tmp_path, pictures, seeds=[0], epochs=12, ema=0, lr=2e-3)
+def test_the_runs_of_a_grid_make_a_page(runs, image_folder, tmp_path, capsys):
+    grid = written_grid(tmp_path, image_folder, seeds=[0], epochs=12, ema=0, lr=2e-3)
     assert main(["playground", str(grid), "--output", str(tmp_path / "page.html")]) == 0
     assert "generators: 2" in capsys.readouterr().out
 
 
 def test_the_command_writes_a_page_of_all_runs_of_a_collection(runs, tmp_path, capsys):
-    assert main(["playground", "ten-pictures"]) == 0
-    assert "ten-pictures.html" in capsys.readouterr().out
-    assert (reports_dir() / "playground" / "ten-pictures.html").exists()
+    assert main(["playground", "ten-images"]) == 0
+    assert "ten-images.html" in capsys.readouterr().out
+    assert (reports_dir() / "playground" / "ten-images.html").exists()
     assert main(["playground", *(run.name for run in runs), "--output", str(tmp_path / "p.h")]) == 0
     assert (tmp_path / "p.h").exists()
     assert main(["playground", "nothing-of-this-name"]) == 2
@@ -130,42 +130,42 @@ def test_the_command_writes_a_page_of_all_runs_of_a_collection(runs, tmp_path, c
 
 def test_a_slider_redraws_and_a_link_shows_the_same_pixels(written, page):
     tab = page(written)
-    first = tab.evaluate(PIXELS, ".picture canvas")
+    first = tab.evaluate(PIXELS, ".image canvas")
     assert len(first) == 32
     assert len(set(first)) > 16
     tab.locator("#mean").fill("2")
     tab.wait_for_function(READY)
     tab.wait_for_function(READY)
-    moved = tab.evaluate(PIXELS, ".picture canvas")
+    moved = tab.evaluate(PIXELS, ".image canvas")
     assert all(one != other for one, other in zip(first, moved, strict=True))
     tab.wait_for_function(
         "location.hash.includes('noise=normal') && location.hash.includes('mean=2')"
     )
     assert tab.locator("#share-told").text_content() == "20 %"
-    tab.locator(".picture").nth(5).click()
-    tab.locator(".picture").nth(2).click()
+    tab.locator(".image").nth(5).click()
+    tab.locator(".image").nth(2).click()
     tab.locator("#at").fill("12")
     tab.wait_for_timeout(300)
     walk = tab.evaluate(PIXELS, ".walks canvas")
     tab.wait_for_function("location.hash.includes('at=12')")
     again = page(written, tab.url[tab.url.index("#") :])
-    assert again.evaluate(PIXELS, ".picture canvas") == moved
+    assert again.evaluate(PIXELS, ".image canvas") == moved
     again.wait_for_timeout(300)
     assert again.evaluate(PIXELS, ".walks canvas") == walk
-    assert again.locator("#at-told").text_content() == "50 % of the way from picture 6 to picture 3"
+    assert again.locator("#at-told").text_content() == "50 % of the way from image 6 to image 3"
 
 
 def test_another_seed_draws_others_and_the_first_again(written, page):
     tab = page(written, "#seed=7&count=4&runs=1")
     assert tab.locator(".run").count() == 1
-    first = tab.evaluate(PIXELS, ".picture canvas")
+    first = tab.evaluate(PIXELS, ".image canvas")
     tab.locator("#another").click()
     tab.wait_for_function(READY)
-    assert not set(first) & set(tab.evaluate(PIXELS, ".picture canvas"))
+    assert not set(first) & set(tab.evaluate(PIXELS, ".image canvas"))
     tab.locator("#seed").fill("7")
     tab.locator("#seed").press("Enter")
     tab.wait_for_function(READY)
-    assert tab.evaluate(PIXELS, ".picture canvas") == first
+    assert tab.evaluate(PIXELS, ".image canvas") == first
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_another_seed_draws_others_and_the_first_again(written, page):
 )
 def test_a_broken_link_shows_something(written, page, state):
     tab = page(written, state)
-    assert len(set(tab.evaluate(PIXELS, ".picture canvas"))) > 1
+    assert len(set(tab.evaluate(PIXELS, ".image canvas"))) > 1
 
 
 def test_vectors_are_those_of_the_prior(written, page):
@@ -188,7 +188,7 @@ def test_vectors_are_those_of_the_prior(written, page):
     assert gamma.mean().item() == pytest.approx(2, abs=0.2)
     assert gamma.std().item() == pytest.approx(2**0.5, abs=0.2)
     assert torch.equal(normal.argsort(dim=1), gamma.argsort(dim=1)), "the same list, ranked alike"
-    expected = priors.parse("gamma").from_normal(normal.float())
+    expected = priors.parse("gamma").from_gaussian(normal.float())
     assert torch.allclose(gamma.float(), expected, rtol=0.01, atol=0.02)
 
 
@@ -213,11 +213,11 @@ def test_what_is_saved_can_be_used(written, page, runs, tmp_path):
     assert vectors.shape == (6, 8)
     assert vectors[1].tolist() == pytest.approx(tab.evaluate("window.playground.vectorOf(0, 1)"))
 
-    before = tab.evaluate(PIXELS, ".picture canvas")
+    before = tab.evaluate(PIXELS, ".image canvas")
     tab.locator("#json").fill(json.dumps(vectors[[1, 0, 3, 2]].tolist()))
     tab.locator("#take").click()
     tab.wait_for_function(READY)
-    assert tab.evaluate(PIXELS, ".picture canvas") == [before[i] for i in (1, 0, 3, 2)]
+    assert tab.evaluate(PIXELS, ".image canvas") == [before[i] for i in (1, 0, 3, 2)]
     for wrong, told in (("[[1, 2]]", "has 2 numbers"), ("hello", "no JSON"), ('["a"]', "list of")):
         tab.locator("#json").fill(wrong)
         tab.locator("#take").click()
@@ -228,12 +228,12 @@ def test_it_is_played_by_keyboard_and_read_aloud(written, page):
     from axe_playwright_python.sync_playwright import Axe
 
     tab = page(written, "#count=4&runs=0")
-    tab.locator(".picture").nth(3).focus()
+    tab.locator(".image").nth(3).focus()
     tab.keyboard.press("Enter")
     tab.keyboard.press("ArrowLeft")
     assert tab.evaluate("document.activeElement.dataset.number") == "2"
     tab.wait_for_function("location.hash.includes('from=3')")
-    assert "from" in tab.locator(".picture").nth(3).get_attribute("aria-label")
+    assert "from" in tab.locator(".image").nth(3).get_attribute("aria-label")
     tab.locator("#play").focus()
     tab.keyboard.press("Space")
     tab.wait_for_function("Number(document.getElementById('at').value) > 2")
@@ -249,36 +249,36 @@ def test_it_is_played_by_keyboard_and_read_aloud(written, page):
 
 def test_a_link_within_the_page_changes_nothing(written, page):
     tab = page(written, "#seed=5&count=4&noise=gamma(2, 1)&mean=1&std=2&runs=1")
-    before = tab.evaluate(PIXELS, ".picture canvas")
+    before = tab.evaluate(PIXELS, ".image canvas")
     tab.locator(".skip").focus()
     tab.keyboard.press("Enter")
     tab.wait_for_function("location.hash.includes('seed=5')")
-    assert tab.evaluate(PIXELS, ".picture canvas") == before
+    assert tab.evaluate(PIXELS, ".image canvas") == before
 
 
 def test_an_address_typed_by_hand_replaces_vectors_that_were_brought(written, page):
     tab = page(written, "#count=4&runs=0")
-    before = tab.evaluate(PIXELS, ".picture canvas")
+    before = tab.evaluate(PIXELS, ".image canvas")
     tab.locator("#json").fill(json.dumps([[0.5] * 8]))
     tab.locator("#take").click()
     tab.wait_for_function(READY)
-    assert len(set(tab.evaluate(PIXELS, ".picture canvas"))) == 1
+    assert len(set(tab.evaluate(PIXELS, ".image canvas"))) == 1
     assert tab.evaluate("document.getElementById('noise-controls').disabled")
     tab.evaluate("location.hash = '#seed=0&count=64&runs=0.1'")
-    tab.wait_for_function("document.querySelectorAll('.picture').length === 128")
+    tab.wait_for_function("document.querySelectorAll('.image').length === 128")
     tab.wait_for_function(READY)
-    after = tab.evaluate(PIXELS, ".picture canvas")
-    assert after[:4] == before, "more pictures begin with the same ones"
+    after = tab.evaluate(PIXELS, ".image canvas")
+    assert after[:4] == before, "more images begin with the same ones"
     assert not tab.evaluate("document.getElementById('noise-controls').disabled")
 
 
 def test_along_a_vector_lies_the_vector_itself(written, page):
     tab = page(written, "#count=4&runs=0&way=along&at=3")
-    tab.locator(".picture").nth(2).click()
-    assert tab.locator("#at-told").text_content() == "1.00 times the list of picture 3"
+    tab.locator(".image").nth(2).click()
+    assert tab.locator("#at-told").text_content() == "1.00 times the list of image 3"
     tab.wait_for_timeout(300)
     (walk,) = tab.evaluate(PIXELS, ".walks canvas")
-    assert walk == tab.evaluate(PIXELS, ".picture canvas")[2]
+    assert walk == tab.evaluate(PIXELS, ".image canvas")[2]
 
 
 def test_generators_of_other_sizes_and_scales_stand_side_by_side(tiny, collection, tmp_path, page):
@@ -292,13 +292,13 @@ def test_generators_of_other_sizes_and_scales_stand_side_by_side(tiny, collectio
             [tab.evaluate(f"window.playground.vectorOf({index}, {i})") for i in (0, 1)]
         )
         expected = to_uint8(load_generator(run, device="cpu")(z)).permute(0, 2, 3, 1).int()
-        for vector, picture in zip(z, expected, strict=True):
+        for vector, image in zip(z, expected, strict=True):
             drawn = tab.evaluate(
                 "async ([i, z]) => [...await window.playground.draw(i, z)]",
                 [index, vector.tolist()],
             )
             found = torch.tensor(drawn).reshape(32, 32, 4)[..., :3].int()
-            assert (found - picture).abs().max() <= 2
+            assert (found - image).abs().max() <= 2
     lengths = torch.tensor(tab.evaluate("window.playground.vectorOf(1, 0)")).norm()
     assert lengths.item() == pytest.approx(5**0.5, rel=1e-4)
     assert {round(x, 5) for x in tab.evaluate("window.playground.vectorOf(2, 0)")} <= {1, -1}

@@ -25,7 +25,7 @@ def figures(history):
     table = networks.layer_table(generator, (100,))
     several = {"U(-1, 1)": history, "Gamma(2, 1)": history}
     grids = {"real": some(), "new": some()}
-    yield style.image_grid(some(), title="Some", description="ten pictures")
+    yield style.image_grid(some(), title="Some", description="ten images")
     yield style.labelled_grids(grids, title="Both", description="two times ten")
     yield style.samples_over_epochs({1: some(), 5: some()})
     yield training.network_diagram(table, start="100", title="Generator", color=style.BLUE)
@@ -78,7 +78,7 @@ def test_a_slider_is_for_jupyterlab_alone(monkeypatch):
     assert (shown[4, 4] == some(3)[2, :, 0, 0].numpy()).all()
 
 
-def test_pictures_are_shown_as_they_are():
+def test_images_are_shown_as_they_are():
     dark = torch.full((2, 3, 32, 32), 100, dtype=torch.uint8)
     dark[1] = 104
     axes = style.image_grid(dark, title="", description="d").axes[0]

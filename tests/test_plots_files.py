@@ -11,7 +11,7 @@ NAMES = [f"{number}$^.jpg" for number in range(11)] + ["モネ 🎨 with quite a
 def figures(images):
     n = len(images)
     names = NAMES[:n]
-    yield files.captioned(images, names, title="Some", description="some pictures")
+    yield files.captioned(images, names, title="Some", description="some images")
     yield files.file_sizes(range(1000, 1000 + n), images, names)
     yield files.file_sizes([500] * n, images, names)
     yield files.dimensions([(40, 30)] * n, {"PNG": n}, {"RGB": 1, "P": n - 1})

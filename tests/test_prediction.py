@@ -35,26 +35,26 @@ def test_the_measured_share_is_the_predicted_one(noise_size):
 
 
 def gradients(generator, z):
-    """Return the pictures, and the gradients of vectors and weights for one way to judge them."""
+    """Return the images, and the gradients of vectors and weights for one way to judge them."""
     z = z.clone().requires_grad_()
     generator.zero_grad()
-    pictures = generator(z)
-    judge = torch.randn(pictures.shape[1:], generator=stream(1, "judge"))
-    (pictures * judge).mean().backward()
-    return pictures.detach(), z.grad, [p.grad.clone() for p in generator.parameters()]
+    images = generator(z)
+    judge = torch.randn(images.shape[1:], generator=stream(1, "judge"))
+    (images * judge).mean().backward()
+    return images.detach(), z.grad, [p.grad.clone() for p in generator.parameters()]
 
 
 @pytest.mark.parametrize("architecture", ["dcgan", "resize"])
 @pytest.mark.parametrize("factor", [10.0, 0.3])
-def test_the_scale_of_the_noise_cancels_in_pictures_and_gradients(architecture, factor):
+def test_the_scale_of_the_noise_cancels_in_images_and_gradients(architecture, factor):
     generator = fresh(architecture).double()
     for module in generator.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eps = 1e-30  # which is all that remembers the scale
     z = drawn().double()
-    pictures, by_z, by_weights = gradients(generator, z)
+    images, by_z, by_weights = gradients(generator, z)
     scaled, by_scaled, by_weights_scaled = gradients(generator, factor * z)
-    assert torch.allclose(pictures, scaled, atol=1e-9)
+    assert torch.allclose(images, scaled, atol=1e-9)
     assert torch.allclose(by_z, factor * by_scaled, rtol=1e-6, atol=1e-12)
     for one, other in zip(by_weights, by_weights_scaled, strict=True):
         assert torch.allclose(one, other, rtol=1e-6, atol=1e-12)
@@ -66,8 +66,8 @@ def test_with_epsilon_the_scale_hardly_matters_and_the_mean_does():
     assert apart["mean + 1 std"] > 0.3
     others = torch.randn(64, 50, generator=stream(5, "z"))
     changed = theory._apart(fresh("dcgan")(drawn()), fresh("dcgan")(others))
-    pictures = fresh("dcgan")(drawn())
-    assert changed / theory._apart(pictures, pictures.roll(1, 0)) == pytest.approx(1, abs=0.1)
+    images = fresh("dcgan")(drawn())
+    assert changed / theory._apart(images, images.roll(1, 0)) == pytest.approx(1, abs=0.1)
 
 
 def test_the_pokemon_architecture_feels_scale_and_mean_once_its_biases_have_moved(tiny):

@@ -102,16 +102,16 @@ def test_slugs_are_short_for_the_defaults():
 def test_scores_are_normal_and_lead_back(spec):
     prior = priors.parse(spec)
     z = draw(prior, n=200)
-    scores = prior.to_normal(z)
+    scores = prior.to_gaussian(z)
     assert scores.mean().item() == pytest.approx(0, abs=0.1)
     assert scores.std().item() == pytest.approx(1, abs=0.03)
-    back = prior.from_normal(scores)
+    back = prior.from_gaussian(scores)
     assert torch.allclose(back, z, rtol=1e-3, atol=2e-3 * prior.std)
 
 
 @pytest.mark.parametrize("spec", STUDIED + BEYOND)
 def test_normal_vectors_become_such_as_the_prior_draws(spec):
     prior = priors.parse(spec)
-    made = prior.from_normal(draw(priors.parse("normal"), n=400, seed=3)).double()
+    made = prior.from_gaussian(draw(priors.parse("normal"), n=400, seed=3)).double()
     assert made.mean().item() == pytest.approx(prior.mean, abs=0.03 * prior.std)
     assert made.std().item() == pytest.approx(prior.std, rel=0.05)

@@ -7,10 +7,10 @@ def test_operations_of_a_step_are_those_counted_by_hand(tiny):
     config = tiny(width=2, noise_size=5)
     # Multiplications and additions of each layer at 32 px: channels * channels * taps * places.
     inner = 2 * (2 * 4 * 16 * 64 + 4 * 8 * 16 * 16)
-    picture, vector, logit = 2 * 3 * 2 * 16 * 256, 2 * 5 * 8 * 16, 2 * 8 * 16
-    generator = 3 * inner + 3 * picture + 2 * vector  # forward, weights, inputs but the vector's
-    # Forward three times; weights for real and generated; inputs three times, pictures' but once.
-    discriminator = 8 * inner + (3 + 2 + 1) * picture + 8 * logit
+    image, vector, logit = 2 * 3 * 2 * 16 * 256, 2 * 5 * 8 * 16, 2 * 8 * 16
+    generator = 3 * inner + 3 * image + 2 * vector  # forward, weights, inputs but the vector's
+    # Forward three times; weights for real and generated; inputs three times, images' but once.
+    discriminator = 8 * inner + (3 + 2 + 1) * image + 8 * logit
     assert benchmark.operations_per_image(config) == generator + discriminator
 
 

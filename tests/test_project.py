@@ -73,7 +73,7 @@ def test_modules_import_only_from_lower_floors():
             "augment",
             "brush",
             "clay",
-            "pictures",
+            "images",
             "progress",
             "rendering",
             "parameters",

@@ -33,7 +33,7 @@ METADATA = pd.DataFrame(
 SINGLE = pd.DataFrame({"file": ["one", "", "three"]})
 
 
-def test_pictures_stand_row_by_row_in_a_square():
+def test_images_stand_row_by_row_in_a_square():
     colours = torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1) * 50
     sheet = np.asarray(sprite_sheet(colours.expand(5, 3, 40, 40), 8))
     assert sheet.shape == (24, 24, 3)
@@ -42,7 +42,7 @@ def test_pictures_stand_row_by_row_in_a_square():
     np.testing.assert_array_equal(sheet[..., 0], np.kron(expected, np.ones((8, 8))))
 
 
-def test_pictures_are_averaged_rather_than_skipped():
+def test_images_are_averaged_rather_than_skipped():
     stripes = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
     stripes[..., ::2] = 200
     middle = np.asarray(sprite_sheet(stripes, 8))[2:6, 2:6]
@@ -143,7 +143,7 @@ def test_vectors_written_as_text_are_exact(tmp_path):
     np.testing.assert_array_equal(read, vectors)
 
 
-def test_small_pictures_are_not_enlarged_and_many_fit_the_sheet(tmp_path, monkeypatch):
+def test_small_images_are_not_enlarged_and_many_fit_the_sheet(tmp_path, monkeypatch):
     from dcgan_utils.plots import projector
 
     export(tmp_path, VECTORS, METADATA, IMAGES[..., :32, :32], name="n")
@@ -159,9 +159,9 @@ def test_small_pictures_are_not_enlarged_and_many_fit_the_sheet(tmp_path, monkey
 @pytest.mark.parametrize(
     ("vectors", "metadata", "images", "sentence"),
     [
-        (VECTORS[1:], METADATA, IMAGES, "10 vectors, 11 rows and 11 pictures"),
-        (VECTORS, METADATA[1:], IMAGES, "11 vectors, 10 rows and 11 pictures"),
-        (VECTORS, METADATA, IMAGES[1:], "11 vectors, 11 rows and 10 pictures"),
+        (VECTORS[1:], METADATA, IMAGES, "10 vectors, 11 rows and 11 images"),
+        (VECTORS, METADATA[1:], IMAGES, "11 vectors, 10 rows and 11 images"),
+        (VECTORS, METADATA, IMAGES[1:], "11 vectors, 11 rows and 10 images"),
         (VECTORS[:0], METADATA[:0], IMAGES[:0], "no vectors"),
         (BROKEN, METADATA, IMAGES, "1 of the 11"),
     ],

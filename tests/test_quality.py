@@ -20,7 +20,7 @@ def _quick_features(monkeypatch):
     monkeypatch.setattr(evaluation.features, "extract", extract)
 
 
-def test_pictures_are_nearer_to_themselves_than_to_others():
+def test_images_are_nearer_to_themselves_than_to_others():
     real, other = some(40), some(40) // 4
     assert (
         evaluation.kid_and_diversity(real, real)["kid"]
@@ -75,7 +75,7 @@ def test_everything_is_measured_and_what_it_rests_on_is_told():
     assert 0 <= evaluation.evaluate(real, drawn, seed=0, kinds=kinds)["mode_coverage"] <= 1
 
 
-def test_the_floor_of_everything_is_what_new_real_pictures_would_score():
+def test_the_floor_of_everything_is_what_new_real_images_would_score():
     real = some(60)
     kinds = ["one", "two", "three"] * 20
     floor = evaluation.baseline_real_real(real, seed=0, beside=60, kinds=kinds)
@@ -89,7 +89,7 @@ def test_the_floor_of_everything_is_what_new_real_pictures_would_score():
     assert plain["kid"] == pytest.approx(evaluation.kid_real_real(real, seed=0))
 
 
-def test_the_floor_divides_the_pictures_as_they_are_measured():
+def test_the_floor_divides_the_images_as_they_are_measured():
     floor = evaluation.baseline_real_real(some(60), seed=0, beside=30)
     assert (floor["real"], floor["generated"]) == (40, 20)
     with pytest.raises(NotEnoughData, match="parts of six or more"):

@@ -58,17 +58,17 @@ EVIL_NAMES = (
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory):
-    """Return index and pages of a report on tiny pictures from two noises."""
+    """Return index and pages of a report on tiny images from two noises."""
     home = tmp_path_factory.mktemp("a home with spaces")
-    pictures = home / 'odd <b>"name"'
-    pictures.mkdir()
+    images = home / 'odd <b>"name"'
+    images.mkdir()
     rng = np.random.default_rng(0)
     for index in range(8):
         pixels = rng.integers(0, 256, (36, 48, 3), np.uint8)
-        Image.fromarray(pixels).save(pictures / f"{''.join(EVIL_NAMES[index:][:1])}{index}.png")
-    (pictures / "<i>broken<img src=y>.png").write_bytes(b"")
-    names = sorted(path.name for path in pictures.glob("*.png"))
-    with (pictures / "labels.csv").open("w", newline="") as file:
+        Image.fromarray(pixels).save(images / f"{''.join(EVIL_NAMES[index:][:1])}{index}.png")
+    (images / "<i>broken<img src=y>.png").write_bytes(b"")
+    names = sorted(path.name for path in images.glob("*.png"))
+    with (images / "labels.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["file", "<img src=z onerror=document.title='hacked'> $x_{$"])
         writer.writerows([name, "<b>one" if n % 2 else "$two"] for n, name in enumerate(names))
@@ -77,7 +77,7 @@ def report(tmp_path_factory):
         parameters = {**TINY, "img_size": "32"}  # text, as the command line gives it
         parameters["augment"] = "auto"
         return build_report(
-            str(pictures), "gamma,N(0, 100)", parameters=parameters, benchmark=TINY_BENCHMARK
+            str(images), "gamma,N(0, 100)", parameters=parameters, benchmark=TINY_BENCHMARK
         )
 
 
@@ -98,7 +98,7 @@ def test_a_report_has_the_collection_a_page_a_noise_a_comparison_and_the_speed(r
     for page in pages:
         assert f'href="{page.html.name}"' in text
         assert page.html.exists()
-        assert page.picture, "every page has a picture on the index"
+        assert page.image, "every page has an image on the index"
         assert page.html.stat().st_size < 5_000_000
 
 
@@ -107,13 +107,13 @@ def test_the_benchmark_keeps_its_numbers(report):
     names = ("layers", "memory", "profile", "quality", "summary", "turns")
     assert sorted(path.stem for path in folder.glob("*.csv")) == [*names]
     rows = (folder / "turns.csv").read_text().splitlines()
-    assert rows[0] == "batch,loop,turn,pictures_per_second,peak_memory"
+    assert rows[0] == "batch,loop,turn,images_per_second,peak_memory"
     assert len(rows) == 1 + 2 * 3, "three loops, two batch sizes"
 
 
-def test_the_benchmark_alone_is_a_page(pictures, home, capsys):
+def test_the_benchmark_alone_is_a_page(image_folder, home, capsys):
     parameters = TINY_BENCHMARK | {
-        "dataset": str(pictures), "batch_sizes": "4", "memory_epochs": "0", "quality_seeds": "0",
+        "dataset": str(image_folder), "batch_sizes": "4", "memory_epochs": "0", "quality_seeds": "0",
         "precision": "fp32",
     }  # fmt: skip
     flags = [part for name, value in parameters.items() for part in ("-p", name, value)]
@@ -287,9 +287,9 @@ def test_a_page_prints_without_its_controls(report, browser, tmp_path):
 
 def test_the_index_tells_the_collection_and_the_verdicts(report):
     text = report[0].read_text()
-    assert "Pictures: 8 (8 PNG; 8 RGB; 48 x 36)" in text
+    assert "Images: 8 (8 PNG; 8 RGB; 48 x 36)" in text
     assert "&lt;i&gt;broken" in text
-    assert "so there are no verdicts" in text, "of so few pictures"
+    assert "so there are no verdicts" in text, "of so few images"
     assert text.count('href="playground.html"') == 2, "in the menu and above the cards"
     playground = report[0].with_name("playground.html").read_text()
     assert '"label": "Gamma(2, 1)"' in playground
@@ -309,7 +309,7 @@ def test_a_failing_notebook_leaves_its_copy_and_says_so(home):
     assert "<i>Fails" not in html
 
 
-def test_a_report_with_a_failing_notebook_goes_on_and_fails(pictures, monkeypatch, capsys):
+def test_a_report_with_a_failing_notebook_goes_on_and_fails(image_folder, monkeypatch, capsys):
     from dcgan_utils.report import build
 
     def run(name, output, parameters, *, title, **rest):
@@ -318,12 +318,12 @@ def test_a_report_with_a_failing_notebook_goes_on_and_fails(pictures, monkeypatc
         return build.make_page(output, title=title, failed=failed)
 
     monkeypatch.setattr(build, "run_notebook", run)
-    arguments = ["report", "--dataset", str(pictures), "--noises", "gamma,uniform,normal"]
+    arguments = ["report", "--dataset", str(image_folder), "--noises", "gamma,uniform,normal"]
     assert main(arguments) == 1
     said = capsys.readouterr().out
     assert "Gamma(2, 1): FAILED: ValueError: boom" in said
     assert "The noises compared: done" in said
-    index = reports_dir() / "ten-pictures" / "index.html"
+    index = reports_dir() / "ten-images" / "index.html"
     assert str(index) in said
     assert "boom" in index.read_text()
 
@@ -340,18 +340,18 @@ def test_a_report_with_a_failing_notebook_goes_on_and_fails(pictures, monkeypatc
     ],
 )
 def test_wrong_input_is_refused_before_anything_runs(
-    arguments, sentence, pictures, monkeypatch, capsys
+    arguments, sentence, image_folder, monkeypatch, capsys
 ):
     from dcgan_utils.report import build
 
     monkeypatch.setattr(build, "run_notebook", lambda *a, **k: pytest.fail("something ran"))
-    assert main(["report", "--dataset", str(pictures), *arguments]) == 2
+    assert main(["report", "--dataset", str(image_folder), *arguments]) == 2
     assert sentence in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("wrong", ["noise", "preset", "dataset"])
-def test_parameters_with_an_option_of_their_own_are_no_extras(wrong, pictures, capsys):
-    assert main(["report", "--dataset", str(pictures), "-p", wrong, "gamma"]) == 2
+def test_parameters_with_an_option_of_their_own_are_no_extras(wrong, image_folder, capsys):
+    assert main(["report", "--dataset", str(image_folder), "-p", wrong, "gamma"]) == 2
     assert f"--{wrong}" in capsys.readouterr().err
 
 
@@ -377,9 +377,9 @@ def test_a_kernel_that_does_not_start_is_told(home, monkeypatch, argv):
         run_notebook("compare", home / "out.ipynb", {"runs": "x"}, title="t")
 
 
-def test_a_report_that_cannot_be_written_is_told(pictures, home, capsys):
+def test_a_report_that_cannot_be_written_is_told(image_folder, home, capsys):
     (home / "reports").write_text("no folder")
-    assert main(["report", "--dataset", str(pictures)]) == 2
+    assert main(["report", "--dataset", str(image_folder)]) == 2
     assert "DCGAN_HOME" in capsys.readouterr().err
 
 
@@ -437,15 +437,15 @@ def papermill(*arguments, cwd):
     )
 
 
-def test_train_runs_from_inside_notebooks_with_a_relative_folder(home, pictures, tmp_path):
+def test_train_runs_from_inside_notebooks_with_a_relative_folder(home, image_folder, tmp_path):
     flags = [part for name, value in TINY.items() for part in ("-p", name, value)]
-    relative = os.path.relpath(pictures, notebooks_dir())
+    relative = os.path.relpath(image_folder, notebooks_dir())
     done = papermill(
         "train.ipynb", tmp_path / "out.ipynb", "-p", "noise", "gamma", "-p", "dataset", relative,
         *flags, cwd=notebooks_dir(),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    assert len(list((home / "reports" / "runs").glob("ten-pictures-gamma-s0-*/progress.gif"))) == 1
+    assert len(list((home / "reports" / "runs").glob("ten-images-gamma-s0-*/progress.gif"))) == 1
 
 
 @pytest.mark.parametrize(
@@ -475,35 +475,40 @@ def test_help_lists_the_parameters():
     assert "length of a latent vector" in done.stdout
 
 
-def test_augment_tries_the_policies_when_asked(home, pictures):
+def test_augment_tries_the_policies_when_asked(home, image_folder):
     small = {"width": 8, "img_size": 32, "batch_size": 4, "samples": 6, "device": "cpu"}
-    parameters = {"dataset": str(pictures), "trial_pictures": 20, "policies": "none, pil", **small}
+    parameters = {
+        "dataset": str(image_folder),
+        "trial_images": 20,
+        "policies": "none, pil",
+        **small,
+    }
     page = run_notebook("augment", home / "out.ipynb", parameters, title="t")
     assert not page.failed
-    rows = (home / "reports" / "augment" / "ten-pictures.csv").read_text().splitlines()
+    rows = (home / "reports" / "augment" / "ten-images.csv").read_text().splitlines()
     assert [row.split(",")[:2] for row in rows] == [
         ["augment", "epochs"], ["none", "2"], ["pil", "1"]
     ]  # fmt: skip
     assert "Nearest to the collection comes" in page.html.read_text()
 
 
-def test_an_ablation_takes_a_preset_apart(home, pictures):
+def test_an_ablation_takes_a_preset_apart(home, image_folder):
     parameters = {
-        "dataset": str(pictures), "preset": "quick", "changes": "flip: true; lr: 0.001",
+        "dataset": str(image_folder), "preset": "quick", "changes": "flip: true; lr: 0.001",
         "width": 4, "img_size": 32, "epochs": 1, "samples": 6, "device": "cpu",
     }  # fmt: skip
     page = run_notebook("ablation", home / "out.ipynb", parameters, title="t")
     assert not page.failed
-    rows = (home / "reports" / "ablation" / "ten-pictures.csv").read_text().splitlines()
+    rows = (home / "reports" / "ablation" / "ten-images.csv").read_text().splitlines()
     names = [row.split(",")[0] for row in rows]
     assert names == ["change", "as it is", "flip: true", "lr: 0.001", "preset monet"]
     assert "Most is lost with" in page.html.read_text()
-    assert page.picture
+    assert page.image
 
 
 @pytest.fixture
 def paintings(tmp_path):
-    """Return a folder of 16 pictures of two kinds, with labels."""
+    """Return a folder of 16 images of two kinds, with labels."""
     folder = tmp_path / "two kinds"
     folder.mkdir()
     rng = np.random.default_rng(0)
@@ -539,7 +544,7 @@ def test_compare_measures_judges_and_keeps_the_numbers(home, paintings, tiny):
     page = run_notebook("compare", home / "one.ipynb", one, title="t")
     assert not page.failed
     assert "<strong>With one seed" in page.html.read_text()
-    verdicts = pd.read_csv(kept / "two-kinds-dcgan-claims.csv")["verdict"]
+    verdicts = pd.read_csv(kept / "two-kinds-dcgan-claims.csv")["probability"]
     assert set(verdicts) == {"not decided"}
 
 
@@ -555,7 +560,7 @@ def test_compare_gives_no_verdicts_on_runs_that_differ_in_more(home, paintings, 
     assert "there are no verdicts" in text
 
 
-def test_one_picture_is_enough_for_every_page_of_a_run(home, tmp_path):
+def test_one_image_is_enough_for_every_page_of_a_run(home, tmp_path):
     (tmp_path / "one").mkdir()
     Image.new("RGB", (32, 32), "red").save(tmp_path / "one" / "red.png")
     own = {"dataset": str(tmp_path / "one"), "img_size": 32, "device": "cpu"}
@@ -574,14 +579,14 @@ def test_one_picture_is_enough_for_every_page_of_a_run(home, tmp_path):
     [
         ("augment", {"policies": "none, pill"}, "Did you mean 'pil'?"),
         ("ablation", {"changes": "flip"}, "is no change"),
-        ("augment", {"picture": "99"}, "give a number from 0 to 9"),
+        ("augment", {"image": "99"}, "give a number from 0 to 9"),
         ("capacity", {"copies": 0}, "copies should be greater than or equal to 1"),
         ("latent", {"run": "nothing"}, "no run in"),
         ("latent", {"reach": -1}, "reach should be greater than 0"),
     ],
 )
-def test_wrong_parameters_end_the_other_notebooks_too(home, pictures, name, wrong, sentence):
-    own = {} if name == "latent" else {"dataset": str(pictures)}
+def test_wrong_parameters_end_the_other_notebooks_too(home, image_folder, name, wrong, sentence):
+    own = {} if name == "latent" else {"dataset": str(image_folder)}
     page = run_notebook(name, home / "out.ipynb", own | wrong, title="t")
     assert sentence in page.failed
 

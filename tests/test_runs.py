@@ -19,17 +19,17 @@ def run(tiny, collection):
 
 def test_name_tells_collection_noise_and_seed(tiny, collection):
     name = run_name(tiny(noise="N(1, 1)", seed=3), collection)
-    assert name.startswith("ten-pictures-normal_1_1-s3-")
+    assert name.startswith("ten-images-normal_1_1-s3-")
 
 
-def test_name_depends_on_what_decides_the_result(tiny, collection, pictures, tmp_path):
+def test_name_depends_on_what_decides_the_result(tiny, collection, image_folder, tmp_path):
     from dcgan_utils.data.load import load_dataset
 
     base = run_name(tiny(), collection)
     assert base == run_name(tiny(dataset=str(tmp_path), preset="monet", ema=0.99), collection)
     assert base != run_name(tiny(lr=1e-3), collection)
-    Image.new("RGB", (40, 40)).save(pictures / "00.png")
-    assert base != run_name(tiny(), load_dataset(pictures, 32))
+    Image.new("RGB", (40, 40)).save(image_folder / "00.png")
+    assert base != run_name(tiny(), load_dataset(image_folder, 32))
 
 
 def test_the_same_config_opens_the_same_run(run, tiny, collection):
@@ -173,20 +173,20 @@ def test_gif_has_all_frames_and_ends_the_run(run):
 
 def test_runs_are_found_by_name_pattern_and_collection(tiny, collection):
     uniform, gamma = (Run.create(tiny(noise=n), collection) for n in ("uniform", "gamma"))
-    assert [r.name for r in find_runs("ten-pictures")] == sorted([uniform.name, gamma.name])
+    assert [r.name for r in find_runs("ten-images")] == sorted([uniform.name, gamma.name])
     assert [r.name for r in find_runs("*gamma*")] == [gamma.name]
     assert [r.name for r in find_runs(f"{uniform.name}, {gamma.folder}")] == [
         uniform.name,
         gamma.name,
     ]
-    assert len(find_runs(f"{uniform.name},{uniform.name},ten-pictures")) == 2
+    assert len(find_runs(f"{uniform.name},{uniform.name},ten-images")) == 2
 
 
 def test_a_run_without_an_epoch_counts_only_if_it_is_named(tiny, collection):
     begun, idle = (Run.create(tiny(noise=n), collection) for n in ("uniform", "gamma"))
     begun.log_epoch({"epoch": 1, "g_loss": 0.5, "seconds": 90.0})
     assert begun.minutes == 1.5
-    assert [run.name for run in find_runs("ten-pictures")] == [begun.name]
+    assert [run.name for run in find_runs("ten-images")] == [begun.name]
     assert [run.name for run in find_runs("*")] == [begun.name]
     assert [run.name for run in find_runs(idle.name)] == [idle.name]
 
@@ -246,11 +246,11 @@ def test_damaged_weights_are_told(run):
 
 def test_a_run_knows_where_its_losses_parted(tiny, collection):
     run = Run.create(tiny(real_label=1.0, fake_label=0.0), collection)
-    assert run.parted_at() is None
+    assert run.divergence_epoch() is None
     for epoch in range(1, 41):
         loss = 0.6 if epoch <= 20 else 0.01
         run.log_epoch({"epoch": epoch, "d_loss_real": loss, "d_loss_fake": loss, "g_loss": 1.0})
-    assert 21 < run.parted_at() <= 30
+    assert 21 < run.divergence_epoch() <= 30
 
 
 def test_a_parameter_that_a_run_does_not_name_did_not_exist_then(run):
@@ -266,4 +266,4 @@ def test_copies_make_the_window_of_the_parting_shorter(tiny, collection):
     for epoch in range(1, 7):
         loss = 0.6 if epoch <= 3 else 0.01
         run.log_epoch({"epoch": epoch, "d_loss_real": loss, "d_loss_fake": loss, "g_loss": 1.0})
-    assert run.parted_at() == 5
+    assert run.divergence_epoch() == 5

@@ -27,9 +27,9 @@ from dcgan_utils.study.schedule import local_cluster, run_grid, run_task
 
 
 @pytest.fixture
-def task(tmp_path, pictures):
+def task(tmp_path, image_folder):
     """Return the first task of a grid of tiny runs."""
-    return tasks(load_grid(written_grid(tmp_path, pictures)))[0]
+    return tasks(load_grid(written_grid(tmp_path, image_folder)))[0]
 
 
 def test_a_task_is_done_once_and_a_failed_one_again(task, home):
@@ -43,7 +43,7 @@ def test_a_task_is_done_once_and_a_failed_one_again(task, home):
 
     (run.folder / "train.html").unlink()
     samples = run.folder / "samples" / "epoch_0001.png"
-    samples.write_bytes(b"no picture")  # the training is finished, its page cannot be drawn
+    samples.write_bytes(b"no image")  # the training is finished, its page cannot be drawn
     assert run_task(task, str(home)) != ""
     assert run_task(task, str(home)) != "", "what failed once is not finished the next time"
 
@@ -64,10 +64,10 @@ def test_two_workers_at_one_task_take_turns(task, home):
 # --- The grid ------------------------------------------------------------------------------
 
 
-def test_a_killed_worker_costs_nothing_but_time(tmp_path, pictures, home, monkeypatch):
+def test_a_killed_worker_costs_nothing_but_time(tmp_path, image_folder, home, monkeypatch):
     from distributed import Client
 
-    grid = load_grid(written_grid(tmp_path, pictures, seeds=[0], epochs=150, sample_size=2))
+    grid = load_grid(written_grid(tmp_path, image_folder, seeds=[0], epochs=150, sample_size=2))
     under_way, killed, result = [], [], {}
 
     def kill(pids):
@@ -95,7 +95,7 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path, pictures, home, monkey
     monkeypatch.setenv("DCGAN_HOME", str(tmp_path / "undisturbed"))
     row = result.iloc[1]
     disturbed = Run(home / "reports" / "runs" / row["run"])
-    undisturbed = train(disturbed.config, load_dataset(str(pictures), 32))
+    undisturbed = train(disturbed.config, load_dataset(str(image_folder), 32))
     assert equal_states(disturbed.load_weights(), undisturbed.load_weights())
     columns = ["d_loss_real", "d_loss_fake", "g_loss", "sample_spread"]
     assert disturbed.history()[columns].equals(undisturbed.history()[columns])
@@ -115,8 +115,8 @@ def command(path, home):
     )
 
 
-def test_a_stopped_study_goes_on_even_twice_at_once(tmp_path, pictures, home):
-    path = written_grid(tmp_path, pictures, seeds=[0], epochs=200, sample_size=2)
+def test_a_stopped_study_goes_on_even_twice_at_once(tmp_path, image_folder, home):
+    path = written_grid(tmp_path, image_folder, seeds=[0], epochs=200, sample_size=2)
     path.write_text(path.read_text().replace('normal, "gamma(2, 1)"', "normal"))
     stopped = command(path, home)
     while not any(f.read_text().count("\n") > 3 for f in runs_dir().glob("*/history.csv")):
@@ -139,10 +139,12 @@ def test_a_stopped_study_goes_on_even_twice_at_once(tmp_path, pictures, home):
     }
 
 
-def test_a_failed_run_stands_in_the_table_and_the_others_go_on(tmp_path, pictures, home, capsys):
-    path = written_grid(tmp_path, pictures, seeds=[0], epochs=1)
+def test_a_failed_run_stands_in_the_table_and_the_others_go_on(
+    tmp_path, image_folder, home, capsys
+):
+    path = written_grid(tmp_path, image_folder, seeds=[0], epochs=1)
     first, second = tasks(load_grid(path))
-    begun = Run.create(TrainConfig.resolve(**first.parameters), load_dataset(str(pictures), 32))
+    begun = Run.create(TrainConfig.resolve(**first.parameters), load_dataset(str(image_folder), 32))
     assert begun.name == first.run
     begun.checkpoint_path.write_bytes(b"no checkpoint")  # and no epoch is complete
     assert main(["study", str(path), "--workers", "1"]) == 1
@@ -163,42 +165,42 @@ def test_an_error_of_dask_is_a_reason_and_never_empty():
     assert schedule._failure(Lost()) == "MemoryError: "
 
 
-def test_a_scheduler_that_does_not_answer_is_told(tmp_path, pictures, monkeypatch, capsys):
+def test_a_scheduler_that_does_not_answer_is_told(tmp_path, image_folder, monkeypatch, capsys):
     monkeypatch.setattr(schedule, "PATIENCE", "1s")
-    path = written_grid(tmp_path, pictures)
+    path = written_grid(tmp_path, image_folder)
     assert main(["study", str(path), "--scheduler", "tcp://127.0.0.1:9"]) == 2
     assert "no Dask scheduler answers at 'tcp://127.0.0.1:9'" in capsys.readouterr().err
 
 
-def test_workers_of_a_scheduler_are_its_own(tmp_path, pictures, capsys):
-    path = str(written_grid(tmp_path, pictures))
+def test_workers_of_a_scheduler_are_its_own(tmp_path, image_folder, capsys):
+    path = str(written_grid(tmp_path, image_folder))
     assert main(["study", path, "--scheduler", "tcp://127.0.0.1:9", "--workers", "2"]) == 2
     assert "a scheduler has its own workers" in capsys.readouterr().err
 
 
-def test_a_worker_that_sees_other_pictures_leaves_no_page(task, home, pictures):
-    extra = pictures / "other.png"
-    shutil.copy(pictures / "00.png", extra)
+def test_a_worker_that_sees_other_images_leaves_no_page(task, home, image_folder):
+    extra = image_folder / "other.png"
+    shutil.copy(image_folder / "00.png", extra)
     for _ in range(2):
-        assert "the pictures are others here" in run_task(task, str(home))
+        assert "the images are others here" in run_task(task, str(home))
     extra.unlink()
     assert run_task(task, str(home)) == ""
 
 
-def test_a_resource_that_nobody_offers_is_told(tmp_path, pictures):
-    path = written_grid(tmp_path, pictures)
+def test_a_resource_that_nobody_offers_is_told(tmp_path, image_folder):
+    path = written_grid(tmp_path, image_folder)
     path.write_text(path.read_text() + "resources: {GPU: 1}\n")
     if not torch.cuda.is_available():
         with pytest.raises(WorkbookError, match="no worker on this machine offers"):
             run_grid(load_grid(path), workers=1)
 
 
-def test_the_notebook_trains_a_grid_and_shows_it(tmp_path, pictures, home):
-    path = written_grid(tmp_path, pictures, seeds=[0], epochs=1)
+def test_the_notebook_trains_a_grid_and_shows_it(tmp_path, image_folder, home):
+    path = written_grid(tmp_path, image_folder, seeds=[0], epochs=1)
     page = run_notebook("study", home / "out.ipynb", {"grid": str(path), "workers": 2}, title="t")
     assert not page.failed
     text = page.html.read_text()
     assert "2 of 2 runs are finished" in text
-    assert "[2/2] ten-pictures" in text
+    assert "[2/2] ten-images" in text
     written_there = {path.name for path in (reports_dir() / "two noises").iterdir()}
-    assert {"index.html", "runs.csv", "compare-ten-pictures-dcgan.html"} <= written_there
+    assert {"index.html", "runs.csv", "compare-ten-images-dcgan.html"} <= written_there

@@ -70,7 +70,7 @@ def trained(tiny, collection):
 
 def test_runs_of_one_seed_are_paired(trained):
     one, other = (run.load_checkpoint() for run in trained(seeds=[3], epochs=1))
-    assert torch.equal(one["order"], other["order"]), "the pictures come in the same order"
+    assert torch.equal(one["order"], other["order"]), "the images come in the same order"
     begun = [DCGAN(run.config) for run in trained(seeds=[3], epochs=1)]
     assert equal_states(begun[0].generator.state_dict(), begun[1].generator.state_dict())
     assert equal_states(begun[0].discriminator.state_dict(), begun[1].discriminator.state_dict())
@@ -90,7 +90,7 @@ def test_the_same_scores_give_vectors_of_the_same_ranks(trained):
     assert torch.equal(one, compare.sample_aligned(normal, 6, seed=0))
     assert not torch.equal(one, compare.sample_aligned(normal, 6, seed=1))
     scores = torch.randn(6, 8)
-    ranks = [run.config.prior.from_normal(scores).argsort(dim=1) for run in (normal, gamma)]
+    ranks = [run.config.prior.from_gaussian(scores).argsort(dim=1) for run in (normal, gamma)]
     assert torch.equal(*ranks)
 
 

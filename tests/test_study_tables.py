@@ -56,7 +56,7 @@ def test_what_the_numbers_rest_on_is_told():
     floor = {"generated": 20, "real": 40, "classifier_accuracy": 0.9}
     kinds = pd.Series(["sea", "land"], name="subject")
     said = compare.describe_samples(table, floor, kinds)
-    assert "30 generated pictures of each run against 60 real ones" in said
+    assert "30 generated images of each run against 60 real ones" in said
     assert "the label 'subject': 2" in said
     assert "right on 90%" in said
     assert "label" not in compare.describe_samples(table, floor, None)

@@ -17,14 +17,14 @@ def test_the_networks_are_ours_as_the_tutorial_writes_them(img_size):
             for mine, plain in zip(one.parameters(), other.parameters(), strict=True):
                 plain.copy_(mine)
     z = torch.randn(3, 6)
-    pictures = theirs[0](z[:, :, None, None])
-    assert torch.allclose(pictures, ours[0](z), atol=1e-5)
-    verdicts = theirs[1](pictures).flatten()
-    assert torch.allclose(verdicts, ours[1](pictures).sigmoid(), atol=1e-5)
+    images = theirs[0](z[:, :, None, None])
+    assert torch.allclose(images, ours[0](z), atol=1e-5)
+    verdicts = theirs[1](images).flatten()
+    assert torch.allclose(verdicts, ours[1](images).sigmoid(), atol=1e-5)
 
 
-def test_an_epoch_shows_every_file_once_and_trains_both(pictures):
-    files = sorted(pictures.iterdir())
+def test_an_epoch_shows_every_file_once_and_trains_both(image_folder):
+    files = sorted(image_folder.iterdir())
     book = tutorial.Textbook(files, img_size=32, width=4, noise_size=8, batch_size=4, workers=0)
     shown = []
     book.loader.dataset.files = Listed(files, shown)

@@ -37,8 +37,8 @@ training.train(config, load_dataset({folder!r}, 32), folder={run!r})
 """
 
 
-def start(tmp_path, pictures, run, **changes):
-    script = SCRIPT.format(config=TINY | changes, folder=str(pictures), run=str(run))
+def start(tmp_path, image_folder, run, **changes):
+    script = SCRIPT.format(config=TINY | changes, folder=str(image_folder), run=str(run))
     return subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -93,10 +93,10 @@ def test_one_seed_gives_one_run(tiny, collection, tmp_path, precision):
         {"augment": "ada", "flip": True, "layer_noise": 0.1, "architecture": "pokemon"},
     ],
 )
-def test_a_killed_run_goes_on_bit_for_bit(tiny, pictures, collection, tmp_path, changes):
+def test_a_killed_run_goes_on_bit_for_bit(tiny, image_folder, collection, tmp_path, changes):
     changes |= {"epochs": 4}
     undisturbed = train(tiny(**changes), collection, folder=tmp_path / "undisturbed")
-    process = start(tmp_path, pictures, tmp_path / "killed", **changes)
+    process = start(tmp_path, image_folder, tmp_path / "killed", **changes)
     wait_for_step(process, 7)  # three batches an epoch: in the middle of the third
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
@@ -123,10 +123,10 @@ def test_a_run_goes_on_from_an_old_checkpoint_bit_for_bit(tiny, collection, tmp_
 
 
 def test_ctrl_c_saves_in_mid_epoch_and_the_run_goes_on_bit_for_bit(
-    tiny, pictures, collection, tmp_path
+    tiny, image_folder, collection, tmp_path
 ):
     undisturbed = train(tiny(), collection, folder=tmp_path / "undisturbed")
-    process = start(tmp_path, pictures, tmp_path / "interrupted")
+    process = start(tmp_path, image_folder, tmp_path / "interrupted")
     wait_for_step(process, 4)
     process.send_signal(signal.SIGINT)
     assert process.wait() != 0
@@ -150,8 +150,8 @@ def test_ctrl_c_in_this_process_is_a_keyboard_interrupt(tiny, collection, tmp_pa
     assert signal.getsignal(signal.SIGINT) is handler
 
 
-def test_a_run_in_training_is_refused_to_others(tiny, pictures, collection, tmp_path):
-    process = start(tmp_path, pictures, tmp_path / "run", epochs=50)
+def test_a_run_in_training_is_refused_to_others(tiny, image_folder, collection, tmp_path):
+    process = start(tmp_path, image_folder, tmp_path / "run", epochs=50)
     wait_for_step(process, 4)
     with pytest.raises(WorkbookError, match="being trained by another process"):
         train(tiny(epochs=50), collection, folder=tmp_path / "run")
@@ -209,7 +209,7 @@ def test_a_weight_lost_in_the_last_batch_is_not_saved(tiny, collection, tmp_path
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 10, 64])
-def test_any_batch_size_shows_every_picture_once(tiny, collection, batch_size, monkeypatch):
+def test_any_batch_size_shows_every_image_once(tiny, collection, batch_size, monkeypatch):
     from dcgan_utils.gan.model import DCGAN
 
     shown, step = [], DCGAN.train_step
@@ -220,7 +220,7 @@ def test_any_batch_size_shows_every_picture_once(tiny, collection, batch_size, m
 
     monkeypatch.setattr(DCGAN, "train_step", noting)
     train(tiny(batch_size=batch_size, epochs=1), collection)
-    seen = {tuple(picture.flatten().tolist()) for batch in shown for picture in batch}
+    seen = {tuple(image.flatten().tolist()) for batch in shown for image in batch}
     assert sum(map(len, shown)) == len(seen) == 10
 
 
@@ -240,7 +240,7 @@ def test_a_generator_that_repeats_itself_has_no_spread(tiny, collection, monkeyp
     assert train(tiny(), collection).history()["sample_spread"].tolist() == [0, 0]
 
 
-def test_spread_does_not_depend_on_how_many_pictures_there_are():
+def test_spread_does_not_depend_on_how_many_images_there_are():
     from dcgan_utils.runs.training import _spread
 
     images = torch.randint(0, 256, (512, 3, 8, 8), generator=torch.Generator().manual_seed(0))
@@ -249,7 +249,7 @@ def test_spread_does_not_depend_on_how_many_pictures_there_are():
     assert _spread(images[:1]) == 0
 
 
-def test_one_picture_is_enough(tiny, tmp_path):
+def test_one_image_is_enough(tiny, tmp_path):
     from dcgan_utils.data.load import load_dataset
 
     folder = tmp_path / "one"
@@ -265,7 +265,7 @@ def shown_batches(monkeypatch):
     shown, step = [], DCGAN.train_step
 
     def noting(self, real):
-        shown.append((self.noise_left, real))
+        shown.append((self.noise_scale, real))
         return step(self, real)
 
     monkeypatch.setattr(DCGAN, "train_step", noting)
@@ -278,16 +278,16 @@ def test_noise_decays(tiny, collection, monkeypatch):
     assert [left for left, _ in shown] == pytest.approx([1.0, 0.75, 0.5, 0.25])
 
 
-@pytest.mark.parametrize(("policy", "times"), [("none", 1), ("pil", 6), ("both", 6), ("inside", 1)])
+@pytest.mark.parametrize(("policy", "times"), [("none", 1), ("pil", 6), ("both", 6), ("layers", 1)])
 def test_an_epoch_shows_the_copies_too(tiny, collection, monkeypatch, policy, times):
     shown = shown_batches(monkeypatch)
     train(tiny(augment=policy, epochs=1), collection)
-    pictures = torch.cat([real for _, real in shown])
-    assert len(pictures) == times * len(collection.images)
-    assert len(pictures.flatten(1).unique(dim=0)) > (times - 1) * len(collection.images)
+    images = torch.cat([real for _, real in shown])
+    assert len(images) == times * len(collection.images)
+    assert len(images.flatten(1).unique(dim=0)) > (times - 1) * len(collection.images)
 
 
-def test_flip_shows_about_half_the_pictures_mirrored(tiny, collection, monkeypatch):
+def test_flip_shows_about_half_the_images_mirrored(tiny, collection, monkeypatch):
     shown = shown_batches(monkeypatch)
     train(tiny(flip=True, epochs=4), collection)
     originals = {tuple(p.flatten().tolist()) for p in to_float(collection.images)}
@@ -311,7 +311,9 @@ def test_auto_is_settled_before_the_run_is_named(tiny, collection):
 
 
 def test_patience_ends_a_training_whose_losses_have_parted(tiny, collection, tmp_path, monkeypatch):
-    monkeypatch.setattr(Run, "parted_at", lambda self: 2 if len(self.history()) >= 2 else None)
+    monkeypatch.setattr(
+        Run, "divergence_epoch", lambda self: 2 if len(self.history()) >= 2 else None
+    )
     config = tiny(epochs=9, patience=3)
     run = train(config, collection, folder=tmp_path / "run")
     assert run.history()["epoch"].tolist() == [1, 2, 3, 4, 5]
@@ -325,14 +327,14 @@ def test_patience_ends_a_training_whose_losses_have_parted(tiny, collection, tmp
 def test_an_ended_training_whose_animation_is_missing_is_not_trained_on(
     tiny, collection, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(Run, "parted_at", lambda self: 1)
+    monkeypatch.setattr(Run, "divergence_epoch", lambda self: 1)
     config = tiny(epochs=9, patience=2)
     run = train(config, collection, folder=tmp_path / "run")
     run.gif_path.unlink()
     assert len(train(config, collection, folder=tmp_path / "run").history()) == 3
 
 
-def test_pictures_of_another_size_are_refused_at_once(tiny, collection):
-    with pytest.raises(WorkbookError, match="the pictures have 32 px and img_size is 64"):
+def test_images_of_another_size_are_refused_at_once(tiny, collection):
+    with pytest.raises(WorkbookError, match="the images have 32 px and img_size is 64"):
         train(tiny(img_size=64), collection)
     assert not runs_dir().exists()

@@ -25,9 +25,9 @@ def measured(monkeypatch):
     return runs
 
 
-def test_every_policy_shows_as_many_pictures(tiny, collection, measured):
+def test_every_policy_shows_as_many_images(tiny, collection, measured):
     told = []
-    policies = ("none", "pil", "inside", "both")
+    policies = ("none", "pil", "layers", "both")
     configs = trials.augmentations(tiny(), policies, collection, 120)
     table = trials.run_trials(configs, collection, on_run=lambda *now: told.append(now))
     assert table.index.tolist() == [policy for policy, _ in told] == list(policies)
@@ -38,21 +38,21 @@ def test_every_policy_shows_as_many_pictures(tiny, collection, measured):
     assert all(len(run.history()) == run.config.epochs for run in measured)
 
 
-def test_the_parting_is_told_in_pictures(tiny, collection, measured, monkeypatch):
+def test_the_parting_is_told_in_images(tiny, collection, measured, monkeypatch):
     monkeypatch.setattr(
-        trials.Run, "parted_at", lambda run: 2 if run.config.augment == "pil" else None
+        trials.Run, "divergence_epoch", lambda run: 2 if run.config.augment == "pil" else None
     )
     configs = trials.augmentations(tiny(), ("none", "pil"), collection, 120)
     table = trials.run_trials(configs, collection)
-    assert table["parted"].isna().tolist() == [True, False]
-    assert table["parted"]["pil"] == 2 * 60
+    assert table["diverged"].isna().tolist() == [True, False]
+    assert table["diverged"]["pil"] == 2 * 60
 
 
 def test_changes_are_made_one_by_one(tiny):
-    configs = trials.ablations(tiny(), "augment: inside; flip = true;")
-    assert [*configs] == ["as it is", "augment: inside", "flip: true"]
+    configs = trials.ablations(tiny(), "augment: layers; flip = true;")
+    assert [*configs] == ["as it is", "augment: layers", "flip: true"]
     assert configs["as it is"] == tiny()
-    assert configs["augment: inside"] == tiny(augment="inside")
+    assert configs["augment: layers"] == tiny(augment="layers")
     assert configs["flip: true"] == tiny(flip=True)
 
 
@@ -65,7 +65,7 @@ def test_a_wrong_change_is_told(tiny, changes, sentence):
         trials.ablations(tiny(), changes)
 
 
-def test_a_picture_is_named_by_number_or_file(collection):
+def test_a_image_is_named_by_number_or_file(collection):
     assert trials.image_index(collection, "7") == 7
     assert trials.image_index(collection, "03.png") == 3
     twice = replace(collection, files=("1.png", "11.png", *collection.files[2:]))
@@ -76,16 +76,16 @@ def test_a_picture_is_named_by_number_or_file(collection):
             trials.image_index(collection, wrong)
 
 
-def test_copies_are_one_picture_many_times(collection):
+def test_copies_are_one_image_many_times(collection):
     alike = trials.repeat_image(collection, 4, 30)
     assert alike.images.shape == (30, 3, 32, 32)
     assert (alike.images == collection.images[4]).all()
     assert alike.data_hash != collection.data_hash
     assert len(alike.files) == len(alike.report.sizes) == 30
-    assert alike.name == "ten-pictures-4"
+    assert alike.name == "ten-images-4"
 
 
-def test_the_distance_is_that_of_the_drawn_pictures(tiny, collection):
+def test_the_distance_is_that_of_the_drawn_images(tiny, collection):
     run = train(tiny(), collection)
     apart = trials.distance_by_epoch(run, collection.images[0])
     assert apart.index.tolist() == [1, 2]
@@ -93,7 +93,7 @@ def test_the_distance_is_that_of_the_drawn_pictures(tiny, collection):
     assert apart[2] == pytest.approx(difference.square().mean().sqrt().item(), rel=1e-5)
 
 
-def test_the_other_pictures_are_the_measure(collection):
+def test_the_other_images_are_the_measure(collection):
     pixels = collection.images.double().numpy()
     expected = [np.square(pixels[3] - pixels[i]).mean() for i in range(10) if i != 3]
     measured = trials.distance_to_others(collection, 3)
@@ -102,7 +102,7 @@ def test_the_other_pictures_are_the_measure(collection):
         trials.distance_to_others(trials.repeat_image(collection, 0, 1), 0)
 
 
-def test_a_generator_learns_a_single_picture(tiny, collection):
+def test_a_generator_learns_a_single_image(tiny, collection):
     alike = trials.repeat_image(collection, 0, 64)
     run = train(tiny(epochs=25, lr=1e-3, ema=0.9, batch_size=8, width=16), alike)
     apart = trials.distance_by_epoch(run, collection.images[0])
@@ -121,14 +121,14 @@ def test_what_each_change_costs_is_told():
     )
 
 
-def test_pictures_are_shown_as_the_discriminator_sees_them(collection):
+def test_images_are_shown_as_the_discriminator_sees_them(collection):
     images = collection.images
     assert torch.equal(trials.augmented("none", images, seed=0), images)
-    turned = trials.augmented("inside", images, seed=0)
+    turned = trials.augmented("layers", images, seed=0)
     assert turned.shape == images.shape
     assert turned.dtype == torch.uint8
     assert not torch.equal(turned, images)
-    assert torch.equal(turned, trials.augmented("inside", images, seed=0))
+    assert torch.equal(turned, trials.augmented("layers", images, seed=0))
 
 
 @pytest.mark.parametrize("change", ["flip: false", "device: cpu", "img_size: 64", "kid_samples: 9"])

@@ -85,7 +85,7 @@ def test_frames_go_there_and_back():
 
 
 def varied_generator(config):
-    """Return a generator whose pictures differ much, as two epochs do not make it."""
+    """Return a generator whose images differ much, as two epochs do not make it."""
     generator, _ = networks.build_networks(config.architecture, **config.sizes)
     with torch.no_grad():
         for number, weights in enumerate(generator.parameters()):
@@ -97,14 +97,14 @@ def varied_generator(config):
 
 
 @pytest.mark.parametrize("architecture", ["dcgan", "pokemon"])
-def test_a_picture_that_the_generator_draws_is_found(tiny, collection, architecture, monkeypatch):
+def test_a_image_that_the_generator_draws_is_found(tiny, collection, architecture, monkeypatch):
     run = train(tiny(architecture=architecture), collection)
     varied = varied_generator(run.config)
     monkeypatch.setattr(sampling, "load_generator", lambda run, **where: varied)
     aims = sampling.sample(run, 3, seed=5)
     told = []
     places, error = interpolation.project(
-        run, aims, steps=120, starts=6, on_step=lambda *now: told.append(now)
+        run, aims, steps=120, restarts=6, on_step=lambda *now: told.append(now)
     )
     assert places.shape == (3, 8)
     assert told[-1] == (120, 120)
@@ -114,7 +114,7 @@ def test_a_picture_that_the_generator_draws_is_found(tiny, collection, architect
     )
     by_chance = (sampling.sample(run, 3).float() - aims.float()).square().mean(dim=(1, 2, 3)).sqrt()
     assert error.mean() < by_chance.mean() / 2
-    again = interpolation.project(run, aims, steps=120, starts=6)
+    again = interpolation.project(run, aims, steps=120, restarts=6)
     assert torch.equal(again[0], places)
 
 

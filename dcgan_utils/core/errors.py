@@ -29,7 +29,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 class NotEnoughData(WorkbookError):
-    """There is too little for an analysis, such as a plane for one picture: not a mistake."""
+    """There is too little for an analysis, such as a plane for one image: not a mistake."""
 
 
 def first_line(error: Exception) -> str:

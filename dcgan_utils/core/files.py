@@ -151,7 +151,7 @@ def home() -> Path:
 
 
 def data_dir() -> Path:
-    """Return the folder of the picture collections."""
+    """Return the folder of the image collections."""
     return home() / "data"
 
 

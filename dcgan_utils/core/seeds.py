@@ -11,7 +11,7 @@ def stream(seed: int, purpose: str) -> torch.Generator:
     """Return a generator on the CPU for one purpose, such as ``"init"`` or ``"noise"``.
 
     Streams of different purposes are independent. So two runs with the same seed and
-    different priors start from the same weights and see the pictures in the same order:
+    different priors start from the same weights and see the images in the same order:
     they are *paired*, and what differs between them is the prior's doing.
     """
     digest = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest()

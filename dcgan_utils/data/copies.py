@@ -1,4 +1,4 @@
-"""The second study's coloured copies of a picture, made with Pillow."""
+"""The second study's coloured copies of an image, made with Pillow."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ COPIES = tuple(_CHANGES)
 
 
 def coloured_copy(image: Image.Image, kind: str) -> Image.Image:
-    """Return one of the second study's five variants of a picture.
+    """Return one of the second study's five variants of an image.
 
     Every hue turned to green or to red, the saturation times 2.5 or 0.5, the contrast
     doubled. Transparent parts stay as transparent as they are and do not count in the mean
@@ -56,7 +56,7 @@ def coloured_copy(image: Image.Image, kind: str) -> Image.Image:
     Returns
     -------
     PIL.Image.Image
-        RGB, or RGBA where the picture has transparency.
+        RGB, or RGBA where the image has transparency.
     """
     seen = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
     changed = _CHANGES[kind](image.convert("RGBA").convert("RGB"), seen)

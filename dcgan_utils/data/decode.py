@@ -1,6 +1,6 @@
-"""One picture: bytes of any common kind in, a square of RGB pixels out.
+"""One image: bytes of any common kind in, a square of RGB pixels out.
 
-Everything that can be odd about a picture file is dealt with here, so that the collection
+Everything that can be odd about an image file is dealt with here, so that the collection
 (`dcgan_utils.data.load`) and the training see nothing but ``uint8`` RGB squares.
 """
 
@@ -34,16 +34,16 @@ _TOO_LARGE = f"too large (more than {MAX_PIXELS:,} pixels: perhaps a decompressi
 
 
 class DamagedImage(Exception):
-    """The bytes are a picture that cannot be decoded; the message is a plain reason."""
+    """The bytes are an image that cannot be decoded; the message is a plain reason."""
 
 
 class NotAnImage(Exception):
-    """The bytes are no picture of a known format; the message is a plain reason."""
+    """The bytes are no image of a known format; the message is a plain reason."""
 
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """A decoded picture and what its file was like.
+    """A decoded image and what its file was like.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ def decode_image(
     background: tuple[int, int, int],
     copy: str | None = None,
 ) -> DecodedImage:
-    """Decode a picture, judged by its content alone, to an RGB square.
+    """Decode an image, judged by its content alone, to an RGB square.
 
     A JPEG of twice the size or more, whose sides divide by two (or four, or eight), is halved (or
     quartered ...) while it is decoded, and the Lanczos filter does the rest. On paintings of 256
@@ -84,19 +84,19 @@ def decode_image(
     img_size : int
         Side of the square in pixels.
     fit : {"crop", "pad"}
-        What becomes of a picture that is not square: keep its centre, or keep all of it on a
+        What becomes of an image that is not square: keep its centre, or keep all of it on a
         square of `background`.
     background : tuple of int
         RGB in 0..255, put under transparent parts.
     copy : str or None
-        One of `copies.COPIES`: what is done to the picture before that.
+        One of `copies.COPIES`: what is done to the image before that.
 
     Raises
     ------
-    NotAPicture
+    NotAImage
         When no known format recognises the bytes.
-    DamagedPicture
-        When the picture is too large or cannot be decoded.
+    DamagedImage
+        When the image is too large or cannot be decoded.
     """
     image = _open(data)
     file_format, mode, size = image.format, image.mode, image.size
@@ -124,7 +124,7 @@ def _open(data: bytes) -> Image.Image:
         raise DamagedImage(_TOO_LARGE) from error
     except Exception as error:
         known = ", ".join(FORMATS)
-        raise NotAnImage(f"not a readable picture of a known format ({known})") from error
+        raise NotAnImage(f"not a readable image of a known format ({known})") from error
     if image.width * image.height > MAX_PIXELS:
         raise DamagedImage(_TOO_LARGE)
     return image
@@ -144,7 +144,7 @@ def _shrink_while_decoding(image: Image.Image, img_size: int) -> None:
 def _turn_upright(image: Image.Image) -> None:
     """Apply the EXIF rotation in place."""
     # A broken EXIF block says nothing about the pixels. Where Pillow can read the rotation but
-    # not write the other tags back, it has turned the picture by then.
+    # not write the other tags back, it has turned the image by then.
     with contextlib.suppress(Exception):
         ImageOps.exif_transpose(image, in_place=True)
 
@@ -165,7 +165,7 @@ def _scale_key_colour(image: Image.Image, data: bytes) -> None:
 
 
 def _flatten(image: Image.Image, background: tuple[int, int, int], copy: str | None) -> Image.Image:
-    """Return the picture as RGB, its transparent parts on `background`."""
+    """Return the image as RGB, its transparent parts on `background`."""
     if image.mode.startswith("I") or image.mode == "F":
         image = _deep_to_8bit(image)
     if copy is not None:
@@ -197,13 +197,13 @@ def _crop(image: Image.Image, img_size: int) -> Image.Image:
     """Cut out the central square and resize it."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    # Whole pixels: a picture that has the right size already stays as it is.
+    # Whole pixels: an image that has the right size already stays as it is.
     box = (left, top, left + side, top + side)
     return image.resize((img_size, img_size), Image.Resampling.LANCZOS, box=box)
 
 
 def _pad(image: Image.Image, img_size: int, background: tuple[int, int, int]) -> Image.Image:
-    """Resize the whole picture and centre it on a square of `background`."""
+    """Resize the whole image and centre it on a square of `background`."""
     scale = img_size / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
     square = Image.new("RGB", (img_size, img_size), background)
@@ -232,13 +232,13 @@ def parse_background(background: str) -> tuple[int, int, int]:
     return colour
 
 
-def as_image(picture: torch.Tensor) -> Image.Image:
-    """Return a uint8 picture ``(3, H, W)`` as Pillow's."""
-    return Image.fromarray(picture.permute(1, 2, 0).numpy())
+def as_image(image: torch.Tensor) -> Image.Image:
+    """Return a uint8 image ``(3, H, W)`` as Pillow's."""
+    return Image.fromarray(image.permute(1, 2, 0).numpy())
 
 
 def make_grid(images: torch.Tensor, columns: int, *, gap: int = 0, fill: int = 255) -> torch.Tensor:
-    """Lay pictures out in rows, as torchvision's ``make_grid`` does, whose import takes a second.
+    """Lay images out in rows, as torchvision's ``make_grid`` does, whose import takes a second.
 
     Parameters
     ----------
@@ -260,9 +260,9 @@ def make_grid(images: torch.Tensor, columns: int, *, gap: int = 0, fill: int = 2
     columns = min(columns, n)
     rows = -(-n // columns)
     canvas = torch.full((rows * (height + gap), columns * (width + gap), 3), fill).byte()
-    for number, picture in enumerate(images.cpu()):
+    for number, image in enumerate(images.cpu()):
         top, left = number // columns * (height + gap), number % columns * (width + gap)
-        canvas[top : top + height, left : left + width] = picture.permute(1, 2, 0)
+        canvas[top : top + height, left : left + width] = image.permute(1, 2, 0)
     return canvas[: canvas.shape[0] - gap, : canvas.shape[1] - gap].contiguous()
 
 

@@ -1,4 +1,4 @@
-"""Pictures of a collection that repeat each other, exactly or nearly."""
+"""Images of a collection that repeat each other, exactly or nearly."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ MOST_LEVELS = 40  # by which their colours may differ on average, of 255
 
 @dataclass(frozen=True)
 class Pair:
-    """A picture and an earlier one that it repeats.
+    """An image and an earlier one that it repeats.
 
     Attributes
     ----------
     first, second : int
-        Numbers of the earlier and the later picture.
+        Numbers of the earlier and the later image.
     bits : int
         In how many of 64 bits their perceptual hashes differ.
     exact : bool
@@ -36,10 +36,10 @@ class Pair:
 
 
 def find_duplicates(images: torch.Tensor) -> list[Pair]:
-    """Find the pictures that repeat an earlier one, exactly or nearly.
+    """Find the images that repeat an earlier one, exactly or nearly.
 
-    Each is paired with the earlier picture that is nearest to it, so the length of the list
-    is the number of pictures that could go. Near means that the perceptual hashes (pHash of
+    Each is paired with the earlier image that is nearest to it, so the length of the list
+    is the number of images that could go. Near means that the perceptual hashes (pHash of
     the package ImageHash: signs of low cosine frequencies; Zauner 2010, "Implementation and
     benchmarking of perceptual image hash functions") differ in at most 6 of 64 bits, and the
     colours, on a raster of 4 x 4, by at most 40 levels on average.
@@ -81,7 +81,7 @@ def find_duplicates(images: torch.Tensor) -> list[Pair]:
 
 
 def _perceptual_hashes(images: torch.Tensor) -> np.ndarray:
-    """Return a hash of 64 signs (-1, 1) a picture: float32, shape ``(N, 64)``."""
+    """Return a hash of 64 signs (-1, 1) an image: float32, shape ``(N, 64)``."""
     import imagehash
 
     bits = [imagehash.phash(as_image(i)).hash for i in images]

@@ -1,4 +1,4 @@
-"""What is known about the pictures of a collection: its ``labels.csv``, if it has one."""
+"""What is known about the images of a collection: its ``labels.csv``, if it has one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read_labels(dataset: Dataset) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a picture, in the order of `Dataset.files`; text in every column, None where
+        One row an image, in the order of `Dataset.files`; text in every column, None where
         nothing is known. Without labels it has no columns.
     """
     import pandas as pd
@@ -71,7 +71,7 @@ def _rows(file: SourceFile) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def categories(labels: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns that sort pictures into groups: 2 to 30, not one for each picture."""
+    """Return the columns that sort images into groups: 2 to 30, not one for each image."""
     sorting = [
         column
         for column, values in labels.items()
@@ -91,9 +91,9 @@ def precision_recall(found: Collection[int], truth: Sequence[bool]) -> tuple[flo
     Parameters
     ----------
     found
-        Numbers of pictures.
+        Numbers of images.
     truth
-        Whether each picture is one of those to be found.
+        Whether each image is one of those to be found.
 
     Returns
     -------
@@ -109,14 +109,14 @@ def precision_recall(found: Collection[int], truth: Sequence[bool]) -> tuple[flo
 
 
 def classes_of(dataset: Dataset, column: str | None = None) -> pd.Series | None:
-    """Return each picture's kind, named as the column is, if there are labels for all of them.
+    """Return each image's kind, named as the column is, if there are labels for all of them.
 
     Parameters
     ----------
     dataset
-        The pictures.
+        The images.
     column
-        Of their labels; without one the first that sorts them into kinds of five pictures or more,
+        Of their labels; without one the first that sorts them into kinds of five images or more,
         so that a classifier can learn and be tested on each.
 
     Raises
@@ -131,7 +131,7 @@ def classes_of(dataset: Dataset, column: str | None = None) -> pd.Series | None:
     elif column not in enough:
         listed = ", ".join(enough) or "none"
         raise WorkbookError(
-            f"'{column}' does not sort all pictures of {dataset.name} into kinds of five or more. "
+            f"'{column}' does not sort all images of {dataset.name} into kinds of five or more. "
             f"What does: {listed}."
         )
     return None if column is None else known[column]

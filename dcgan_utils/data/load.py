@@ -60,15 +60,15 @@ class LoadReport:
     Attributes
     ----------
     formats, modes : dict
-        How many pictures have each file format (``"JPEG"``) and Pillow mode (``"RGB"``).
+        How many images have each file format (``"JPEG"``) and Pillow mode (``"RGB"``).
     sizes : tuple of (int, int)
-        Original (width, height) of each picture in pixels, in the order of `Dataset.files`.
+        Original (width, height) of each image in pixels, in the order of `Dataset.files`.
     file_sizes : tuple of int
-        Bytes of each picture as stored, in the same order.
+        Bytes of each image as stored, in the same order.
     skipped : tuple of (str, str)
-        Files that should be pictures but could not be used, each with the reason.
+        Files that should be images but could not be used, each with the reason.
     ignored : tuple of str
-        Files that are no pictures, such as text.
+        Files that are no images, such as text.
     """
 
     formats: dict[str, int]
@@ -82,11 +82,11 @@ class LoadReport:
         smallest, largest = (f(self.sizes, key=lambda size: size[0] * size[1]) for f in (min, max))
         span = _by(smallest) + (f" to {_by(largest)}" if len(set(self.sizes)) > 1 else "")
         kinds = f"{_counts(self.formats)}; {_counts(self.modes)}; {span}"
-        lines = [f"Pictures: {len(self.sizes)} ({kinds})"]
+        lines = [f"Images: {len(self.sizes)} ({kinds})"]
         if self.skipped:
             lines.append(f"Skipped: {len(self.skipped)} ({first_reasons(self.skipped)})")
         if self.ignored:
-            lines.append(f"Ignored, being no pictures: {len(self.ignored)}")
+            lines.append(f"Ignored, being no images: {len(self.ignored)}")
         return "\n".join(lines)
 
 
@@ -106,10 +106,10 @@ def first_reasons(skipped: tuple[tuple[str, str], ...], most: int = 3) -> str:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What became of a file: a picture, a reason to skip it, or neither (it is ignored)."""
+    """What became of a file: an image, a reason to skip it, or neither (it is ignored)."""
 
     name: str
-    picture: DecodedImage | None = None
+    image: DecodedImage | None = None
     file_size: int = 0
     reason: str | None = None
 
@@ -126,7 +126,7 @@ class Content:
 def decode_all(
     path: Path, files: list[SourceFile], decode: Callable[[bytes], DecodedImage]
 ) -> Content:
-    """Decode all files of a collection that are pictures.
+    """Decode all files of a collection that are images.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def thread_map(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
     """Return the results in order.
 
     Threads are enough: Pillow, zlib and hashlib let go of Python's lock. Of many items each takes
-    a handful at a time, since handing over costs about as much as decoding a small picture.
+    a handful at a time, since handing over costs about as much as decoding a small image.
     """
     cores = os.cpu_count() or 1
     size = max(1, min(32, len(items) // (4 * cores)))
@@ -159,33 +159,33 @@ def thread_map(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
 
 
 def _gather(path: Path, outcomes: list[_Outcome]) -> Content:
-    loaded = [outcome for outcome in outcomes if outcome.picture]
+    loaded = [outcome for outcome in outcomes if outcome.image]
     skipped = tuple((o.name, o.reason) for o in outcomes if o.reason)
     if not loaded:
         reasons = f" ({len(skipped)} skipped: {first_reasons(skipped)})" if skipped else ""
         raise WorkbookError(
-            f"There is no usable picture in '{path}'{reasons}: put JPEG, PNG or other pictures "
+            f"There is no usable image in '{path}'{reasons}: put JPEG, PNG or other images "
             "there, or name another folder or zip."
         )
-    pictures = [outcome.picture for outcome in loaded]
+    decoded = [outcome.image for outcome in loaded]
     report = LoadReport(
-        formats=_tally(picture.format for picture in pictures),
-        modes=_tally(picture.mode for picture in pictures),
-        sizes=tuple(picture.size for picture in pictures),
+        formats=_tally(image.format for image in decoded),
+        modes=_tally(image.mode for image in decoded),
+        sizes=tuple(image.size for image in decoded),
         file_sizes=tuple(outcome.file_size for outcome in loaded),
         skipped=skipped,
-        ignored=tuple(o.name for o in outcomes if not o.picture and not o.reason),
+        ignored=tuple(o.name for o in outcomes if not o.image and not o.reason),
     )
-    side = len(pictures[0].pixels)
-    images = np.empty((len(pictures), 3, side, side), np.uint8)  # not stacked: half the memory
-    places = zip(images, pictures, strict=True)
+    side = len(decoded[0].pixels)
+    images = np.empty((len(decoded), 3, side, side), np.uint8)  # not stacked: half the memory
+    places = zip(images, decoded, strict=True)
     thread_map(_put, list(places))
     return Content(images, tuple(outcome.name for outcome in loaded), report)
 
 
-def _put(place_and_picture: tuple[np.ndarray, DecodedImage]) -> None:
-    place, picture = place_and_picture
-    np.copyto(place, picture.pixels.transpose(2, 0, 1))
+def _put(place_and_image: tuple[np.ndarray, DecodedImage]) -> None:
+    place, image = place_and_image
+    np.copyto(place, image.pixels.transpose(2, 0, 1))
 
 
 def _tally(names: Iterable[str]) -> dict[str, int]:
@@ -209,10 +209,10 @@ def _decode_one(
     *,
     may_be_else: bool,
 ) -> _Outcome:
-    """Decode one picture; with `may_be_else`, what does not look like one is ignored."""
+    """Decode one image; with `may_be_else`, what does not look like one is ignored."""
     try:
         data = read()
-        return _Outcome(name, picture=decode(data), file_size=len(data))
+        return _Outcome(name, image=decode(data), file_size=len(data))
     except DamagedImage as error:
         return _Outcome(name, reason=str(error))
     except NotAnImage as error:
@@ -235,7 +235,7 @@ def _require_tfrecord(path: Path) -> None:
 
 
 def _decode_tfrecord(file: SourceFile, decode: Callable[[bytes], DecodedImage]) -> list[_Outcome]:
-    """Decode the pictures of a TFRecord file, each named by its ``image_name``."""
+    """Decode the images of a TFRecord file, each named by its ``image_name``."""
     from tfrecord.reader import tfrecord_loader
 
     if not _is_complete_tfrecord(file.path):
@@ -327,7 +327,7 @@ class Dataset:
     images : uint8 tensor, shape (N, 3, img_size, img_size)
         Pixels in 0..255.
     files : tuple of str
-        Name of each picture, relative to `source`, in sorted order.
+        Name of each image, relative to `source`, in sorted order.
     report : LoadReport
     data_hash : str
         Hex digest of the pixels, their order and their shape; it stands for `images` when two
@@ -351,15 +351,15 @@ class Dataset:
 
     @property
     def location(self) -> Location:
-        """Where the same pictures are found again."""
+        """Where the same images are found again."""
         return Location(self.name, self.source, self.folders)
 
     def __str__(self) -> str:
-        """Return how many pictures there are, and what tells them from others."""
+        """Return how many images there are, and what tells them from others."""
         return f"{len(self.images)}, data hash {self.data_hash[:16]}"
 
     def draw(self, n: int, *, seed: int) -> torch.Tensor:
-        """Return ``n`` pictures at random, or all if there are fewer, none of them twice."""
+        """Return ``n`` images at random, or all if there are fewer, none of them twice."""
         order = torch.randperm(len(self.images), generator=stream(seed, "draw"))
         return self.images[order[:n]]
 
@@ -373,7 +373,7 @@ def load_dataset(
     strict: bool = False,
     copy: str | None = None,
 ) -> Dataset:
-    """Load a collection of pictures as one ``uint8`` tensor.
+    """Load a collection of images as one ``uint8`` tensor.
 
     Parameters
     ----------
@@ -381,21 +381,21 @@ def load_dataset(
         A known name (``plein_air``, ``monet``, ...), or a path to a folder, which is searched
         recursively, or to a zip. See `locate`.
     img_size : int
-        Side of the square pictures in pixels, 1 to 1024.
+        Side of the square images in pixels, 1 to 1024.
     fit : {"crop", "pad"}
-        Keep the centre of a picture that is not square, or keep all of it on a square of
+        Keep the centre of an image that is not square, or keep all of it on a square of
         `background`.
     background : str
         Colour put under transparent parts: a name, or a code such as ``#ffeedd``.
     strict : bool
-        Refuse the collection when a picture in it cannot be used, instead of skipping it.
+        Refuse the collection when an image in it cannot be used, instead of skipping it.
     copy : str or None
-        One of `copies.COPIES`: load what that makes of the pictures.
+        One of `copies.COPIES`: load what that makes of the images.
 
     Raises
     ------
     WorkbookError
-        When the source or a value is wrong, a collection cannot be fetched, no picture can be
+        When the source or a value is wrong, a collection cannot be fetched, no image can be
         used, or `strict` finds one that cannot.
     """
     recipe = _checked_recipe(img_size, fit, background, copy)
@@ -403,7 +403,7 @@ def load_dataset(
     path = location.path or ensure_available(location.name)
     with open_listing(path, location.folders) as files:
         key, files = content_key(path, files, recipe)
-        kept = cache.location("pictures", key)
+        kept = cache.location("images", key)
         content, decoded = cache.read(kept, _parse_entry), None
         if content is None:
             decode = functools.partial(decode_image, **recipe)
@@ -415,7 +415,7 @@ def load_dataset(
     skipped = content.report.skipped
     if strict and skipped:
         raise WorkbookError(
-            f"Pictures in '{path}' that cannot be used: {len(skipped)} "
+            f"Images in '{path}' that cannot be used: {len(skipped)} "
             f"({first_reasons(skipped)}); repair or remove them, or load with strict=False."
         )
     return Dataset(
@@ -440,7 +440,7 @@ def synthetic_dataset(
     size: tuple[int, int] | None = None,
     file_size: int = 0,
 ) -> Dataset:
-    """Return pictures that were not read as they are, as a collection.
+    """Return images that were not read as they are, as a collection.
 
     Parameters
     ----------
@@ -451,7 +451,7 @@ def synthetic_dataset(
     kind
         What the report calls their format.
     size, file_size
-        Of each original in pixels and bytes; without one, that of the picture, and 0.
+        Of each original in pixels and bytes; without one, that of the image, and 0.
     """
     n = len(images)
     sizes = (size or (images.shape[-1],) * 2,) * n
@@ -460,14 +460,14 @@ def synthetic_dataset(
 
 
 def load_copies(dataset: Dataset) -> torch.Tensor:
-    """Return a collection's pictures followed by their five copies each: 721 become 4,326.
+    """Return a collection's images followed by their five copies each: 721 become 4,326.
 
     The copies are made of the files, before transparency is flattened and the size is changed.
 
     Returns
     -------
     torch.Tensor
-        uint8, shape ``(6 N, 3, img_size, img_size)``: first the pictures as they are, then all
+        uint8, shape ``(6 N, 3, img_size, img_size)``: first the images as they are, then all
         with green hues, and so on, in the order of `copies.COPIES`.
 
     Raises
@@ -481,7 +481,7 @@ def load_copies(dataset: Dataset) -> torch.Tensor:
         copied = load_dataset(dataset.location, side, copy=kind, **dataset.options)
         if copied.files != dataset.files:
             raise WorkbookError(
-                f"the pictures in '{dataset.source}' have changed since they were loaded: load "
+                f"the images in '{dataset.source}' have changed since they were loaded: load "
                 "them again before copies are made of them."
             )
         parts.append(copied.images)
@@ -489,7 +489,7 @@ def load_copies(dataset: Dataset) -> torch.Tensor:
 
 
 def image_files(dataset: str, img_size: int) -> list[Path]:
-    """Return the paths of a collection's pictures.
+    """Return the paths of a collection's images.
 
     Raises
     ------
@@ -500,8 +500,8 @@ def image_files(dataset: str, img_size: int) -> list[Path]:
     files = [collection.source / name for name in collection.files]
     if not all(file.is_file() for file in files):
         raise WorkbookError(
-            f"the textbook reads picture by picture from a folder, and '{dataset}' is none, or "
-            "packs its pictures: unpack it, and name the folder."
+            f"the textbook reads image by image from a folder, and '{dataset}' is none, or "
+            "packs its images: unpack it, and name the folder."
         )
     return files
 

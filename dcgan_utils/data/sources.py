@@ -1,4 +1,4 @@
-"""Where pictures come from: known names, folders and zips, and the files in them."""
+"""Where images come from: known names, folders and zips, and the files in them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dcgan_utils.data.decode import NotAnImage
 
 MAX_FILE_BYTES = 256 * 2**20
 MAX_FILES = 500_000  # at 64 px their pixels take 6 GB; CelebA has 202,599
-# Pictures are packed already: a zip of them hardly shrinks, and one of plain areas is small.
+# Images are packed already: a zip of them hardly shrinks, and one of plain areas is small.
 MAX_RATIO, RATIO_COUNTS_FROM = 100, 2**30
 
 
@@ -78,7 +78,7 @@ class Location:
 
 
 def locate(source: str | Path) -> Location:
-    """Find out where a collection is, without reading, painting or fetching a picture.
+    """Find out where a collection is, without reading, painting or fetching an image.
 
     A text that is a known name means that collection. Everything else is a path: ``~`` is
     expanded, and a relative path is looked for from the working directory, then from the
@@ -99,7 +99,7 @@ def locate(source: str | Path) -> Location:
         return Location(_slug(path.name), path)
     if path.is_file() and zipfile.is_zipfile(path):  # a device might never end
         return Location(_slug(path.stem), path)
-    raise WorkbookError(f"'{path}' is a file but no zip: give a folder of pictures or a zip.")
+    raise WorkbookError(f"'{path}' is a file but no zip: give a folder of images or a zip.")
 
 
 def _painters() -> dict[str, Callable[[Path], Path]]:
@@ -145,7 +145,7 @@ def _choices() -> str:
 
 def _slug(name: str) -> str:
     """Return a file's name in lower case, with nothing in it that a shell or page minds."""
-    return re.sub(r"[^\w]+", "-", name.lower()).strip("-_")[:40] or "pictures"
+    return re.sub(r"[^\w]+", "-", name.lower()).strip("-_")[:40] or "images"
 
 
 def ensure_available(name: str) -> Path:
@@ -179,7 +179,7 @@ def ensure_available(name: str) -> Path:
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file of a folder or an entry of a zip; `read` raises NotAPicture when it cannot."""
+    """A file of a folder or an entry of a zip; `read` raises NotAImage when it cannot."""
 
     name: str
     read: Callable[[], bytes]
@@ -194,7 +194,7 @@ def open_listing(path: Path, folders: tuple[str, ...]) -> Iterator[list[SourceFi
     Raises
     ------
     WorkbookError
-        When a zip is damaged or unpacks to far more than pictures do, or there are more than
+        When a zip is damaged or unpacks to far more than images do, or there are more than
         500,000 files.
     """
     if path.is_dir():
@@ -213,7 +213,7 @@ def open_listing(path: Path, folders: tuple[str, ...]) -> Iterator[list[SourceFi
         if unpacked > max(RATIO_COUNTS_FROM, MAX_RATIO * path.stat().st_size):
             raise WorkbookError(
                 f"The zip '{path}' would unpack to {unpacked / 2**30:,.0f} GiB, more than "
-                f"{MAX_RATIO} times its size: no collection of pictures does, but a zip bomb."
+                f"{MAX_RATIO} times its size: no collection of images does, but a zip bomb."
             )
         yield sorted(_list_zip(archive, folders), key=lambda file: file.name)
 
@@ -221,7 +221,7 @@ def open_listing(path: Path, folders: tuple[str, ...]) -> Iterator[list[SourceFi
 def _refuse_too_many(files: Sized, path: Path) -> None:
     if len(files) > MAX_FILES:
         raise WorkbookError(
-            f"'{path}' holds more than {MAX_FILES:,} files: give a folder of pictures, or a part."
+            f"'{path}' holds more than {MAX_FILES:,} files: give a folder of images, or a part."
         )
 
 

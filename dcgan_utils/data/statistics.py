@@ -1,6 +1,6 @@
 """What the bare pixels tell: statistics at each place, a horizon, round canvases.
 
-Pictures are uint8 tensors of shape ``(N, 3, H, W)`` with values in 0..255 throughout.
+Images are uint8 tensors of shape ``(N, 3, H, W)`` with values in 0..255 throughout.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ NEAR_WHITE = 230  # all three colours at least that
 class PixelStatistics:
     """Minimum, maximum, mean, variance and histogram at each place, in one pass.
 
-    Memory does not grow with the number of pictures. Pixels are whole numbers, so their sums
-    and sums of squares are exact in float64 (up to 2**53, some 10**11 pictures): there is no
+    Memory does not grow with the number of images. Pixels are whole numbers, so their sums
+    and sums of squares are exact in float64 (up to 2**53, some 10**11 images): there is no
     rounding that Welford's update would have to tame.
 
     Attributes
     ----------
     count : int
-        Pictures seen.
+        Images seen.
     histogram : int64 array, shape (3, 256)
         How often each value occurs in red, green and blue.
     """
@@ -42,21 +42,21 @@ class PixelStatistics:
         self.histogram = np.zeros((3, 256), np.int64)
 
     def update(self, images: torch.Tensor) -> None:
-        """Take in more pictures.
+        """Take in more images.
 
         Raises
         ------
         WorkbookError
-            If they are no uint8 RGB pictures, or of another size than those before.
+            If they are no uint8 RGB images, or of another size than those before.
         """
         if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] != 3:
             raise WorkbookError(
-                f"statistics need uint8 pictures of shape (N, 3, H, W), not {images.dtype} of "
+                f"statistics need uint8 images of shape (N, 3, H, W), not {images.dtype} of "
                 f"shape {tuple(images.shape)}."
             )
         if self.count and images.shape[1:] != self._sum.shape:
             raise WorkbookError(
-                f"pictures of {tuple(images.shape[1:])} do not fit those of "
+                f"images of {tuple(images.shape[1:])} do not fit those of "
                 f"{tuple(self._sum.shape)} before: load all at one img_size."
             )
         for part in images.split(64):  # as float64 a part is eight times as large
@@ -78,14 +78,14 @@ class PixelStatistics:
             self.histogram[colour] += np.bincount(images[:, colour].numpy().ravel(), minlength=256)
 
     def per_colour(self) -> dict[str, np.ndarray]:
-        """Return each statistic over the pictures, shape ``(3, H, W)``.
+        """Return each statistic over the images, shape ``(3, H, W)``.
 
-        Variance and deviation are the population's (divided by N): 0 for a single picture.
+        Variance and deviation are the population's (divided by N): 0 for a single image.
         """
         return self._moments(self._low, self._high, self._sum, self._squares, self.count)
 
     def over_colours(self) -> dict[str, np.ndarray]:
-        """Return each statistic over the pictures and their three colours, shape ``(H, W)``."""
+        """Return each statistic over the images and their three colours, shape ``(H, W)``."""
         low, high = self._low.min(0), self._high.max(0)
         total, squares = self._sum.sum(0), self._squares.sum(0)
         return self._moments(low, high, total, squares, 3 * self.count)
@@ -104,7 +104,7 @@ class PixelStatistics:
 
 
 def statistics(batches: Iterable[torch.Tensor]) -> PixelStatistics:
-    """Gather the statistics of pictures that come in batches; see `PixelStatistics`."""
+    """Gather the statistics of images that come in batches; see `PixelStatistics`."""
     gathered = PixelStatistics()
     for images in batches:
         gathered.update(images)
@@ -113,7 +113,7 @@ def statistics(batches: Iterable[torch.Tensor]) -> PixelStatistics:
 
 @dataclass(frozen=True)
 class Horizon:
-    """Where a picture's rows fall into a bright part above and a darker one below.
+    """Where an image's rows fall into a bright part above and a darker one below.
 
     Attributes
     ----------
@@ -145,23 +145,23 @@ class Horizon:
         return self.drop >= 3 and self.share >= max(0.5, self.ramp)
 
 
-def find_horizon(picture: np.ndarray) -> Horizon:
-    """Find the row that best divides a picture into bright above and dark below.
+def find_horizon(image: np.ndarray) -> Horizon:
+    """Find the row that best divides an image into bright above and dark below.
 
     Best is the division with the greatest variance between the two parts, as in Otsu's
     threshold (1979, "A threshold selection method from gray-level histograms").
 
     Parameters
     ----------
-    picture
-        Such as the mean picture; shape ``(3, H, W)`` or ``(H, W)``.
+    image
+        Such as the mean image; shape ``(3, H, W)`` or ``(H, W)``.
 
     Notes
     -----
     Where trees and hills stand before the sky, this is their upper edge in the mean, somewhat
     above the geometric horizon.
     """
-    rows = picture.reshape(-1, *picture.shape[-2:]).mean((0, 2))
+    rows = image.reshape(-1, *image.shape[-2:]).mean((0, 2))
     height = len(rows)
     variance = rows.var()
     if height < 2 or variance < 1e-9:
@@ -184,7 +184,7 @@ def find_horizon(picture: np.ndarray) -> Horizon:
 
 
 def find_round_canvases(images: torch.Tensor) -> list[int]:
-    """Return the numbers of the pictures that look painted on a round canvas.
+    """Return the numbers of the images that look painted on a round canvas.
 
     Two questions: are the corners, outside the circle that touches the borders, near white
     (9 in 10 of their pixels)? And is a ring inside it, at 0.8 to 0.9 of its radius, painted all
@@ -212,7 +212,7 @@ def find_round_canvases(images: torch.Tensor) -> list[int]:
 
 
 def sharpness(images: torch.Tensor) -> np.ndarray:
-    """Return how much fine structure each picture has: the variance of its Laplacian.
+    """Return how much fine structure each image has: the variance of its Laplacian.
 
     Of the mean of the three colours, in levels (0..255); each pixel less the mean of its four
     neighbours, borders left out. Source: Pech-Pacheco et al. 2000, "Diatom autofocusing in
@@ -226,11 +226,11 @@ def sharpness(images: torch.Tensor) -> np.ndarray:
     Returns
     -------
     float64 array, shape (N,)
-        0 for a picture of one colour or of an even slope; it grows with contrast too.
+        0 for an image of one colour or of an even slope; it grows with contrast too.
 
     Notes
     -----
-    Noise and grids are fine structure as well: a sharp picture need not be a clear one.
+    Noise and grids are fine structure as well: a sharp image need not be a clear one.
     """
     found = []
     for part in images.split(256):
@@ -244,7 +244,7 @@ def sharpness(images: torch.Tensor) -> np.ndarray:
 
 
 def pixel_vectors(images: torch.Tensor, side: int) -> np.ndarray:
-    """Return each picture, averaged down to at most ``side`` pixels, as one vector.
+    """Return each image, averaged down to at most ``side`` pixels, as one vector.
 
     Returns
     -------
@@ -256,7 +256,7 @@ def pixel_vectors(images: torch.Tensor, side: int) -> np.ndarray:
 
 
 def as_images(vectors: Sequence[np.ndarray] | np.ndarray) -> torch.Tensor:
-    """Return vectors such as those of `pixel_vectors` as pictures, clamped to 0..255.
+    """Return vectors such as those of `pixel_vectors` as images, clamped to 0..255.
 
     Returns
     -------

@@ -2,12 +2,12 @@
 
 The second study's two kinds (its copies are made in `dcgan_utils.data.copies`), and what came after
 it: DiffAugment, and the adaptive probability of ADA. Changes inside the discriminator apply to
-real and generated pictures alike and are differentiable.
+real and generated images alike and are differentiable.
 
-A change that happens to every picture may leak into the generated ones, since pictures that are
+A change that happens to every image may leak into the generated ones, since images that are
 born changed look right as well. One that spares a share of them, such as a rotation on the flip
 of a coin, can be told from a world in which all are turned (Karras et al. 2020, section 2.2);
-mirroring on the flip of a coin cannot, and mirrored pictures are welcome.
+mirroring on the flip of a coin cannot, and mirrored images are welcome.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.data.copies import COPIES
 
 COPYING = ("pil", "both")  # the policies that show Pillow's copies too
-POLICIES = ("none", "pil", "inside", "both", "diffaugment", "ada", "auto")
-FEW, MANY = 2_000, 20_000  # pictures: below and above which `auto` chooses otherwise
+POLICIES = ("none", "pil", "layers", "both", "diffaugment", "ada", "auto")
+FEW, MANY = 2_000, 20_000  # images: below and above which `auto` chooses otherwise
 
 
 def views_per_image(policy: str) -> int:
-    """Return how often an epoch shows each picture: with Pillow's copies six times, else once."""
+    """Return how often an epoch shows each image: with Pillow's copies six times, else once."""
     return 1 + len(COPIES) if policy in COPYING else 1
 
 
-def resolve_policy(policy: str, pictures: int) -> str:
+def resolve_policy(policy: str, images: int) -> str:
     """Return the policy that ``"auto"`` stands for, by the size of the collection.
 
-    Below 2,000 pictures a discriminator soon knows each: ``diffaugment``, always on. Up to
+    Below 2,000 images a discriminator soon knows each: ``diffaugment``, always on. Up to
     20,000 it is ``ada``, which changes only as much as the discriminator overfits; beyond,
     ``none``. The two lines are a rule of thumb.
     """
     if policy != "auto":
         return policy
-    return "diffaugment" if pictures < FEW else "ada" if pictures <= MANY else "none"
+    return "diffaugment" if images < FEW else "ada" if images <= MANY else "none"
 
 
 # --- Inside the discriminator --------------------------------------------------------------
@@ -49,7 +49,7 @@ def resolve_policy(policy: str, pictures: int) -> str:
 def augment_inputs(
     policy: str, images: torch.Tensor, rng: torch.Generator, *, probability: float = 1.0
 ) -> torch.Tensor:
-    """Change pictures as a policy says, before the discriminator sees them.
+    """Change images as a policy says, before the discriminator sees them.
 
     Parameters
     ----------
@@ -73,10 +73,8 @@ def augment_inputs(
         For ``auto``, which `resolve_policy` turns into one of the others.
     """
     if policy == "auto":
-        raise WorkbookError(
-            "augment=auto needs the number of pictures: TrainConfig.for_collection."
-        )
-    if policy in ("inside", "both"):
+        raise WorkbookError("augment=auto needs the number of images: TrainConfig.for_collection.")
+    if policy in ("layers", "both"):
         return random_layers(images, rng)
     if policy == "diffaugment":
         return diffaugment(images, rng)
@@ -89,7 +87,7 @@ def random_layers(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     """Turn, mirror and zoom as the second study does, each on the flip of a coin.
 
     A rotation by up to 0.2 pi either way (Keras' factor of 0.1 of a full turn), a mirroring from
-    left to right, a zoom of up to 10 % in or out. What comes into view continues the picture's
+    left to right, a zoom of up to 10 % in or out. What comes into view continues the image's
     border, which on creatures is the background.
 
     Parameters
@@ -115,7 +113,7 @@ def random_layers(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
 
 
 def diffaugment(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Change colour, shift and cut out, each picture by its own random amount.
+    """Change colour, shift and cut out, each image by its own random amount.
 
     Source: Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training",
     arXiv:2006.10738, section 3.2: brightness within +-0.5 of [-1, 1], saturation by 0 to 2,
@@ -154,7 +152,7 @@ def ada_transform(
     rng
         Source of randomness, on the CPU.
     probability
-        Of either kind of change, for each picture; see `update_probability`.
+        Of either kind of change, for each image; see `update_probability`.
     """
     for change in (_colour, functools.partial(_translate, border="reflect")):
         spared = torch.rand(len(images), 1, 1, 1, generator=rng) >= probability
@@ -163,7 +161,7 @@ def ada_transform(
 
 
 def _factors(images: torch.Tensor, rng: torch.Generator, count: int) -> torch.Tensor:
-    """Draw ``count`` uniform numbers a picture, each of shape ``(n, 1, 1, 1)``."""
+    """Draw ``count`` uniform numbers an image, each of shape ``(n, 1, 1, 1)``."""
     drawn = torch.rand(count, len(images), 1, 1, 1, generator=rng)
     return drawn.to(images)
 
@@ -214,18 +212,18 @@ ADA_IMAGES = 50_000  # shown while the probability goes from 0 to 1
 def update_probability(probability: float, on_real: torch.Tensor, *, balance: float) -> float:
     """Return the probability for the next step: more if the discriminator overfits.
 
-    The sign of D on real pictures overfits first: its mean is 0 while D cannot tell and 1 when
+    The sign of D on real images overfits first: its mean is 0 while D cannot tell and 1 when
     it has them by heart. Above 0.6 the probability rises, below it falls, by the share that the
-    batch has in 50,000 pictures. Source: Karras et al. 2020, "Training Generative Adversarial
+    batch has in 50,000 images. Source: Karras et al. 2020, "Training Generative Adversarial
     Networks with Limited Data", arXiv:2006.06676, section 3.1 (r_t; it takes 500,000
-    pictures from 0 to 1, more than most small collections are ever trained on).
+    images from 0 to 1, more than most small collections are ever trained on).
 
     Parameters
     ----------
     probability
         The present one, 0 to 1.
     on_real
-        Logits on real pictures, shape ``(n,)``.
+        Logits on real images, shape ``(n,)``.
     balance
         The logit that D gives when it cannot tell: 0 for labels that add up to 1.
     """

@@ -47,8 +47,8 @@ NEUTRAL = {
 
 PRESETS: dict[str, dict[str, Any]] = {
     # Minutes on a laptop; what the default report trains. Small batches, since at this budget the
-    # number of updates decides: 8 and 25 epochs gave more varied pictures than 16 and 40. And short
-    # latent vectors: with 100 coordinates gamma shows no pictures yet at this budget, with 16 it
+    # number of updates decides: 8 and 25 epochs gave more varied images than 16 and 40. And short
+    # latent vectors: with 100 coordinates gamma shows no images yet at this budget, with 16 it
     # does (one seed each). A mean adds up over the coordinates faster than their differences do.
     "quick": NEUTRAL
     | {
@@ -79,7 +79,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "kid_samples": 300,
         "show_epochs": (600, 700),
     },
-    # For few pictures: on 300 paintings in 300 epochs less than half the first study's KID, and it
+    # For few images: on 300 paintings in 300 epochs less than half the first study's KID, and it
     # improves until epoch 900. Small batches for more updates, no grid of transposed convolutions,
     # augmentation as needed.
     "best": NEUTRAL
@@ -174,7 +174,7 @@ class TrainConfig(Parameters):
 
     @model_validator(mode="after")
     def _can_turn(self) -> Self:
-        if self.device.startswith("mps") and self.augment in ("inside", "both"):
+        if self.device.startswith("mps") and self.augment in ("layers", "both"):
             raise ValueError(
                 f"augment={self.augment} does not work on mps: use cpu or diffaugment."
             )
@@ -227,9 +227,9 @@ class TrainConfig(Parameters):
         """Return the parameters with some of them changed, and all checked anew."""
         return self.resolve(**{**self.model_dump(), **changes})
 
-    def for_collection(self, pictures: int) -> Self:
+    def for_collection(self, images: int) -> Self:
         """Return the parameters with ``augment="auto"`` replaced by what suits so many."""
-        return self.model_copy(update={"augment": resolve_policy(self.augment, pictures)})
+        return self.model_copy(update={"augment": resolve_policy(self.augment, images)})
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -247,7 +247,7 @@ class ResizeConv2d(nn.Module):
     """Every pixel made four (nearest neighbour), then a 3x3 convolution.
 
     The four phases of a transposed convolution have kernels of their own, which begin as
-    different as chance has it and leave a grid in the pictures; here they share one. Source:
+    different as chance has it and leave a grid in the images; here they share one. Source:
     Odena, Dumoulin and Olah 2016, "Deconvolution and checkerboard artifacts", Distill.
 
     Both steps together are a transposed convolution 4x4 of stride 2 whose kernel is the 3x3 one

@@ -12,9 +12,9 @@ DIVERGED = 0.8
 
 
 def equilibrium_losses(real_label: float, fake_label: float) -> dict[str, float]:
-    """Return both losses at the equilibrium, where generated and real pictures are alike.
+    """Return both losses at the equilibrium, where generated and real images are alike.
 
-    The best that the discriminator can then say, of every picture, is the mean of its two
+    The best that the discriminator can then say, of every image, is the mean of its two
     labels. With labels 1 and 0 that is 1/2, and its loss is 2 log 2 = 1.39, the value of the
     minimax game at its solution (Goodfellow et al. 2014, theorem 1).
 
@@ -24,15 +24,15 @@ def equilibrium_losses(real_label: float, fake_label: float) -> dict[str, float]
         ``discriminator`` (sum of its two losses), ``generator``, and ``verdict``, the
         probability that the discriminator then gives.
     """
-    verdict = (real_label + fake_label) / 2
+    probability = (real_label + fake_label) / 2
 
     def cross_entropy(label: float) -> float:
-        return -label * math.log(verdict) - (1 - label) * math.log(1 - verdict)
+        return -label * math.log(probability) - (1 - label) * math.log(1 - probability)
 
     return {
         "discriminator": cross_entropy(real_label) + cross_entropy(fake_label),
         "generator": cross_entropy(real_label),
-        "verdict": verdict,
+        "probability": probability,
     }
 
 
@@ -41,7 +41,7 @@ def discriminator_advantage(
 ) -> np.ndarray:
     """Return how far the discriminator has won: 0 at the balance, 1 if it is always right.
 
-    Its loss on the scale between what it is where nobody can tell the pictures apart (see
+    Its loss on the scale between what it is where nobody can tell the images apart (see
     `equilibrium_losses`) and the least that its labels allow, their entropy.
 
     Parameters
@@ -80,7 +80,7 @@ def divergence_epoch(leads: ArrayLike, *, window: int = WINDOW) -> int | None:
 
     Notes
     -----
-    It says that the contest is over, not that the pictures get worse from there. More epochs may
+    It says that the contest is over, not that the images get worse from there. More epochs may
     yet bring the losses together again, and the answer then changes.
     """
     leads = np.asarray(leads, float)

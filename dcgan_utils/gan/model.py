@@ -23,7 +23,7 @@ class DCGAN:
 
     :meth:`train_discriminator` and :meth:`train_generator` make one update each;
     :meth:`train_step` makes both on one batch. The update of the generator reuses the
-    pictures that the discriminator was just shown: its weights have not changed since, so
+    images that the discriminator was just shown: its weights have not changed since, so
     drawing new ones would cost a forward pass and gain nothing (the PyTorch tutorial does so
     too; the study draws anew).
 
@@ -38,7 +38,7 @@ class DCGAN:
         The networks in training.
     ema : torch.nn.Module
         The generator whose weights and running statistics are exponential moving averages
-        of the trained one's; it draws every picture that is shown or measured.
+        of the trained one's; it draws every image that is shown or measured.
     """
 
     def __init__(self, config: TrainConfig):
@@ -48,13 +48,13 @@ class DCGAN:
         self.generator, self.discriminator = networks.build_networks(
             config.architecture, **config.sizes
         )
-        self.weights_init()
+        self.initialise_weights()
         self.memory_format = networks.memory_format(self.device)
         for network in (self.generator, self.discriminator):
             network.to(self.device, memory_format=self.memory_format)
         self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.steps = 0
-        self.noise_left = 1.0  # of instance and layer noise; the training loop lets it decay
+        self.noise_scale = 1.0  # of instance and layer noise; the training loop lets it decay
         self.augment_probability = 0.0  # of ADA
         self.generator_optimizer = self._adam(self.generator)
         self.discriminator_optimizer = self._adam(self.discriminator)
@@ -74,7 +74,7 @@ class DCGAN:
     def _fused(self) -> bool:
         return self.device.type in ("cpu", "cuda")
 
-    def weights_init(self) -> None:
+    def initialise_weights(self) -> None:
         """Draw the weights of both networks from the run's seed (see `networks.initialise_weights`)."""
         rng = stream(self.config.seed, "init")
         for network in (self.generator, self.discriminator):
@@ -96,7 +96,7 @@ class DCGAN:
         return self._cross_entropy(logits, self.config.fake_label)
 
     def _adapt(self, on_real: torch.Tensor) -> None:
-        balance = equilibrium_losses(self.config.real_label, self.config.fake_label)["verdict"]
+        balance = equilibrium_losses(self.config.real_label, self.config.fake_label)["probability"]
         self.augment_probability = augment.update_probability(
             self.augment_probability, on_real, balance=math.log(balance / (1 - balance))
         )
@@ -107,14 +107,14 @@ class DCGAN:
         return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
 
     def generate(self, n: int) -> torch.Tensor:
-        """Return ``n`` pictures from new latent vectors, shape ``(n, 3, H, W)``, with gradients."""
+        """Return ``n`` images from new latent vectors, shape ``(n, 3, H, W)``, with gradients."""
         z = self.prior.sample(
             n, self.config.noise_size, generator=self.noise_rng, device=self.device
         )
         with self._autocast():
             return self.generator(z)
 
-    def judge(self, images: torch.Tensor) -> torch.Tensor:
+    def discriminate(self, images: torch.Tensor) -> torch.Tensor:
         """Return the discriminator's logits, shape ``(n,)``, after augmentation and noise."""
         images = augment.augment_inputs(
             self.config.augment,
@@ -136,7 +136,7 @@ class DCGAN:
         Source: Jenni and Favaro 2019, "On Stabilizing Generative Adversarial Training with
         Noise", arXiv:1906.04612: noise makes the two distributions overlap.
         """
-        deviation = deviation * self.noise_left
+        deviation = deviation * self.noise_scale
         if not deviation:
             return fields
         drawn = torch.randn(fields.shape, generator=self.augment_rng)
@@ -148,7 +148,7 @@ class DCGAN:
     def train_discriminator(
         self, real_images: torch.Tensor, fake_images: torch.Tensor
     ) -> dict[str, torch.Tensor]:
-        """Update the discriminator once: towards real pictures, away from generated ones.
+        """Update the discriminator once: towards real images, away from generated ones.
 
         The first study's algorithm 2 (where it feeds G for D in line 7, D is meant).
 
@@ -163,8 +163,8 @@ class DCGAN:
             ``d_loss_real``, ``d_loss_fake`` and the mean probabilities ``d_real`` = D(x) and
             ``d_fake`` = D(G(z)), before the update.
         """
-        on_real = self.judge(real_images)
-        on_fake = self.judge(fake_images.detach())
+        on_real = self.discriminate(real_images)
+        on_fake = self.discriminate(fake_images.detach())
         if self.config.augment == "ada":
             self._adapt(on_real.detach())
         loss_real, loss_fake = self.real_loss(on_real), self.fake_loss(on_fake)
@@ -179,7 +179,7 @@ class DCGAN:
         }
 
     def train_generator(self, fake_images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Update the generator once, so that its pictures pass for real.
+        """Update the generator once, so that its images pass for real.
 
         Non-saturating: it minimises the loss against the *real* label instead of maximising
         that against the fake one, whose gradient vanishes while the discriminator wins
@@ -196,7 +196,7 @@ class DCGAN:
             ``g_loss``, before the update.
         """
         self.discriminator.requires_grad_(False)  # its weight gradients would be thrown away
-        loss = self.real_loss(self.judge(fake_images))
+        loss = self.real_loss(self.discriminate(fake_images))
         self.generator_optimizer.zero_grad()
         loss.backward()
         self.generator_optimizer.step()

@@ -32,7 +32,7 @@ def _channels(img_size: int, width: int) -> list[int]:
 
 
 class Generator(nn.Module):
-    """DCGAN generator: latent vectors in, pictures out.
+    """DCGAN generator: latent vectors in, images out.
 
     A transposed convolution 4x4 turns the vector into a 4x4 field, others of stride 2 double
     it up to ``img_size``. BatchNorm and ReLU follow each but the last, which ends in tanh.
@@ -45,7 +45,7 @@ class Generator(nn.Module):
     noise_size
         Length of the latent vector.
     img_size
-        Side of the pictures in pixels: 32, 64, 128 or 256.
+        Side of the images in pixels: 32, 64, 128 or 256.
     width
         Channels of the finest hidden field; 64 in the PyTorch tutorial, 128 in the paper.
     """
@@ -73,14 +73,14 @@ class Generator(nn.Module):
         return ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """Map latent vectors ``(n, noise_size)`` to pictures ``(n, 3, H, W)`` in [-1, 1]."""
+        """Map latent vectors ``(n, noise_size)`` to images ``(n, 3, H, W)`` in [-1, 1]."""
         return self.blocks(z[:, :, None, None])
 
 
 class Discriminator(nn.Module):
-    """DCGAN discriminator: pictures in, one logit each out.
+    """DCGAN discriminator: images in, one logit each out.
 
-    Convolutions 4x4 of stride 2 halve the picture down to 4x4, a last one reads the logit
+    Convolutions 4x4 of stride 2 halve the image down to 4x4, a last one reads the logit
     off. BatchNorm follows each but the first and the last, LeakyReLU 0.2 each but the last.
 
     Source: Radford, Metz and Chintala 2016, arXiv:1511.06434, section 3.
@@ -111,7 +111,7 @@ class Discriminator(nn.Module):
         return Conv2d(before, after, 4, stride=2, padding=1, bias=False)
 
     def forward(self, images: torch.Tensor, noise: Noise | None = None) -> torch.Tensor:
-        """Map pictures ``(n, 3, H, W)`` in [-1, 1] to logits ``(n,)``.
+        """Map images ``(n, 3, H, W)`` in [-1, 1] to logits ``(n,)``.
 
         Parameters
         ----------
@@ -151,14 +151,14 @@ class PokemonGenerator(Generator):
         return ConvTranspose2d(before, after, 5, stride=2, padding=2, output_padding=1, bias=False)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """Map latent vectors ``(n, noise_size)`` to pictures ``(n, 3, H, W)`` in [-1, 1]."""
+        """Map latent vectors ``(n, noise_size)`` to images ``(n, 3, H, W)`` in [-1, 1]."""
         return self.blocks(z)
 
 
 class PokemonDiscriminator(Discriminator):
     """The second study's discriminator: one 3x3 convolution, then 5x5 ones, all of stride 2.
 
-    They halve the picture down to 2x2 and a fully connected layer reads the logit off.
+    They halve the image down to 2x2 and a fully connected layer reads the logit off.
     BatchNorm follows each but the first (as in the DCGAN paper) and the one before the output
     (the study's change); LeakyReLU follows each.
 

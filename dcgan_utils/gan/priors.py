@@ -117,24 +117,24 @@ class Prior:
 
         return self._scipy(stats, noise_size).pdf(np.asarray(x, dtype=float))
 
-    def to_normal(self, z: torch.Tensor) -> torch.Tensor:
+    def to_gaussian(self, z: torch.Tensor) -> torch.Tensor:
         """Return latent vectors ``(n, noise_size)`` as N(0, 1) would have them.
 
         Coordinate by coordinate, the quantile that has the same share of the distribution
-        below it. `from_normal` is the way back.
+        below it. `from_gaussian` is the way back.
         """
         from scipy import stats
 
         share = self._scipy(stats, z.shape[1]).cdf(z.cpu().double().numpy())
         return torch.special.ndtri(torch.from_numpy(share.clip(1e-12, 1 - 1e-12))).float()
 
-    def from_normal(self, scores: torch.Tensor) -> torch.Tensor:
+    def from_gaussian(self, scores: torch.Tensor) -> torch.Tensor:
         """Return the vectors of this prior that have the quantiles of N(0, 1) ones.
 
         Parameters
         ----------
         scores
-            Shape ``(n, noise_size)``, as `to_normal` returns them or drawn from N(0, 1).
+            Shape ``(n, noise_size)``, as `to_gaussian` returns them or drawn from N(0, 1).
 
         Returns
         -------
@@ -387,7 +387,7 @@ class Bernoulli(Prior):
         x = np.asarray(x, dtype=float)
         return np.where(x == 1, self.p, np.where(x == -1, 1 - self.p, 0.0))
 
-    def to_normal(self, z):
+    def to_gaussian(self, z):
         """Return scores spread evenly over the quantiles that a coin's side stands for."""
         n, size = z.shape
         place = torch.arange(n)[:, None] * 2**0.5 + torch.arange(size)[None] * 5**0.5 / 2
@@ -396,7 +396,7 @@ class Bernoulli(Prior):
         share = torch.where(z.cpu() > 0, tails + self.p * spread, tails * spread)
         return torch.special.ndtri(share).float()
 
-    def from_normal(self, scores):
+    def from_gaussian(self, scores):
         """Return +1 for the largest scores, a share of ``p``, and -1 for the others."""
         line = torch.special.ndtri(torch.tensor(1 - self.p, dtype=torch.double))
         return torch.where(scores.cpu() > line, 1.0, -1.0)
@@ -424,11 +424,11 @@ class Sphere(Prior):
         z = z.normal_(generator=generator)
         return math.sqrt(z.shape[1]) * torch.nn.functional.normalize(z, dim=1)
 
-    def to_normal(self, z):
+    def to_gaussian(self, z):
         """Return the vectors as they are: on the sphere there is no tail to bring in."""
         return z.float().cpu()
 
-    def from_normal(self, scores):
+    def from_gaussian(self, scores):
         """Return the vectors brought to the sphere."""
         return math.sqrt(scores.shape[1]) * torch.nn.functional.normalize(scores, dim=1)
 
@@ -476,13 +476,13 @@ class Standardized(Prior):
     def _draw(self, z, generator):
         return (self.inner._draw(z, generator) - self.inner.mean) / self.inner.std
 
-    def to_normal(self, z):
+    def to_gaussian(self, z):
         """Return what the inner prior's vectors have for scores."""
-        return self.inner.to_normal(z * self.inner.std + self.inner.mean)
+        return self.inner.to_gaussian(z * self.inner.std + self.inner.mean)
 
-    def from_normal(self, scores):
+    def from_gaussian(self, scores):
         """Return the inner prior's vectors of these scores, standardized."""
-        return (self.inner.from_normal(scores) - self.inner.mean) / self.inner.std
+        return (self.inner.from_gaussian(scores) - self.inner.mean) / self.inner.std
 
     def density(self, x, *, noise_size=100):
         """Return the density (for a discrete prior the probability) at ``x``."""

@@ -1,4 +1,4 @@
-"""How good generated pictures are: feature vectors in, numbers out.
+"""How good generated images are: feature vectors in, numbers out.
 
 The vectors of both sides must come from the same extractor at the same input size (see
 `dcgan_utils.metrics.features`); a number says nothing beside one from another extractor.
@@ -55,10 +55,10 @@ def kid_interval(
     level: float = 0.95,
     resamples: int = 1000,
 ) -> tuple[float, float]:
-    """Return an interval for `kid`: what other pictures of the same two kinds would give.
+    """Return an interval for `kid`: what other images of the same two kinds would give.
 
-    A percentile bootstrap (Efron and Tibshirani 1993, chapter 13) over the pictures of both
-    sides. A picture that is drawn twice is not compared with itself, which would count as
+    A percentile bootstrap (Efron and Tibshirani 1993, chapter 13) over the images of both
+    sides. An image that is drawn twice is not compared with itself, which would count as
     nearness that is not there.
 
     Parameters
@@ -113,7 +113,7 @@ def fid(real: np.ndarray, generated: np.ndarray) -> float:
 
     Notes
     -----
-    Biased: with few pictures it is far too large, even for two sets of one kind, and a few
+    Biased: with few images it is far too large, even for two sets of one kind, and a few
     hundred are few for 1,280 features (Binkowski et al. 2018, section 4). Compare it only where
     both sides have the same sizes, and prefer `kid`.
     """
@@ -124,7 +124,7 @@ def fid(real: np.ndarray, generated: np.ndarray) -> float:
         (side - mean) / np.sqrt(len(side) - 1) for side, mean in zip(sides, means, strict=True)
     ]
     # With A = a'a and B = b'b the eigenvalues of AB are the squared singular values of ab', a
-    # matrix of pictures by pictures: no root of a matrix that has none where pictures are few.
+    # matrix of images by images: no root of a matrix that has none where images are few.
     root = np.linalg.svd(scaled[0] @ scaled[1].T, compute_uv=False).sum()
     traces = sum((side**2).sum() for side in scaled)
     return float(((means[0] - means[1]) ** 2).sum() + traces - 2 * root)
@@ -133,8 +133,8 @@ def fid(real: np.ndarray, generated: np.ndarray) -> float:
 def prdc(real: np.ndarray, generated: np.ndarray, *, k: int = 5) -> dict[str, float]:
     """Return precision, recall, density and coverage.
 
-    Around each picture lies a ball that reaches to its ``k``-th nearest neighbour on its own
-    side; the balls of the real pictures stand for where real pictures may lie, those of the
+    Around each image lies a ball that reaches to its ``k``-th nearest neighbour on its own
+    side; the balls of the real images stand for where real images may lie, those of the
     generated ones for where generated ones do.
 
     Sources: Kynkaanniemi et al. 2019, "Improved Precision and Recall Metric for Assessing
@@ -151,25 +151,25 @@ def prdc(real: np.ndarray, generated: np.ndarray, *, k: int = 5) -> dict[str, fl
     Returns
     -------
     dict of float
-        ``precision``: share of the generated pictures in a ball of real ones. ``recall``: share
-        of the real pictures in a ball of generated ones. ``density``: in how many balls of real
-        pictures a generated one lies, divided by ``k``; it may exceed 1. ``coverage``: share of
-        the balls of real pictures that hold a generated one.
+        ``precision``: share of the generated images in a ball of real ones. ``recall``: share
+        of the real images in a ball of generated ones. ``density``: in how many balls of real
+        images a generated one lies, divided by ``k``; it may exceed 1. ``coverage``: share of
+        the balls of real images that hold a generated one.
 
     Raises
     ------
     NotMeaningful
-        If one side has no more than ``k`` pictures.
+        If one side has no more than ``k`` images.
 
     Notes
     -----
-    All four depend on how many pictures there are on each side. One outlier among the real
-    pictures has a large ball that flatters precision, one among the generated flatters recall;
-    density and coverage were made to suffer less from them. A copied picture is precise.
+    All four depend on how many images there are on each side. One outlier among the real
+    images has a large ball that flatters precision, one among the generated flatters recall;
+    density and coverage were made to suffer less from them. A copied image is precise.
     """
     if min(len(real), len(generated)) <= k:
-        raise NotEnoughData(f"More than {k} real and {k} generated pictures are needed.")
-    # The nearest of all is the picture itself, so the k-th neighbour has index k.
+        raise NotEnoughData(f"More than {k} real and {k} generated images are needed.")
+    # The nearest of all is the image itself, so the k-th neighbour has index k.
     reach, own_reach = (np.partition(_distances(v), k)[:, k] for v in (real, generated))
     apart = _apart(real, generated)
     inside = apart <= reach[:, None]
@@ -185,7 +185,7 @@ def prdc(real: np.ndarray, generated: np.ndarray, *, k: int = 5) -> dict[str, fl
 
 
 def diversity(real: np.ndarray, generated: np.ndarray) -> float:
-    """Return how far generated pictures are from each other, relative to the real ones.
+    """Return how far generated images are from each other, relative to the real ones.
 
     Parameters
     ----------
@@ -195,48 +195,48 @@ def diversity(real: np.ndarray, generated: np.ndarray) -> float:
     Returns
     -------
     float
-        The mean Euclidean distance of two different pictures, divided by that of the real
-        ones: 0 if all are the same picture, 1 if they vary as the real ones do.
+        The mean Euclidean distance of two different images, divided by that of the real
+        ones: 0 if all are the same image, 1 if they vary as the real ones do.
 
     Raises
     ------
     NotMeaningful
-        If one side has fewer than two vectors, or all real pictures are the same.
+        If one side has fewer than two vectors, or all real images are the same.
 
     Notes
     -----
-    Noise is diverse too: a value near 1 says nothing about how the pictures look.
+    Noise is diverse too: a value near 1 says nothing about how the images look.
     """
     _require_two(real, generated)
     apart = [_mean_of_others(_distances(side)) for side in (real, generated)]
     if not apart[0]:
-        raise NotEnoughData("All real pictures are the same: there is no diversity to compare.")
+        raise NotEnoughData("All real images are the same: there is no diversity to compare.")
     return float(apart[1] / apart[0])
 
 
 def repetition(real: np.ndarray, generated: np.ndarray, *, quantile: float = 0.05) -> float:
-    """Return the share of generated pictures that have a suspiciously near twin among them.
+    """Return the share of generated images that have a suspiciously near twin among them.
 
-    What the first study saw as "the pictures often repeat". Near means: nearer than all but
-    ``quantile`` of the real pictures are to their nearest neighbour. Real pictures would score
-    ``quantile``; a generator that draws one picture only scores 1.
+    What the first study saw as "the images often repeat". Near means: nearer than all but
+    ``quantile`` of the real images are to their nearest neighbour. Real images would score
+    ``quantile``; a generator that draws one image only scores 1.
 
     Parameters
     ----------
     real, generated
         Vectors, shapes ``(n, d)`` and ``(m, d)``: features, or pixels. Of more generated
-        than real pictures only the first ``n`` count: among more, each has nearer neighbours.
+        than real images only the first ``n`` count: among more, each has nearer neighbours.
     quantile
         0 to 1.
 
     Raises
     ------
     NotMeaningful
-        If one side has fewer than two pictures.
+        If one side has fewer than two images.
 
     Notes
     -----
-    With fewer generated than real pictures it comes out too small. Pictures that all miss the
+    With fewer generated than real images it comes out too small. Images that all miss the
     same details, such as blurred ones, are near to each other without being the same.
     """
     _require_two(real, generated)
@@ -274,7 +274,7 @@ def closest_pairs(vectors: np.ndarray, count: int) -> np.ndarray:
 
 
 def nearest(real: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return for each generated picture the number of the nearest real one, and its distance.
+    """Return for each generated image the number of the nearest real one, and its distance.
 
     Parameters
     ----------
@@ -292,11 +292,11 @@ def nearest(real: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def memorisation(real: np.ndarray, generated: np.ndarray, *, quantile: float = 0.05) -> float:
-    """Return the share of generated pictures that are suspiciously near to a real one.
+    """Return the share of generated images that are suspiciously near to a real one.
 
-    Near means: nearer than all but ``quantile`` of the real pictures are to their own nearest
-    neighbour among the real ones. Real pictures that were not trained on would score about
-    ``quantile``; a generator that only repeats its training pictures scores 1.
+    Near means: nearer than all but ``quantile`` of the real images are to their own nearest
+    neighbour among the real ones. Real images that were not trained on would score about
+    ``quantile``; a generator that only repeats its training images scores 1.
 
     Parameters
     ----------
@@ -308,12 +308,12 @@ def memorisation(real: np.ndarray, generated: np.ndarray, *, quantile: float = 0
     Raises
     ------
     NotMeaningful
-        If one side has fewer than two pictures.
+        If one side has fewer than two images.
 
     Notes
     -----
-    Blurred pictures are near to many others in pixels without being copies of any. Near twins
-    among the real pictures move the line, and may hide copies; exact ones do not. Look at the
+    Blurred images are near to many others in pixels without being copies of any. Near twins
+    among the real images move the line, and may hide copies; exact ones do not. Look at the
     pairs too.
     """
     _require_two(real, generated)
@@ -321,7 +321,7 @@ def memorisation(real: np.ndarray, generated: np.ndarray, *, quantile: float = 0
 
 
 def _near(real: np.ndarray, quantile: float) -> float:
-    """Return the distance that few real pictures have to their nearest neighbour."""
+    """Return the distance that few real images have to their nearest neighbour."""
     own = _distances(real)
     own[own <= 1e-6 * own.max()] = np.inf  # itself, and its twins
     return float(np.quantile(own.min(axis=1), quantile))
@@ -332,7 +332,7 @@ def _near(real: np.ndarray, quantile: float) -> float:
 
 def _require_two(*sides: np.ndarray) -> None:
     if min(map(len, sides)) < 2:
-        raise NotEnoughData("At least two real and two generated pictures are needed.")
+        raise NotEnoughData("At least two real and two generated images are needed.")
 
 
 def _kernel(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -351,7 +351,7 @@ def _weighted_mean_of_others(matrix: np.ndarray, weights: np.ndarray) -> np.ndar
     squares = weights**2
     sums = ((weights @ matrix) * weights).sum(axis=1) - squares @ np.diagonal(matrix)
     pairs = weights.sum(axis=1) ** 2 - squares.sum(axis=1)
-    return sums / np.where(pairs > 0, pairs, np.nan)  # of few pictures one alone may be drawn
+    return sums / np.where(pairs > 0, pairs, np.nan)  # of few images one alone may be drawn
 
 
 def _resampled(n: int, resamples: int, rng: torch.Generator) -> np.ndarray:

@@ -150,13 +150,13 @@ def choose_k(
             }
     if not rows:
         raise NotEnoughData(
-            f"To choose a number of clusters takes at least 3 different pictures; here: {distinct}."
+            f"To choose a number of clusters takes at least 3 different images; here: {distinct}."
         )
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("k")
 
 
 def mean_images(images: torch.Tensor, labels: np.ndarray) -> torch.Tensor:
-    """Return each cluster's mean picture: uint8, shape ``(k, 3, H, W)``.
+    """Return each cluster's mean image: uint8, shape ``(k, 3, H, W)``.
 
     For clusters of pixels these are the centroids.
     """
@@ -220,14 +220,14 @@ def separability(one: np.ndarray, other: np.ndarray, *, seed: int = 0) -> np.nda
     Notes
     -----
     A difference need not be one of content: another camera, border or compression separates
-    two collections just as well. Far below 0.5 the two share pictures: while a copy is tested,
+    two collections just as well. Far below 0.5 the two share images: while a copy is tested,
     its twin has been learnt with the other name.
     """
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
     if min(len(one), len(other)) < 2 * FOLDS:
         raise NotEnoughData(
-            f"To tell two collections apart takes {2 * FOLDS} pictures of each; here: "
+            f"To tell two collections apart takes {2 * FOLDS} images of each; here: "
             f"{len(one)} and {len(other)}."
         )
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed32(seed))
@@ -316,7 +316,7 @@ def principal_components(vectors: np.ndarray, n: int, *, seed: int = 0) -> Compo
     distinct = count_distinct(vectors)
     if distinct < 3:
         raise NotEnoughData(
-            f"Principal components take at least 3 different pictures; here: {distinct}."
+            f"Principal components take at least 3 different images; here: {distinct}."
         )
     n = min(n, distinct - 1, vectors.shape[1])
     fitted = PCA(n, random_state=seed32(seed))
@@ -357,8 +357,8 @@ def umap_embedding(
     distinct = count_distinct(vectors)
     if distinct <= n_neighbors:
         raise NotEnoughData(
-            f"UMAP places each picture by its {n_neighbors} nearest; different pictures here: "
-            f"{distinct}. Choose fewer with n_neighbors, or add pictures."
+            f"UMAP places each image by its {n_neighbors} nearest; different images here: "
+            f"{distinct}. Choose fewer with n_neighbors, or add images."
         )
     made_with = [n_components, n_neighbors, seed, version("umap-learn")]
     kept = cache.location("umap", cache.content_hash(vectors), *made_with)

@@ -1,4 +1,4 @@
-"""How good a run's pictures are, epoch by epoch, beside what real pictures score."""
+"""How good a run's images are, epoch by epoch, beside what real images score."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ LAYOUT = 16  # pixels of the side, where only the layout is left
 def kid_and_diversity(
     real: torch.Tensor, generated: torch.Tensor, *, device: str = "cpu"
 ) -> dict[str, float]:
-    """Return ``kid`` and ``diversity`` of generated pictures against real ones.
+    """Return ``kid`` and ``diversity`` of generated images against real ones.
 
-    On the features of the default extractor (see `features.extract`), all pictures at once.
+    On the features of the default extractor (see `features.extract`), all images at once.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def kid_and_diversity(
     Raises
     ------
     NotMeaningful
-        If one side has fewer than two pictures.
+        If one side has fewer than two images.
     """
     vectors = [features.extract(images, device=device).vectors for images in (real, generated)]
     return {"kid": distances.kid(*vectors), "diversity": distances.diversity(*vectors)}
@@ -50,7 +50,7 @@ def kid_and_diversity(
 def evaluate_run(
     run: Run, real: torch.Tensor, *, samples: int, seed: int = 0, device: str = "cpu"
 ) -> dict[str, float]:
-    """Return `kid_and_diversity` for new pictures of a run."""
+    """Return `kid_and_diversity` for new images of a run."""
     return kid_and_diversity(
         real, sampling.sample(run, samples, seed=seed, device=device), device=device
     )
@@ -64,7 +64,7 @@ def evaluate(
     kinds: Sequence[str] | None = None,
     device: str = "cpu",
 ) -> dict[str, float | int | str]:
-    """Return every measure of generated pictures against real ones.
+    """Return every measure of generated images against real ones.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def evaluate(
     seed
         Of the bootstrap.
     kinds
-        A label for each real picture, if there are any.
+        A label for each real image, if there are any.
     device
         Where the extractor runs.
 
@@ -82,22 +82,22 @@ def evaluate(
     dict
         ``kid`` with the ends of its interval, ``kid_low`` and ``kid_high``; ``fid``;
         ``precision``, ``recall``, ``density``, ``coverage``; ``diversity``, ``repetition``,
-        ``memorisation`` (see `metrics`); ``layout_repetition``, the repetition of the pictures
+        ``memorisation`` (see `metrics`); ``layout_repetition``, the repetition of the images
         averaged down to 16 pixels, where only colours and layout are left; ``sharpness``,
-        relative to the real pictures'; with ``kinds`` also what `modes.mode_coverage` returns.
-        And what they rest on: ``extractor``, and the numbers of pictures ``real`` and
+        relative to the real images'; with ``kinds`` also what `modes.mode_coverage` returns.
+        And what they rest on: ``extractor``, and the numbers of images ``real`` and
         ``generated``.
 
     Raises
     ------
     NotMeaningful
-        If there are too few pictures for one of them.
+        If there are too few images for one of them.
 
     Notes
     -----
-    A network that knows photographs finds all blurred pictures alike: ``repetition`` may be
-    near 1 for pictures that the eye tells apart. ``layout_repetition`` is nearer to what the
-    first study saw when it wrote that pictures repeat.
+    A network that knows photographs finds all blurred images alike: ``repetition`` may be
+    near 1 for images that the eye tells apart. ``layout_repetition`` is nearer to what the
+    first study saw when it wrote that images repeat.
     """
     found = [features.extract(images, device=device) for images in (real, generated)]
     clear = [sharpness(images) for images in (real, generated)]
@@ -138,10 +138,10 @@ def baseline_real_real(
     kinds: Sequence[str] | None = None,
     device: str = "cpu",
 ) -> dict[str, float | int | str]:
-    """Return `evaluate` for one part of the real pictures against the other: means of ten splits.
+    """Return `evaluate` for one part of the real images against the other: means of ten splits.
 
-    What a generator that draws new pictures as the real ones are would score, if there were
-    fewer pictures: ``fid`` in particular would be smaller with more.
+    What a generator that draws new images as the real ones are would score, if there were
+    fewer images: ``fid`` in particular would be smaller with more.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def baseline_real_real(
     seed
         Of the splits.
     beside
-        How many generated pictures are measured: the parts have that ratio, since coverage and
+        How many generated images are measured: the parts have that ratio, since coverage and
         repetition depend on it.
     kinds, device
         As for `evaluate`. Each part has its share of each kind.
@@ -164,12 +164,12 @@ def baseline_real_real(
     Raises
     ------
     NotMeaningful
-        If one part would have fewer than six pictures.
+        If one part would have fewer than six images.
     """
     share = len(real) / (len(real) + beside)
     if min(share, 1 - share) * len(real) < 6:
         raise NotEnoughData(
-            f"To measure pictures beside real ones, these are divided into parts of six or more "
+            f"To measure images beside real ones, these are divided into parts of six or more "
             f"each; here there are {len(real)}, for {beside} generated ones."
         )
     found = features.extract(real, device=device)
@@ -202,17 +202,17 @@ def _splits(
 
 
 def kid_real_real(real: torch.Tensor, *, seed: int, device: str = "cpu") -> float:
-    """Return the KID of one half of the real pictures against the other: the mean of ten splits.
+    """Return the KID of one half of the real images against the other: the mean of ten splits.
 
-    It is about 0, and what new real pictures would score.
+    It is about 0, and what new real images would score.
 
     Raises
     ------
     NotMeaningful
-        If there are fewer than four pictures.
+        If there are fewer than four images.
     """
     if len(real) < 4:
-        raise NotEnoughData("At least four real pictures are needed, for two halves.")
+        raise NotEnoughData("At least four real images are needed, for two halves.")
     vectors = features.extract(real, device=device).vectors
     halves = _splits(len(real), seed)
     return float(np.mean([distances.kid(vectors[one], vectors[other]) for one, other in halves]))
@@ -227,7 +227,7 @@ def evaluate_epochs(
     device: str = "cpu",
     on_epoch: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """Measure new pictures from the weights that a run has kept along the way.
+    """Measure new images from the weights that a run has kept along the way.
 
     Parameters
     ----------
@@ -236,7 +236,7 @@ def evaluate_epochs(
     real
         The collection it was trained on, uint8, shape ``(n, 3, H, W)``.
     samples
-        How many pictures are drawn at each epoch, from the same latent vectors throughout.
+        How many images are drawn at each epoch, from the same latent vectors throughout.
     seed
         Of these vectors.
     device
@@ -258,14 +258,14 @@ def evaluate_epochs(
     Notes
     -----
     The best of many epochs looks better than it is: part of its lead is luck. And KID rewards
-    pictures that are copied from the training set, whose score is even below the `kid_real_real`; see
+    images that are copied from the training set, whose score is even below the `kid_real_real`; see
     `distances.memorisation`.
     """
     import pandas as pd
 
     if samples < 2:
         raise NotEnoughData(
-            "The quality over the epochs was not asked for: kid_samples says how many pictures "
+            "The quality over the epochs was not asked for: kid_samples says how many images "
             "are drawn for it (300 is a good number)."
         )
     epochs = run.kept_epochs()

@@ -1,4 +1,4 @@
-"""Pictures in, feature vectors of a pretrained network out, kept in the cache.
+"""Images in, feature vectors of a pretrained network out, kept in the cache.
 
 Vectors of different networks, or of one network at different input sizes, are never to be
 compared; so both travel with the vectors.
@@ -19,7 +19,7 @@ from dcgan_utils.core import cache
 from dcgan_utils.core.errors import WorkbookError, did_you_mean, first_line
 
 BATCH = 32
-PREPROCESSING = 1  # raise it whenever the same pictures would give other vectors
+PREPROCESSING = 1  # raise it whenever the same images would give other vectors
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Features:
     extractor : str
         A name in `EXTRACTORS`.
     input_size : int
-        Side in pixels to which the pictures were scaled for the network.
+        Side in pixels to which the images were scaled for the network.
     """
 
     vectors: np.ndarray = field(repr=False)
@@ -104,9 +104,9 @@ def extract(
     device: str = "cpu",
     on_batch: Callable[[int, int], None] | None = None,
 ) -> Features:
-    """Return the features of pictures: the network's last layer before the classifier.
+    """Return the features of images: the network's last layer before the classifier.
 
-    It is averaged over the places of the picture, so any input size gives 1,280 numbers.
+    It is averaged over the places of the image, so any input size gives 1,280 numbers.
 
     Parameters
     ----------
@@ -116,11 +116,11 @@ def extract(
         ``efficientnet_lite0``, whose weights come with a Python package, or
         ``efficientnet_b0``, which torchvision downloads once.
     input_size
-        Side to which the pictures are scaled, in pixels; both networks were trained at 224.
+        Side to which the images are scaled, in pixels; both networks were trained at 224.
     device
         Where the network runs.
     on_batch
-        Called with the number of pictures done, and of all. Not called if the cache has them.
+        Called with the number of images done, and of all. Not called if the cache has them.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def extract(
     vectors = cache.read(kept, lambda entry: entry.arrays["vectors"])
     if vectors is not None:
         return Features(vectors, extractor, input_size)
-    # Each different picture once: in another batch a copy's vector would differ in its last bits.
+    # Each different image once: in another batch a copy's vector would differ in its last bits.
     first, again = _distinct(images)
     vectors = _run(recipe, images, first, input_size, torch.device(device), on_batch)[again]
     cache.write(kept, {"vectors": vectors})
@@ -152,7 +152,7 @@ def extract(
 
 
 def _distinct(images: torch.Tensor) -> tuple[list[int], np.ndarray]:
-    """Return the numbers of the different pictures, and which of them each picture is."""
+    """Return the numbers of the different images, and which of them each image is."""
     numbers: dict[str, int] = {}
     hashes = [cache.content_hash(image.numpy()) for image in images]
     again = np.array([numbers.setdefault(digest, len(numbers)) for digest in hashes])

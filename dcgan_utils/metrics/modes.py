@@ -1,4 +1,4 @@
-"""Which kinds of pictures a generator draws, where the kinds are known by labels."""
+"""Which kinds of images a generator draws, where the kinds are known by labels."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 
-FAIR_SHARE = 0.1  # of the share that a kind has among the real pictures; less counts as missed
+FAIR_SHARE = 0.1  # of the share that a kind has among the real images; less counts as missed
 FOLDS = 5
 
 
 def mode_coverage(
     real: np.ndarray, labels: Sequence[str], generated: np.ndarray
 ) -> dict[str, float]:
-    """Return how many kinds of pictures are drawn, and how evenly.
+    """Return how many kinds of images are drawn, and how evenly.
 
-    A classifier (logistic regression) learns the kinds from the labelled pictures and sorts the
+    A classifier (logistic regression) learns the kinds from the labelled images and sorts the
     generated ones.
 
     Parameters
@@ -31,13 +31,13 @@ def mode_coverage(
     real, generated
         Feature vectors, shapes ``(n, d)`` and ``(m, d)``.
     labels
-        The kind of each real picture.
+        The kind of each real image.
 
     Returns
     -------
     dict of float
         ``mode_coverage``: share of the kinds that are drawn at least a tenth as often as they
-        occur among the real pictures. ``mode_entropy``: entropy of the drawn kinds, divided by
+        occur among the real images. ``mode_entropy``: entropy of the drawn kinds, divided by
         that of the real ones; 0 if all are of one kind.
 
     Raises
@@ -47,16 +47,16 @@ def mode_coverage(
 
     Notes
     -----
-    The classifier must name a kind for every picture, however little it looks like any: noise
-    is sorted too, and blurred pictures may go to one kind or be spread by chance. A high
-    coverage says that kinds are not missing, not that the pictures are good. What it cannot
+    The classifier must name a kind for every image, however little it looks like any: noise
+    is sorted too, and blurred images may go to one kind or be spread by chance. A high
+    coverage says that kinds are not missing, not that the images are good. What it cannot
     tell apart it cannot count: see `classifier_accuracy`.
     """
     from scipy.stats import entropy
 
     kinds, counts = np.unique(np.asarray(labels), return_counts=True)
     if len(kinds) < 2:
-        raise NotEnoughData("Mode coverage needs pictures of at least two kinds.")
+        raise NotEnoughData("Mode coverage needs images of at least two kinds.")
     drawn = classifier().fit(real, labels).predict(generated)
     shares = counts / counts.sum()
     found = np.array([np.mean(drawn == kind) for kind in kinds])
@@ -67,7 +67,7 @@ def mode_coverage(
 
 
 def classifier_accuracy(real: np.ndarray, labels: Sequence[str], *, seed: int) -> float:
-    """Return the share of real pictures, held back in turn, that are sorted rightly.
+    """Return the share of real images, held back in turn, that are sorted rightly.
 
     The mean of the shares of the kinds: who always names the commonest kind gets no more than
     one in the number of kinds.
@@ -77,19 +77,19 @@ def classifier_accuracy(real: np.ndarray, labels: Sequence[str], *, seed: int) -
     real, labels
         As for `mode_coverage`.
     seed
-        Of the parts into which the pictures are divided: five, or as many as the rarest
-        kind has pictures.
+        Of the parts into which the images are divided: five, or as many as the rarest
+        kind has images.
 
     Raises
     ------
     NotMeaningful
-        If there is only one picture of some kind.
+        If there is only one image of some kind.
     """
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
     folds = min(FOLDS, int(np.unique(np.asarray(labels), return_counts=True)[1].min()))
     if folds < 2:
-        raise NotEnoughData("To test a classifier takes two pictures of each kind.")
+        raise NotEnoughData("To test a classifier takes two images of each kind.")
     parts = StratifiedKFold(folds, shuffle=True, random_state=seed32(seed))
     scores = cross_val_score(classifier(), real, labels, cv=parts, scoring="balanced_accuracy")
     return float(scores.mean())

@@ -1,4 +1,4 @@
-"""A cloud of pictures in three dimensions, to turn in a notebook or an offline page."""
+"""A cloud of images in three dimensions, to turn in a notebook or an offline page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from IPython import display
 
 
-SIDE = 32  # pixels of a thumbnail; smaller pictures are not enlarged
+SIDE = 32  # pixels of a thumbnail; smaller images are not enlarged
 
 
 def image_cloud(
@@ -33,7 +33,7 @@ def image_cloud(
     title: str,
     description: str,
 ) -> display.HTML:
-    """Return an interactive view of points, each drawn as its picture in its group's colour.
+    """Return an interactive view of points, each drawn as its image in its group's colour.
 
     It needs neither a network nor a library, and several fit on one page. Coordinates are
     centred and scaled alike in all directions, so distances keep their proportions.
@@ -49,9 +49,9 @@ def image_cloud(
     group_names, colors
         Name and CSS colour of each group, for the legend and the borders.
     names
-        ``N`` names, shown when a picture is pointed at.
+        ``N`` names, shown when an image is pointed at.
     title, description
-        Heading above, and what a screen reader says in place of the picture.
+        Heading above, and what a screen reader says in place of the image.
 
     Raises
     ------
@@ -95,8 +95,8 @@ def _check(
         raise WorkbookError(f"a cloud needs points of shape (N, 3), not {points.shape}.")
     if not len(points) == len(images) == len(groups) == len(names):
         raise WorkbookError(
-            f"a cloud needs a picture, a group and a name for each point, but there are "
-            f"{len(points)} points, {len(images)} pictures, {len(groups)} groups and "
+            f"a cloud needs an image, a group and a name for each point, but there are "
+            f"{len(points)} points, {len(images)} images, {len(groups)} groups and "
             f"{len(names)} names."
         )
     if len(group_names) != len(colors):

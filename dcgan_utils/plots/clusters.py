@@ -33,10 +33,10 @@ def cluster_sizes(sizes: Sequence[int], *, what: str) -> Figure:
         else:
             axes.set_xticks([0, len(sizes) - 1])
         axes.axhline(np.mean(sizes), color=GREY, lw=1, ls=":", label="if equally large")
-        axes.set(xlabel="cluster", ylabel="pictures")
+        axes.set(xlabel="cluster", ylabel="images")
         axes.grid(visible=False, axis="x")
         axes.margins(y=0.15)
-        axes.set_title(f"How many pictures are in each cluster of {what}")
+        axes.set_title(f"How many images are in each cluster of {what}")
         axes.legend(loc="upper right")
     figure.set_label(
         f"Bar chart of the sizes of {len(sizes)} clusters: {', '.join(map(str, sizes))}."
@@ -122,7 +122,7 @@ def scatter_plane(
         if len(group_names) <= MOST_NAMED:
             axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, markerscale=1.5)
     figure.set_label(
-        f"Scatter plot. {title}: {len(points)} pictures, coloured by {', '.join(group_names)}."
+        f"Scatter plot. {title}: {len(points)} images, coloured by {', '.join(group_names)}."
     )
     return figure
 
@@ -130,7 +130,7 @@ def scatter_plane(
 def thumbnails(
     points: np.ndarray, images: torch.Tensor, groups: np.ndarray, *, title: str
 ) -> Figure:
-    """Draw the pictures themselves in a plane, as many as find a free place nearby.
+    """Draw the images themselves in a plane, as many as find a free place nearby.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def thumbnails(
     images
         uint8, shape ``(N, 3, H, W)``.
     groups
-        Each picture's group, for the colour of its frame.
+        Each image's group, for the colour of its frame.
     title
         Above the figure.
     """
@@ -150,8 +150,8 @@ def thumbnails(
         figure = new_figure(WIDTH * rows / columns + 0.3)
         axes = figure.subplots()
         for number, (x, y) in places.items():
-            picture = images[number].permute(1, 2, 0).numpy()
-            axes.imshow(picture, extent=(x, x + 0.92, y, y + 0.92))
+            image = images[number].permute(1, 2, 0).numpy()
+            axes.imshow(image, extent=(x, x + 0.92, y, y + 0.92))
             ink = inks[groups[number]]
             axes.add_patch(mpl.patches.Rectangle((x, y), 0.92, 0.92, fill=False, ec=ink, lw=1.5))
         axes.set(xlim=(-0.1, columns), ylim=(-0.1, rows))
@@ -159,7 +159,7 @@ def thumbnails(
         axes.set_axis_off()
         axes.set_title(f"{title}: {len(places)} of {len(points)}")
     figure.set_label(
-        f"{title}: {len(places)} of {len(points)} pictures as thumbnails, framed by group."
+        f"{title}: {len(places)} of {len(points)} images as thumbnails, framed by group."
     )
     return figure
 

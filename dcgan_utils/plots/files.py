@@ -1,4 +1,4 @@
-"""Figures of picture files: the pictures themselves, their sizes, and which are alike."""
+"""Figures of image files: the images themselves, their sizes, and which are alike."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def captioned(
     description: str,
     columns: int = 5,
 ) -> Figure:
-    """Draw pictures in rows, each with a line above it.
+    """Draw images in rows, each with a line above it.
 
     Parameters
     ----------
     images
         uint8, shape ``(n, 3, H, W)``.
     captions
-        One a picture.
+        One an image.
     title, description
         Title above, and alternative text.
     columns
-        Pictures in a row.
+        Images in a row.
     """
     rows = -(-len(images) // columns)
     with mpl.rc_context(STYLE):
@@ -83,7 +83,7 @@ def file_sizes(sizes: Sequence[int], images: torch.Tensor, names: Sequence[str])
         _histogram(axes, kilobytes)
         axes.axvline(np.median(kilobytes), color=ORANGE, lw=1.5, ls="--", label="median")
         axes.set_xlabel("file size in kB (1000 bytes)")
-        axes.set_ylabel("pictures")
+        axes.set_ylabel("images")
         axes.set_title("How large the files are")
         axes.legend()
         for row, (what, number) in enumerate(ends.items()):
@@ -115,7 +115,7 @@ def dimensions(
     Parameters
     ----------
     sizes
-        Width and height of each picture in pixels.
+        Width and height of each image in pixels.
     formats, modes
         Counts, as in `load.LoadReport`.
     """
@@ -133,7 +133,7 @@ def dimensions(
                 left.annotate("{} x {}".format(*place), place, (8, 8), textcoords="offset points")
         left.set_title("Dimensions")
         _histogram(middle, width / height)
-        middle.set(xlabel="width / height", ylabel="pictures")
+        middle.set(xlabel="width / height", ylabel="images")
         middle.set_title("Aspect ratios")
         kinds = [*formats.items(), *modes.items()]
         colours = [BLUE] * len(formats) + [GREEN] * len(modes)
@@ -156,7 +156,7 @@ def dimensions(
 def duplicate_pairs(
     images: torch.Tensor, pairs: Sequence[Pair], names: Sequence[str], *, title: str
 ) -> Figure:
-    """Draw pairs of pictures that repeat each other, two pairs a row.
+    """Draw pairs of images that repeat each other, two pairs a row.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def duplicate_pairs(
         images[numbers],
         captions,
         title=title,
-        description=f"{len(pairs)} pairs of pictures that look alike: "
+        description=f"{len(pairs)} pairs of images that look alike: "
         + "; ".join(f"{names[pair.first]} and {names[pair.second]}" for pair in pairs)
         + ".",
         columns=4,

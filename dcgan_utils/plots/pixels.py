@@ -27,7 +27,7 @@ CHANNEL_MAPS = {
 def _map(
     figure: Figure, axes: Axes, values: np.ndarray, colours: str, limits: tuple[float, float]
 ) -> None:
-    """Draw values as a picture with a scale of its own below."""
+    """Draw values as an image with a scale of its own below."""
     low, high = limits
     if high - low < 1e-9:  # one value everywhere would be stretched beyond what there can be
         low, high = min(low, 0.0), max(high, 1.0)
@@ -43,7 +43,7 @@ def _map(
 def statistics_in_colour(
     per_colour: Mapping[str, np.ndarray], over_colours: Mapping[str, np.ndarray]
 ) -> Figure:
-    """Draw each statistic as a picture in colour and, below, over all colours with a scale.
+    """Draw each statistic as an image in colour and, below, over all colours with a scale.
 
     Parameters
     ----------
@@ -64,9 +64,9 @@ def statistics_in_colour(
             _map(figure, below, pooled, "gray", (pooled.min(), pooled.max()))
         panels[0, 0].set_ylabel("in colour")
         panels[1, 0].set_ylabel("over all colours")
-        suptitle_left(figure, "Each place over all pictures: in colour, and over all three colours")
+        suptitle_left(figure, "Each place over all images: in colour, and over all three colours")
     figure.set_label(
-        "Per-pixel minimum, maximum, mean, variance and standard deviation as pictures: in "
+        "Per-pixel minimum, maximum, mean, variance and standard deviation as images: in "
         "colour, and in grey over all three colours with a scale."
     )
     return figure
@@ -84,7 +84,7 @@ def statistics_of_each_colour(per_colour: Mapping[str, np.ndarray]) -> Figure:
                 _map(figure, axes, values[row], CHANNEL_MAPS[colour], limits)
                 if row == 0:
                     axes.set_title(name, fontsize=9, loc="center")
-        suptitle_left(figure, "Each place over all pictures, for red, green and blue")
+        suptitle_left(figure, "Each place over all images, for red, green and blue")
     figure.set_label(
         "Per-pixel minimum, maximum, mean, variance and standard deviation of red, green and "
         "blue, one row each, with scales."
@@ -138,7 +138,7 @@ def _name_towers(panels: Sequence[Axes], counts: np.ndarray, top: float) -> None
 
 
 def horizon(mean: np.ndarray, found: Horizon) -> Figure:
-    """Draw the mean picture with the row that divides bright from dark, and all rows' means.
+    """Draw the mean image with the row that divides bright from dark, and all rows' means.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def horizon(mean: np.ndarray, found: Horizon) -> Figure:
         left.imshow(np.clip(mean / 255, 0, 1).transpose(1, 2, 0), interpolation="nearest")
         left.set(xticks=[], yticks=[])
         left.grid(visible=False)
-        left.set_title("The mean picture")
+        left.set_title("The mean image")
         right.plot(found.brightness, np.arange(height), color=BLUE, lw=1.8)
         right.locator_params(axis="x", nbins=5)
         right.set_xlabel("mean brightness of the row, 0 to 255")
@@ -169,7 +169,5 @@ def horizon(mean: np.ndarray, found: Horizon) -> Figure:
             for axes in (left, right):
                 axes.axhline(row, color=ORANGE, lw=1.3, ls="--")
     what = f"at {100 * found.position:.0f} % of the height" if found.is_clear else "not to be seen"
-    figure.set_label(
-        f"The mean picture and the mean brightness of its rows; the horizon is {what}."
-    )
+    figure.set_label(f"The mean image and the mean brightness of its rows; the horizon is {what}.")
     return figure

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 THUMBNAIL = 64  # pixels a side, at most
 SHEET = 8192  # pixels a side, at most: the projector refuses larger ones
-_CHUNK = 256  # pictures scaled at a time: antialiasing needs them as float
+_CHUNK = 256  # images scaled at a time: antialiasing needs them as float
 
 
 def sprite_sheet(images: torch.Tensor, side: int) -> Image.Image:
@@ -86,7 +86,7 @@ def export(
     Raises
     ------
     WorkbookError
-        If there are no vectors, not as many as rows of metadata and as pictures, or some
+        If there are no vectors, not as many as rows of metadata and as images, or some
         are not finite, or the folder cannot be written to.
     """
     _check(vectors, metadata, images)
@@ -115,8 +115,8 @@ def export(
 def _check(vectors: np.ndarray, metadata: pd.DataFrame, images: torch.Tensor) -> None:
     if not len(vectors) == len(metadata) == len(images):
         raise WorkbookError(
-            f"the projector needs a row of metadata and a picture for each vector, but there are "
-            f"{len(vectors)} vectors, {len(metadata)} rows and {len(images)} pictures."
+            f"the projector needs a row of metadata and an image for each vector, but there are "
+            f"{len(vectors)} vectors, {len(metadata)} rows and {len(images)} images."
         )
     if not vectors.size:
         raise WorkbookError("there are no vectors to show in the projector.")

@@ -53,9 +53,9 @@ def variance_shares(table: pd.DataFrame) -> Figure:
                 va="bottom" if ratio else "top",
                 fontsize=8,
             )
-        axes.set(xlabel="|mean| / std of the noise", ylabel="share between pictures")
+        axes.set(xlabel="|mean| / std of the noise", ylabel="share between images")
         axes.set_ylim(0, 1.05)
-        axes.set_title("What is left for the differences between pictures, before training")
+        axes.set_title("What is left for the differences between images, before training")
         axes.legend(loc="upper right")
     listed = ", ".join(f"{name} {value:.2f}" for name, value in table["measured"].items())
     figure.set_label(
@@ -84,7 +84,7 @@ def measures_by_ratio(
     measures
         Columns, one panel each.
     floor
-        What real pictures score against real ones, drawn as a dotted line.
+        What real images score against real ones, drawn as a dotted line.
     """
     ratios = table["|mean| / std"].round(3)
     with mpl.rc_context(STYLE):
@@ -161,7 +161,7 @@ def kid_bars(values: pd.Series, *, floor: float) -> Figure:
     values
         KID, indexed by name.
     floor
-        KID of real pictures against real ones.
+        KID of real images against real ones.
     """
     with mpl.rc_context(STYLE):
         figure = new_figure(1.1 + 0.32 * len(values))
@@ -179,7 +179,7 @@ def kid_bars(values: pd.Series, *, floor: float) -> Figure:
         axes.set_title("Distance to the collection: shorter is better")
         _legend_below(figure, axes)
     listed = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
-    figure.set_label(f"Bar chart of KID: {listed}; real pictures have {floor:.3f}.")
+    figure.set_label(f"Bar chart of KID: {listed}; real images have {floor:.3f}.")
     return figure
 
 
@@ -222,11 +222,11 @@ def spread_overlaid(histories: Mapping[str, pd.DataFrame]) -> Figure:
         axes = figure.subplots()
         for (name, history), color in zip(histories.items(), palette(len(histories)), strict=True):
             _line_with_band(axes, history, "sample_spread", color=color, label=name)
-        axes.axhline(1, color=GREEN, lw=1, ls=":", label="the real pictures")
+        axes.axhline(1, color=GREEN, lw=1, ls=":", label="the real images")
         label_epoch_axis(axes, "spread, relative to real", "How different the samples are")
         axes.set_ylim(bottom=0)
         _legend_below(figure, axes)
-    figure.set_label(_overlay_text("Spread of the samples relative to real pictures", histories))
+    figure.set_label(_overlay_text("Spread of the samples relative to real images", histories))
     return figure
 
 
@@ -251,7 +251,7 @@ def _overlay_text(what: str, items: Mapping[str, pd.DataFrame]) -> str:
 
 
 def benchmark_turns(by_batch: Mapping[int, pd.DataFrame]) -> Figure:
-    """Draw the pictures a second of each loop, turn by turn, a panel for each batch size.
+    """Draw the images a second of each loop, turn by turn, a panel for each batch size.
 
     A panel's title has the ratio of the last loop, ours in the precision chosen, to the textbook.
     """
@@ -263,7 +263,7 @@ def benchmark_turns(by_batch: Mapping[int, pd.DataFrame]) -> Figure:
             names = [TEXTBOOK, *ratios(table).columns]
             for name, color in zip(names, (ORANGE, GREEN, BLUE), strict=False):
                 own = table[table["loop"] == name]
-                axes.plot(own["turn"], own["pictures_per_second"], "o-", color=color, label=name)
+                axes.plot(own["turn"], own["images_per_second"], "o-", color=color, label=name)
             ratio = ratios(table).iloc[:, -1]
             span = f"{ratio.median():.1f} times ({ratio.min():.1f} to {ratio.max():.1f})"
             axes.set_title(f"batch {batch}: {span}")
@@ -271,10 +271,10 @@ def benchmark_turns(by_batch: Mapping[int, pd.DataFrame]) -> Figure:
             axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
             axes.set_xlim(0.5, table["turn"].max() + 0.5)
             texts.append(f"at batch {batch} the {names[-1]}, is {span} as fast as the textbook")
-        panels[0].set_ylabel("pictures a second")
+        panels[0].set_ylabel("images a second")
         panels[0].set_ylim(bottom=0)
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    figure.set_label(f"Pictures a second of each loop, turn by turn: {'; '.join(texts)}.")
+    figure.set_label(f"Images a second of each loop, turn by turn: {'; '.join(texts)}.")
     return figure
 
 

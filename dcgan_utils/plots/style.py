@@ -2,7 +2,7 @@
 
 Each figure carries its alternative text as its label; :func:`show` hands both to the
 notebook, and so the HTML page has them too. The generator is blue and the discriminator
-orange, as in the second study; the real pictures' side is green.
+orange, as in the second study; the real images' side is green.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def animation(path: Path, description: str, *, width: int = 480) -> display.HTML
 
 
 def _tiles(images: torch.Tensor, columns: int) -> np.ndarray:
-    """Lay uint8 pictures ``(n, 3, H, W)`` out in rows with white gaps: ``(h, w, 3)``."""
+    """Lay uint8 images ``(n, 3, H, W)`` out in rows with white gaps: ``(h, w, 3)``."""
     return make_grid(images, columns, gap=max(2, images.shape[-1] // 32)).numpy()
 
 
@@ -137,37 +137,37 @@ def _draw_tiles(axes: Axes, images: torch.Tensor, columns: int) -> None:
 
 
 def slider(images: torch.Tensor, names: Sequence[str]) -> widgets.VBox | None:
-    """Return pictures under a slider in JupyterLab; nothing where nobody could move it.
+    """Return encoded under a slider in JupyterLab; nothing where nobody could move it.
 
     Parameters
     ----------
     images
         uint8, shape ``(n, 3, H, W)``.
     names
-        One a picture, shown beside the slider.
+        One an image, shown beside the slider.
     """
     if not in_jupyterlab():
         return None
     import ipywidgets as widgets
 
-    pictures = []
+    encoded = []
     for image in images:
         buffer = io.BytesIO()
         enlarged = as_image(image).resize((256, 256), 0)
         enlarged.save(buffer, "PNG")
-        pictures.append(buffer.getvalue())
-    seen = widgets.Image(value=pictures[len(pictures) // 2], format="png")
+        encoded.append(buffer.getvalue())
+    seen = widgets.Image(value=encoded[len(encoded) // 2], format="png")
     place = widgets.SelectionSlider(
         options=[(name, number) for number, name in enumerate(names)],
-        value=len(pictures) // 2,
+        value=len(encoded) // 2,
         layout={"width": "360px"},
     )
-    place.observe(lambda change: setattr(seen, "value", pictures[change["new"]]), "value")
+    place.observe(lambda change: setattr(seen, "value", encoded[change["new"]]), "value")
     return widgets.VBox([place, seen])
 
 
 def image_grid(images: torch.Tensor, *, title: str, description: str, columns: int = 8) -> Figure:
-    """Draw pictures in rows, pixel values as they are: nothing is stretched.
+    """Draw images in rows, pixel values as they are: nothing is stretched.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def image_grid(images: torch.Tensor, *, title: str, description: str, columns: i
     title, description
         Title above, and alternative text.
     columns
-        Pictures in a row.
+        Images in a row.
     """
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
@@ -192,7 +192,7 @@ def image_grid(images: torch.Tensor, *, title: str, description: str, columns: i
 def labelled_grids(
     grids: Mapping[str, torch.Tensor], *, title: str, description: str, columns: int = 4
 ) -> Figure:
-    """Draw several sets of pictures side by side, each under its name, two or three in a row."""
+    """Draw several sets of images side by side, each under its name, two or three in a row."""
     beside = min(len(grids), 3 if len(grids) not in (2, 4) else 2)
     down = -(-len(grids) // beside)
     rows = max(-(-len(images) // columns) for images in grids.values())
@@ -215,7 +215,7 @@ def samples_over_epochs(samples: Mapping[int, torch.Tensor]) -> Figure:
     Parameters
     ----------
     samples
-        Epoch to uint8 pictures ``(n, 3, H, W)``, all from the same vectors; the first eight of
+        Epoch to uint8 images ``(n, 3, H, W)``, all from the same vectors; the first eight of
         these are shown.
     """
     columns = min(8, *(len(images) for images in samples.values()))
@@ -223,7 +223,7 @@ def samples_over_epochs(samples: Mapping[int, torch.Tensor]) -> Figure:
         {f"{epoch}": images[:columns] for epoch, images in samples.items()},
         side="epoch",
         title="The same latent vectors as the training goes on",
-        description=f"Pictures generated from {columns} fixed latent vectors, one column each, "
+        description=f"Images generated from {columns} fixed latent vectors, one column each, "
         f"after epochs {', '.join(map(str, samples))}, one row each.",
     )
 
@@ -231,12 +231,12 @@ def samples_over_epochs(samples: Mapping[int, torch.Tensor]) -> Figure:
 def image_rows(
     rows: Mapping[str, torch.Tensor], *, title: str, description: str, side: str = ""
 ) -> Figure:
-    """Draw pictures in rows, each under its name at the left; short rows end in white.
+    """Draw images in rows, each under its name at the left; short rows end in white.
 
     Parameters
     ----------
     rows
-        Name to uint8 pictures ``(n, 3, H, W)``, all of one size.
+        Name to uint8 images ``(n, 3, H, W)``, all of one size.
     title, description
         Title above, and alternative text.
     side
@@ -247,11 +247,11 @@ def image_rows(
         torch.full((columns - len(images), *images.shape[1:]), 255, dtype=torch.uint8)
         for images in rows.values()
     ]
-    pictures = torch.cat([part for row in zip(rows.values(), white, strict=True) for part in row])
+    filled = torch.cat([part for row in zip(rows.values(), white, strict=True) for part in row])
     with mpl.rc_context(STYLE):
         figure = new_figure(WIDTH * len(rows) / columns + 0.4)
         axes = figure.subplots()
-        canvas = _tiles(pictures, columns)
+        canvas = _tiles(filled, columns)
         axes.imshow(canvas, interpolation="nearest")
         step = canvas.shape[0] / len(rows)
         axes.set_yticks([step * (row + 0.5) for row in range(len(rows))], list(rows))

@@ -115,7 +115,7 @@ def _channels_and_side(shape: str) -> tuple[int, int]:
 
 
 def losses(
-    history: pd.DataFrame, *, expected: Mapping[str, float], parted: int | None = None
+    history: pd.DataFrame, *, expected: Mapping[str, float], diverged: int | None = None
 ) -> Figure:
     """Draw both losses by epoch, with the values they have when neither network wins.
 
@@ -125,8 +125,8 @@ def losses(
         A run's history.
     expected
         ``discriminator`` and ``generator``: the losses at the equilibrium.
-    parted
-        The epoch from which on they have parted for good, if they have.
+    diverged
+        The epoch from which on they have diverged for good, if they have.
     """
     with mpl.rc_context(STYLE):
         figure = new_figure(3.2)
@@ -138,8 +138,8 @@ def losses(
         for name, (values, color) in curves.items():
             axes.plot(history["epoch"], values, color=color, lw=1.6, label=name)
             axes.axhline(expected[name], color=color, lw=1, ls=":", label=f"{name}, if balanced")
-        if parted is not None:
-            axes.axvline(parted, color=GREY, lw=1, ls="--", label="parted for good")
+        if diverged is not None:
+            axes.axvline(diverged, color=GREY, lw=1, ls="--", label="diverged for good")
         label_epoch_axis(axes, "loss", "Losses of both networks")
         axes.set_ylim(bottom=0)
         axes.legend(ncols=2)
@@ -149,7 +149,7 @@ def losses(
         f"from {first['d_loss_real'] + first['d_loss_fake']:.2f} to "
         f"{last['d_loss_real'] + last['d_loss_fake']:.2f}, the generator's from "
         f"{first['g_loss']:.2f} to {last['g_loss']:.2f}."
-        + (f" From epoch {parted} on they have parted for good." if parted else "")
+        + (f" From epoch {diverged} on they have diverged for good." if diverged else "")
     )
     return figure
 
@@ -171,7 +171,7 @@ def probabilities(history: pd.DataFrame, *, real_label: float, fake_label: float
     last = history.iloc[-1]
     figure.set_label(
         f"Line chart of the discriminator's verdicts: at the end {last['d_real']:.2f} on real and "
-        f"{last['d_fake']:.2f} on generated pictures."
+        f"{last['d_fake']:.2f} on generated images."
     )
     return figure
 
@@ -184,7 +184,7 @@ def quality_over_epochs(table: pd.DataFrame, *, floor: float) -> Figure:
     table
         ``kid`` and ``diversity`` indexed by epoch, as `evaluation.evaluate_epochs` returns it.
     floor
-        KID of real pictures against real ones.
+        KID of real images against real ones.
     """
     best = table["kid"].idxmin()
     with mpl.rc_context(STYLE):
@@ -196,40 +196,40 @@ def quality_over_epochs(table: pd.DataFrame, *, floor: float) -> Figure:
         label_epoch_axis(left, "KID", "Distance to the collection")
         left.legend()
         right.plot(table.index, table["diversity"], "o-", color=BLUE, lw=1.6, ms=4)
-        right.axhline(1, color=GREEN, lw=1, ls=":", label="the real pictures")
+        right.axhline(1, color=GREEN, lw=1, ls=":", label="the real images")
         label_epoch_axis(right, "relative to real", "Diversity")
         right.set_ylim(bottom=0)
         right.legend()
     figure.set_label(
         f"Two line charts by epoch. KID goes from {table['kid'].iloc[0]:.3f} to "
         f"{table['kid'].iloc[-1]:.3f}, its best is {table['kid'][best]:.3f} at epoch {best}; real "
-        f"pictures have {floor:.3f}. Diversity ends at {table['diversity'].iloc[-1]:.2f} of theirs."
+        f"images have {floor:.3f}. Diversity ends at {table['diversity'].iloc[-1]:.2f} of theirs."
     )
     return figure
 
 
 def distance_over_epochs(apart: pd.Series, *, others: float | None = None) -> Figure:
-    """Draw how far generated pictures are from one picture, by epoch.
+    """Draw how far generated images are from one image, by epoch.
 
     Parameters
     ----------
     apart
         Levels (0..255), indexed by epoch.
     others
-        How far other pictures of the collection are, if there are any.
+        How far other images of the collection are, if there are any.
     """
     with mpl.rc_context(STYLE):
         figure = new_figure(2.8)
         axes = figure.subplots()
         axes.plot(apart.index, apart, color=BLUE, lw=1.6, label="generated")
         if others is not None:
-            axes.axhline(others, color=GREEN, lw=1, ls=":", label="other pictures")
+            axes.axhline(others, color=GREEN, lw=1, ls=":", label="other images")
         label_epoch_axis(axes, "levels of 255", "Distance to the original")
         axes.set_ylim(bottom=0)
         axes.legend()
     figure.set_label(
-        f"Line chart. The distance of generated pictures to the original goes from "
+        f"Line chart. The distance of generated images to the original goes from "
         f"{apart.iloc[0]:.1f} to {apart.iloc[-1]:.1f} levels."
-        + (f" Other pictures are {others:.1f} away." if others is not None else "")
+        + (f" Other images are {others:.1f} away." if others is not None else "")
     )
     return figure

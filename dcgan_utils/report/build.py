@@ -79,14 +79,14 @@ def build_report(
     chosen = priors.parse_list(noises)
     configs = [TrainConfig.resolve(**given, noise=str(prior)) for prior in chosen]
     same = {"dataset": source, "seed": configs[0].seed, "device": configs[0].device}
-    pictures = load_dataset(source, configs[0].img_size)
-    configs = [config.for_collection(len(pictures.images)) for config in configs]
+    images = load_dataset(source, configs[0].img_size)
+    configs = [config.for_collection(len(images.images)) for config in configs]
     if benchmark is not None:
-        chosen = {"precision": given.get("precision", "auto"), "numbers": pictures.name}
+        chosen = {"precision": given.get("precision", "auto"), "numbers": images.name}
         benchmark = same | chosen | benchmark
         BenchmarkConfig.checked(**benchmark)
         image_files(source, configs[0].img_size)
-    folder = ensure_dir(report_dir(pictures.name))
+    folder = ensure_dir(report_dir(images.name))
 
     pages: list[Page] = []
 
@@ -94,7 +94,7 @@ def build_report(
         output = folder / f"{stem}.ipynb"
         page = run_notebook(notebook, output, values, title=title, summary=summary, stream=stream)
         pages.append(page)
-        write_index(folder, pictures.name, pages, lead=_LEAD)
+        write_index(folder, images.name, pages, lead=_LEAD)
         if on_page is not None:
             on_page(page)
         return page
@@ -104,7 +104,7 @@ def build_report(
         "eda",
         same,
         title="The collection",
-        summary=f"What is in {pictures.name}: pictures, pixels, clusters, planes.",
+        summary=f"What is in {images.name}: images, pixels, clusters, planes.",
     )
     sized = same | {"img_size": configs[0].img_size}
     add(
@@ -112,7 +112,7 @@ def build_report(
         "augment",
         sized,
         title="Augmentation",
-        summary="What each kind of augmentation makes of one picture.",
+        summary="What each kind of augmentation makes of one image.",
     )
     trained = []
     for prior, config in zip(chosen, configs, strict=True):
@@ -121,39 +121,39 @@ def build_report(
             f"train-{prior.slug}",
             given | {"noise": str(prior)},
             title=f"Training with {prior.label}",
-            summary=f"A DCGAN trained on {pictures.name} from noise of mean {prior.mean:.3g} and "
+            summary=f"A DCGAN trained on {images.name} from noise of mean {prior.mean:.3g} and "
             f"deviation {prior.std:.3g}.",
         )
         if not page.failed:
-            trained.append(run_name(config, pictures))
+            trained.append(run_name(config, images))
     add(
         "capacity",
         "capacity",
         sized | _BRIEF_CAPACITY | {"width": configs[0].width},
         title="Capacity",
-        summary="Can the second study's generator draw one picture exactly?",
+        summary="Can the second study's generator draw one image exactly?",
     )
-    measured = {"samples": max(6, min(len(pictures.images), 300)), "device": same["device"]}
+    measured = {"samples": max(6, min(len(images.images), 300)), "device": same["device"]}
     if trained:
         add(
             "latent",
             "latent",
             measured | {"run": trained[0], "seed": same["seed"]},
             title="A walk through the latent space",
-            summary="Along a vector, between vectors, to the nearest training pictures.",
+            summary="Along a vector, between vectors, to the nearest training images.",
         )
     if len(trained) > 1:
         add(
             "compare",
             "compare",
-            measured | {"runs": ",".join(trained), "numbers": pictures.name},
+            measured | {"runs": ",".join(trained), "numbers": images.name},
             title="The noises compared",
             summary="Prediction, samples side by side, measures, and the study's claims.",
         )
     if benchmark is not None:
         add("benchmark", "benchmark", benchmark, **_BENCHMARK)
     _add_playground(folder, trained, pages)
-    return write_site(folder, pictures.name, pages, lead=_LEAD), pages
+    return write_site(folder, images.name, pages, lead=_LEAD), pages
 
 
 def _add_playground(folder: Path, trained: Sequence[str], pages: Sequence[Page]) -> None:

@@ -47,14 +47,14 @@ class AugmentConfig(Parameters):
     """What ``augment.ipynb`` shows and tries; immutable."""
 
     dataset: Named = "plein_air"
-    picture: Named = "0"
+    image: Named = "0"
     img_size: ImgSize = 64
-    trial_pictures: Annotated[Integer, Field(ge=0, le=1_000_000_000)] = 0
+    trial_images: Annotated[Integer, Field(ge=0, le=1_000_000_000)] = 0
     policies: Annotated[
         tuple[Annotated[str, one_of(*POLICIES)], ...],
         CommaSeparated,
         Field(min_length=1),
-    ] = ("none", "pil", "inside", "both", "diffaugment")
+    ] = ("none", "pil", "layers", "both", "diffaugment")
     preset: Preset = "pokemon"
     width: Width = 32
     batch_size: BatchSize = 32
@@ -92,7 +92,7 @@ class CapacityConfig(Parameters):
     """What ``capacity.ipynb`` trains; immutable."""
 
     dataset: Named = "critters"
-    picture: Named = "0"
+    image: Named = "0"
     copies: Annotated[Integer, Field(ge=1, le=1_000_000)] = 2048
     epochs: Epochs = 40
     preset: Preset = "pokemon"
@@ -104,7 +104,7 @@ class CapacityConfig(Parameters):
 
     def training(self) -> TrainConfig:
         """Return the parameters of the run: no augmentation, an average that hardly lags."""
-        own = self.model_dump(exclude={"picture", "copies"})
+        own = self.model_dump(exclude={"image", "copies"})
         return TrainConfig.resolve(**own, augment="none", flip=False, ema=0.9, kid_samples=0)
 
 

@@ -30,14 +30,14 @@ class Finding:
 
     Attributes
     ----------
-    topic, told : str
+    topic, message : str
         What was looked at, and what was found.
     advice : str
         What to do, if something is amiss; else empty.
     """
 
     topic: str
-    told: str
+    message: str
     advice: str = ""
 
 
@@ -112,11 +112,11 @@ def _device() -> list[Finding]:
 def _home() -> Finding:
     place = home()
     writable = all(os.access(_nearest(path), os.W_OK) for path in (data_dir(), reports_dir()))
-    told = f"data/ and reports/ lie in '{place}', the notebooks in '{notebooks_dir()}'"
+    message = f"data/ and reports/ lie in '{place}', the notebooks in '{notebooks_dir()}'"
     advice = "" if writable else "That cannot be written: name another in DCGAN_HOME."
     if not notebooks_dir().is_dir():
         advice += " There are no notebooks: install the checkout with 'pip install -e .'."
-    return Finding("folders", told, advice.strip())
+    return Finding("folders", message, advice.strip())
 
 
 def _nearest(path: Path) -> Path:
@@ -127,13 +127,15 @@ def _nearest(path: Path) -> Path:
 def _collection(name: str) -> Finding:
     if name in PAINTERS:
         there = data_dir() / name / "labels.csv"
-        told = f"is in '{there.parent}'" if there.exists() else "will be painted when it is wanted"
+        message = (
+            f"is in '{there.parent}'" if there.exists() else "will be painted when it is wanted"
+        )
     else:
         path = locate(name).path
-        told = (
+        message = (
             f"is in '{path}'" if path else f"is not there; it would come from {KAGGLE[name].page}"
         )
-    return Finding(name, told)
+    return Finding(name, message)
 
 
 def _runs() -> Finding:
@@ -143,11 +145,11 @@ def _runs() -> Finding:
             runs.append(Run(config.parent))
         except WorkbookError:
             broken.append(config.parent.name)
-    told = f"{len(runs)}, of which {sum(run.finished for run in runs)} are finished"
+    message = f"{len(runs)}, of which {sum(run.finished for run in runs)} are finished"
     advice = (
         f"Not readable: {', '.join(broken)}. Delete them, or train them anew." if broken else ""
     )
-    return Finding("runs", told, advice)
+    return Finding("runs", message, advice)
 
 
 def _disk() -> Finding:

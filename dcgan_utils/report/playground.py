@@ -117,7 +117,7 @@ def quantiles(prior: Prior, *, noise_size: int) -> np.ndarray:
     scores = torch.linspace(-REACH, REACH, STEPS, dtype=torch.float64)
     if _is_sphere(prior):
         return scores.float().numpy()
-    values = prior.from_normal(scores[:, None].expand(-1, noise_size))[:, 0]
+    values = prior.from_gaussian(scores[:, None].expand(-1, noise_size))[:, 0]
     return ((values - prior.mean) / prior.std).float().numpy()
 
 

@@ -79,7 +79,7 @@ class Page:
     ----------
     failed
         The error's sentence if the notebook stopped, else empty.
-    picture
+    image
         Base64 JPEG of the figure whose cell is tagged ``cover``, or empty.
     glance
         HTML of what the cells tagged ``glance`` put out: the index shows it too.
@@ -91,7 +91,7 @@ class Page:
     html: Path
     seconds: float
     failed: str
-    picture: str
+    image: str
     glance: str = ""
 
 
@@ -192,7 +192,7 @@ def write_index(
     """Write ``index.html`` alone, as `write_site` does once the site is ``whole``."""
     text = render(
         "report.html.j2",
-        title=f"{name}: what the noise does to the pictures",
+        title=f"{name}: what the noise does to the images",
         lead=lead,
         bar=_bar("index.html", "Overview", pages, _more(folder) if whole else ()),
         playground=PLAYGROUND if whole and (folder / PLAYGROUND).exists() else "",
@@ -323,10 +323,10 @@ def _cover(notebook: NotebookNode) -> str:
         data = output.get("data", {})
         drawn = data.get("image/png") or data.get("image/jpeg")
         if drawn:
-            picture = Image.open(io.BytesIO(base64.b64decode(drawn)))
-            picture.thumbnail((640, 640))
+            image = Image.open(io.BytesIO(base64.b64decode(drawn)))
+            image.thumbnail((640, 640))
             buffer = io.BytesIO()
-            picture.convert("RGB").save(buffer, "JPEG", quality=85)
+            image.convert("RGB").save(buffer, "JPEG", quality=85)
             return base64.b64encode(buffer.getvalue()).decode()
     return ""
 

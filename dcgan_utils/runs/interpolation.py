@@ -1,4 +1,4 @@
-"""Ways through the latent space: along a vector, between vectors, over a sheet, to a picture."""
+"""Ways through the latent space: along a vector, between vectors, over a sheet, to an image."""
 
 from __future__ import annotations
 
@@ -120,8 +120,8 @@ def slerp(prior: Prior, start: torch.Tensor, end: torch.Tensor, steps: int) -> t
     -----
     Coins have no halfway: with ``bernoulli`` the coordinates turn over one by one.
     """
-    one, other = prior.to_normal(torch.stack([start, end]))
-    way = prior.from_normal(_great_circle(one, other, torch.linspace(0, 1, steps)[:, None]))
+    one, other = prior.to_gaussian(torch.stack([start, end]))
+    way = prior.from_gaussian(_great_circle(one, other, torch.linspace(0, 1, steps)[:, None]))
     way[0], way[-1] = start, end  # not rounded
     return way
 
@@ -171,10 +171,10 @@ def _great_circle(one: torch.Tensor, other: torch.Tensor, shares: torch.Tensor) 
 
 
 def frames(images: torch.Tensor, *, side: int = 256) -> list[Image.Image]:
-    """Return the pictures of a walk as frames of an animation: there and back, enlarged."""
-    pictures = [as_image(image) for image in images]
+    """Return the images of a walk as frames of an animation: there and back, enlarged."""
+    stills = [as_image(image) for image in images]
     enlarged = [
-        picture.resize((side, side), Image.Resampling.LANCZOS).quantize(128) for picture in pictures
+        still.resize((side, side), Image.Resampling.LANCZOS).quantize(128) for still in stills
     ]
     return enlarged + enlarged[-2::-1]
 
@@ -185,12 +185,12 @@ def project(
     *,
     epoch: int | None = None,
     steps: int = 200,
-    sample_endpoints: int = 8,
+    restarts: int = 8,
     seed: int = 0,
     device: str | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Look for the latent vectors whose pictures come nearest to given ones.
+    """Look for the latent vectors whose images come nearest to given ones.
 
     Gradient descent (Adam) on the vector, from several draws of the prior at once; the nearest
     one in the end is kept. (Descent on the vector is Creswell and Bharath's way, 2016, "Inverting
@@ -206,7 +206,7 @@ def project(
         uint8, shape ``(n, 3, H, W)``.
     epoch
         One of its `kept_epochs`; without it, where the training stands.
-    steps, starts
+    steps, restarts
         How many steps from how many starts.
     seed
         Of the starts.
@@ -222,17 +222,15 @@ def project(
 
     Notes
     -----
-    A picture that is not found may still be there: the search ends in the nearest valley. And
+    An image that is not found may still be there: the search ends in the nearest valley. And
     a vector found this way need not be one that the prior would ever draw.
     """
     device = device or run.config.device
     generator, prior = sampling.load_generator(run, epoch=epoch, device=device), run.config.prior
     size = run.config.noise_size
-    z = prior.sample(
-        len(images) * sample_endpoints, size, generator=stream(seed, "project"), device=device
-    )
+    z = prior.sample(len(images) * restarts, size, generator=stream(seed, "project"), device=device)
     z.requires_grad_()
-    target = to_float(images, device).repeat_interleave(sample_endpoints, dim=0)
+    target = to_float(images, device).repeat_interleave(restarts, dim=0)
     optimizer = torch.optim.Adam([z], lr=0.1 * prior.std, betas=(0.9, 0.9))
     for step in range(1, steps + 1):
         optimizer.zero_grad()
@@ -242,14 +240,14 @@ def project(
             on_step(step, steps)
     with torch.no_grad():
         drawn = generator(z)
-        best = _apart(drawn, target).view(len(images), sample_endpoints).argmin(dim=1)
-        chosen = torch.arange(len(images), device=z.device) * sample_endpoints + best
+        best = _apart(drawn, target).view(len(images), restarts).argmin(dim=1)
+        chosen = torch.arange(len(images), device=z.device) * restarts + best
         error = (drawn - target)[chosen].square().mean(dim=(1, 2, 3)).sqrt() * 127.5
     return z.detach()[chosen].cpu(), error.cpu()
 
 
 def _apart(drawn: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Return one distance a picture, over three sizes."""
+    """Return one distance an image, over three sizes."""
     difference = drawn - target
     sizes = [difference, F.avg_pool2d(difference, 4), F.avg_pool2d(difference, 16)]
     return sum(part.square().mean(dim=(1, 2, 3)) for part in sizes)

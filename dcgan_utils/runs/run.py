@@ -2,7 +2,7 @@
 
 ``reports/runs/<name>/`` holds ``config.json``, ``history.csv`` (one row an epoch),
 ``samples/epoch_0001.png`` ..., ``weights/epoch_0050.pt`` ..., ``checkpoint.pt``, the one before it
-(``checkpoint-before.pt``) and, once finished, ``progress.gif``; ``metrics.json`` where the pictures
+(``checkpoint-before.pt``) and, once finished, ``progress.gif``; ``metrics.json`` where the images
 were measured. Nothing else writes there but a grid (`schedule.run_task`): its executed notebook,
 page and lock. ``.lock`` keeps a second process from training the same run. Each file is valid
 whenever the process dies: what matters is written beside and renamed.
@@ -204,7 +204,7 @@ class Run:
                 "name": dataset.name,
                 "source": str(dataset.source),
                 "folders": dataset.folders,
-                "pictures": len(dataset.images),
+                "images": len(dataset.images),
                 "data_hash": dataset.data_hash,
                 "options": dataset.options,
             },
@@ -286,18 +286,18 @@ class Run:
         return self._history.table()
 
     @property
-    def parted_window(self) -> int:
-        """Epochs over which a lead is averaged: ten passes over the collection's own pictures."""
+    def divergence_window(self) -> int:
+        """Epochs over which a lead is averaged: ten passes over the collection's own images."""
         return math.ceil(WINDOW / augment.views_per_image(self.config.augment))
 
-    def parted_at(self) -> int | None:
+    def divergence_epoch(self) -> int | None:
         """Return the epoch at which the losses parted for good; see `equilibrium.divergence_epoch`."""
         history = self.history()
         if history.empty:
             return None
         labels = self.config.model_dump(include={"real_label", "fake_label"})
         leads = discriminator_advantage(history["d_loss_real"] + history["d_loss_fake"], **labels)
-        row = divergence_epoch(leads, window=self.parted_window)
+        row = divergence_epoch(leads, window=self.divergence_window)
         return None if row is None else int(history["epoch"].iloc[row - 1])
 
     @property
@@ -348,7 +348,7 @@ class Run:
         return None
 
     def save_metrics(self, metrics: dict[str, float | int | str]) -> None:
-        """Leave what was measured of the pictures beside the run, for people and other tools."""
+        """Leave what was measured of the images beside the run, for people and other tools."""
         known = {name: None if value != value else value for name, value in metrics.items()}  # NaN
         write_bytes(self.folder / "metrics.json", json.dumps(known, indent=2).encode())
 
@@ -402,7 +402,7 @@ class Run:
         return self.folder / "samples" / f"epoch_{epoch:04d}.png"
 
     def save_samples(self, epoch: int, images: torch.Tensor) -> None:
-        """Write the pictures drawn from the fixed noise as one PNG, in rows, without gaps.
+        """Write the images drawn from the fixed noise as one PNG, in rows, without gaps.
 
         Parameters
         ----------
@@ -417,7 +417,7 @@ class Run:
             Image.fromarray(grid.numpy()).save(file, "PNG", compress_level=3)
 
     def samples(self, epoch: int) -> torch.Tensor:
-        """Return the pictures drawn from the fixed noise, uint8 ``(sample_size, 3, H, W)``.
+        """Return the images drawn from the fixed noise, uint8 ``(sample_size, 3, H, W)``.
 
         Raises
         ------
@@ -465,9 +465,9 @@ def incompatible_state_as_error(run: Run) -> Iterator[None]:
         ) from error
 
 
-def _columns(pictures: int) -> int:
-    """Return how many pictures stand in a row: eight, or fewer in a small square."""
-    return int(np.ceil(np.sqrt(pictures))) if pictures <= 25 else 8
+def _columns(images: int) -> int:
+    """Return how many images stand in a row: eight, or fewer in a small square."""
+    return int(np.ceil(np.sqrt(images))) if images <= 25 else 8
 
 
 def run_folder(name: str | Path) -> Path | None:

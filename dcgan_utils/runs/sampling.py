@@ -1,4 +1,4 @@
-"""From a trained run: new pictures, always from the prior that it was trained with."""
+"""From a trained run: new images, always from the prior that it was trained with."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def collection_of(run: Run) -> Dataset:
-    """Load the pictures that a run was trained on, from where they lay, or by their name.
+    """Load the images that a run was trained on, from where they lay, or by their name.
 
     If they are no longer the same, the log says so.
 
@@ -39,7 +39,7 @@ def collection_of(run: Run) -> Dataset:
     collection = load_dataset(source, run.config.img_size, **options)
     if collection.data_hash != data["data_hash"]:
         logger.warning(
-            "The pictures in '%s' are not those that '%s' was trained on.", source, run.name
+            "The images in '%s' are not those that '%s' was trained on.", source, run.name
         )
     return replace(collection, name=data["name"])  # what was found by path has the folder's name
 
@@ -73,9 +73,9 @@ def load_generator(run: Run, *, epoch: int | None = None, device: str | None = N
 def sample(
     run: Run, n: int, *, seed: int = 0, epoch: int | None = None, device: str | None = None
 ) -> torch.Tensor:
-    """Draw new pictures from a run: not those of its fixed noise, and none chosen.
+    """Draw new images from a run: not those of its fixed noise, and none chosen.
 
-    A run that was trained in bf16 draws in bf16 where that is fast: twice as many pictures a
+    A run that was trained in bf16 draws in bf16 where that is fast: twice as many images a
     second on such a CPU, and pixels that differ by a level or two from those in fp32.
 
     Parameters
@@ -83,7 +83,7 @@ def sample(
     run
         A run with a checkpoint.
     n
-        Number of pictures.
+        Number of images.
     seed
         The same seed gives the same latent vectors.
     epoch
@@ -109,7 +109,7 @@ def sample(
 def draw(
     run: Run, z: torch.Tensor, *, epoch: int | None = None, device: str | None = None
 ) -> torch.Tensor:
-    """Return the pictures of given latent vectors; see `sample`.
+    """Return the images of given latent vectors; see `sample`.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def draw(
 def most_real(
     run: Run, n: int, *, out_of: int, seed: int = 0, device: str | None = None
 ) -> torch.Tensor:
-    """Draw many pictures and keep those that the run's discriminator finds most real.
+    """Draw many images and keep those that the run's discriminator finds most real.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def most_real(
 
 
 def _generated(run: Run, n: int, *, seed: int = 0, device: str | None = None) -> Dataset:
-    """Return ``n`` new pictures of a run as a collection; see `sample` for the parameters."""
+    """Return ``n`` new images of a run as a collection; see `sample` for the parameters."""
     images = sample(run, n, seed=seed, device=device)
     files = tuple(f"generated_{number:05d}" for number in range(1, n + 1))
     return synthetic_dataset(
@@ -183,12 +183,12 @@ def load_pair(
     dataset
         As `load.load_dataset` takes it.
     other
-        The same, or the name or folder of a run. Its pictures are as many as the collection's,
+        The same, or the name or folder of a run. Its images are as many as the collection's,
         and the collection is loaded at their size, as the discriminator saw it.
     img_size
-        Side of the pictures, unless ``other`` is a run.
+        Side of the images, unless ``other`` is a run.
     seed, device
-        Of the pictures that a run draws.
+        Of the images that a run draws.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The epoch loop: a config, pictures and a run folder in, a trained run out."""
+"""The epoch loop: a config, images and a run folder in, a trained run out."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def train(
     config
         Resolved parameters.
     dataset
-        The pictures, at ``config.img_size``. They are kept in memory.
+        The images, at ``config.img_size``. They are kept in memory.
     folder
-        The run folder, if not the one below ``reports/runs`` that config and pictures name.
+        The run folder, if not the one below ``reports/runs`` that config and images name.
     on_epoch
         Called with the new row of the history after each epoch.
 
@@ -64,7 +64,7 @@ def train(
     -------
     Run
         With history, samples of every epoch, checkpoint and animation. It ends early where
-        ``config.patience`` is not 0 and the losses have been parted for so many epochs (see
+        ``config.patience`` is not 0 and the losses have been diverged for so many epochs (see
         `equilibrium.divergence_epoch`).
 
     Raises
@@ -78,7 +78,7 @@ def train(
     config = config.for_collection(len(dataset.images))
     if dataset.images.shape[-1] != config.img_size:
         raise WorkbookError(
-            f"the pictures have {dataset.images.shape[-1]} px and img_size is {config.img_size}: "
+            f"the images have {dataset.images.shape[-1]} px and img_size is {config.img_size}: "
             "load them at that size."
         )
     run = Run.create(config, dataset, folder=folder)
@@ -146,7 +146,7 @@ class _Loop:
         )
         self.real_spread = _spread(dataset.images[:: math.ceil(len(dataset.images) / 256)])
         self.epoch = 0  # complete ones
-        self.seen = 0  # pictures of the epoch under way
+        self.seen = 0  # images of the epoch under way
         self.order = torch.empty(0, dtype=torch.long)
         self.totals: dict[str, float] = {}
         self.seconds = 0.0
@@ -178,11 +178,11 @@ class _Loop:
 
     @property
     def ended(self) -> bool:
-        """Whether all epochs are done, or the losses have been parted for long enough."""
+        """Whether all epochs are done, or the losses have been diverged for long enough."""
         if self.epoch >= self.config.epochs:
             return True
-        parted = self.run.parted_at() if self.config.patience else None
-        return parted is not None and self.epoch - parted >= self.config.patience
+        diverged = self.run.divergence_epoch() if self.config.patience else None
+        return diverged is not None and self.epoch - diverged >= self.config.patience
 
     def _save(self) -> None:
         started = time.perf_counter()
@@ -202,7 +202,7 @@ class _Loop:
         self.saved_epoch, self.saving_due = self.epoch, ended + (ended - started) / SAVING_SHARE
 
     def run_epoch(self, interrupted: Callable[[], bool]) -> dict[str, float]:
-        """Show all pictures once, then write samples and history, and a checkpoint if one is due.
+        """Show all images once, then write samples and history, and a checkpoint if one is due.
 
         The last epoch's is always due.
         """
@@ -210,7 +210,7 @@ class _Loop:
         if self.seen == 0:
             self.order = torch.randperm(len(self.images), generator=self.order_rng)
             self.totals = {}
-        self.model.noise_left = 1 - self.epoch / self.config.epochs
+        self.model.noise_scale = 1 - self.epoch / self.config.epochs
         while self.seen < len(self.images):
             self._run_batch()
             if interrupted():
@@ -268,26 +268,26 @@ class _Loop:
 
 
 def _spread(images: torch.Tensor) -> float:
-    """Return how much uint8 pictures differ from one another: the root of the mean variance.
+    """Return how much uint8 images differ from one another: the root of the mean variance.
 
-    The variance is the unbiased one, so that few pictures compare fairly with many.
+    The variance is the unbiased one, so that few images compare fairly with many.
     """
     return images.float().var(dim=0).mean().sqrt().item() if len(images) > 1 else 0.0
 
 
 @contextlib.contextmanager
-def _friendly_out_of_memory(config: TrainConfig, pictures: int) -> Iterator[None]:
+def _friendly_out_of_memory(config: TrainConfig, images: int) -> Iterator[None]:
     try:
         yield
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        batch = min(config.batch_size, pictures)
+        batch = min(config.batch_size, images)
         smaller = [f"batch_size {batch // 2}"] if batch > 1 else []
         smaller += [f"width {config.width // 2}"] if config.width > 1 else []
         raise WorkbookError(
             f"there is not enough memory on {config.device} for batches of {batch} "
-            f"pictures at {config.img_size} px and width {config.width}: try "
+            f"images at {config.img_size} px and width {config.width}: try "
             f"{' or '.join(smaller) or 'a smaller img_size'}. What was saved before is intact."
         ) from error
 
@@ -315,15 +315,15 @@ def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
         raise KeyboardInterrupt
 
 
-def _frames(run: Run, *, most: int = 240, pictures: int = 16) -> list[Image.Image]:
+def _frames(run: Run, *, most: int = 240, images: int = 16) -> list[Image.Image]:
     """Return the frames of the animation: the first vectors in a square, epoch below."""
     frames = []
     for epoch in run.sampled_epochs(most):
-        tiles = run.samples(epoch)[:pictures]
+        tiles = run.samples(epoch)[:images]
         grid = make_grid(tiles, math.ceil(math.sqrt(len(tiles))), gap=2)
-        picture = Image.fromarray(grid.numpy())
-        frame = Image.new("RGB", (picture.width, picture.height + 16), "white")
-        frame.paste(picture)
-        ImageDraw.Draw(frame).text((4, picture.height + 2), f"epoch {epoch}", fill="black")
+        image = Image.fromarray(grid.numpy())
+        frame = Image.new("RGB", (image.width, image.height + 16), "white")
+        frame.paste(image)
+        ImageDraw.Draw(frame).text((4, image.height + 2), f"epoch {epoch}", fill="black")
         frames.append(frame.quantize(128, dither=Image.Dither.NONE))
     return frames

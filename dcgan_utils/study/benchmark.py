@@ -57,7 +57,7 @@ def alternate(
 
     Ours in fp32, and in the config's precision if that is another. Each loop lives in a process of
     its own, so that each has its own peak of memory; while one trains, the others wait. A first
-    turn of each is not counted. Ours has its pictures in memory; neither writes anything.
+    turn of each is not counted. Ours has its images in memory; neither writes anything.
 
     Parameters
     ----------
@@ -71,14 +71,14 @@ def alternate(
     Returns
     -------
     pandas.DataFrame
-        One row a turn: ``loop``, ``turn``, ``pictures_per_second``, and ``peak_memory`` in
+        One row a turn: ``loop``, ``turn``, ``images_per_second``, and ``peak_memory`` in
         bytes until then: of the process, or of the GPU. The textbook's two loading processes
         are not in it.
 
     Raises
     ------
     WorkbookError
-        If the collection is not a folder of picture files, which the textbook needs, or a
+        If the collection is not a folder of image files, which the textbook needs, or a
         process dies.
     """
     import pandas as pd
@@ -108,7 +108,7 @@ def alternate(
 
 def ratios(turns: pd.DataFrame) -> pd.DataFrame:
     """Return how many times as fast as the textbook ours is: a row a turn, a column a loop."""
-    speeds = turns.pivot(index="turn", columns="loop", values="pictures_per_second")
+    speeds = turns.pivot(index="turn", columns="loop", values="images_per_second")
     others = [loop for loop in turns["loop"].unique() if loop != TEXTBOOK]
     return speeds[others].div(speeds[TEXTBOOK], axis=0)
 
@@ -123,7 +123,7 @@ def summary(
     by_batch
         The turns of `alternate` for each batch size.
     operations
-        What a picture needs, from `study.operations_per_picture`.
+        What an image needs, from `study.operations_per_image`.
     ceilings
         Of each loop, in operations a second, from `environment.ceiling`.
 
@@ -137,9 +137,9 @@ def summary(
     rows = {}
     for batch, turns in by_batch.items():
         for loop, own in turns.groupby("loop", sort=False):
-            speed, rate = own["pictures_per_second"], operations * own["pictures_per_second"]
+            speed, rate = own["images_per_second"], operations * own["images_per_second"]
             rows[batch, loop] = {
-                "pictures/s": speed.median(),
+                "images/s": speed.median(),
                 "slowest": speed.min(),
                 "fastest": speed.max(),
                 "GFLOP/s": rate.median() / 1e9,
@@ -162,7 +162,7 @@ def _process() -> Iterator[ProcessPoolExecutor]:
         ) from error
 
 
-_epoch: Callable[[], int]  # in the process of a loop: trains an epoch, returns its pictures
+_epoch: Callable[[], int]  # in the process of a loop: trains an epoch, returns its images
 _device: str
 
 
@@ -209,9 +209,9 @@ def _start_ours(parameters: dict[str, Any]) -> Callable[[], int]:
 
 def _take_turn() -> dict[str, float]:
     started = time.perf_counter()
-    pictures = _epoch()
+    images = _epoch()
     seconds = time.perf_counter() - started
-    return {"pictures_per_second": pictures / seconds, "peak_memory": _peak_memory(_device)}
+    return {"images_per_second": images / seconds, "peak_memory": _peak_memory(_device)}
 
 
 def _peak_memory(device: str) -> int:
@@ -282,7 +282,7 @@ def precision_and_quality(
     config
         Of the runs, but for seed and precision.
     dataset
-        The pictures.
+        The images.
     folder
         Where the run folders go; runs that are finished there are not trained again.
     seeds
@@ -294,7 +294,7 @@ def precision_and_quality(
     -------
     pandas.DataFrame
         One row a run: ``precision``, ``seed``, ``kid`` and ``diversity`` of as many samples as
-        there are pictures, on EfficientNet-Lite0 features. See `metrics` for what the numbers
+        there are images, on EfficientNet-Lite0 features. See `metrics` for what the numbers
         mean.
     """
     import pandas as pd
@@ -334,18 +334,18 @@ def describe_quality(quality: pd.DataFrame) -> str:
 
 
 def operations_per_image(config: TrainConfig) -> float:
-    """Count the multiplications and additions that a training step needs for each picture.
+    """Count the multiplications and additions that a training step needs for each image.
 
     Those of convolutions and matrix products, as torch counts them; the textbook does more, but
     needs no more.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
-    pictures = 2
+    images = 2
     model = DCGAN(config.model_copy(update={"device": "cpu", "precision": "fp32"}))
     with FlopCounterMode(display=False) as counter:
-        model.train_step(torch.zeros(pictures, 3, config.img_size, config.img_size))
-    return counter.get_total_flops() / pictures
+        model.train_step(torch.zeros(images, 3, config.img_size, config.img_size))
+    return counter.get_total_flops() / images
 
 
 _GROUPS = {

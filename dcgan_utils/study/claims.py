@@ -147,7 +147,7 @@ def judge(table: pd.DataFrame) -> list[Claim]:
 
     Notes
     -----
-    A difference of less than a tenth of N(0, 1)'s value (of repeated layouts: of all pictures)
+    A difference of less than a tenth of N(0, 1)'s value (of repeated layouts: of all images)
     counts as none, a quarter and more as much: our choice, as the study names no numbers. The
     intervals of one claim hold together in 95 of 100 studies; those of all claims do not.
     """
@@ -189,7 +189,7 @@ def _symmetric(runs: _Runs) -> Claim:
     return _claim(
         "a",
         "Symmetric noise that lies mostly within (-1, 1), such as U(-1, 1) and N(0, 1), gives the "
-        "best pictures.",
+        "best images.",
         "Not for that reason. What counts is |mean| / std: N(0, 100) lies mostly outside, and "
         "standardized Gamma(2, 1) is not symmetric; both should be as good.",
         found,
@@ -204,12 +204,12 @@ def _repeats(runs: _Runs) -> Claim:
     found = runs.against(gammas, [REFERENCE], "layout_repetition") if _has(runs, gammas) else {}
     return _claim(
         "b",
-        "With Gamma(2, 1) the pictures often repeat.",
+        "With Gamma(2, 1) the images often repeat.",
         "Yes: |mean| / std is 1.41, and only a third of the first layer's variance is left for "
-        "the differences between pictures.",
+        "the differences between images.",
         found,
         lambda: _every(_is_larger(found.values(), than=NEGLIGIBLE)),
-        what="Share of pictures whose layout repeats, less that of N(0, 1)",
+        what="Share of images whose layout repeats, less that of N(0, 1)",
         needed="N(0, 1) and Gamma(2, 1)",
     )
 
@@ -242,7 +242,7 @@ def _variance(runs: _Runs) -> Claim:
         "Another variance does not matter much. (The study adds that the difference can be seen: "
         "that is claim e.)",
         "It matters not at all: the scale cancels in the first BatchNorm of the architecture "
-        "dcgan, in the pictures and in the gradients.",
+        "dcgan, in the images and in the gradients.",
         found,
         lambda: _every(_are_alike(found.values(), within=MUCH * runs.usual("kid"))),
         what="KID less that of N(0, 1)",
@@ -260,11 +260,11 @@ def _blur(runs: _Runs) -> Claim:
 
     return _claim(
         "e",
-        "With a large variance, N(0, 100), the pictures are more blurred.",
+        "With a large variance, N(0, 100), the images are more blurred.",
         "No: the scale cancels.",
         found,
         verdict,
-        what="Sharpness (real pictures: 1) less that of N(0, 1)",
+        what="Sharpness (real images: 1) less that of N(0, 1)",
         needed="N(0, 1) and normal noise of mean 0 and a variance of 100 or more",
     )
 
@@ -286,7 +286,7 @@ def _cure(runs: _Runs) -> Claim:
     return _claim(
         "f",
         "(Ours, not the study's.) Standardising cures Gamma(2, 1).",
-        "Yes: with mean 0 nothing is taken from the differences between pictures; the skewness "
+        "Yes: with mean 0 nothing is taken from the differences between images; the skewness "
         "that stays does not matter.",
         found,
         verdict,

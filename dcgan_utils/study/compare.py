@@ -59,8 +59,8 @@ def summary(labelled: dict[str, Run]) -> pd.DataFrame:
 
     Notes
     -----
-    Losses say how the contest between the networks stands, not how good the pictures are. A
-    spread near 1 does not mean that the pictures resemble the real ones, only that they
+    Losses say how the contest between the networks stands, not how good the images are. A
+    spread near 1 does not mean that the images resemble the real ones, only that they
     differ as much from each other; a spread near 0 does mean that they repeat.
     """
     rows = {}
@@ -86,14 +86,14 @@ def summary(labelled: dict[str, Run]) -> pd.DataFrame:
 
 
 def require_same_settings(runs: Sequence[Run]) -> Dataset:
-    """Check that runs differ in nothing but noise and seed, and return their pictures.
+    """Check that runs differ in nothing but noise and seed, and return their images.
 
     Raises
     ------
     NotMeaningful
         If they do; the message tells in what.
     WorkbookError
-        If the pictures are not there any more.
+        If the images are not there any more.
     """
     apart = _apart(runs)
     if apart:
@@ -110,7 +110,7 @@ def _apart(runs: Sequence[Run]) -> dict[str, list[str]]:
     settings = [
         run.config.identity
         | {"noise": None, "seed": None}
-        | {"epochs shown": len(run.history()), "pictures": run.about["data"]["data_hash"][:12]}
+        | {"epochs shown": len(run.history()), "images": run.about["data"]["data_hash"][:12]}
         for run in runs
     ]
     values = {name: sorted({str(setting[name]) for setting in settings}) for name in settings[0]}
@@ -136,7 +136,7 @@ def histories(grouped: dict[str, list[Run]]) -> dict[str, pd.DataFrame]:
 
 
 def sample_aligned(run: Run, n: int, *, seed: int, device: str = "cpu") -> torch.Tensor:
-    """Draw pictures that can be put beside those of other noises, one by one.
+    """Draw images that can be put beside those of other noises, one by one.
 
     The same normal scores are brought to each noise by their quantiles: what is the largest
     coordinate of a vector from N(0, 1) is the largest of the vector from Gamma(2, 1) too.
@@ -147,7 +147,7 @@ def sample_aligned(run: Run, n: int, *, seed: int, device: str = "cpu") -> torch
         uint8, shape ``(n, 3, H, W)``.
     """
     scores = torch.randn(n, run.config.noise_size, generator=stream(seed, "scores"))
-    return sampling.draw(run, run.config.prior.from_normal(scores), device=device)
+    return sampling.draw(run, run.config.prior.from_gaussian(scores), device=device)
 
 
 def evaluate_runs(
@@ -160,7 +160,7 @@ def evaluate_runs(
     device: str = "cpu",
     on_run: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """Measure new pictures of each run; the numbers also go into its ``metrics.json``.
+    """Measure new images of each run; the numbers also go into its ``metrics.json``.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def evaluate_runs(
     real
         What they were trained on.
     samples
-        How many pictures of each are measured.
+        How many images of each are measured.
     seed
         Of the latent vectors.
     kinds
@@ -188,13 +188,13 @@ def evaluate_runs(
     Raises
     ------
     NotMeaningful
-        If there are too few pictures.
+        If there are too few images.
     """
     rows = []
     for number, run in enumerate(runs, start=1):
         prior = run.config.prior
-        pictures = sampling.sample(run, samples, seed=seed, device=device)
-        found = evaluation.evaluate(real.images, pictures, seed=seed, kinds=kinds, device=device)
+        images = sampling.sample(run, samples, seed=seed, device=device)
+        found = evaluation.evaluate(real.images, images, seed=seed, kinds=kinds, device=device)
         run.save_metrics(found | {"epochs": len(run.history()), "sample_seed": seed})
         rows.append(
             {
@@ -214,7 +214,7 @@ def evaluate_runs(
 def select_examples(
     real: torch.Tensor, generated: torch.Tensor, *, device: str = "cpu", pairs: int = 3
 ) -> dict[str, torch.Tensor]:
-    """Choose pictures that a person should look at, by rule.
+    """Choose images that a person should look at, by rule.
 
     Parameters
     ----------
@@ -223,13 +223,13 @@ def select_examples(
     device
         Where the extractor runs.
     pairs
-        How many pairs; of the others twice as many pictures are chosen.
+        How many pairs; of the others twice as many images are chosen.
 
     Returns
     -------
     dict of torch.Tensor
-        Generated pictures, uint8. ``nearest to real ones`` and ``farthest from real ones``, by the
-        distance of the features to the nearest real picture; and ``most alike``, pairs beside each
+        Generated images, uint8. ``nearest to real ones`` and ``farthest from real ones``, by the
+        distance of the features to the nearest real image; and ``most alike``, pairs beside each
         other, none twice.
     """
     vectors = [features.extract(images, device=device).vectors for images in (real, generated)]
@@ -285,7 +285,7 @@ def describe_samples(
     """Say what the numbers of `over_seeds` rest on."""
     row = table.iloc[0]
     said = (
-        f"On {row['extractor']}; {row['generated']} generated pictures of each run against "
+        f"On {row['extractor']}; {row['generated']} generated images of each run against "
         f"{row['real']} real ones (the first row: {floor['generated']} against {floor['real']}). "
         "With several seeds: mean and 95 % interval (Student's t) over the seeds."
     )
@@ -293,7 +293,7 @@ def describe_samples(
         return said
     return said + (
         f" The kinds are those of the label '{escape_markdown(str(kinds.name))}': {kinds.nunique()}. Their "
-        f"classifier is right on {floor['classifier_accuracy']:.0%} of the real pictures that it "
+        f"classifier is right on {floor['classifier_accuracy']:.0%} of the real images that it "
         "has not seen, each kind counting alike."
     )
 

@@ -8,7 +8,7 @@ It is a YAML file::
     seeds: [0, 1, 2]
     architectures: [dcgan]
     parameters: {preset: monet, epochs: 200, width: 32}    # any others of train.ipynb
-    samples: 300                 # pictures of each run that are measured
+    samples: 300                 # images of each run that are measured
     kinds: subject               # column of labels.csv for mode coverage; else the first fit for it
     resources: {GPU: 1}          # what a run needs of a Dask worker; usually nothing
 """

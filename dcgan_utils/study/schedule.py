@@ -174,7 +174,7 @@ def run_task(task: Task, home_folder: str) -> str:
             pass  # a dead worker's kernel may still be at it, and ends by itself
         title = f"Training with {priors.parse(task.noise).label}, seed {task.seed}"
         page = run_notebook("train", folder / "train.ipynb", task.parameters, title=title)
-        elsewhere = "the pictures are others here than where the study was started."
+        elsewhere = "the images are others here than where the study was started."
         failed = page.failed or ("" if about.exists() else elsewhere)
         if failed:
             html.unlink()
@@ -355,7 +355,7 @@ def compare(
         lead = (
             f"{len(finished)} of {len(table)} trainings are finished: {len(grid.noises)} noises, "
             f"{len(grid.seeds)} seeds each. Runs of one seed begin with the same weights and see "
-            "the pictures in the same order."
+            "the images in the same order."
         )
         links = [_link(folder, row) for row in table.itertuples()]
         return write_site(folder, grid.name, pages, lead=lead, links=links), pages

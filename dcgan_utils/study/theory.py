@@ -3,12 +3,12 @@
 The generator `dcgan` begins with a linear map without bias (a transposed convolution from 1x1 to
 4x4) and BatchNorm. So the *scale* of the latent vectors cancels: BatchNorm divides by the
 deviation, and only its epsilon remembers. Their *mean* does not cancel: it adds the same pattern
-of 4x4 numbers to every picture's field. BatchNorm normalises over pictures and places together,
-and so the pattern takes up room that the differences between pictures would need.
+of 4x4 numbers to every image's field. BatchNorm normalises over images and places together,
+and so the pattern takes up room that the differences between images would need.
 
 With latent coordinates of mean m and standard deviation s, and weights of variance v, a place of
-the field has the variance ``n s^2 v`` between pictures and ``n m^2 v`` between places. The
-pictures' share of both is ``1 / (1 + (m / s)^2)``, whatever the scale.
+the field has the variance ``n s^2 v`` between images and ``n m^2 v`` between places. The
+images' share of both is ``1 / (1 + (m / s)^2)``, whatever the scale.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def predicted_share(ratio: float) -> float:
-    """Return the share of the first layer's variance that is between pictures.
+    """Return the share of the first layer's variance that is between images.
 
     Parameters
     ----------
@@ -58,8 +58,8 @@ def measured_share(prior: Prior, *, noise_size: int = 100, seed: int = 0) -> flo
     Returns
     -------
     float
-        The mean over the channels of the variance between pictures, divided by that over
-        pictures and places together, which is what BatchNorm divides by.
+        The mean over the channels of the variance between images, divided by that over
+        images and places together, which is what BatchNorm divides by.
     """
     generator = networks.Generator(noise_size=noise_size, img_size=64, width=32)
     networks.initialise_weights(generator, stream(seed, "init"))
@@ -92,7 +92,7 @@ def shares(priors: list[Prior], *, noise_size: int = 100, seed: int = 0) -> pd.D
 
 @torch.no_grad()
 def sensitivity(generator: nn.Module, z: torch.Tensor) -> dict[str, float]:
-    """Return how much a generator's pictures change when the latent vectors do.
+    """Return how much a generator's images change when the latent vectors do.
 
     In training mode, as the discriminator sees them: BatchNorm normalises by the batch.
 
@@ -106,17 +106,17 @@ def sensitivity(generator: nn.Module, z: torch.Tensor) -> dict[str, float]:
     Returns
     -------
     dict of float
-        For each change, the root of the mean squared difference of the pictures, divided by
-        that between pictures of different vectors: 0 is no change, 1 is as if each picture had
-        become another one. A change that all pictures share may exceed 1.
+        For each change, the root of the mean squared difference of the images, divided by
+        that between images of different vectors: 0 is no change, 1 is as if each image had
+        become another one. A change that all images share may exceed 1.
     """
     changes = {"std × 0.1": 0.1 * z, "std × 10": 10 * z, "mean + 1 std": z + z.std()}
     before = {name: value.clone() for name, value in generator.state_dict().items()}
     was_training = generator.training
     generator.train()
-    pictures = generator(z)
-    others = _apart(pictures, pictures.roll(1, dims=0))
-    apart = {name: _apart(generator(z), pictures) / others for name, z in changes.items()}
+    images = generator(z)
+    others = _apart(images, images.roll(1, dims=0))
+    apart = {name: _apart(generator(z), images) / others for name, z in changes.items()}
     generator.load_state_dict(before)
     generator.train(was_training)
     return apart

@@ -41,18 +41,18 @@ def run_trials(
     configs
         Each under a name.
     dataset
-        The pictures.
+        The images.
     samples
-        How many pictures of each run are measured.
+        How many images of each run are measured.
     on_run
         Called with the name and the run when that is trained.
 
     Returns
     -------
     pandas.DataFrame
-        One row a config: ``epochs``, ``shown`` pictures, ``kid`` and ``diversity`` (see
+        One row a config: ``epochs``, ``shown`` images, ``kid`` and ``diversity`` (see
         `evaluation.kid_and_diversity`),
-        ``parted``, after how many shown pictures the losses parted for good (see
+        ``diverged``, after how many shown images the losses diverged for good (see
         `equilibrium.divergence_epoch`; empty where they did not), and ``minutes`` of training.
 
     Notes
@@ -67,23 +67,23 @@ def run_trials(
         run = train(config, dataset)
         if on_run is not None:
             on_run(name, run)
-        history, parted = run.history(), run.parted_at()
+        history, diverged = run.history(), run.divergence_epoch()
         rows[name] = {
             "epochs": len(history),
             "shown": len(history) * images_per_epoch(run.config.augment, dataset),
             **evaluation.evaluate_run(
                 run, dataset.images, samples=samples, seed=config.seed, device=config.device
             ),
-            "parted": None
-            if parted is None
-            else parted * images_per_epoch(run.config.augment, dataset),
+            "diverged": None
+            if diverged is None
+            else diverged * images_per_epoch(run.config.augment, dataset),
             "minutes": run.minutes,
         }
-    return pd.DataFrame.from_dict(rows, orient="index").astype({"parted": "Int64"})
+    return pd.DataFrame.from_dict(rows, orient="index").astype({"diverged": "Int64"})
 
 
 def augmentations(
-    config: TrainConfig, policies: Iterable[str], dataset: Dataset, pictures: int
+    config: TrainConfig, policies: Iterable[str], dataset: Dataset, images: int
 ) -> dict[str, TrainConfig]:
     """Return configs that differ in the kind of augmentation, on the same budget.
 
@@ -94,13 +94,13 @@ def augmentations(
     policies
         Some of `augment.POLICIES`.
     dataset
-        The pictures.
-    pictures
-        The budget: how many real pictures each training shows, copies included. An epoch over
+        The images.
+    images
+        The budget: how many real images each training shows, copies included. An epoch over
         Pillow's copies shows six times as many, so there are a sixth as many epochs.
     """
     epochs = {
-        policy: max(1, round(pictures / images_per_epoch(policy, dataset))) for policy in policies
+        policy: max(1, round(images / images_per_epoch(policy, dataset))) for policy in policies
     }
     return {policy: config.changed(augment=policy, epochs=epochs[policy]) for policy in policies}
 
@@ -132,7 +132,7 @@ def ablations(config: TrainConfig, changes: str) -> dict[str, TrainConfig]:
         changed = config.changed(**{name: value[0]})
         if changed.identity == config.identity or changed.img_size != config.img_size:
             raise WorkbookError(
-                f"'{change}' changes nothing that is learned from these pictures: leave it out."
+                f"'{change}' changes nothing that is learned from these images: leave it out."
             )
         variants[f"{name}: {value[0]}"] = changed
     return variants
@@ -141,7 +141,7 @@ def ablations(config: TrainConfig, changes: str) -> dict[str, TrainConfig]:
 def augmented(
     policy: str, images: torch.Tensor, *, seed: int, probability: float = 1.0
 ) -> torch.Tensor:
-    """Return pictures as the discriminator sees them under a kind of augmentation.
+    """Return images as the discriminator sees them under a kind of augmentation.
 
     Parameters
     ----------
@@ -184,37 +184,37 @@ def ablation_summary(kid: pd.Series, preset: str, beside: str) -> str:
 
 
 def images_per_epoch(policy: str, dataset: Dataset) -> int:
-    """Return how many pictures an epoch shows with a kind of augmentation."""
+    """Return how many images an epoch shows with a kind of augmentation."""
     return augment.views_per_image(policy) * len(dataset.images)
 
 
 # --- Capacity ---
 
 
-def image_index(dataset: Dataset, picture: str) -> int:
-    """Return the number of a picture that is given as such, or by its file's name.
+def image_index(dataset: Dataset, image: str) -> int:
+    """Return the number of an image that is given as such, or by its file's name.
 
     Raises
     ------
     WorkbookError
-        If there is no such picture.
+        If there is no such image.
     """
-    if picture.isdecimal() and int(picture) < len(dataset.files):
-        return int(picture)
-    if picture in dataset.files:
-        return dataset.files.index(picture)
-    fitting = [number for number, file in enumerate(dataset.files) if picture in file]
-    if picture.isdecimal() or len(fitting) != 1:
+    if image.isdecimal() and int(image) < len(dataset.files):
+        return int(image)
+    if image in dataset.files:
+        return dataset.files.index(image)
+    fitting = [number for number, file in enumerate(dataset.files) if image in file]
+    if image.isdecimal() or len(fitting) != 1:
         found = ", ".join(dataset.files[number] for number in fitting[:3]) or "none"
         raise WorkbookError(
-            f"picture '{picture}' of {dataset.name}: give a number from 0 to "
+            f"image '{image}' of {dataset.name}: give a number from 0 to "
             f"{len(dataset.files) - 1}, or (part of) the name of one file; it fits {found}."
         )
     return fitting[0]
 
 
 def repeat_image(dataset: Dataset, number: int, copies: int) -> Dataset:
-    """Return a collection that is one picture of another, many times."""
+    """Return a collection that is one image of another, many times."""
     report = dataset.report
     return synthetic_dataset(
         dataset.images[number].expand(copies, -1, -1, -1).contiguous(),
@@ -228,7 +228,7 @@ def repeat_image(dataset: Dataset, number: int, copies: int) -> Dataset:
 
 
 def distance_by_epoch(run: Run, original: torch.Tensor) -> pd.Series:
-    """Return how far the drawn pictures are from one picture, epoch by epoch.
+    """Return how far the drawn images are from one image, epoch by epoch.
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ def distance_by_epoch(run: Run, original: torch.Tensor) -> pd.Series:
     Returns
     -------
     pandas.Series
-        The root of the mean squared difference in levels (0..255) over the pictures drawn from
+        The root of the mean squared difference in levels (0..255) over the images drawn from
         the fixed noise, indexed by epoch.
     """
     import pandas as pd
@@ -252,7 +252,7 @@ def distance_by_epoch(run: Run, original: torch.Tensor) -> pd.Series:
 
 
 def distance_to_others(dataset: Dataset, number: int) -> float:
-    """Return how far the other pictures of a collection are from one of them.
+    """Return how far the other images of a collection are from one of them.
 
     The root of the mean squared difference in levels, over all others, as in `distance_by_epoch`.
 
@@ -264,5 +264,5 @@ def distance_to_others(dataset: Dataset, number: int) -> float:
     others = torch.cat([dataset.images[:number], dataset.images[number + 1 :]]).float()
     apart = (others - dataset.images[number].float()).square().mean().sqrt().item()
     if not apart > 0:
-        raise NotEnoughData("The collection has no other picture to compare the distance with.")
+        raise NotEnoughData("The collection has no other image to compare the distance with.")
     return apart

@@ -1,7 +1,7 @@
 """A DCGAN's training as the textbooks write it, for `dcgan_utils.study.benchmark` to compare with.
 
 After the PyTorch DCGAN tutorial (https://docs.pytorch.org/tutorials/beginner/dcgan_faces_tutorial):
-float32, pictures read from their files by a `DataLoader` in every epoch, sigmoid and `BCELoss`,
+float32, images read from their files by a `DataLoader` in every epoch, sigmoid and `BCELoss`,
 and the discriminator's weight gradients computed in the generator's update too. Unlike there the
 loading processes outlive an epoch: small collections would wait for new ones all the time. The
 architecture is that of `dcgan_utils.gan.networks`; nothing else here is used by the workbook.
@@ -18,7 +18,7 @@ from torch import nn, optim
 
 
 def generator(*, noise_size: int, img_size: int, width: int) -> nn.Sequential:
-    """Return the tutorial's generator: vectors ``(n, noise_size, 1, 1)`` to pictures."""
+    """Return the tutorial's generator: vectors ``(n, noise_size, 1, 1)`` to images."""
     channels = _channels(img_size, width)
     layers = [nn.ConvTranspose2d(noise_size, channels[0], 4, 1, 0, bias=False)]
     for before, after in pairwise(channels):
@@ -30,7 +30,7 @@ def generator(*, noise_size: int, img_size: int, width: int) -> nn.Sequential:
 
 
 def discriminator(*, img_size: int, width: int) -> nn.Sequential:
-    """Return the tutorial's discriminator: pictures to probabilities ``(n, 1, 1, 1)``."""
+    """Return the tutorial's discriminator: images to probabilities ``(n, 1, 1, 1)``."""
     channels = _channels(img_size, width)[::-1]
     layers = [nn.Conv2d(3, channels[0], 4, 2, 1, bias=False), nn.LeakyReLU(0.2, inplace=True)]
     for before, after in pairwise(channels):
@@ -46,7 +46,7 @@ def _channels(img_size: int, width: int) -> list[int]:
     return [width * min(2**step, 8) for step in reversed(range(steps))]
 
 
-class _Pictures(torch.utils.data.Dataset):
+class _Images(torch.utils.data.Dataset):
     """Files, read and scaled whenever they are asked for."""
 
     def __init__(self, files: Sequence[Path], img_size: int):
@@ -77,13 +77,13 @@ class Textbook:
     Parameters
     ----------
     files
-        Paths of the pictures.
+        Paths of the images.
     img_size, width, noise_size, batch_size
         As in `config.TrainConfig`.
     device
         Where the networks are.
     workers
-        Processes that read the pictures; the tutorial takes 2.
+        Processes that read the images; the tutorial takes 2.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Textbook:
     ):
         self.device, self.noise_size = torch.device(device), noise_size
         self.loader = torch.utils.data.DataLoader(
-            _Pictures(files, img_size),
+            _Images(files, img_size),
             batch_size=batch_size,
             shuffle=True,
             num_workers=workers,
@@ -114,10 +114,10 @@ class Textbook:
         self.optimizerG = optim.Adam(self.netG.parameters(), lr=0.0002, betas=(0.5, 0.999))
 
     def train_epoch(self) -> list[tuple[float, float]]:
-        """Show every picture once; return the losses of D and G for each batch."""
+        """Show every image once; return the losses of D and G for each batch."""
         losses = []
         for data in self.loader:
-            # Update D: maximise log(D(x)) + log(1 - D(G(z))), first on real pictures.
+            # Update D: maximise log(D(x)) + log(1 - D(G(z))), first on real images.
             self.netD.zero_grad()
             real = data.to(self.device)
             label = torch.full((len(real),), 1.0, device=self.device)

@@ -1,8 +1,8 @@
-"""How a picture is painted: a sketch of colours, stroke directions and sizes, then strokes.
+"""How an image is painted: a sketch of colours, stroke directions and sizes, then strokes.
 
 A sketch is a small plan that is laid down back to front, as a painter would. It is then painted
 in layers of brush strokes from broad to fine, with impasto and canvas. All places and lengths
-are fractions of the picture's side (0..1, from the left and from the top), so a picture looks
+are fractions of the image's side (0..1, from the left and from the top), so an image looks
 the same at any size.
 """
 
@@ -55,7 +55,7 @@ class Palette(NamedTuple):
 
 @dataclass
 class Sketch:
-    """A plan for a picture: maps of shape (GRID, GRID) and a list of last touches.
+    """A plan for an image: maps of shape (GRID, GRID) and a list of last touches.
 
     ``horizon`` (0 if there is none) and ``sun`` (x, y) are places; ``rgb`` has a colour axis
     (0..255); ``angle`` is the strokes' direction (radians, 0 along x), ``scale`` their size (1

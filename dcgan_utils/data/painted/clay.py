@@ -1,7 +1,7 @@
 """How a creature is modelled: soft shapes in clay, put one upon another, seen from the front.
 
 A shape is its signed distance: an array that is negative inside, in units of half the
-picture's side. Shapes melt together, and get colour, shading and a dark outline when
+image's side. Shapes melt together, and get colour, shading and a dark outline when
 they are put on the canvas. The origin is the middle, x points right and y down, both from -1
 to 1. Creatures are symmetric: `Clay.side` is x without its sign, so what is made with it
 appears on both sides.
@@ -158,7 +158,7 @@ class Clay:
         self._rgb = rgb * cover[..., None] + self._rgb * (1 - cover[..., None])
 
     def image(self) -> Image.Image:
-        """Return the picture, RGBA."""
+        """Return the image, RGBA."""
         alpha = self._alpha[..., None]
         rgb = np.where(alpha > 0, self._rgb / np.maximum(alpha, 1e-6), 255)
         levels = np.concatenate([rgb, 255 * alpha], axis=2)

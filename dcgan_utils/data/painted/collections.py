@@ -1,4 +1,4 @@
-"""Picture collections that are painted on the spot, so nothing has to be downloaded.
+"""Image collections that are painted on the spot, so nothing has to be downloaded.
 
 ``plein_air`` is a collection of impressionist landscapes, ``critters`` one of creatures on
 transparent ground.
@@ -39,7 +39,7 @@ PALETTES = {
 
 @dataclass(frozen=True)
 class Label:
-    """What is known about a picture: the columns of ``labels.csv``.
+    """What is known about an image: the columns of ``labels.csv``.
 
     ``subject`` is one of ``SUBJECTS``, ``palette`` (the time of day) one of ``PALETTES``. A
     ``round`` canvas is a disc that touches the borders on a near-white ground. ``horizon`` is
@@ -54,12 +54,12 @@ class Label:
 
 
 def paint_scene(index: int, *, size: int = 256, seed: int = 0) -> tuple[Image.Image, Label]:
-    """Paint one picture of ``plein_air``.
+    """Paint one image of ``plein_air``.
 
     Parameters
     ----------
     index : int
-        The picture's number, from 1. The picture depends on nothing but this and ``seed``.
+        The image's number, from 1. The image depends on nothing but this and ``seed``.
     size : int
         Width and height in pixels.
     seed : int
@@ -68,7 +68,7 @@ def paint_scene(index: int, *, size: int = 256, seed: int = 0) -> tuple[Image.Im
     Returns
     -------
     tuple of PIL.Image.Image and Label
-        An RGB picture and what is known about it.
+        An RGB image and what is known about it.
     """
     rng = np.random.default_rng([seed, index])
     subject, is_round = _subject(index, seed), _is_round(index, seed)
@@ -78,12 +78,12 @@ def paint_scene(index: int, *, size: int = 256, seed: int = 0) -> tuple[Image.Im
     sun = (rng.uniform(0.1, 0.9), horizon * (1 - rng.uniform(*palette.sun)))
     sketch = Sketch(rng, palette, horizon, sun)
     SUBJECTS[subject](sketch)
-    picture = paint(sketch, size)
+    canvas = paint(sketch, size)
     if is_round:
         middle = np.arange(size) + 0.5 - size / 2
         outside = np.clip(np.hypot(middle, middle[:, None]) - size / 2 + 1, 0, 1)
-        picture = mix(picture, np.float32(MARGIN), outside)
-    image = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
+        canvas = mix(canvas, np.float32(MARGIN), outside)
+    image = Image.fromarray(np.clip(canvas, 0, 255).astype(np.uint8))
     if is_mirrored:
         image = ImageOps.mirror(image)
     file = f"plein_air_{index:04d}.jpg"
@@ -95,7 +95,7 @@ def _subject(index: int, seed: int) -> str:
 
 
 def _in_turn(things: list[str], index: int, seed: int) -> str:
-    """Return one of several things: every run of that many pictures has each one once."""
+    """Return one of several things: every run of that many images has each one once."""
     block, place = divmod(index - 1, len(things))
     return np.random.default_rng([seed, block, 1]).permutation(things)[place].item()
 
@@ -112,10 +112,10 @@ def paint_plein_air(folder: Path, *, count: int = 600, size: int = 256, seed: in
     ----------
     folder : Path
         Gets ``plein_air_0001.jpg`` and so on, and ``labels.csv`` with the fields of ``Label``.
-        If its labels name ``count`` pictures and it holds them, it is left as it is; the
-        pictures of an unfinished collection are replaced.
+        If its labels name ``count`` images and it holds them, it is left as it is; the
+        images of an unfinished collection are replaced.
     count : int
-        How many pictures.
+        How many images.
     size : int
         Width and height in pixels.
     seed : int
@@ -211,7 +211,7 @@ def _cell(value: Any) -> str:
 
 # --- critters ---
 
-PALETTE_SHARE = 0.3  # of the pictures are saved with a palette, the others as RGBA
+PALETTE_SHARE = 0.3  # of the images are saved with a palette, the others as RGBA
 IRISES = ("7a3b2e", "2f6fb0", "3c8a4e", "b8443c", "6a4aa8")
 
 
@@ -238,7 +238,7 @@ def paint_critter(
     Parameters
     ----------
     index : int
-        The picture's number, from 1. The creature depends on nothing but this and ``seed``.
+        The image's number, from 1. The creature depends on nothing but this and ``seed``.
     size : int
         Width and height in pixels.
     seed : int
@@ -247,7 +247,7 @@ def paint_critter(
     Returns
     -------
     tuple of PIL.Image.Image and CritterLabel
-        A picture in mode RGBA or P, transparent around the creature, and what is known of it.
+        An image in mode RGBA or P, transparent around the creature, and what is known of it.
     """
     rng = np.random.default_rng([seed, index, 3])
     family = _in_turn(list(FAMILIES), index, seed)
@@ -271,7 +271,7 @@ def paint_critters(folder: Path, *, count: int = 720, size: int = 256, seed: int
         Gets ``critter_0001.png`` and so on, and ``labels.csv`` with the fields of
         ``CritterLabel``; see `paint_plein_air`.
     count, size, seed : int
-        How many pictures, their width and height in pixels, and the seed of the collection.
+        How many images, their width and height in pixels, and the seed of the collection.
 
     Returns
     -------

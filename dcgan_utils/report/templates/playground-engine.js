@@ -59,7 +59,7 @@ function convolve(field, before, layer) {
   return out.map(activate);
 }
 
-// Latent vector in, RGBA bytes of a square picture out.
+// Latent vector in, RGBA bytes of a square image out.
 function draw({ layers, mean, std }, vector) {
   // The first layer takes standardized vectors: what is tiny or huge has no place in 16 bits.
   let field = Float32Array.from(vector, (value) => (value - mean) / std), side = 1;

@@ -141,7 +141,7 @@ function writeAddressNow() {
 // --- Latent vectors ----------------------------------------------------------------------------
 
 const longest = Math.max(...data.runs.map((run) => run.noiseSize));
-let scores = [];  // one vector of N(0, 1) a picture
+let scores = [];  // one vector of N(0, 1) an image
 
 function drawScores() {
   const flat = normalScores(state.count * longest, state.seed);
@@ -201,7 +201,7 @@ function draw(index, vector, kind) {
   return new Promise((done) => {
     const job = { index, vector, kind, done };
     if (kind === "grid") queue.push(job);
-    else queue.unshift(job);  // one picture that is waited for, before many
+    else queue.unshift(job);  // one image that is waited for, before many
     next();
   });
 }
@@ -242,7 +242,7 @@ const titleOf = (run) => {
 let round = 0;  // of drawing: what comes late from a former one is dropped
 let frames = new Map();  // of the walk, by run and frame
 let boxes = [];  // canvases of the grids, by run
-let choosesEnd = false;  // the next click on a picture sets the walk's end
+let choosesEnd = false;  // the next click on an image sets the walk's end
 
 function layOut() {
   const grids = $("grids"), walks = $("walks");
@@ -251,10 +251,10 @@ function layOut() {
   boxes = state.runs.map((index) => {
     const run = data.runs[index], columns = Math.min(8, Math.sqrt(state.count));
     const canvases = Array.from({ length: state.count }, () => element("canvas", { width: run.side, height: run.side }));
-    const grid = element("div", { className: "pictures" }, ...canvases.map((canvas, i) => {
-      const button = element("button", { type: "button", className: "picture", onclick: () => choose(i) }, canvas);
+    const grid = element("div", { className: "images" }, ...canvases.map((canvas, i) => {
+      const button = element("button", { type: "button", className: "image", onclick: () => choose(i) }, canvas);
       button.dataset.number = i;
-      button.dataset.name = `Picture ${i + 1}, ${titleOf(run)}`;
+      button.dataset.name = `Image ${i + 1}, ${titleOf(run)}`;
       return button;
     }));
     grid.onkeydown = (event) => move(event, grid, columns);
@@ -281,7 +281,7 @@ function move(event, grid, columns) {
   to.focus();
 }
 
-let ready = Promise.resolve();  // once all pictures of the grids are drawn
+let ready = Promise.resolve();  // once all images of the grids are drawn
 
 function redraw() {
   const mine = ++round;
@@ -344,13 +344,13 @@ function tellPlace() {
   $("at").value = state.at;
   const part = state.at / (FRAMES - 1), times = REACH * (2 * part - 1);
   const place = state.way === "along"
-    ? `${times.toFixed(2)} times the list of picture ${state.from + 1}`
-    : `${Math.round(100 * part)} % of the way from picture ${state.from + 1} to picture ${state.to + 1}`;
+    ? `${times.toFixed(2)} times the list of image ${state.from + 1}`
+    : `${Math.round(100 * part)} % of the way from image ${state.from + 1} to image ${state.to + 1}`;
   $("at").setAttribute("aria-valuetext", place);
   say("at-told", place);
 }
 
-// Everything beside the pictures says what the state is.
+// Everything beside the images says what the state is.
 function tell() {
   $("seed").value = state.seed;
   $("count").value = state.count;
@@ -373,7 +373,7 @@ function tell() {
   $("pasted").hidden = !pasted;
   $("figures").hidden = Boolean(pasted);
   document.querySelectorAll("[name=run]").forEach((box) => { box.checked = state.runs.includes(Number(box.value)); });
-  document.querySelectorAll(".picture").forEach((button) => {
+  document.querySelectorAll(".image").forEach((button) => {
     const i = Number(button.dataset.number);
     const marks = [i === state.from && "from", i === state.to && state.way === "between" && "to"].filter(Boolean);
     button.dataset.mark = marks.join(", ");
@@ -384,15 +384,15 @@ function tell() {
   $("between").checked = state.way === "between";
   $("along").checked = state.way === "along";
   say("between-told", pasted
-    ? "from one picture to another, in a straight line; halfway the lists are shorter than usual"
-    : "from one picture to another, bending so that every list on the way is one that this noise could have given");
+    ? "from one image to another, in a straight line; halfway the lists are shorter than usual"
+    : "from one image to another, bending so that every list on the way is one that this noise could have given");
   say("choose-told", state.way === "along"
-    ? "Choose the picture whose list is multiplied. Only near 1 (and −1, where the noise is symmetric) are the lists such as the noise gives."
+    ? "Choose the image whose list is multiplied. Only near 1 (and −1, where the noise is symmetric) are the lists such as the noise gives."
     : choosesEnd
-      ? "Now choose the picture to which the walk leads."
+      ? "Now choose the image to which the walk leads."
       : state.from === state.to
-        ? "Both ends are the same picture. Choose two: from the first the walk leads to the second."
-        : "Choose two pictures above: from the first the walk leads to the second.");
+        ? "Both ends are the same image. Choose two: from the first the walk leads to the second."
+        : "Choose two images above: from the first the walk leads to the second.");
   $("pokemon-told").hidden = !shown.some((run) => run.architecture === "pokemon");
   drawDensity(noises);
   drawShare(noises.filter((noise) => noise.architecture !== "pokemon"), own);
@@ -411,7 +411,7 @@ function change(changes) {
   wanted();
 }
 
-let waits = false;  // a slider moves faster than pictures are drawn: once a frame of the screen is enough
+let waits = false;  // a slider moves faster than images are drawn: once a frame of the screen is enough
 function wanted() {
   $("busy").textContent = "drawing";
   if (waits) return;
@@ -474,7 +474,7 @@ function drawShare(noises, own) {
   );
   const told = noises.map((noise) => `${noises.length > 1 ? `${noise.label}: ` : ""}${Math.round(100 * share(noise))} %`);
   say("share-told", told.join(", "));
-  figure.setAttribute("aria-label", `Share of the first layer's variance that tells pictures apart when a training begins, against mean by deviation. ${told.join(", ")}.`);
+  figure.setAttribute("aria-label", `Share of the first layer's variance that tells images apart when a training begins, against mean by deviation. ${told.join(", ")}.`);
 }
 
 // --- The walk, played --------------------------------------------------------------------------
@@ -513,7 +513,7 @@ function save(blob, name) {
 const asPng = (canvas) => new Promise((done) => canvas.toBlob(done, "image/png"));
 const fileName = (what, ending) => `${data.runs[state.runs[0]].collection}-${what}-${pasted ? "own-vectors" : `seed-${state.seed}`}.${ending}`;
 
-// All grids in one picture, each below its run's name.
+// All grids in one image, each below its run's name.
 function sheet() {
   const columns = Math.sqrt(state.count), room = 28;
   const sides = boxes.map(({ index }) => Math.min(1024, Math.max(256, data.runs[index].side * columns * 2)));
@@ -696,13 +696,13 @@ for (const way of ["between", "along"]) {
 }
 $("at").oninput = ({ target }) => { stop(); state.at = Number(target.value); tellPlace(); showFrame(); };
 $("play").onclick = play;
-$("save-grid").onclick = async () => { await ready; save(await asPng(sheet()), fileName("pictures", "png")); };
+$("save-grid").onclick = async () => { await ready; save(await asPng(sheet()), fileName("images", "png")); };
 $("save-still").onclick = async () => {
   const canvas = await still(state.at);
-  if (canvas) save(await asPng(canvas), fileName("picture", "png"));
+  if (canvas) save(await asPng(canvas), fileName("image", "png"));
 };
 $("save-walk").onclick = saveWalk;
-$("give").onclick = () => { $("json").value = JSON.stringify(vectorsNow()); $("json-told").textContent = `The vectors of ${titleOf(data.runs[state.runs[0]])}, one a picture.`; };
+$("give").onclick = () => { $("json").value = JSON.stringify(vectorsNow()); $("json-told").textContent = `The vectors of ${titleOf(data.runs[state.runs[0]])}, one an image.`; };
 $("save-json").onclick = () => save(new Blob([JSON.stringify(vectorsNow())], { type: "application/json" }), fileName("vectors", "json"));
 $("take").onclick = usePasted;
 $("back").onclick = () => { forgetPasted(); change({}); };
