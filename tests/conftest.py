@@ -6,48 +6,39 @@ import os
 # Set before torch is imported, here and in the processes that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-import io
 import shutil
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from helpers import TINY
 from hypothesis import settings
 from PIL import Image
 
-from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.load import load_dataset
 from dcgan_utils.gan.config import TrainConfig
-from dcgan_utils.plots import style
-
-TINY = {
-    "img_size": 32,
-    "width": 8,
-    "noise_size": 8,
-    "batch_size": 4,
-    "epochs": 2,
-    "sample_size": 6,
-    "precision": "fp32",
-    "device": "cpu",
-}
 
 # The same cases each time: a test fails for a change, not by chance. New ones are looked for with
 # --hypothesis-profile=default.
 settings.register_profile("same cases", derandomize=True)
 settings.load_profile("same cases")
 
-GAUGES = ["epoch", "d_loss_real", "d_loss_fake", "d_real", "d_fake", "g_loss", "sample_spread"]
 
-
-LONGEST = ("test_report", "test_scheduling", "test_jupyterlab", "test_hostile", "test_faults")
+TESTS = Path(__file__).parent
+LONGEST = (
+    "report/test_build",
+    "study/test_schedule",
+    "notebooks/test_jupyterlab",
+    "test_hostile",
+    "test_faults",
+)
 
 
 def pytest_collection_modifyitems(items):
     """Begin with the files that take longest, so that no process ends long after the others."""
-    order = {f"{name}.py": place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: order.get(item.path.name, len(LONGEST)))
+    order = {TESTS / f"{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path, len(LONGEST)))
 
 
 @pytest.fixture(autouse=True)
@@ -99,29 +90,6 @@ def tiny():
     return lambda **changes: TrainConfig.resolve(**TINY | changes)
 
 
-def equal_states(one, other):
-    """Tell whether two nested states hold the same values, bit for bit."""
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(equal_states(one[k], other[k]) for k in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(equal_states, one, other))
-    return one == other
-
-
-def assert_equal_runs(one, other):
-    """Compare all that a run leaves behind, but for the times it took."""
-    first, second = one.load_checkpoint(), other.load_checkpoint()
-    assert first.keys() == second.keys()
-    assert all(equal_states(first[k], second[k]) for k in first if k != "seconds")
-    assert one.history()[GAUGES].equals(other.history()[GAUGES])
-    assert one.sampled_epochs() == other.sampled_epochs()
-    for epoch in one.sampled_epochs():
-        assert torch.equal(one.samples(epoch), other.samples(epoch))
-    assert one.gif_path.read_bytes() == other.gif_path.read_bytes()
-
-
 @pytest.fixture
 def no_warnings():
     """Make every warning an error, but umap's, that TensorFlow is missing."""
@@ -129,45 +97,3 @@ def no_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("default", category=ImportWarning)
         yield
-
-
-def some(n=12, side=32):
-    """Return images of noise."""
-    shape = (n, 3, side, side)
-    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=stream(0, "images"))
-
-
-def groups(sizes=(40, 30, 20), spread=0.5, seed=0):
-    """Return vectors in well separated groups, shuffled, and which group each is from."""
-    rng = np.random.default_rng(seed)
-    which = rng.permutation(np.repeat(range(len(sizes)), sizes))
-    centres = 10 * np.eye(len(sizes), 12)
-    return (centres[which] + rng.normal(0, spread, (len(which), 12))).astype(np.float32), which
-
-
-def assert_drawn(figure):
-    """Check that a figure is neither empty nor wider than the page, and is described."""
-    drawn = np.asarray(Image.open(io.BytesIO(style.show(figure).data)).convert("L"))
-    width = style.WIDTH * style.DPI
-    assert 0.7 * width < drawn.shape[1] < 1.05 * width
-    assert drawn.std() > 3
-    assert len(figure.get_label()) > 10
-
-
-GRID = """
-name: two noises
-collections: ["{image_folder}"]
-noises: [normal, "gamma(2, 1)"]
-seeds: {seeds}
-samples: 8
-parameters: {{{parameters}}}
-"""
-
-
-def written_grid(folder, image_folder, seeds=(0, 1), **parameters):
-    """Write a grid of tiny runs, and return its path."""
-    small = TINY | {"kid_samples": 0, "architecture": None} | parameters
-    small = ", ".join(f"{name}: {value}" for name, value in small.items() if value is not None)
-    path = folder / "grid.yaml"
-    path.write_text(GRID.format(image_folder=image_folder, seeds=list(seeds), parameters=small))
-    return path

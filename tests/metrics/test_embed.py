@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import groups
+from helpers import groups
 
 from dcgan_utils.core.errors import NotEnoughData
 from dcgan_utils.metrics import embed

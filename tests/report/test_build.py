@@ -10,7 +10,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import TINY
+from helpers import TINY
 from PIL import Image
 
 from dcgan_utils.cli import main

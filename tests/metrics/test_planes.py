@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import groups
+from helpers import groups
 
 from dcgan_utils.core.errors import NotEnoughData
 from dcgan_utils.core.files import data_dir

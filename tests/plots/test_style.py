@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import some
+from helpers import some
 from PIL import Image
 
 from dcgan_utils.core.seeds import stream

@@ -1,7 +1,7 @@
 import shutil
 
 import pytest
-from conftest import written_grid
+from helpers import written_grid
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.study.grid import Grid, load_grid, tasks

@@ -9,7 +9,7 @@ import time
 import pandas as pd
 import pytest
 import torch
-from conftest import TINY, equal_states, written_grid
+from helpers import TINY, equal_states, written_grid
 
 from dcgan_utils.cli import main
 from dcgan_utils.core.errors import WorkbookError

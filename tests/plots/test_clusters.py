@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import assert_drawn, some
+from helpers import assert_drawn, some
 
 from dcgan_utils.metrics import embed
 from dcgan_utils.plots import clusters, style

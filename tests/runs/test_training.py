@@ -6,7 +6,7 @@ import threading
 
 import pytest
 import torch
-from conftest import GAUGES, TINY, assert_equal_runs
+from helpers import GAUGES, TINY, assert_equal_runs
 from PIL import Image
 
 from dcgan_utils.core.errors import WorkbookError

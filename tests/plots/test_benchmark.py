@@ -1,6 +1,6 @@
 import pandas as pd
 import pytest
-from conftest import assert_drawn
+from helpers import assert_drawn
 from test_benchmark import table
 
 from dcgan_utils.plots import study

@@ -2,7 +2,7 @@ import json
 
 import pytest
 import torch
-from conftest import equal_states
+from helpers import equal_states
 
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.gan.model import DCGAN

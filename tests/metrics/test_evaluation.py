@@ -1,6 +1,6 @@
 import pytest
 import torch
-from conftest import some
+from helpers import some
 
 from dcgan_utils.core.errors import NotEnoughData
 from dcgan_utils.metrics import evaluation, features

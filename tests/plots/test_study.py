@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import assert_drawn
+from helpers import assert_drawn
 
 from dcgan_utils.gan import priors
 from dcgan_utils.plots import study

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from conftest import assert_drawn, some
+from helpers import assert_drawn, some
 
 from dcgan_utils.data.duplicates import Pair
 from dcgan_utils.plots import files, style

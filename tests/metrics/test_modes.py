@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from conftest import groups
+from helpers import groups
 
 from dcgan_utils.core.errors import NotEnoughData
 from dcgan_utils.metrics.modes import classifier_accuracy, mode_coverage

@@ -12,7 +12,7 @@ import urllib.request
 import nbformat
 import psutil
 import pytest
-from conftest import TINY
+from helpers import TINY
 from PIL import Image
 
 from dcgan_utils.core.files import notebooks_dir

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import written_grid
+from helpers import written_grid
 from PIL import Image, ImageSequence
 
 from dcgan_utils.cli import main
