@@ -1,14 +1,15 @@
-"""The runs of a grid, trained by Dask, and their comparison.
+"""The runs of a grid, trained by Dask.
 
-Each run is one execution of ``train.ipynb`` in its own run folder. What is finished is not done
-again, what was broken off goes on, what fails is told and the others go on. A worker may die at any
-moment: its run is given to another one, which resumes it.
+Each run is one execution of ``train.ipynb`` in its own run folder. Finished runs are not repeated,
+interrupted ones are resumed, and a run that fails does not stop the others. If a worker dies, Dask
+gives its run to another worker, which resumes it.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, nullcontext
@@ -22,13 +23,9 @@ from dcgan_utils.core.files import (
     ensure_dir,
     friendly_write_errors,
     home,
-    report_dir,
+    notebooks_dir,
     runs_dir,
-    write_csv,
 )
-from dcgan_utils.gan import priors
-from dcgan_utils.report.build import run_notebook
-from dcgan_utils.report.site import Link, Page, write_site
 from dcgan_utils.runs.run import Run
 from dcgan_utils.study.grid import Grid, Task, tasks
 
@@ -36,20 +33,128 @@ if TYPE_CHECKING:
     import pandas as pd
     from distributed import Client
 
+logger = logging.getLogger(__name__)
 
-MEMORY = 1.5e9  # bytes that a training at 64 px takes at most, with its kernel
+# --- One notebook ---
+
+
+def execute_notebook(
+    name: str, output: Path, parameters: dict[str, Any], *, stream: TextIO | None = None
+) -> str:
+    """Execute one notebook through papermill.
+
+    Parameters
+    ----------
+    name
+        Stem of a notebook in ``notebooks/``.
+    output
+        Where the executed copy goes. If the notebook fails, the copy shows the error in its place.
+    parameters
+        Injected after the notebook's parameters cell.
+    stream
+        Where the notebook's text output is copied while it runs.
+
+    Returns
+    -------
+    str
+        Why it failed, or nothing.
+
+    Raises
+    ------
+    WorkbookError
+        If there is no such notebook, no kernel, or the copy cannot be written.
+    """
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+
+    failed = ""
+    try:
+        with friendly_write_errors(output), _friendly_kernel_errors():
+            papermill.execute_notebook(
+                _stored(name),
+                output,
+                parameters=parameters,
+                kernel_name="python3",
+                progress_bar=False,
+                stdout_file=stream,
+                # ipykernel warns that it talks to this machine over TCP without encryption.
+                extra_arguments=["--IPKernelApp.log_level=ERROR"],
+            )
+    except papermill.PapermillExecutionError as error:
+        failed = f"{error.ename}: {error.evalue}"
+    except DeadKernelError:
+        failed = (
+            "the kernel died, perhaps because the memory was full: "
+            "a smaller width, batch_size or img_size may help."
+        )
+    if failed:
+        logger.error("%s stopped: %s", output.name, failed)
+    return failed
+
+
+def _stored(name: str) -> Path:
+    source = notebooks_dir() / f"{name}.ipynb"
+    if not source.exists():
+        available = ", ".join(sorted(path.stem for path in notebooks_dir().glob("*.ipynb")))
+        raise WorkbookError(
+            f"there is no notebook '{source}'. Available: {available or 'none'}. Notebooks come "
+            "with the project's checkout, installed with 'pip install -e'."
+        )
+    return source
+
+
+@contextmanager
+def _friendly_kernel_errors() -> Iterator[None]:
+    from jupyter_client.kernelspec import NoSuchKernel
+    from nbclient.exceptions import DeadKernelError
+
+    try:
+        yield
+    except DeadKernelError:  # it did start
+        raise
+    except (NoSuchKernel, FileNotFoundError, RuntimeError) as error:
+        raise WorkbookError(
+            f"the Jupyter kernel 'python3' does not start ({type(error).__name__}: {error}). "
+            f"'{sys.executable} -m ipykernel install --sys-prefix' installs one; "
+            "'python -m dcgan_utils doctor' shows the details."
+        ) from error
+
+
+def is_complete(notebook: Path) -> bool:
+    """Tell whether papermill executed every cell of a notebook, none with an error."""
+    import nbformat
+
+    try:
+        executed = nbformat.read(notebook, as_version=4)
+    except (OSError, ValueError):  # missing, or cut off while it was written
+        return False
+    about = executed.metadata.get("papermill", {})
+    code = (cell for cell in executed.cells if cell.cell_type == "code" and cell.source.strip())
+    # Where the kernel died, papermill notes an end and no exception; later cells have no number.
+    return (
+        bool(about.get("end_time"))
+        and not about.get("exception")
+        and all(cell.execution_count for cell in code)
+    )
+
+
+# --- Workers ---
+
+
+MEMORY = 1.5e9  # upper bound for a training at 64 px and its kernel, in bytes
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # Dask sets each to 1
 # A terminal sends Ctrl-C to all its processes. Here the study closes its workers, in order; one
 # that ended by itself would be started again meanwhile.
 _IGNORE_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
-PATIENCE = "20s"  # with a scheduler that does not answer
+PATIENCE = "20s"  # how long a scheduler may take to answer
 
 
 def divide_machine(cores: int, memory: float, tasks: int) -> tuple[int, int]:
-    """Return how many workers a machine serves, and how many threads each has.
+    """Return how many workers a machine has room for, and how many threads each gets.
 
-    As many as there are cores, memory and tasks: several trainings with one thread each get as much
-    done as one with all threads, and what is not training, such as figures, goes on beside them.
+    There is one worker per core, as far as memory and tasks allow: several trainings with one
+    thread each get as much done as one with all threads, and figures, which use one thread, are
+    drawn meanwhile.
     """
     workers = max(1, min(cores, int(memory / MEMORY), tasks))
     return workers, max(1, cores // workers)
@@ -57,16 +162,16 @@ def divide_machine(cores: int, memory: float, tasks: int) -> tuple[int, int]:
 
 @contextmanager
 def local_cluster(tasks: int, workers: int | None = None) -> Iterator[str]:
-    """Start a scheduler and worker processes on this machine, reachable from nowhere else.
+    """Start a scheduler and worker processes on this machine, reachable only from itself.
 
-    With GPUs there is one worker for each, which sees no other.
+    With GPUs there is one worker per GPU, which sees no other.
 
     Parameters
     ----------
     tasks
-        How many there are to do.
+        How many tasks there are.
     workers
-        How many workers; without it, as many as the machine serves (see `divide_machine`).
+        How many workers; by default as many as the machine has room for (see `divide_machine`).
 
     Yields
     ------
@@ -134,50 +239,49 @@ def connect(address: str) -> Iterator[Client]:
 # --- Runs of a grid ---
 
 
+PROGRESS_EVERY = 30.0  # seconds
+
+
 def outcome_line(task: Task, failed: str, done: int, of: int) -> str:
-    """Say in a line what became of a task."""
+    """Describe the end of a task in one line."""
     return f"[{done}/{of}] {task}: {f'FAILED: {failed}' if failed else 'finished'}"
 
 
 def progress_line(under_way: dict[Task, int]) -> str:
-    """Say in a line how far the tasks under way are."""
-    told = (f"{task}: epoch {done} of {task.epochs}" for task, done in under_way.items())
-    return "; ".join(told) or "The workers are starting."
+    """Describe in one line how far the tasks under way are."""
+    epochs = (f"{task}: epoch {done} of {task.epochs}" for task, done in under_way.items())
+    return "; ".join(epochs) or "The workers are starting."
 
 
 def run_task(task: Task, home_folder: str) -> str:
-    """Train one run of a grid, or go on with it; this is what a worker does.
+    """Train one run of a grid, or resume it; this is what a worker does.
 
-    Two workers, or two grids, never work at one run at a time: the second waits, and then finds
-    it finished.
+    Two workers, or two grids, never work on one run at the same time: the second waits, and then
+    finds the run finished.
 
     Parameters
     ----------
     task
         The run.
     home_folder
-        Where ``data/`` and ``reports/`` lie; all workers must see it.
+        Where ``data/`` and ``reports/`` are; all workers must see it.
 
     Returns
     -------
     str
-        Why it failed, or nothing. The executed notebook in the run folder shows where; a page is
-        there only if it did not fail.
+        Why it failed, or nothing. The executed notebook in the run folder shows where.
     """
     os.environ["DCGAN_HOME"] = home_folder
     folder = ensure_dir(runs_dir() / task.run)
+    about, notebook = folder / "config.json", folder / "train.ipynb"
     with FileLock(folder / ".task"):
-        about, html = folder / "config.json", folder / "train.html"
-        if about.exists() and html.exists() and Run(folder).finished:
+        if about.exists() and Run(folder).finished and is_complete(notebook):
             return ""
         with FileLock(folder / ".lock"):
-            pass  # a dead worker's kernel may still be at it, and ends by itself
-        title = f"Training with {priors.parse(task.noise).label}, seed {task.seed}"
-        page = run_notebook("train", folder / "train.ipynb", task.parameters, title=title)
-        elsewhere = "the images are others here than where the study was started."
-        failed = page.failed or ("" if about.exists() else elsewhere)
-        if failed:
-            html.unlink()
+            pass  # the kernel of a dead worker may still train this run; it ends by itself
+        failed = execute_notebook("train", notebook, task.parameters)
+    if not failed and not about.exists():  # the run's name contains a hash of its images
+        return "the images on this worker are not the images on the machine that started the study."
     return failed
 
 
@@ -189,7 +293,6 @@ def run_grid(
     on_start: Callable[[str, int], None] | None = None,
     on_outcome: Callable[[Task, str, int, int], None] | None = None,
     on_progress: Callable[[dict[Task, int]], None] | None = None,
-    every: float = 30.0,
 ) -> pd.DataFrame:
     """Train all runs of a grid that are not finished yet.
 
@@ -199,24 +302,23 @@ def run_grid(
         What to train.
     scheduler
         Address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``, whose workers have this
-        package and see the same home folder; without it one is started here.
+        package and see the same home folder; by default one is started here.
     workers
-        How many are started here; without it as many as the machine serves.
+        How many are started here; by default as many as the machine has room for.
     on_start
         Called with the dashboard's address and the number of workers.
     on_outcome
         Called with each task that ended, why it failed (or nothing), how many have ended, and how
         many there are.
     on_progress
-        Called now and then with the tasks under way and how many epochs each has done.
-    every
-        Seconds between such calls.
+        Called every half minute with the tasks under way and the number of epochs that each has
+        completed.
 
     Returns
     -------
     pandas.DataFrame
-        One row a task: ``collection``, ``architecture``, ``noise``, ``seed``, ``run``, ``epochs``,
-        ``minutes``, and ``failed``, the reason, or empty.
+        One row per task: ``collection``, ``architecture``, ``noise``, ``seed``, ``run``,
+        ``epochs``, ``minutes``, and ``failed``, the reason, or empty.
 
     Raises
     ------
@@ -234,7 +336,7 @@ def run_grid(
             on_start(client.dashboard_link, len(served))
         needed = {"resources": grid.resources} if grid.resources else {}
         futures = {client.submit(run_task, task, str(home()), **needed): task for task in todo}
-        for task, failed in _outcomes(futures, on_progress, every):
+        for task, failed in _outcomes(futures, on_progress):
             outcomes[task] = failed
             if on_outcome is not None:
                 on_outcome(task, failed, len(outcomes), len(todo))
@@ -251,7 +353,6 @@ def _offers(workers: list[dict[str, Any]], needed: dict[str, float]) -> bool:
 def _outcomes(
     futures: dict[Any, Task],
     on_progress: Callable[[dict[Task, int]], None] | None,
-    every: float,
 ) -> Iterator[tuple[Task, str]]:
     """Yield tasks as they end, with the reason if they failed."""
     from distributed import wait
@@ -259,12 +360,13 @@ def _outcomes(
     pending = set(futures)
     while pending:
         try:
-            done = wait(pending, timeout=every, return_when="FIRST_COMPLETED").done
+            done = wait(pending, timeout=PROGRESS_EVERY, return_when="FIRST_COMPLETED").done
         except TimeoutError:
             done = set()
         except CancelledError as error:
             raise WorkbookError(
-                "the scheduler was lost. What is trained is kept; the same command goes on."
+                "the connection to the scheduler was lost. What is trained is saved. Run the same "
+                "command again to resume."
             ) from error
         for future in done:
             yield futures[future], _failure(future)
@@ -281,7 +383,7 @@ def _failure(future: Any) -> str:
 
 
 def _under_way(pending: Iterable[Task]) -> dict[Task, int]:
-    """Return how many epochs are done of each run that has begun."""
+    """Return how many epochs each run that has begun has completed."""
     rows = {task: len(_history(task)) for task in pending}
     return {task: done for task, done in rows.items() if done}
 
@@ -315,69 +417,3 @@ def _history(task: Task) -> pd.DataFrame:
         return Run(runs_dir() / task.run).history()
     except WorkbookError:
         return pd.DataFrame()
-
-
-def compare(
-    grid: Grid,
-    table: pd.DataFrame,
-    *,
-    stream: TextIO | None = None,
-    on_page: Callable[[Page], None] | None = None,
-) -> tuple[Path, list[Page]]:
-    """Write the comparison of a grid's runs into ``reports/<name>/``, and the table as CSV.
-
-    Parameters
-    ----------
-    grid, table
-        The grid, and what `run_grid` returned.
-    stream
-        Where the notebooks' text output is copied while they run.
-    on_page
-        Called with each page once it is written: one for each collection and architecture of which
-        two runs or more are finished.
-
-    Returns
-    -------
-    index : Path
-        The page that links the others.
-    pages : list of Page
-        Those that failed say why.
-    """
-    folder = ensure_dir(report_dir(grid.name))
-    finished, pages = table[table["failed"] == ""], []
-    with friendly_write_errors(folder), FileLock(folder / ".lock"):
-        write_csv(table, folder / "runs.csv", index=False)
-        for which, runs in finished.groupby(["collection", "architecture"], sort=False):
-            if len(runs) > 1:
-                pages.append(_compared(grid, folder, which, runs, stream))
-                if on_page is not None:
-                    on_page(pages[-1])
-        lead = (
-            f"{len(finished)} of {len(table)} trainings are finished: {len(grid.noises)} noises, "
-            f"{len(grid.seeds)} seeds each. Runs of one seed begin with the same weights and see "
-            "the images in the same order."
-        )
-        links = [_link(folder, row) for row in table.itertuples()]
-        return write_site(folder, grid.name, pages, lead=lead, links=links), pages
-
-
-def _link(folder: Path, row: Any) -> Link:
-    """Return the page of a run, as seen from the comparison's folder."""
-    title = f"{row.collection}, {row.architecture}, {row.noise}, seed {row.seed}"
-    page = runs_dir() / row.run / ("train.ipynb" if row.failed else "train.html")
-    return Link(title, Path(os.path.relpath(page, folder)).as_posix(), row.failed)
-
-
-def _compared(
-    grid: Grid, folder: Path, which: tuple[str, str], runs: pd.DataFrame, stream: TextIO | None
-) -> Page:
-    collection, architecture = which
-    chosen = {"runs": ",".join(runs["run"]), "samples": grid.samples, "numbers": grid.name}
-    return run_notebook(
-        "compare",
-        folder / f"compare-{collection}-{architecture}.ipynb",
-        chosen | ({"kinds": grid.kinds} if grid.kinds else {}),
-        title=f"{collection}, {architecture}: which noise?",
-        summary=f"{len(runs)} trainings of {architecture} on {collection}, compared.",
-        stream=stream,
-    )
