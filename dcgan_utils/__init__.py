@@ -1,9 +1,12 @@
-"""DCGANs on small image collections: the package behind the notebooks.
+"""DCGANs on small image collections.
 
-Modules are imported one by one (``from dcgan_utils.gan.noise import parse``), so that
-``import dcgan_utils`` itself costs nothing.
+The rooms: `core`, `data`, `gan`, `runs`, `metrics`, `study`, `plots`, `report`, and `notebook` for
+what a notebook's cell needs. The five functions of a lecture: `load_dataset`, `train`, `sample`,
+`load_generator`, `find_runs`. All are loaded when they are first used, so that ``import
+dcgan_utils`` itself costs nothing.
 """
 
+import importlib
 import os
 
 # On Linux the threads of torch wait for each other by spinning. With a busy program on one of two
@@ -11,4 +14,28 @@ import os
 # an idle machine the two were equal. It counts only if it is set before torch is imported.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
+
+_ROOMS = ("core", "data", "gan", "runs", "metrics", "study", "plots", "report", "notebook")
+_FUNCTIONS = {
+    "load_dataset": "data.load",
+    "train": "notebook",
+    "sample": "runs.sampling",
+    "load_generator": "runs.sampling",
+    "find_runs": "runs.run",
+}
+__all__ = [*_ROOMS, *_FUNCTIONS]
+
+
+def __getattr__(name: str) -> object:
+    """Import a room or a function on first use (PEP 562)."""
+    if name in _ROOMS:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module(f"{__name__}.{_FUNCTIONS[name]}"), name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    """List what can be used, loaded or not."""
+    return sorted({*globals(), *__all__})

@@ -1,1 +1,28 @@
-"""What knows nothing of images and runs: errors, files, seeds, parameters."""
+"""What knows nothing of images and runs: errors, files, seeds, caches, parameters, the machine."""
+
+from dcgan_utils.core.environment import machine
+from dcgan_utils.core.errors import NotEnoughData, WorkbookError
+from dcgan_utils.core.files import (
+    data_dir,
+    report_dir,
+    reports_dir,
+    runs_dir,
+    write_csv,
+    write_gif,
+    write_tables,
+)
+from dcgan_utils.core.seeds import stream
+
+__all__ = [
+    "NotEnoughData",
+    "WorkbookError",
+    "data_dir",
+    "machine",
+    "report_dir",
+    "reports_dir",
+    "runs_dir",
+    "stream",
+    "write_csv",
+    "write_gif",
+    "write_tables",
+]

@@ -1,8 +1,7 @@
-"""What a notebook's parameters cell needs: values that are checked at once, in plain words."""
+"""Parameters of notebooks: values that are checked at once, refused in plain words."""
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
@@ -18,11 +17,11 @@ class Parameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def __str__(self) -> str:
-        """Return names and values, a line each."""
+        """Return names and values, one per line."""
         return aligned(dict(self))
 
     @classmethod
-    def checked(cls, /, **values: Any) -> Self:
+    def resolve(cls, /, **values: Any) -> Self:
         """Check every value.
 
         Raises
@@ -38,7 +37,7 @@ class Parameters(BaseModel):
 
 
 def aligned(values: Mapping[str, Any]) -> str:
-    """Return names and values, a line each, the values below one another."""
+    """Return names and values, one per line, the values in one column."""
     width = max(map(len, values))
     return "\n".join(f"{name:{width}}  {value}" for name, value in values.items())
 
@@ -48,7 +47,7 @@ def _refusal(error: dict[str, Any], known: dict[str, Any]) -> str:
     name = _shortened(".".join(map(str, error["loc"])))
     if error["type"] == "extra_forbidden":
         near = did_you_mean(name, known)
-        return f"'{name}' is not a parameter.{near} There are: {', '.join(known)}."
+        return f"'{name}' is not a parameter.{near} Available: {', '.join(known)}."
     if error["type"] == "value_error":
         own_words = str(error["ctx"]["error"])
         return (
@@ -90,7 +89,7 @@ def _named(value: Any) -> str:
 
 def _known_device(value: Any) -> str:
     name = str(value).strip().lower()
-    if name == "auto":  # not mps: it is slower to trust than to wait for the CPU
+    if name == "auto":  # never mps, which nobody has tried
         return "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, index = name.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (index and not index.isdecimal()):
@@ -106,9 +105,9 @@ def _known_device(value: Any) -> str:
 
 
 def _no_bool(value: Any) -> Any:
-    """Let ``60.0`` and ``"60"`` pass as 60; a bool is no number here."""
+    """Let ``60.0`` and ``"60"`` pass as 60; a bool is not a number here."""
     if isinstance(value, bool):
-        raise ValueError(f"must be a whole number, not {value}.")
+        raise ValueError(f"must be an integer, not {value}.")
     return value
 
 
@@ -124,56 +123,3 @@ Named = Annotated[str, BeforeValidator(_named)]
 Device = Annotated[str, BeforeValidator(_known_device)]
 Seed = Annotated[Integer, Field(ge=0, lt=2**63)]
 CommaSeparated = BeforeValidator(_split_commas)
-
-
-# --- What the notebook has set -------------------------------------------------------------
-
-
-def notebook_parameters(namespace: dict[str, Any], kind: type[Parameters]) -> dict[str, Any]:
-    """Collect the parameters that a notebook has set, and any misspelt ones among them.
-
-    papermill only warns of a parameter that the notebook does not have, and would work for
-    hours without it. So the names assigned by the parameters cell and by the cell that
-    papermill injected after it are read from IPython's history, and a name that is no
-    parameter stays in the result, to be refused.
-
-    Parameters
-    ----------
-    namespace
-        The notebook's ``globals()``, seen from the cell right after the parameters.
-    kind
-        Whose fields the parameters are.
-    """
-    found = {name: namespace[name] for name in kind.model_fields if name in namespace}
-    for source in reversed(namespace.get("In", [])[:-1]):
-        names = _assigned(source)
-        if not names:
-            break
-        found |= {name: namespace[name] for name in names if name in namespace}
-    return found
-
-
-def _assigned(source: str) -> list[str]:
-    """Return the names a cell sets to plain values, or none if it does anything else."""
-    try:
-        statements = ast.parse(source).body
-    except SyntaxError:
-        return []
-    names = []
-    for statement in statements:
-        targets = getattr(statement, "targets", [getattr(statement, "target", None)])
-        value = getattr(statement, "value", None)
-        if not all(isinstance(t, ast.Name) for t in targets) or not _is_plain(value):
-            return []
-        names += [target.id for target in targets]
-    return names
-
-
-def _is_plain(value: ast.expr | None) -> bool:
-    if value is None:
-        return False
-    try:
-        ast.literal_eval(value)
-    except ValueError:  # papermill writes infinity and NaN as float('inf')
-        return isinstance(value, ast.Call) and ast.unparse(value.func) == "float"
-    return True

@@ -1,1 +1,49 @@
-"""Collections: a name, folder or zip in; one checked uint8 tensor and its report out."""
+"""Collections of images: a name, folder or zip in; one checked uint8 tensor and its report out."""
+
+from dcgan_utils.data.decode import COPIES
+from dcgan_utils.data.duplicates import MOST_BITS, MOST_LEVELS, find_duplicates
+from dcgan_utils.data.labels import (
+    categories,
+    classes_of,
+    parse_booleans,
+    precision_recall,
+    read_labels,
+)
+from dcgan_utils.data.load import Dataset, LoadReport, load_copies, load_dataset
+from dcgan_utils.data.sources import locate
+from dcgan_utils.data.statistics import (
+    as_images,
+    find_horizon,
+    find_round_canvases,
+    pixel_statistics,
+    pixel_vectors,
+    sharpness,
+)
+from dcgan_utils.data.tensors import as_image, make_grid, to_float, to_uint8
+
+__all__ = [
+    "COPIES",
+    "MOST_BITS",
+    "MOST_LEVELS",
+    "Dataset",
+    "LoadReport",
+    "as_image",
+    "as_images",
+    "categories",
+    "classes_of",
+    "find_duplicates",
+    "find_horizon",
+    "find_round_canvases",
+    "load_copies",
+    "load_dataset",
+    "locate",
+    "make_grid",
+    "parse_booleans",
+    "pixel_statistics",
+    "pixel_vectors",
+    "precision_recall",
+    "read_labels",
+    "sharpness",
+    "to_float",
+    "to_uint8",
+]

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from PIL import Image, ImageColor, ImageOps
+from PIL import Image, ImageColor, ImageEnhance, ImageOps
 
 from dcgan_utils.core.errors import WorkbookError, first_line
-from dcgan_utils.data import copies
 
 Image.init()
 # No EPS or PDF (they are programs) and no format without a signature (any file could be one).
@@ -89,7 +88,7 @@ def decode_image(
     background : tuple of int
         RGB in 0..255, put under transparent parts.
     copy : str or None
-        One of `copies.COPIES`: what is done to the image before that.
+        One of `COPIES`: what is done to the image before that.
 
     Raises
     ------
@@ -169,7 +168,7 @@ def _flatten(image: Image.Image, background: tuple[int, int, int], copy: str | N
     if image.mode.startswith("I") or image.mode == "F":
         image = _deep_to_8bit(image)
     if copy is not None:
-        image = copies.coloured_copy(image, copy)
+        image = coloured_copy(image, copy)
     if not image.has_transparency_data:
         return image if image.mode == "RGB" else image.convert("RGB")
     canvas = Image.new("RGBA", image.size, (*background, 255))
@@ -232,45 +231,61 @@ def parse_background(background: str) -> tuple[int, int, int]:
     return colour
 
 
-def as_image(image: torch.Tensor) -> Image.Image:
-    """Return a uint8 image ``(3, H, W)`` as Pillow's."""
-    return Image.fromarray(image.permute(1, 2, 0).numpy())
+# --- The second study's coloured copies ---
+
+GREEN, RED = 85, 0  # on Pillow's circle of hues, which has 256 steps
 
 
-def make_grid(images: torch.Tensor, columns: int, *, gap: int = 0, fill: int = 255) -> torch.Tensor:
-    """Lay images out in rows, as torchvision's ``make_grid`` does, whose import takes a second.
+def _hue(image: Image.Image, hue: int) -> Image.Image:
+    _, saturation, value = image.convert("HSV").split()
+    return Image.merge("HSV", (Image.new("L", image.size, hue), saturation, value)).convert("RGB")
+
+
+def _saturation(image: Image.Image, factor: float) -> Image.Image:
+    return ImageEnhance.Color(image).enhance(factor)
+
+
+def _contrast(image: Image.Image, factor: float, seen: Image.Image | None) -> Image.Image:
+    """Stretch the levels about the mean grey of the parts that are seen."""
+    weights = None if seen is None or not seen.getextrema()[1] else np.asarray(seen)
+    mean = round(np.average(np.asarray(image.convert("L")), weights=weights))
+    return Image.blend(Image.new("RGB", image.size, (mean,) * 3), image, factor)
+
+
+_CHANGES: dict[str, Callable[[Image.Image, Image.Image | None], Image.Image]] = {
+    "green hue": lambda image, seen: _hue(image, GREEN),
+    "red hue": lambda image, seen: _hue(image, RED),
+    "saturation x 2.5": lambda image, seen: _saturation(image, 2.5),
+    "saturation x 0.5": lambda image, seen: _saturation(image, 0.5),
+    "contrast x 2": lambda image, seen: _contrast(image, 2, seen),
+}
+
+
+COPIES = tuple(_CHANGES)
+
+
+def coloured_copy(image: Image.Image, kind: str) -> Image.Image:
+    """Return one of the second study's five variants of an image.
+
+    Every hue turned to green or to red, the saturation times 2.5 or 0.5, the contrast
+    doubled. Transparent parts stay as transparent as they are and do not count in the mean
+    about which the contrast is stretched. White and black keep their colour; so does grey, but
+    when the contrast is changed.
 
     Parameters
     ----------
-    images
-        uint8, shape ``(n, 3, H, W)``.
-    columns
-        How many stand in a row, at most.
-    gap
-        Pixels between them.
-    fill
-        Level of the gaps, and of places that stay empty.
+    image
+        Of 8 bits, in any mode of Pillow's.
+    kind
+        One of `COPIES`.
 
     Returns
     -------
-    torch.Tensor
-        uint8, shape ``(height, width, 3)``, on the CPU.
+    PIL.Image.Image
+        RGB, or RGBA where the image has transparency.
     """
-    n, _, height, width = images.shape
-    columns = min(columns, n)
-    rows = -(-n // columns)
-    canvas = torch.full((rows * (height + gap), columns * (width + gap), 3), fill).byte()
-    for number, image in enumerate(images.cpu()):
-        top, left = number // columns * (height + gap), number % columns * (width + gap)
-        canvas[top : top + height, left : left + width] = image.permute(1, 2, 0)
-    return canvas[: canvas.shape[0] - gap, : canvas.shape[1] - gap].contiguous()
-
-
-def to_float(images: torch.Tensor, device: torch.device | str | None = None) -> torch.Tensor:
-    """Return ``uint8`` pixels (0..255) as ``float32`` in [-1, 1], the range of tanh."""
-    return images.to(device).float() / 127.5 - 1  # moved as bytes: a quarter of the traffic
-
-
-def to_uint8(images: torch.Tensor) -> torch.Tensor:
-    """Return pixels in [-1, 1] as ``uint8`` (0..255), rounded; values outside are clamped."""
-    return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    seen = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+    changed = _CHANGES[kind](image.convert("RGBA").convert("RGB"), seen)
+    if seen is not None:
+        changed.putalpha(seen)
+    return changed

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from dcgan_utils.core import cache
-from dcgan_utils.data.decode import as_image
 from dcgan_utils.data.statistics import pixel_vectors
+from dcgan_utils.data.tensors import as_image
 
 MOST_BITS = 6  # of 64 in which the hashes of near duplicates may differ
 MOST_LEVELS = 40  # by which their colours may differ on average, of 255

@@ -28,8 +28,8 @@ import torch
 from dcgan_utils.core import cache
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.seeds import stream
-from dcgan_utils.data.copies import COPIES
 from dcgan_utils.data.decode import (
+    COPIES,
     FORMATS,
     IMAGE_ENDINGS,
     DamagedImage,
@@ -390,7 +390,7 @@ def load_dataset(
     strict : bool
         Refuse the collection when an image in it cannot be used, instead of skipping it.
     copy : str or None
-        One of `copies.COPIES`: load what that makes of the images.
+        One of `decode.COPIES`: load what that makes of the images.
 
     Raises
     ------
@@ -468,7 +468,7 @@ def load_copies(dataset: Dataset) -> torch.Tensor:
     -------
     torch.Tensor
         uint8, shape ``(6 N, 3, img_size, img_size)``: first the images as they are, then all
-        with green hues, and so on, in the order of `copies.COPIES`.
+        with green hues, and so on, in the order of `decode.COPIES`.
 
     Raises
     ------

@@ -103,7 +103,7 @@ class PixelStatistics:
         }
 
 
-def statistics(batches: Iterable[torch.Tensor]) -> PixelStatistics:
+def pixel_statistics(batches: Iterable[torch.Tensor]) -> PixelStatistics:
     """Gather the statistics of images that come in batches; see `PixelStatistics`."""
     gathered = PixelStatistics()
     for images in batches:

@@ -1,1 +1,22 @@
-"""The GAN in plain PyTorch: priors, networks, augmentation, updates. It touches no file."""
+"""The GAN itself in plain PyTorch: priors, networks, augmentation, updates. It touches no file."""
+
+from dcgan_utils.gan.augment import POLICIES
+from dcgan_utils.gan.config import PRESETS, TrainConfig
+from dcgan_utils.gan.equilibrium import equilibrium_losses
+from dcgan_utils.gan.model import DCGAN
+from dcgan_utils.gan.networks import ARCHITECTURES, build_networks, layer_table
+from dcgan_utils.gan.priors import Prior, parse, parse_list
+
+__all__ = [
+    "ARCHITECTURES",
+    "DCGAN",
+    "POLICIES",
+    "PRESETS",
+    "Prior",
+    "TrainConfig",
+    "build_networks",
+    "equilibrium_losses",
+    "layer_table",
+    "parse",
+    "parse_list",
+]

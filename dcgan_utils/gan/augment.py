@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional as F
 
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.data.copies import COPIES
+from dcgan_utils.data.decode import COPIES
 
 COPYING = ("pil", "both")  # the policies that show Pillow's copies too
 POLICIES = ("none", "pil", "layers", "both", "diffaugment", "ada", "auto")

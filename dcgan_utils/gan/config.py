@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-import torch
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from dcgan_utils.core import environment
 from dcgan_utils.core.errors import WorkbookError, did_you_mean
 from dcgan_utils.core.parameters import (
     CommaSeparated,
@@ -17,12 +17,12 @@ from dcgan_utils.core.parameters import (
     Seed,
     one_of,
 )
-from dcgan_utils.gan import convolutions, networks, priors
+from dcgan_utils.gan import networks, priors
 from dcgan_utils.gan.augment import POLICIES, resolve_policy
 from dcgan_utils.gan.priors import Prior
 
 # What the presets share: the DCGAN paper's, the first study's, and nothing beyond.
-NEUTRAL = {
+_SHARED = {
     "noise": "normal",
     "noise_size": 100,
     "architecture": "dcgan",
@@ -50,7 +50,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # number of updates decides: 8 and 25 epochs gave more varied images than 16 and 40. And short
     # latent vectors: with 100 coordinates gamma shows no images yet at this budget, with 16 it
     # does (one seed each). A mean adds up over the coordinates faster than their differences do.
-    "quick": NEUTRAL
+    "quick": _SHARED
     | {
         "noise_size": 16,
         "img_size": 64,
@@ -61,10 +61,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "ema": 0.99,
     },
     # The first study. It names no width and no batch: these are the PyTorch tutorial's.
-    "monet": NEUTRAL
+    "monet": _SHARED
     | {"img_size": 64, "width": 64, "batch_size": 64, "epochs": 400, "sample_size": 64},
     # The second study. It names no width: this one trains in an evening on two cores.
-    "pokemon": NEUTRAL
+    "pokemon": _SHARED
     | {
         "architecture": "pokemon",
         "img_size": 64,
@@ -82,7 +82,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # For few images: on 300 paintings in 300 epochs less than half the first study's KID, and it
     # improves until epoch 900. Small batches for more updates, no grid of transposed convolutions,
     # augmentation as needed.
-    "best": NEUTRAL
+    "best": _SHARED
     | {
         "architecture": "resize",
         "img_size": 64,
@@ -99,13 +99,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def _canonical_noise(value: Any) -> str:
     return str(priors.parse(value))
-
-
-def multiplies_bf16_fast(device: str) -> bool:
-    """Tell whether bf16 is a native matrix format there (AVX512-BF16, AMX, CUDA 8.0 on)."""
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    return device == "cpu" and convolutions.bf16_units() is not None
 
 
 ImgSize = Annotated[int, one_of(*networks.IMG_SIZES)]
@@ -163,7 +156,7 @@ class TrainConfig(Parameters):
             raise ValueError("must be fp32 on mps.")
         if value != "auto":
             return value
-        return "bf16" if multiplies_bf16_fast(device) else "fp32"
+        return "bf16" if environment.multiplies_bf16_fast(device) else "fp32"
 
     @field_validator("kid_samples")
     @classmethod
@@ -211,7 +204,7 @@ class TrainConfig(Parameters):
                 f"preset must be one of {', '.join(PRESETS)}, not '{preset}'.{near}"
             )
         values = {"dataset": "plein_air"} | PRESETS[preset] | given | {"preset": preset}
-        return cls.checked(**values)
+        return super().resolve(**values)
 
     @property
     def prior(self) -> Prior:

@@ -17,23 +17,14 @@ The larger of a layer's two fields is called *fine*, the smaller one *coarse*.
 
 from __future__ import annotations
 
-import functools
-
 import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from dcgan_utils.core import environment
+
 PATCH_BYTES = 1 << 24  # at a time: patches that leave the last cache cost more than they bring
-
-
-@functools.cache
-def bf16_units() -> str | None:
-    """Return what multiplies bf16 in this CPU: ``"amx"``, ``"avx512_bf16"`` or ``None``."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    if capabilities.get("amx_bf16"):
-        return "amx"
-    return "avx512_bf16" if capabilities.get("avx512_bf16") else None
 
 
 def as_products(operation: str, channels: int, *, units: str | None) -> bool:
@@ -51,7 +42,7 @@ def as_products(operation: str, channels: int, *, units: str | None) -> bool:
     channels
         Of the layer's coarse field, the larger number of the two.
     units
-        What `bf16_units` says.
+        What `environment.bf16_units` says.
 
     Notes
     -----
@@ -148,7 +139,7 @@ def up_by_phases(coarse: torch.Tensor, weight: torch.Tensor, size: tuple[int, in
 
 
 def _up(coarse: torch.Tensor, weight: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    if as_products("up", len(weight), units=bf16_units()):
+    if as_products("up", len(weight), units=environment.bf16_units()):
         return up_by_phases(coarse, weight, size)
     lacking = [fine - 2 * side for fine, side in zip(size, coarse.shape[2:], strict=True)]
     return F.conv_transpose2d(coarse, weight, stride=2, padding=1, output_padding=lacking)
@@ -202,7 +193,7 @@ def _gains_by_products(images: torch.Tensor, weight: torch.Tensor) -> bool:
         return False
     if torch.get_autocast_dtype("cpu") != torch.bfloat16:
         return False
-    return as_products("weight_gradient", len(weight), units=bf16_units())
+    return as_products("weight_gradient", len(weight), units=environment.bf16_units())
 
 
 def _is_simple(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:

@@ -54,7 +54,7 @@ class DCGAN:
             network.to(self.device, memory_format=self.memory_format)
         self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.steps = 0
-        self.noise_scale = 1.0  # of instance and layer noise; the training loop lets it decay
+        self.noise_scale = 1.0  # annealing factor of instance and layer noise; the loop lowers it
         self.augment_probability = 0.0  # of ADA
         self.generator_optimizer = self._adam(self.generator)
         self.discriminator_optimizer = self._adam(self.discriminator)
@@ -75,7 +75,7 @@ class DCGAN:
         return self.device.type in ("cpu", "cuda")
 
     def initialise_weights(self) -> None:
-        """Draw the weights of both networks from the run's seed (see `networks.initialise_weights`)."""
+        """Draw the weights of both networks from the run's seed (`networks.initialise_weights`)."""
         rng = stream(self.config.seed, "init")
         for network in (self.generator, self.discriminator):
             networks.initialise_weights(network, rng)
@@ -86,7 +86,7 @@ class DCGAN:
         Parameters
         ----------
         logits
-            What the discriminator said, shape ``(n,)``: before the sigmoid. The study applies
+            The discriminator's output, shape ``(n,)``, before the sigmoid. The study applies
             the sigmoid in the network and takes BCELoss; taken together they are stable.
         """
         return self._cross_entropy(logits, self.config.real_label)
@@ -95,7 +95,7 @@ class DCGAN:
         """Return the binary cross entropy against ``fake_label`` (0.1 in the first study)."""
         return self._cross_entropy(logits, self.config.fake_label)
 
-    def _adapt(self, on_real: torch.Tensor) -> None:
+    def _update_augment_probability(self, on_real: torch.Tensor) -> None:
         balance = equilibrium_losses(self.config.real_label, self.config.fake_label)["probability"]
         self.augment_probability = augment.update_probability(
             self.augment_probability, on_real, balance=math.log(balance / (1 - balance))
@@ -107,7 +107,7 @@ class DCGAN:
         return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
 
     def generate(self, n: int) -> torch.Tensor:
-        """Return ``n`` images from new latent vectors, shape ``(n, 3, H, W)``, with gradients."""
+        """Return ``n`` images from new latent vectors, shape ``(n, 3, H, W)``, attached to the graph."""
         z = self.prior.sample(
             n, self.config.noise_size, generator=self.noise_rng, device=self.device
         )
@@ -131,7 +131,7 @@ class DCGAN:
             )
 
     def _noisy(self, fields: torch.Tensor, deviation: float) -> torch.Tensor:
-        """Add normal noise of this standard deviation, times what is left of it.
+        """Add normal noise of this standard deviation, times the annealing factor.
 
         Source: Jenni and Favaro 2019, "On Stabilizing Generative Adversarial Training with
         Noise", arXiv:1906.04612: noise makes the two distributions overlap.
@@ -163,14 +163,15 @@ class DCGAN:
             ``d_loss_real``, ``d_loss_fake`` and the mean probabilities ``d_real`` = D(x) and
             ``d_fake`` = D(G(z)), before the update.
         """
+        # max over D:  E[log D(x)] + E[log(1 - D(G(z)))], as two cross entropies to minimise
         on_real = self.discriminate(real_images)
-        on_fake = self.discriminate(fake_images.detach())
-        if self.config.augment == "ada":
-            self._adapt(on_real.detach())
+        on_fake = self.discriminate(fake_images.detach())  # no gradient for G
         loss_real, loss_fake = self.real_loss(on_real), self.fake_loss(on_fake)
         self.discriminator_optimizer.zero_grad()
         (loss_real + loss_fake).backward()
         self.discriminator_optimizer.step()
+        if self.config.augment == "ada":
+            self._update_augment_probability(on_real.detach())
         return {
             "d_loss_real": loss_real.detach(),
             "d_loss_fake": loss_fake.detach(),
@@ -188,13 +189,14 @@ class DCGAN:
         Parameters
         ----------
         fake_images
-            What :meth:`generate` returned, with gradients.
+            What :meth:`generate` returned, attached to the graph (requires grad).
 
         Returns
         -------
         dict of torch.Tensor
             ``g_loss``, before the update.
         """
+        # max over G:  E[log D(G(z))], the non-saturating form of  min E[log(1 - D(G(z)))]
         self.discriminator.requires_grad_(False)  # its weight gradients would be thrown away
         loss = self.real_loss(self.discriminate(fake_images))
         self.generator_optimizer.zero_grad()

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from dcgan_utils.core.errors import WorkbookError, first_line
 from dcgan_utils.core.files import expand_path
 from dcgan_utils.core.seeds import stream
-from dcgan_utils.data.decode import as_image, to_float
+from dcgan_utils.data.tensors import as_image, to_float
 from dcgan_utils.gan.priors import Prior
 from dcgan_utils.runs import sampling
 from dcgan_utils.runs.run import Run
@@ -170,7 +170,7 @@ def _great_circle(one: torch.Tensor, other: torch.Tensor, shares: torch.Tensor) 
     return (torch.sin((1 - shares) * angle) * one + torch.sin(shares * angle) * other) / angle.sin()
 
 
-def frames(images: torch.Tensor, *, side: int = 256) -> list[Image.Image]:
+def walk_frames(images: torch.Tensor, *, side: int = 256) -> list[Image.Image]:
     """Return the images of a walk as frames of an animation: there and back, enlarged."""
     stills = [as_image(image) for image in images]
     enlarged = [

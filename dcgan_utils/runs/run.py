@@ -41,9 +41,9 @@ from dcgan_utils.core.files import (
     runs_dir,
     write_bytes,
 )
-from dcgan_utils.data.decode import make_grid
+from dcgan_utils.data.tensors import make_grid
 from dcgan_utils.gan import augment
-from dcgan_utils.gan.config import NEUTRAL, TrainConfig
+from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.gan.equilibrium import WINDOW, discriminator_advantage, divergence_epoch
 from dcgan_utils.runs import checkpoint
 
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
+FORMAT = 2  # of config.json; raise it whenever older folders are no longer read
 
 
 @dataclass(frozen=True)
@@ -157,19 +158,23 @@ class Run:
         self.folder = run_folder(folder) or runs_dir() / folder
         try:
             self.about = json.loads((self.folder / "config.json").read_text())
+            is_current = self.about.get("format") == FORMAT
             # Where it was trained need not exist here: a run from a GPU opens on a laptop.
-            # And a parameter that it does not name did not exist when it was trained.
-            stored = NEUTRAL | self.about["config"] | {"device": "auto"}
-            if not re.fullmatch(r"[\w-]{1,60}", self.about["data"]["name"]):
+            stored, data = self.about["config"] | {"device": "auto"}, self.about["data"]
+            if not re.fullmatch(r"[\w-]{1,60}", data["name"]):
                 raise ValueError
-            data = self.about["data"]
-            _ = data["data_hash"] + data["source"], *data.get("folders", ())  # texts
+            _ = data["data_hash"] + data["source"], *data.get("folders", ())  # all texts
             _ = {**data.get("options", {})}
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise WorkbookError(
-                f"'{folder}' is no run folder: it has no readable config.json. "
+                f"'{folder}' is not a run folder: it has no readable config.json. "
                 f"Runs lie in '{runs_dir()}'; train.ipynb makes one."
             ) from None
+        if not is_current:
+            raise WorkbookError(
+                f"the run '{self.folder}' was made by version 0.1.0, whose runs this version does "
+                "not read: delete the folder to train it again."
+            )
         self.config = TrainConfig.resolve(**stored)
         self._is_damaged = False  # the checkpoint; then it must not displace the one before it
 
@@ -189,7 +194,7 @@ class Run:
         Raises
         ------
         WorkbookError
-            If ``folder`` holds a different run; the message tells the differences.
+            If ``folder`` holds a different run; the message names the differences.
         """
         folder = expand_path(folder or runs_dir() / run_name(config, dataset))
         if (folder / "config.json").exists():
@@ -198,6 +203,7 @@ class Run:
             return run
         ensure_dir(folder / "samples")
         about = {
+            "format": FORMAT,
             "name": folder.name,
             "config": config.model_dump(),
             "data": {
@@ -223,7 +229,7 @@ class Run:
         if changes:
             raise WorkbookError(
                 f"the folder '{self.folder}' holds another run: {'; '.join(changes)}. "
-                "Choose another folder, or the same parameters to go on with that run."
+                "Choose another folder, or use the same parameters to resume that run."
             )
 
     def __repr__(self) -> str:

@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from dcgan_utils.core import environment
 from dcgan_utils.core.seeds import stream
-from dcgan_utils.data.decode import to_float, to_uint8
 from dcgan_utils.data.load import Dataset, load_dataset, synthetic_dataset
 from dcgan_utils.data.sources import Location
+from dcgan_utils.data.tensors import to_float, to_uint8
 from dcgan_utils.gan import networks
-from dcgan_utils.gan.config import multiplies_bf16_fast
 from dcgan_utils.runs.run import Run, incompatible_state_as_error, run_folder
 
 logger = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ def draw(
     """
     device = device or run.config.device
     generator, z = load_generator(run, epoch=epoch, device=device), z.to(device)
-    precision = run.config.precision if multiplies_bf16_fast(device) else "fp32"
+    precision = run.config.precision if environment.multiplies_bf16_fast(device) else "fp32"
     with networks.autocast(precision, torch.device(device)):
         return torch.cat([to_uint8(generator(part)).cpu() for part in z.split(256)])
 

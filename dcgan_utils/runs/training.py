@@ -19,8 +19,8 @@ from PIL import Image, ImageDraw
 from dcgan_utils.core.errors import PlainMessage, WorkbookError
 from dcgan_utils.core.files import write_gif
 from dcgan_utils.core.seeds import stream
-from dcgan_utils.data.decode import make_grid, to_float, to_uint8
 from dcgan_utils.data.load import Dataset, load_copies
+from dcgan_utils.data.tensors import make_grid, to_float, to_uint8
 from dcgan_utils.gan.augment import COPYING
 from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.gan.model import DCGAN

@@ -22,7 +22,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dcgan_utils.core.environment import seconds_of
+from dcgan_utils.core import environment
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.load import Dataset, image_files, load_dataset
@@ -125,7 +125,7 @@ def summary(
     operations
         What an image needs, from `study.operations_per_image`.
     ceilings
-        Of each loop, in operations a second, from `environment.ceiling`.
+        Of each loop, in operations a second, from `matmul_ceiling`.
 
     Notes
     -----
@@ -415,7 +415,7 @@ def layer_times(config: TrainConfig, *, repeats: int = 15) -> pd.DataFrame:
                 statistics.median(way) * 1e3 for way in zip(*taken, strict=True)
             )
             chosen = convolutions.as_products(
-                operation, len(weight), units=convolutions.bf16_units()
+                operation, len(weight), units=environment.bf16_units()
             )
             rows.append(
                 {
@@ -448,3 +448,36 @@ def _ways(fine: torch.Tensor, coarse: torch.Tensor, weight: torch.Tensor):
         lambda: F.conv_transpose2d(coarse, weight, stride=2, padding=1),
         lambda: convolutions.up_by_phases(coarse, weight, fine.shape[2:]),
     )
+
+
+def matmul_ceiling(precision: str, device: str = "cpu", *, seconds: float = 1.0) -> float:
+    """Return the best rate of a matrix product on this machine, in operations per second.
+
+    Parameters
+    ----------
+    precision
+        ``"fp32"`` or ``"bf16"``.
+    device
+        Where it is measured.
+    seconds
+        How long each of three matrix sizes is tried.
+    """
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    best = 0.0
+    for side in (1024, 2048, 4096):
+        one, other = (torch.rand(side, side, device=device).to(dtype) for _ in range(2))
+        ended = time.perf_counter() + seconds
+        while time.perf_counter() < ended:
+            best = max(best, 2 * side**3 / seconds_of(lambda a=one, b=other: a @ b, device))
+    return best
+
+
+def seconds_of(work: Callable[[], Any], device: str = "cpu") -> float:
+    """Return how long some work takes, on a GPU until it is done there."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+    started = time.perf_counter()
+    work()
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - started

@@ -11,7 +11,7 @@ import torch
 
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.seeds import stream
-from dcgan_utils.data.decode import to_float, to_uint8
+from dcgan_utils.data.tensors import to_float, to_uint8
 from dcgan_utils.data.load import Dataset, synthetic_dataset
 from dcgan_utils.gan import augment
 from dcgan_utils.gan.config import TrainConfig

@@ -1,16 +1,11 @@
 import pytest
 
 from dcgan_utils.core import environment
-from dcgan_utils.gan import convolutions
-
-
-def test_the_ceiling_is_a_rate_of_this_machine():
-    assert 1e8 < environment.ceiling("fp32", seconds=0.05) < 1e15
 
 
 @pytest.mark.parametrize("units", ["amx", "avx512_bf16", None])
 def test_the_machine_is_told_in_words(monkeypatch, units):
-    monkeypatch.setattr(convolutions, "bf16_units", lambda: units)
+    monkeypatch.setattr(environment, "bf16_units", lambda: units)
     words = environment.machine()
     assert "GiB" in words
     assert {"amx": "AMX", "avx512_bf16": "AVX512-BF16", None: "no fast bf16"}[units] in words

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan_utils.data import copies
+from dcgan_utils.data import decode
 
 
 def made_of(image):
     """Return all variants of an image by name."""
-    return {kind: copies.coloured_copy(image, kind) for kind in copies.COPIES}
+    return {kind: decode.coloured_copy(image, kind) for kind in decode.COPIES}
 
 
 def rgb(colour, side=8):

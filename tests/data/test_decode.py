@@ -14,17 +14,9 @@ from torchvision.utils import make_grid
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.data import decode
-from dcgan_utils.data.decode import (
-    DamagedImage,
-    NotAnImage,
-    decode_image,
-    parse_background,
-    to_float,
-    to_uint8,
-)
-from dcgan_utils.data.decode import (
-    make_grid as our_grid,
-)
+from dcgan_utils.data.decode import DamagedImage, NotAnImage, decode_image, parse_background
+from dcgan_utils.data.tensors import make_grid as our_grid
+from dcgan_utils.data.tensors import to_float, to_uint8
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 PINK = (255, 192, 203)

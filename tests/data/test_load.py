@@ -18,8 +18,8 @@ from PIL import Image
 from tfrecord.writer import TFRecordWriter
 
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.data import copies, load
-from dcgan_utils.data.copies import COPIES
+from dcgan_utils.data import decode, load
+from dcgan_utils.data.decode import COPIES
 from dcgan_utils.data.load import load_copies, load_dataset
 from dcgan_utils.data.painted import collections
 from dcgan_utils.data.sources import locate
@@ -669,7 +669,7 @@ def test_six_of_every_image(tmp_path, data):
     assert torch.equal(copied[:3], dataset.images)
     for number, kind in enumerate(COPIES, start=1):
         with Image.open(folder / "c.png") as original:
-            expected = copies.coloured_copy(original, kind).getpixel((4, 4))
+            expected = decode.coloured_copy(original, kind).getpixel((4, 4))
         assert tuple(copied[3 * number + 2, :, 4, 4].tolist()) == expected
     assert load_dataset(folder, 8) == dataset, "the copies have a cache of their own"
 

@@ -26,7 +26,7 @@ def blobs(n, side=64, seed=0):
 @pytest.mark.parametrize("batch", [1, 5, 100])
 def test_statistics_agree_with_numpy_on_the_whole(batch, axes):
     images = some()
-    gathered = statistics.statistics(iter(images.split(batch)))
+    gathered = statistics.pixel_statistics(iter(images.split(batch)))
     found = gathered.per_colour() if axes == (0,) else gathered.over_colours()
     whole = images.numpy().astype(np.float64)
     np.testing.assert_array_equal(found["minimum"], whole.min(axes))
@@ -38,14 +38,14 @@ def test_statistics_agree_with_numpy_on_the_whole(batch, axes):
 
 
 def test_statistics_do_not_depend_on_the_batches():
-    one, other = (statistics.statistics(some(150).split(size)) for size in (7, 150))
+    one, other = (statistics.pixel_statistics(some(150).split(size)) for size in (7, 150))
     for name, values in one.per_colour().items():
         np.testing.assert_array_equal(values, other.per_colour()[name])
 
 
 def test_histograms_count_every_pixel():
     images = some()
-    histogram = statistics.statistics([images]).histogram
+    histogram = statistics.pixel_statistics([images]).histogram
     for channel in range(3):
         values, counts = np.unique(images[:, channel], return_counts=True)
         np.testing.assert_array_equal(histogram[channel, values], counts)
@@ -55,13 +55,13 @@ def test_histograms_count_every_pixel():
 def test_bright_images_that_hardly_differ_keep_their_variance():
     images = torch.full((1001, 3, 2, 2), 254, dtype=torch.uint8)
     images[0] = 255
-    variance = statistics.statistics(images.split(10)).per_colour()["variance"]
+    variance = statistics.pixel_statistics(images.split(10)).per_colour()["variance"]
     np.testing.assert_allclose(variance, images.numpy().var(0, dtype=np.float64), rtol=1e-8)
 
 
 def test_one_image_and_equal_ones_have_no_variance():
     for images in (some(1), some(1).expand(50, -1, -1, -1)):
-        found = statistics.statistics([images]).per_colour()
+        found = statistics.pixel_statistics([images]).per_colour()
         assert not found["variance"].any()
         np.testing.assert_array_equal(found["mean"], images[0].numpy())
 
@@ -69,12 +69,12 @@ def test_one_image_and_equal_ones_have_no_variance():
 @pytest.mark.parametrize("wrong", [some().float(), some()[0], some()[:, :1]])
 def test_statistics_refuse_what_is_no_image(wrong):
     with pytest.raises(WorkbookError, match="uint8 images of shape"):
-        statistics.statistics([wrong])
+        statistics.pixel_statistics([wrong])
 
 
 def test_statistics_refuse_another_size():
     with pytest.raises(WorkbookError, match="load all at one img_size"):
-        statistics.statistics([some(side=12), some(side=8)])
+        statistics.pixel_statistics([some(side=12), some(side=8)])
 
 
 # --- The horizon ---------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from dcgan_utils.core import environment
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.gan import config
 from dcgan_utils.gan.config import PRESETS, TrainConfig
 
 
@@ -103,7 +103,7 @@ def test_every_wrong_value_is_told():
 
 @pytest.mark.parametrize(("fast", "chosen"), [(True, "bf16"), (False, "fp32")])
 def test_auto_takes_bf16_where_it_is_fast(monkeypatch, fast, chosen):
-    monkeypatch.setattr(config, "multiplies_bf16_fast", lambda device: fast)
+    monkeypatch.setattr(environment, "multiplies_bf16_fast", lambda device: fast)
     assert TrainConfig.resolve(precision="auto", device="cpu").precision == chosen
     assert TrainConfig.resolve(precision="fp32", device="cpu").precision == "fp32"
 

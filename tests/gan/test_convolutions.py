@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from dcgan_utils.core import environment
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.gan import convolutions
 from dcgan_utils.gan.model import DCGAN
@@ -16,7 +17,7 @@ FIELDS = [(1, 2, 3, 4, 6), (3, 4, 2, 5, 7), (2, 1, 5, 2, 3), (5, 3, 3, 8, 8)]  #
 @pytest.fixture(params=["amx", "avx512_bf16"])
 def units(request, monkeypatch):
     """As on a machine with these units, for layers of any width."""
-    monkeypatch.setattr(convolutions, "bf16_units", lambda: request.param)
+    monkeypatch.setattr(environment, "bf16_units", lambda: request.param)
     monkeypatch.setattr(
         convolutions,
         "as_products",
@@ -169,14 +170,14 @@ def test_the_rule(operation, channels, units, products):
 def test_a_run_of_one_machine_goes_on_on_another(tiny, monkeypatch):
     config = tiny(width=64, img_size=32, batch_size=4, precision="bf16")
     real = drawn(4, 3, 32, 32, dtype=torch.float32).detach()
-    monkeypatch.setattr(convolutions, "bf16_units", lambda: None)
+    monkeypatch.setattr(environment, "bf16_units", lambda: None)
     there = DCGAN(config)
     there.train_step(real)
-    monkeypatch.setattr(convolutions, "bf16_units", lambda: "amx")
+    monkeypatch.setattr(environment, "bf16_units", lambda: "amx")
     here = DCGAN(config)
     here.load_state_dict(copy.deepcopy(there.state_dict()))
     losses = here.train_step(real)
-    monkeypatch.setattr(convolutions, "bf16_units", lambda: None)
+    monkeypatch.setattr(environment, "bf16_units", lambda: None)
     for name, value in there.train_step(real).items():
         assert losses[name].item() == pytest.approx(value.item(), rel=0.02)
 

@@ -78,7 +78,7 @@ def test_a_sheet_has_the_four_in_its_corners():
 
 def test_frames_go_there_and_back():
     images = torch.arange(3, dtype=torch.uint8)[:, None, None, None].expand(3, 3, 8, 8) * 100
-    frames = interpolation.frames(images, side=16)
+    frames = interpolation.walk_frames(images, side=16)
     assert [frame.size for frame in frames] == [(16, 16)] * 5
     levels = [frame.convert("L").getpixel((8, 8)) for frame in frames]
     assert levels == [0, 100, 200, 100, 0]

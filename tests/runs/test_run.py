@@ -62,9 +62,9 @@ def test_a_run_from_a_gpu_opens_here(run):
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"config": 3}', "{}"])
 def test_a_folder_that_is_no_run_is_refused(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
-    with pytest.raises(WorkbookError, match="no run folder"):
+    with pytest.raises(WorkbookError, match="is not a run folder"):
         Run(tmp_path)
-    with pytest.raises(WorkbookError, match="no run folder"):
+    with pytest.raises(WorkbookError, match="is not a run folder"):
         Run(tmp_path / "nowhere")
 
 
@@ -253,12 +253,12 @@ def test_a_run_knows_where_its_losses_parted(tiny, collection):
     assert 21 < run.divergence_epoch() <= 30
 
 
-def test_a_parameter_that_a_run_does_not_name_did_not_exist_then(run):
+def test_a_run_of_version_0_1_0_is_refused_in_one_sentence(run):
     about = json.loads((run.folder / "config.json").read_text())
-    about["config"] |= {"preset": "best"}
-    del about["config"]["augment"], about["config"]["eps"]
+    del about["format"]
     (run.folder / "config.json").write_text(json.dumps(about))
-    assert (Run(run.folder).config.augment, Run(run.folder).config.eps) == ("none", 1e-8)
+    with pytest.raises(WorkbookError, match="made by version 0.1.0, .* delete the folder"):
+        Run(run.folder)
 
 
 def test_copies_make_the_window_of_the_parting_shorter(tiny, collection):

@@ -4,10 +4,11 @@ import pytest
 import torch
 from PIL import Image
 
+from dcgan_utils.core import environment
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.seeds import stream
-from dcgan_utils.data.decode import to_float, to_uint8
 from dcgan_utils.data.load import load_dataset
+from dcgan_utils.data.tensors import to_float, to_uint8
 from dcgan_utils.gan.model import DCGAN
 from dcgan_utils.runs import sampling
 from dcgan_utils.runs.run import Run
@@ -84,9 +85,9 @@ def test_the_most_real_are_those_that_the_discriminator_finds_most_real(
 
 def test_images_drawn_in_bf16_are_the_same_to_the_eye(tiny, collection, monkeypatch):
     run = train(tiny(precision="bf16"), collection)
-    monkeypatch.setattr(sampling, "multiplies_bf16_fast", lambda device: True)
+    monkeypatch.setattr(environment, "multiplies_bf16_fast", lambda device: True)
     fast = sampling.sample(run, 40).int()
-    monkeypatch.setattr(sampling, "multiplies_bf16_fast", lambda device: False)
+    monkeypatch.setattr(environment, "multiplies_bf16_fast", lambda device: False)
     exact = sampling.sample(run, 40).int()
     assert not torch.equal(fast, exact), "the first were not drawn in bf16"
     assert (fast - exact).abs().max() <= 4

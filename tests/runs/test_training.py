@@ -11,7 +11,7 @@ from PIL import Image
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import runs_dir
-from dcgan_utils.data.decode import to_float
+from dcgan_utils.data.tensors import to_float
 from dcgan_utils.gan import augment
 from dcgan_utils.gan.model import DCGAN
 from dcgan_utils.runs import training

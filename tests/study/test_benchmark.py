@@ -100,3 +100,7 @@ def test_the_quality_of_both_precisions_is_told():
     assert "0.200 in fp32 and 0.200 in bf16" in kid
     assert "by +0.100, -0.100, and the seeds of one precision lie up to 0.200 apart" in kid
     assert diversity.startswith("**diversity**: 0.900 in fp32")
+
+
+def test_the_ceiling_is_a_rate_of_this_machine():
+    assert 1e8 < benchmark.matmul_ceiling("fp32", seconds=0.05) < 1e15

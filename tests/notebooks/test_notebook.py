@@ -2,13 +2,13 @@
 
 import torch
 
-from dcgan_utils.core.parameters import notebook_parameters
 from dcgan_utils.gan.config import TrainConfig
+from dcgan_utils.notebook import collect_parameters
 
 
 def found_after(*cells, **names):
     namespace = {"In": ["", *cells, "config = ..."], **names}
-    return notebook_parameters(namespace, TrainConfig)
+    return collect_parameters(namespace, TrainConfig)
 
 
 def test_parameters_are_read_from_the_notebook():
