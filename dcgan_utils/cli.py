@@ -1,20 +1,20 @@
-"""The small command line: ``python -m dcgan_utils --help``."""
+"""The command line: ``python -m dcgan_utils --help``.
+
+Each command imports what it needs, so that ``--help`` and mistyped options are answered at once,
+without torch.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.core.files import expand_path, report_dir
-from dcgan_utils.report.build import build_benchmark, build_report
-from dcgan_utils.report.doctor import examine
-from dcgan_utils.report.playground import write_playground
-from dcgan_utils.report.site import Page
-from dcgan_utils.runs.run import find_runs
-from dcgan_utils.study.grid import load_grid, tasks
-from dcgan_utils.study.schedule import compare, outcome_line, progress_line, run_grid
+if TYPE_CHECKING:
+    from dcgan_utils.report.site import Page
+
+_RESUMES = "Run the same command again to resume."
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -22,43 +22,67 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m dcgan_utils",
         description="DCGANs on small image collections: what the noise does to the images.",
     )
-    parser.set_defaults(after_a_stop="", run=lambda options: parser.print_help() or 2)
+    parser.set_defaults(after_interrupt="", run=lambda options: parser.print_help() or 2)
     commands = parser.add_subparsers(dest="command", title="commands")
+    _add_report(commands)
+    _add_benchmark(commands)
+    _add_study(commands)
+    _add_playground(commands)
+    doctor = commands.add_parser(
+        "doctor", help="show what this installation has and can do, and its problems"
+    )
+    doctor.set_defaults(run=_doctor)
+    return parser
+
+
+def _add_report(commands: argparse._SubParsersAction) -> None:
     report = commands.add_parser(
         "report",
-        help="explore, train once a noise distribution, compare, and write an HTML report",
+        help="explore the images, train once per noise distribution, compare, write HTML pages",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     report.add_argument(
         "--dataset", default="plein_air", help="a known name, a folder of images, or a zip"
     )
     report.add_argument(
-        "--noises", default="uniform,normal,gamma", help="noise distributions, by commas"
+        "--noises",
+        default="uniform,normal,gamma",
+        help="noise distributions, separated by commas",
     )
     report.add_argument("--preset", default="quick", help="quick, monet, pokemon or best")
     report.add_argument(
-        "--benchmark", action="store_true", help="measure the speed too: ten minutes more"
+        "--benchmark", action="store_true", help="measure the speed too: ten more minutes"
     )
+    _add_parameters(report, "train.ipynb")
+    report.set_defaults(after_interrupt=_RESUMES, run=_report)
+
+
+def _add_benchmark(commands: argparse._SubParsersAction) -> None:
     benchmark = commands.add_parser(
-        "benchmark", help="measure the speed beside a textbook's training, and write a page"
+        "benchmark", help="compare the speed with a textbook's training, and write a page"
     )
-    doctor = commands.add_parser(
-        "doctor", help="say what this installation has and can do, and what is amiss"
-    )
-    doctor.set_defaults(after_a_stop="", run=_doctor)
+    _add_parameters(benchmark, "benchmark.ipynb")
+    benchmark.set_defaults(after_interrupt="The command will start over.", run=_benchmark)
+
+
+def _add_study(commands: argparse._SubParsersAction) -> None:
     study = commands.add_parser(
-        "study", help="train a grid of noises, seeds, architectures, collections, and compare"
+        "study",
+        help="train a grid of noises, seeds, architectures and collections, and compare the runs",
     )
     study.add_argument("grid", help="a YAML file; the README shows one")
     study.add_argument(
-        "--scheduler", help="a Dask scheduler, tcp://host:8786; else one starts here"
+        "--scheduler", help="a Dask scheduler, tcp://host:8786; by default one is started here"
     )
     study.add_argument(
-        "--workers", type=int, help="trainings at a time here; else as many as the machine serves"
+        "--workers",
+        type=int,
+        help="simultaneous trainings here; by default as many as the machine has room for",
     )
-    study.set_defaults(
-        after_a_stop="The same command goes on from the last saved epochs.", run=_study
-    )
+    study.set_defaults(after_interrupt=_RESUMES, run=_study)
+
+
+def _add_playground(commands: argparse._SubParsersAction) -> None:
     playground = commands.add_parser(
         "playground", help="write a page in which trained generators draw, in any browser"
     )
@@ -66,27 +90,24 @@ def _parser() -> argparse.ArgumentParser:
         "runs",
         nargs="+",
         metavar="RUN",
-        help="names, folders or patterns of runs, a collection, or a grid",
+        help="names, folders or patterns of runs, a collection, or a grid file",
     )
     playground.add_argument(
-        "--output", help="the HTML file; else reports/playground/<collection>.html"
+        "--output", help="the HTML file; by default reports/playground/<collection>.html"
     )
-    playground.set_defaults(after_a_stop="", run=_playground)
-    report.set_defaults(
-        after_a_stop="The same command goes on from the last saved epoch.", run=_report
+    playground.set_defaults(run=_playground)
+
+
+def _add_parameters(command: argparse.ArgumentParser, notebook: str) -> None:
+    command.add_argument(
+        "-p",
+        "--parameter",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help=f"any other parameter of {notebook}, as for papermill; may be repeated",
     )
-    benchmark.set_defaults(after_a_stop="The same command begins anew.", run=_benchmark)
-    for command, notebook in ((report, "train.ipynb"), (benchmark, "benchmark.ipynb")):
-        command.add_argument(
-            "-p",
-            "--parameter",
-            nargs=2,
-            action="append",
-            default=[],
-            metavar=("NAME", "VALUE"),
-            help=f"any other parameter of {notebook}, as for papermill; may be repeated",
-        )
-    return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -95,26 +116,39 @@ def main(arguments: list[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 1 if a notebook failed or something is amiss, 2 if the input was wrong, 130 after
-        Ctrl-C.
+        0; 1 if a notebook failed or the doctor found a problem, 2 if the input was wrong, 130
+        after Ctrl-C.
     """
     options = _parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except KeyboardInterrupt:
+        print(f"\nInterrupted. {options.after_interrupt}".rstrip(), file=sys.stderr)
+        return 130
+
+
+def _run(options: argparse.Namespace) -> int:
+    from dcgan_utils.core.errors import WorkbookError
+
     try:
         return options.run(options)
     except WorkbookError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print(f"\nStopped. {options.after_a_stop}", file=sys.stderr)
-        return 130
+
+
+# --- Commands ---
 
 
 def _report(options: argparse.Namespace) -> int:
+    from dcgan_utils.core.errors import WorkbookError
+    from dcgan_utils.report.build import build_report
+
     parameters = _parameters(options)
     own = {"dataset": "--dataset", "noise": "--noises", "preset": "--preset"}
     for name in parameters:
         if name in own:
-            raise WorkbookError(f"'-p {name}' is given as {own[name]} here.")
+            raise WorkbookError(f"write {own[name]} instead of '-p {name}'.")
     index, pages = build_report(
         options.dataset,
         options.noises,
@@ -122,20 +156,27 @@ def _report(options: argparse.Namespace) -> int:
         parameters=parameters,
         benchmark={} if options.benchmark else None,
         stream=sys.stdout,
-        on_page=_tell,
+        on_page=_say_page,
     )
-    print(f"\nThe report lies in {index}")
+    _say(f"\nThe report: {index}")
     return 1 if any(page.failed for page in pages) else 0
 
 
 def _benchmark(options: argparse.Namespace) -> int:
+    from dcgan_utils.report.build import build_benchmark
+
     page = build_benchmark(_parameters(options), stream=sys.stdout)
-    _tell(page)
-    print(f"\nThe page lies in {page.html}")
+    _say_page(page)
+    _say(f"\nThe page: {page.html}")
     return 1 if page.failed else 0
 
 
 def _study(options: argparse.Namespace) -> int:
+    from dcgan_utils.core.errors import WorkbookError
+    from dcgan_utils.report.build import build_study
+    from dcgan_utils.study.grid import load_grid
+    from dcgan_utils.study.schedule import outcome_line, progress_line, run_grid
+
     grid = load_grid(options.grid)
     if options.workers is not None and options.workers < 1:
         raise WorkbookError("--workers must be 1 or more.")
@@ -149,25 +190,32 @@ def _study(options: argparse.Namespace) -> int:
         on_outcome=lambda *ended: _say(outcome_line(*ended)),
         on_progress=lambda under_way: _say(progress_line(under_way)),
     )
-    index, pages = compare(grid, table, stream=sys.stdout, on_page=_tell)
+    index, pages = build_study(grid, table, stream=sys.stdout, on_page=_say_page)
     finished = (table["failed"] == "").sum()
     _say(f"\n{finished} of {len(table)} runs are finished. The pages: {index}")
     return 1 if finished < len(table) or any(page.failed for page in pages) else 0
 
 
 def _playground(options: argparse.Namespace) -> int:
+    from dcgan_utils.core.files import expand_path, report_dir
+    from dcgan_utils.report.playground import write_playground
+    from dcgan_utils.runs.run import find_runs
+    from dcgan_utils.study.grid import load_grid, tasks
+
     grids = [name for name in options.runs if name.endswith((".yaml", ".yml"))]
     names = [name for name in options.runs if name not in grids]
     names += [task.run for grid in grids for task in tasks(load_grid(grid))]
     runs = find_runs(",".join(names))
     stem = Path(grids[0]).stem if grids else runs[0].about["data"]["name"]
-    usual = report_dir("playground") / f"{stem}.html"
-    path = write_playground(runs, expand_path(options.output) if options.output else usual)
-    _say(f"The page lies in {path}: {path.stat().st_size / 1e6:.1f} MB, generators: {len(runs)}")
+    default = report_dir("playground") / f"{stem}.html"
+    path = write_playground(runs, expand_path(options.output) if options.output else default)
+    _say(f"The page: {path} ({path.stat().st_size / 1e6:.1f} MB, generators: {len(runs)})")
     return 0
 
 
 def _doctor(options: argparse.Namespace) -> int:
+    from dcgan_utils.report.doctor import examine
+
     findings = examine()
     for finding in findings:
         _say(f"{finding.topic:10} {finding.message}")
@@ -176,11 +224,9 @@ def _doctor(options: argparse.Namespace) -> int:
     return 1 if any(finding.advice for finding in findings) else 0
 
 
-def _say(line: str) -> None:
-    print(line, flush=True)
-
-
 def _parameters(options: argparse.Namespace) -> dict[str, str]:
+    from dcgan_utils.core.errors import WorkbookError
+
     names = [name for name, _ in options.parameter]
     for name in names:
         if names.count(name) > 1:
@@ -188,10 +234,10 @@ def _parameters(options: argparse.Namespace) -> dict[str, str]:
     return dict(options.parameter)
 
 
-def _tell(page: Page) -> None:
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _say_page(page: Page) -> None:
     state = f"FAILED: {page.failed}" if page.failed else "done"
-    print(f"{page.title}: {state} after {page.seconds:.0f} s", flush=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    _say(f"{page.title}: {state} after {page.seconds:.0f} s")

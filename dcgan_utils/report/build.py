@@ -1,37 +1,106 @@
-"""The report: notebooks run through papermill, one after the other, and the site they make."""
+"""The report, the study and the benchmark: notebooks are executed, then made into pages."""
 
 from __future__ import annotations
 
 import logging
-import sys
+import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+from filelock import FileLock
 
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.core.files import ensure_dir, friendly_write_errors, notebooks_dir, report_dir
+from dcgan_utils.core.files import (
+    ensure_dir,
+    friendly_write_errors,
+    report_dir,
+    runs_dir,
+    write_csv,
+)
 from dcgan_utils.data.load import image_files, load_dataset
 from dcgan_utils.data.sources import locate
 from dcgan_utils.gan import priors
 from dcgan_utils.gan.config import TrainConfig
+from dcgan_utils.gan.priors import Prior
 from dcgan_utils.report.configs import BenchmarkConfig
 from dcgan_utils.report.playground import write_playground
-from dcgan_utils.report.site import PLAYGROUND, Page, make_page, write_index, write_site
+from dcgan_utils.report.site import PLAYGROUND, Link, Page, make_page, write_index, write_site
 from dcgan_utils.runs.run import Run, run_name
+from dcgan_utils.study.grid import Grid
+from dcgan_utils.study.schedule import execute_notebook
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 logger = logging.getLogger(__name__)
-_BRIEF_CAPACITY = {"copies": 512, "epochs": 20, "batch_size": 16}  # about a minute
-_BENCHMARK = {
-    "title": "How fast it is",
-    "summary": "This training beside a textbook's, and beside what the machine can do.",
-}
+
+
+def build_page(
+    name: str,
+    output: Path,
+    parameters: dict[str, Any],
+    *,
+    title: str,
+    summary: str = "",
+    stream: TextIO | None = None,
+) -> Page:
+    """Execute one notebook and write the page of its executed copy.
+
+    Parameters
+    ----------
+    name, output, parameters, stream
+        As for `execute_notebook`; the page gets the name of ``output``, ending in ``.html``.
+    title, summary
+        For the page and the index.
+
+    Raises
+    ------
+    WorkbookError
+        If there is no such notebook, no kernel, or the copy or the page cannot be written. A
+        notebook that fails raises nothing: its page shows the error.
+    """
+    began = time.perf_counter()
+    failed = execute_notebook(name, output, parameters, stream=stream)
+    seconds = time.perf_counter() - began
+    return make_page(output, title=title, summary=summary, seconds=seconds, failed=failed)
+
+
+# --- A report ---
+
+
 _LEAD = (
-    "First the collection itself, and what augmentation makes of it; then one DCGAN for each noise "
-    "distribution, all else equal; then what a generator can draw at all, a walk through its "
-    "latent space, and all runs beside each other."
+    "The collection itself, and what augmentation does to it; one DCGAN per noise distribution, "
+    "all else equal; how much detail a generator can draw at all; a walk through the latent "
+    "space; and all runs compared."
 )
+
+
+@dataclass
+class _Report:
+    """A report while it is built: where it goes, and the pages written so far."""
+
+    name: str
+    folder: Path
+    stream: TextIO | None
+    on_page: Callable[[Page], None] | None
+    pages: list[Page] = field(default_factory=list)
+
+    def add(
+        self, notebook: str, values: dict[str, Any], *, title: str, summary: str, stem: str = ""
+    ) -> Page:
+        """Build one more page and write the index anew."""
+        output = self.folder / f"{stem or notebook}.ipynb"
+        page = build_page(
+            notebook, output, values, title=title, summary=summary, stream=self.stream
+        )
+        self.pages.append(page)
+        write_index(self.folder, self.name, self.pages, lead=_LEAD)
+        if self.on_page is not None:
+            self.on_page(page)
+        return page
 
 
 def build_report(
@@ -44,7 +113,7 @@ def build_report(
     stream: TextIO | None = None,
     on_page: Callable[[Page], None] | None = None,
 ) -> tuple[Path, list[Page]]:
-    """Explore, augment, train once a prior, test, walk, compare: ``reports/<dataset>/``.
+    """Explore a collection, train once per prior, compare the runs: ``reports/<dataset>/``.
 
     Parameters
     ----------
@@ -56,7 +125,7 @@ def build_report(
         Passed on to ``train.ipynb``.
     benchmark
         Parameters of ``benchmark.ipynb``, which then measures the speed at the end, in about ten
-        minutes; ``None`` leaves that out.
+        minutes; ``None`` leaves it out.
     stream
         Where the notebooks' text output is copied while they run.
     on_page
@@ -78,96 +147,113 @@ def build_report(
     given = {**(parameters or {}), "preset": preset, "dataset": source}
     chosen = priors.parse_list(noises)
     configs = [TrainConfig.resolve(**given, noise=str(prior)) for prior in chosen]
-    same = {"dataset": source, "seed": configs[0].seed, "device": configs[0].device}
-    images = load_dataset(source, configs[0].img_size)
-    configs = [config.for_collection(len(images.images)) for config in configs]
+    first = configs[0]
+    common = {"dataset": source, "seed": first.seed, "device": first.device}
+    images = load_dataset(source, first.img_size)
     if benchmark is not None:
-        chosen = {"precision": given.get("precision", "auto"), "numbers": images.name}
-        benchmark = same | chosen | benchmark
-        BenchmarkConfig.checked(**benchmark)
-        image_files(source, configs[0].img_size)
-    folder = ensure_dir(report_dir(images.name))
+        own = {"precision": given.get("precision", "auto"), "output": images.name}
+        benchmark = common | own | benchmark
+        BenchmarkConfig.resolve(**benchmark)
+        image_files(source, first.img_size)
+    runs = {
+        prior: run_name(config.for_collection(len(images.images)), images)
+        for prior, config in zip(chosen, configs, strict=True)
+    }
+    report = _Report(images.name, ensure_dir(report_dir(images.name)), stream, on_page)
+    _add_collection(report, common, first.img_size)
+    trained = _add_trainings(report, given, runs)
+    _add_capacity(report, common, first)
+    measured = {"samples": max(6, min(len(images.images), 300)), "device": first.device}
+    _add_comparison(report, measured, trained, first.seed)
+    if benchmark is not None:
+        report.add("benchmark", benchmark, **_BENCHMARK)
+    _add_playground(report, trained)
+    return write_site(report.folder, report.name, report.pages, lead=_LEAD), report.pages
 
-    pages: list[Page] = []
 
-    def add(notebook: str, stem: str, values: dict[str, Any], *, title: str, summary: str) -> Page:
-        output = folder / f"{stem}.ipynb"
-        page = run_notebook(notebook, output, values, title=title, summary=summary, stream=stream)
-        pages.append(page)
-        write_index(folder, images.name, pages, lead=_LEAD)
-        if on_page is not None:
-            on_page(page)
-        return page
-
-    add(
+def _add_collection(report: _Report, common: dict[str, Any], img_size: int) -> None:
+    report.add(
         "eda",
-        "eda",
-        same,
+        common,
         title="The collection",
-        summary=f"What is in {images.name}: images, pixels, clusters, planes.",
+        summary=f"What is in {report.name}: images, pixels, clusters, maps.",
     )
-    sized = same | {"img_size": configs[0].img_size}
-    add(
+    report.add(
         "augment",
-        "augment",
-        sized,
+        common | {"img_size": img_size},
         title="Augmentation",
-        summary="What each kind of augmentation makes of one image.",
+        summary="What each kind of augmentation does to one image.",
     )
+
+
+def _add_trainings(report: _Report, given: dict[str, Any], runs: dict[Prior, str]) -> list[str]:
+    """Train once per prior, and return the names of the runs that succeeded."""
     trained = []
-    for prior, config in zip(chosen, configs, strict=True):
-        page = add(
+    for prior, run in runs.items():
+        page = report.add(
             "train",
-            f"train-{prior.slug}",
             given | {"noise": str(prior)},
             title=f"Training with {prior.label}",
-            summary=f"A DCGAN trained on {images.name} from noise of mean {prior.mean:.3g} and "
-            f"deviation {prior.std:.3g}.",
+            summary=f"A DCGAN trained on {report.name}, its noise of mean {prior.mean:.3g} and "
+            f"standard deviation {prior.std:.3g}.",
+            stem=f"train-{prior.slug}",
         )
         if not page.failed:
-            trained.append(run_name(config, images))
-    add(
+            trained.append(run)
+    return trained
+
+
+def _add_capacity(report: _Report, common: dict[str, Any], config: TrainConfig) -> None:
+    brief = {"copies": 512, "epochs": 20, "batch_size": 16}  # about a minute
+    report.add(
         "capacity",
-        "capacity",
-        sized | _BRIEF_CAPACITY | {"width": configs[0].width},
+        common | brief | {"img_size": config.img_size, "width": config.width},
         title="Capacity",
-        summary="Can the second study's generator draw one image exactly?",
+        summary="Can the second study's generator reproduce one image exactly?",
     )
-    measured = {"samples": max(6, min(len(images.images), 300)), "device": same["device"]}
+
+
+def _add_comparison(
+    report: _Report, measured: dict[str, Any], trained: Sequence[str], seed: int
+) -> None:
     if trained:
-        add(
+        report.add(
             "latent",
-            "latent",
-            measured | {"run": trained[0], "seed": same["seed"]},
+            measured | {"run": trained[0], "seed": seed},
             title="A walk through the latent space",
             summary="Along a vector, between vectors, to the nearest training images.",
         )
     if len(trained) > 1:
-        add(
+        report.add(
             "compare",
-            "compare",
-            measured | {"runs": ",".join(trained), "numbers": images.name},
+            measured | {"runs": ",".join(trained), "output": report.name},
             title="The noises compared",
             summary="Prediction, samples side by side, measures, and the study's claims.",
         )
-    if benchmark is not None:
-        add("benchmark", "benchmark", benchmark, **_BENCHMARK)
-    _add_playground(folder, trained, pages)
-    return write_site(folder, images.name, pages, lead=_LEAD), pages
 
 
-def _add_playground(folder: Path, trained: Sequence[str], pages: Sequence[Page]) -> None:
-    """Put the trained generators into a page to play with; a report is whole without it, too."""
+def _add_playground(report: _Report, trained: Sequence[str]) -> None:
+    """Put the trained generators into a page to play with; the report can do without it."""
+    path = report.folder / PLAYGROUND
     try:
-        (folder / PLAYGROUND).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         if trained:
-            write_playground([Run(name) for name in trained], folder / PLAYGROUND, pages=pages)
+            write_playground([Run(name) for name in trained], path, pages=report.pages)
     except (WorkbookError, OSError) as error:
         logger.warning("There is no playground: %s", error)
 
 
+# --- The benchmark ---
+
+
+_BENCHMARK = {
+    "title": "How fast it is",
+    "summary": "This training compared with a textbook's, and with what the machine can do.",
+}
+
+
 def build_benchmark(parameters: dict[str, Any], *, stream: TextIO | None = None) -> Page:
-    """Run ``benchmark.ipynb``; write its page and its numbers into ``reports/benchmark/``.
+    """Execute ``benchmark.ipynb``; write its page and its tables into ``reports/benchmark/``.
 
     Parameters
     ----------
@@ -181,91 +267,91 @@ def build_benchmark(parameters: dict[str, Any], *, stream: TextIO | None = None)
     WorkbookError
         If a parameter is wrong, or the folder cannot be made.
     """
-    config = BenchmarkConfig.checked(**parameters)
+    config = BenchmarkConfig.resolve(**parameters)
     image_files(config.dataset, config.img_size)
     output = ensure_dir(report_dir("benchmark")) / "benchmark.ipynb"
-    return run_notebook("benchmark", output, parameters, stream=stream, **_BENCHMARK)
+    return build_page("benchmark", output, parameters, stream=stream, **_BENCHMARK)
 
 
-def run_notebook(
-    name: str,
-    output: Path,
-    parameters: dict[str, Any],
+# --- A study ---
+
+
+def build_study(
+    grid: Grid,
+    table: pd.DataFrame,
     *,
-    title: str,
-    summary: str = "",
     stream: TextIO | None = None,
-) -> Page:
-    """Run one notebook and render it beside its executed copy.
-
-    A notebook that fails leaves its copy with the error in place; its page says so.
+    on_page: Callable[[Page], None] | None = None,
+) -> tuple[Path, list[Page]]:
+    """Write the page of every run of a grid, their comparison, and ``reports/<name>/``.
 
     Parameters
     ----------
-    name
-        Stem of a notebook in ``notebooks/``.
-    output
-        Where the executed copy goes; the page lies beside it.
-    parameters
-        Injected after the notebook's parameters cell.
-    title, summary
-        For the page and the index.
+    grid, table
+        The grid, and what `run_grid` returned for it.
     stream
-        Where the notebook's text output is copied while it runs.
+        Where the notebooks' text output is copied while they run.
+    on_page
+        Called with the page of each comparison once it is written: one for each collection and
+        architecture with two finished runs or more.
 
-    Raises
-    ------
-    WorkbookError
-        If there is no such notebook, no kernel, or the copy or the page cannot be written.
+    Returns
+    -------
+    index : Path
+        The page that links the others.
+    pages : list of Page
+        The comparisons; those that failed say why.
     """
-    import papermill
-    from nbclient.exceptions import DeadKernelError
-
-    source = notebooks_dir() / f"{name}.ipynb"
-    if not source.exists():
-        there = ", ".join(sorted(path.stem for path in notebooks_dir().glob("*.ipynb")))
-        raise WorkbookError(
-            f"there is no notebook '{source}'. There are: {there or 'none'}. The report needs "
-            "the project's checkout, installed with 'pip install -e'."
+    folder = ensure_dir(report_dir(grid.name))
+    finished, pages = table[table["failed"] == ""], []
+    with friendly_write_errors(folder), FileLock(folder / ".lock"):
+        write_csv(table, folder / "runs.csv", index=False)
+        for row in table.itertuples():
+            _update_run_page(row)
+        for which, runs in finished.groupby(["collection", "architecture"], sort=False):
+            if len(runs) > 1:
+                pages.append(_build_comparison(grid, folder, which, runs, stream))
+                if on_page is not None:
+                    on_page(pages[-1])
+        lead = (
+            f"{len(finished)} of {len(table)} trainings are finished: {len(grid.noises)} priors "
+            f"with {len(grid.seeds)} seeds each. Runs with the same seed start from the same "
+            "weights and see the images in the same order."
         )
-    failed, began = "", time.perf_counter()
-    try:
-        with friendly_write_errors(output), _friendly_kernel_errors():
-            papermill.execute_notebook(
-                source,
-                output,
-                parameters=parameters,
-                kernel_name="python3",
-                progress_bar=False,
-                stdout_file=stream,
-                # ipykernel warns that it talks to this machine over TCP without encryption.
-                extra_arguments=["--IPKernelApp.log_level=ERROR"],
-            )
-    except papermill.PapermillExecutionError as error:
-        failed = f"{error.ename}: {error.evalue}"
-    except DeadKernelError:
-        failed = (
-            "the kernel died, perhaps for want of memory: "
-            "a smaller width, batch_size or img_size may help."
-        )
-    if failed:
-        logger.error("%s stopped: %s", output.name, failed)
-    seconds = time.perf_counter() - began
-    return make_page(output, title=title, summary=summary, seconds=seconds, failed=failed)
+        links = [_link_to_run(folder, row) for row in table.itertuples()]
+        return write_site(folder, grid.name, pages, lead=lead, links=links), pages
 
 
-@contextmanager
-def _friendly_kernel_errors() -> Iterator[None]:
-    from jupyter_client.kernelspec import NoSuchKernel
-    from nbclient.exceptions import DeadKernelError
+def _update_run_page(row: Any) -> None:
+    """Write the page of a run unless it is up to date; a failed run has none."""
+    notebook = runs_dir() / row.run / "train.ipynb"
+    html = notebook.with_suffix(".html")
+    if row.failed:
+        html.unlink(missing_ok=True)
+    elif not html.exists() or html.stat().st_mtime_ns < notebook.stat().st_mtime_ns:
+        label = priors.parse(row.noise).label
+        make_page(notebook, title=f"Training with {label}, seed {row.seed}")
 
-    try:
-        yield
-    except DeadKernelError:  # it has lived
-        raise
-    except (NoSuchKernel, FileNotFoundError, RuntimeError) as error:
-        raise WorkbookError(
-            f"the Jupyter kernel 'python3' does not start ({type(error).__name__}: {error}). "
-            f"'{sys.executable} -m ipykernel install --sys-prefix' makes one; "
-            "'python -m dcgan_utils doctor' tells more."
-        ) from error
+
+def _build_comparison(
+    grid: Grid, folder: Path, which: tuple[str, str], runs: pd.DataFrame, stream: TextIO | None
+) -> Page:
+    collection, architecture = which
+    parameters = {"runs": ",".join(runs["run"]), "samples": grid.samples, "output": grid.name}
+    if grid.label_column:
+        parameters["label_column"] = grid.label_column
+    return build_page(
+        "compare",
+        folder / f"compare-{collection}-{architecture}.ipynb",
+        parameters,
+        title=f"{collection}, {architecture}: which noise?",
+        summary=f"{len(runs)} trainings of {architecture} on {collection}, compared.",
+        stream=stream,
+    )
+
+
+def _link_to_run(folder: Path, row: Any) -> Link:
+    """Return the page of a run, relative to the study's folder."""
+    title = f"{row.collection}, {row.architecture}, {row.noise}, seed {row.seed}"
+    page = runs_dir() / row.run / ("train.ipynb" if row.failed else "train.html")
+    return Link(title, Path(os.path.relpath(page, folder)).as_posix(), row.failed)

@@ -1,10 +1,10 @@
-"""The parameters of every notebook but ``train.ipynb``, whose are in `config`."""
+"""The parameters of the notebooks; those of ``train.ipynb`` are in `gan.config`."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from dcgan_utils.core.parameters import (
     CommaSeparated,
@@ -21,7 +21,7 @@ from dcgan_utils.metrics import features
 
 
 class EdaConfig(Parameters):
-    """What ``eda.ipynb`` looks at, and how; immutable."""
+    """What ``eda.ipynb`` explores, and how; immutable."""
 
     dataset: Named = "plein_air"
     other: Named | None = None
@@ -38,7 +38,7 @@ class EdaConfig(Parameters):
     def _cluster_exists(self) -> Self:
         if self.cluster >= self.k:
             raise ValueError(
-                f"cluster ({self.cluster}) must be less than k ({self.k}): they count from 0."
+                f"cluster ({self.cluster}) must be less than k ({self.k}): numbers begin with 0."
             )
         return self
 
@@ -63,17 +63,17 @@ class AugmentConfig(Parameters):
     device: Device = Field("auto", validate_default=True)
 
     def training(self) -> TrainConfig:
-        """Return the parameters that the trial's runs share."""
+        """Return the parameters shared by the trial's runs."""
         names = {"dataset", "preset", "img_size", "width", "batch_size", "seed", "device"}
         return TrainConfig.resolve(**self.model_dump(include=names))
 
 
 class AblationConfig(Parameters):
-    """What ``ablation.ipynb`` takes apart; immutable."""
+    """The recipe that ``ablation.ipynb`` takes apart; immutable."""
 
     dataset: Named = "plein_air"
     preset: Preset = "best"
-    beside: Preset = "monet"
+    baseline: Preset = "monet"
     changes: str = "augment: none; flip: false; architecture: dcgan; batch_size: 64; ema: 0"
     epochs: Epochs = 300
     img_size: ImgSize = 64
@@ -83,7 +83,7 @@ class AblationConfig(Parameters):
     device: Device = Field("auto", validate_default=True)
 
     def training(self, preset: str) -> TrainConfig:
-        """Return a preset on this budget."""
+        """Return the parameters of a preset, with this dataset, size and number of epochs."""
         names = {"dataset", "epochs", "img_size", "width", "seed", "device"}
         return TrainConfig.resolve(**self.model_dump(include=names), preset=preset)
 
@@ -103,18 +103,18 @@ class CapacityConfig(Parameters):
     device: Device = Field("auto", validate_default=True)
 
     def training(self) -> TrainConfig:
-        """Return the parameters of the run: no augmentation, an average that hardly lags."""
+        """Return the parameters of the run: no augmentation, a short moving average."""
         own = self.model_dump(exclude={"image", "copies"})
         return TrainConfig.resolve(**own, augment="none", flip=False, ema=0.9, kid_samples=0)
 
 
 class LatentConfig(Parameters):
-    """Where ``latent.ipynb`` goes, and how far; immutable."""
+    """Which run ``latent.ipynb`` walks through, and how far; immutable."""
 
     run: Named = "plein_air"
     epoch: Annotated[Integer, Field(ge=1)] | None = None
     steps: Annotated[Integer, Field(ge=3, le=1000)] = 31
-    reach: Annotated[float, Field(gt=0, le=100)] = 2.0
+    max_factor: Annotated[float, Field(gt=0, le=100)] = 2.0
     samples: Samples = 300
     projection_steps: Annotated[Integer, Field(ge=1, le=100_000)] = 200
     vectors: Named | None = None
@@ -123,12 +123,12 @@ class LatentConfig(Parameters):
 
 
 class CompareConfig(Parameters):
-    """What ``compare.ipynb`` puts side by side; immutable."""
+    """Which runs ``compare.ipynb`` compares; immutable."""
 
     runs: Named = "plein_air"
     samples: Annotated[Integer, Field(ge=6, le=100_000)] = 300
-    kinds: Named | None = None
-    numbers: Named = "compare"
+    label_column: Named | None = None
+    output: Named = "compare"
     seed: Seed = 0
     device: Device = Field("auto", validate_default=True)
 
@@ -152,24 +152,17 @@ class BenchmarkConfig(Parameters):
         CommaSeparated,
         Field(min_length=1),
     ] = (128, 64)
-    alternations: Annotated[Integer, Field(ge=1, le=1000)] = 5
+    repeats: Annotated[Integer, Field(ge=1, le=1000)] = 5
     memory_epochs: Annotated[Integer, Field(ge=0, le=1_000_000)] = 200
     quality_seeds: Annotated[Integer, Field(ge=0, le=100)] = 0
     quality_epochs: Epochs = 40
-    numbers: Named = "benchmark"
+    output: Named = "benchmark"
     seed: Seed = 0
     precision: Annotated[str, one_of("auto", "fp32", "bf16")] = "auto"
-    device: Device = Field("auto", validate_default=True)
-
-    @field_validator("device")
-    @classmethod
-    def _can_be_timed(cls, device: str) -> str:
-        if device.startswith("mps"):
-            raise ValueError("must be cpu or cuda: the benchmark cannot take the time on mps.")
-        return device
+    device: Device = Field("auto", validate_default=True, pattern="^(cpu|cuda)")  # these are timed
 
     def training(self, **changes: Any) -> TrainConfig:
-        """Return the first study's recipe in this architecture, with some changes."""
+        """Return the first study's recipe at this size, with changes."""
         own = self.model_dump(
             include={"dataset", "img_size", "width", "seed", "precision", "device"}
         )

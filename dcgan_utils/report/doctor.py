@@ -1,4 +1,4 @@
-"""What this installation has and can do, and what is amiss: ``python -m dcgan_utils doctor``."""
+"""What this installation has and can do, and its problems: ``python -m dcgan_utils doctor``."""
 
 from __future__ import annotations
 
@@ -11,29 +11,28 @@ from pathlib import Path
 
 import torch
 
-from dcgan_utils.core.environment import machine
+from dcgan_utils.core import environment
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import data_dir, home, notebooks_dir, reports_dir, runs_dir
 from dcgan_utils.data.painted.collections import PAINTERS
 from dcgan_utils.data.sources import KAGGLE, locate
-from dcgan_utils.gan import convolutions
 from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.runs.run import Run
 
-ENOUGH_DISK = 2 * 2**30  # bytes: a report's pages, runs and caches, and some
+ENOUGH_DISK = 2 * 2**30  # bytes: twice what a report's pages, runs and caches take
 _PACKAGES = ("torch", "torchvision", "numpy", "pillow", "jupyterlab", "papermill", "umap-learn")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the examination.
+    """One line of the doctor's report.
 
     Attributes
     ----------
     topic, message : str
-        What was looked at, and what was found.
+        What was examined, and what was found.
     advice : str
-        What to do, if something is amiss; else empty.
+        What to do about a problem; empty if there is none.
     """
 
     topic: str
@@ -42,12 +41,12 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Look at machine, versions, kernel, device, precision, folders, collections, runs and disk."""
+    """Examine versions, kernel, machine, device, folders, collections, runs and disk."""
     return [
         Finding("Python", f"{sys.version.split()[0]}, {sys.executable}"),
         _packages(),
         _kernel(),
-        Finding("machine", machine()),
+        Finding("machine", environment.machine()),
         *_device(),
         _home(),
         *map(_collection, [*PAINTERS, *KAGGLE]),
@@ -71,14 +70,14 @@ def _kernel() -> Finding:
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
     advice = (
-        "Notebooks would run elsewhere. "
-        f"'{sys.executable} -m ipykernel install --sys-prefix' makes this Python their kernel."
+        "Notebooks would run with another Python. "
+        f"'{sys.executable} -m ipykernel install --sys-prefix' makes this one their kernel."
     )
     try:
         spec = KernelSpecManager().get_kernel_spec("python3")
     except NoSuchKernel:
         return Finding("kernel", "there is no Jupyter kernel 'python3'", advice)
-    bare = spec.argv[0] in ("python", "python3")  # which Jupyter takes for the one it runs in
+    bare = spec.argv[0] in ("python", "python3")  # Jupyter replaces it by its own Python
     python = sys.executable if bare else spec.argv[0]
     same = _same(python, sys.executable)
     return Finding("kernel", f"python3 is {python}", "" if same else advice)
@@ -96,31 +95,31 @@ def _device() -> list[Finding]:
     if config.device != "cpu":
         device = f"{config.device} ({torch.cuda.get_device_name(config.device)})"
     elif torch.backends.mps.is_available():
-        device = "cpu; there is an Apple GPU, which 'device: mps' takes, for some networks in fp32"
+        device = "cpu; 'device: mps' would use the Apple GPU, for some networks and in fp32"
     else:
         device = "cpu, as torch sees no GPU"
     if config.precision == "bf16":
         units = (
-            "the GPU" if config.device != "cpu" else f"the processor ({convolutions.bf16_units()})"
+            "the GPU" if config.device != "cpu" else f"the processor ({environment.bf16_units()})"
         )
-        why = f"as {units} multiplies it fast"
+        reason = f"as {units} multiplies it fast"
     else:
-        why = "as bf16 would not be faster here"
-    return [Finding("device", device), Finding("precision", f"{config.precision}, {why}")]
+        reason = "as bf16 would not be faster here"
+    return [Finding("device", device), Finding("precision", f"{config.precision}, {reason}")]
 
 
 def _home() -> Finding:
     place = home()
     writable = all(os.access(_nearest(path), os.W_OK) for path in (data_dir(), reports_dir()))
-    message = f"data/ and reports/ lie in '{place}', the notebooks in '{notebooks_dir()}'"
-    advice = "" if writable else "That cannot be written: name another in DCGAN_HOME."
+    message = f"data/ and reports/ are in '{place}', the notebooks in '{notebooks_dir()}'"
+    advice = "" if writable else f"'{place}' is not writable: name another folder in DCGAN_HOME."
     if not notebooks_dir().is_dir():
         advice += " There are no notebooks: install the checkout with 'pip install -e .'."
     return Finding("folders", message, advice.strip())
 
 
 def _nearest(path: Path) -> Path:
-    """Return the path, or the lowest folder above it that is there."""
+    """Return the path, or the nearest folder above it that exists."""
     return next(place for place in (path, *path.parents) if place.exists())
 
 
@@ -128,12 +127,12 @@ def _collection(name: str) -> Finding:
     if name in PAINTERS:
         there = data_dir() / name / "labels.csv"
         message = (
-            f"is in '{there.parent}'" if there.exists() else "will be painted when it is wanted"
+            f"is in '{there.parent}'" if there.exists() else "will be painted when it is first used"
         )
     else:
         path = locate(name).path
         message = (
-            f"is in '{path}'" if path else f"is not there; it would come from {KAGGLE[name].page}"
+            f"is in '{path}'" if path else f"is not here; it can be had from {KAGGLE[name].page}"
         )
     return Finding(name, message)
 
@@ -145,9 +144,9 @@ def _runs() -> Finding:
             runs.append(Run(config.parent))
         except WorkbookError:
             broken.append(config.parent.name)
-    message = f"{len(runs)}, of which {sum(run.finished for run in runs)} are finished"
+    message = f"{len(runs)}, {sum(run.finished for run in runs)} of them finished"
     advice = (
-        f"Not readable: {', '.join(broken)}. Delete them, or train them anew." if broken else ""
+        f"Not readable: {', '.join(broken)}. Delete them, or train them again." if broken else ""
     )
     return Finding("runs", message, advice)
 
@@ -155,5 +154,5 @@ def _runs() -> Finding:
 def _disk() -> Finding:
     place = _nearest(home())
     free = shutil.disk_usage(place).free
-    advice = "" if free > ENOUGH_DISK else "That is little: a report takes about 1 GiB."
+    advice = "" if free > ENOUGH_DISK else "This is little: a report takes about 1 GiB."
     return Finding("free disk", f"{free / 2**30:.1f} GiB in '{place}'", advice)

@@ -2,15 +2,15 @@
 
 It is a YAML file::
 
-    name: noise-study            # the folder below reports/ for the comparison; may be a path
+    name: noise-study            # folder in reports/ for the comparison; may be a path
     collections: [plein_air]
     noises: [uniform, normal, gamma, "N(1, 1)", standardized(gamma)]
     seeds: [0, 1, 2]
     architectures: [dcgan]
     parameters: {preset: monet, epochs: 200, width: 32}    # any others of train.ipynb
     samples: 300                 # images of each run that are measured
-    kinds: subject               # column of labels.csv for mode coverage; else the first fit for it
-    resources: {GPU: 1}          # what a run needs of a Dask worker; usually nothing
+    label_column: subject        # of labels.csv, for mode coverage; default: the first that fits
+    resources: {GPU: 1}          # what a run needs from a Dask worker; usually nothing
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _listed(value: Any) -> Any:
 
 
 def _priors(value: Any) -> tuple[str, ...]:
-    """Read noises; YAML takes N(0, 1) without quotes for two things, and so they are joined."""
+    """Read noises, joined first: YAML splits an unquoted N(0, 1) into two items."""
     return tuple(str(prior) for prior in priors.parse_list(", ".join(map(str, _listed(value)))))
 
 
@@ -60,27 +60,34 @@ class Grid(Parameters):
     ] = ("dcgan",)
     parameters: dict[str, Any] = Field({})
     samples: Annotated[Integer, Field(ge=6, le=100_000)] = 300
-    kinds: Named | None = None
+    label_column: Named | None = None
     resources: dict[str, float] = Field({})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_former_name(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if "kinds" in values:
+            raise ValueError("'kinds' is not a parameter. Did you mean 'label_column'?")
+        return values
 
     @model_validator(mode="after")
     def _nothing_twice(self) -> Grid:
         for name in ("collections", "seeds", "architectures"):
             values = getattr(self, name)
             if len(set(values)) < len(values):
-                raise ValueError(f"{name} names something twice: {', '.join(map(str, values))}.")
+                raise ValueError(f"{name} repeats a value: {', '.join(map(str, values))}.")
         for name in ("dataset", "noise", "seed", "architecture"):
             if name in self.parameters:
-                raise ValueError(f"parameters: '{name}' has a list of its own in a grid.")
+                raise ValueError(f"parameters: '{name}' has its own list in a grid.")
         return self
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Reads plain values, and no aliases, whose few lines can stand for billions of values."""
+    """Reads plain values and refuses aliases: a few lines of them can expand to billions."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases are not read here: write the values out")
+            raise yaml.YAMLError("aliases are not allowed here: write the values out")
         return super().compose_node(parent, index)
 
 
@@ -90,12 +97,12 @@ def load_grid(path: str | Path) -> Grid:
     Parameters
     ----------
     path
-        The file; looked for beside the notebooks too.
+        The file; if there is none, the file of that name beside the notebooks.
 
     Raises
     ------
     WorkbookError
-        If it cannot be read, is no YAML, or holds something unknown or impossible.
+        If it cannot be read, is not valid YAML, or holds an unknown or impossible value.
     """
     path = expand_path(path)
     try:
@@ -110,12 +117,12 @@ def load_grid(path: str | Path) -> Grid:
         ) from error
     try:
         content = yaml.load(text, _PlainLoader)
-    except Exception as error:  # YAML's own, and what its dates, numbers and depths stumble on
-        told = " ".join(str(error).split())[:300]
-        raise WorkbookError(f"the grid '{path}' is no YAML ({told}).") from error
+    except Exception as error:  # YAML's own, and those of its dates, numbers and depths
+        reason = " ".join(str(error).split())[:300]
+        raise WorkbookError(f"the grid '{path}' is not valid YAML ({reason}).") from error
     if not isinstance(content, dict):
         raise WorkbookError(f"the grid '{path}' should be a list of names with values.")
-    return Grid.checked(**{str(name): value for name, value in content.items()})
+    return Grid.resolve(**{str(name): value for name, value in content.items()})
 
 
 # --- Tasks ---
@@ -130,9 +137,9 @@ class Task:
     run : str
         Name of its folder.
     collection, architecture, noise, seed
-        What tells it from the others.
+        What distinguishes it from the others.
     epochs : int
-        How many it has.
+        How many it will have when it is finished.
     parameters : dict
         Of ``train.ipynb``.
     """
@@ -146,33 +153,33 @@ class Task:
     parameters: dict[str, Any] = field(hash=False)
 
     def __str__(self) -> str:
-        """Return what tells it from the others."""
+        """Return what distinguishes it from the others."""
         return f"{self.collection}, {self.architecture}, {self.noise}, seed {self.seed}"
 
 
 def tasks(grid: Grid) -> list[Task]:
     """Return the runs of a grid, all noises of the first seed before the next seed.
 
-    Each collection is loaded, and painted if need be, before any worker wants it. What ``auto``
-    means for the precision is decided here, so that workers of several kinds agree.
+    Each collection is loaded here, and painted if necessary, before any worker needs it. The
+    precision ``auto`` is decided here, so that different workers agree.
 
     Raises
     ------
     WorkbookError
-        If a collection is not there, or a parameter is wrong; nothing has been trained then.
+        If a collection is missing, or a parameter is wrong; nothing has been trained then.
     """
     places = {collection: locate(collection) for collection in grid.collections}
     names = [place.name for place in places.values()]
     if len(set(names)) < len(names) or grid.name in names:
         raise WorkbookError(
-            f"the collections {', '.join(names)} and the study '{grid.name}' need names of their "
-            "own: rename a folder, or the study."
+            f"the collections {', '.join(names)} and the study '{grid.name}' need different names: "
+            "rename a folder, or the study."
         )
     found = []
     for place in places.values():
         source = place.source
         dataset = load_dataset(source, _resolved(grid.parameters | {"dataset": source}).img_size)
-        classes_of(dataset, grid.kinds)
+        classes_of(dataset, grid.label_column)
         for architecture, seed, spec in product(grid.architectures, grid.seeds, grid.noises):
             own = {"dataset": source, "architecture": architecture, "noise": spec, "seed": seed}
             config = _resolved(grid.parameters | own).for_collection(len(dataset.images))
@@ -183,6 +190,6 @@ def tasks(grid: Grid) -> list[Task]:
 
 
 def _resolved(parameters: dict[str, Any]) -> TrainConfig:
-    """Check the parameters; a device that only the workers have is no mistake."""
+    """Check the parameters; a device that only the workers have is allowed."""
     elsewhere = str(parameters.get("device", "auto")).startswith("cuda")
     return TrainConfig.resolve(**parameters | ({"device": "auto"} if elsewhere else {}))

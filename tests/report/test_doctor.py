@@ -49,7 +49,7 @@ def test_collections_that_are_there_are_found(home):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_precision_comes_with_its_reason(precision, monkeypatch):
     units = "amx" if precision == "bf16" else None
-    monkeypatch.setattr("dcgan_utils.gan.convolutions.bf16_units", lambda: units)
+    monkeypatch.setattr("dcgan_utils.core.environment.bf16_units", lambda: units)
     assert told()["precision"].told.startswith(f"{precision}, as ")
     assert ("(amx)" in told()["precision"].told) == (units is not None)
 

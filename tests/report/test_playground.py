@@ -12,7 +12,7 @@ from dcgan_utils.cli import main
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import reports_dir
 from dcgan_utils.core.seeds import stream
-from dcgan_utils.data.decode import to_uint8
+from dcgan_utils.data.tensors import to_uint8
 from dcgan_utils.gan import priors
 from dcgan_utils.gan.networks import ARCHITECTURES
 from dcgan_utils.report import playground
