@@ -1,8 +1,8 @@
 """Trained generators in one HTML page, which runs them in the browser.
 
-The page holds each generator as transposed convolutions with BatchNorm folded in, its weights in
-half precision, and each prior as a table of its quantiles; ``templates/playground-engine.js`` is
-the forward pass.
+The page contains each generator as transposed convolutions with BatchNorm folded in, its weights
+in half precision, and each prior as a table of its quantiles; ``templates/playground-engine.js``
+is the forward pass.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OFFERED = (
     "normal, uniform, gamma, N(-1, 1), N(1, 1), N(0, 0.01), N(0, 100), standardized(gamma), "
     "laplace, exponential, student_t(3), bernoulli, sphere"
 )
-REACH, STEPS = 5.0, 801  # of the tables: standard deviations of N(0, 1), and values
+REACH, STEPS = 5.0, 801  # the tables go from N(0, 1)'s -5 to 5, in so many values
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Layer:
     Attributes
     ----------
     weight : float32 array, shape (kernel, kernel, inputs, outputs)
-    bias : float32 array, shape (outputs,), or (4, 4, outputs) where each place has its own
+    bias : float32 array, shape (outputs,), or (4, 4, outputs) where each position has its own
     stride, padding, side : int
-        ``side`` is that of the square that is put out, in pixels.
+        ``side`` is that of the output, a square, in pixels.
     activation : str
         ``"relu"`` or ``"tanh"``.
     """
@@ -57,11 +57,11 @@ class Layer:
 
 
 @torch.no_grad()
-def folded(generator: nn.Module) -> list[Layer]:
-    """Return a generator in evaluation mode as transposed convolutions alone.
+def fold_batchnorm(generator: nn.Module) -> list[Layer]:
+    """Return a generator in evaluation mode as nothing but transposed convolutions.
 
-    BatchNorm with its running statistics is one factor and one summand for each channel: the
-    convolution before it takes both up.
+    BatchNorm with its running statistics is one factor and one summand per channel, which are
+    folded into the convolution before it.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def folded(generator: nn.Module) -> list[Layer]:
 def _as_convolution(
     module: nn.Module, side: int
 ) -> tuple[torch.Tensor, torch.Tensor, int, int, int]:
-    """Return weight ``(k, k, in, out)``, bias, stride, padding, and the side put out."""
+    """Return weight ``(k, k, in, out)``, bias, stride, padding, and the side of the output."""
     if isinstance(module, nn.Linear):  # a transposed convolution of one pixel to 4x4
         weight = module.weight.unflatten(0, (-1, 4, 4)).permute(1, 2, 3, 0)
         return weight, module.bias.unflatten(0, (-1, 4, 4)).permute(1, 2, 0), 1, 0, 4
@@ -104,15 +104,15 @@ def quantiles(prior: Prior, *, noise_size: int) -> np.ndarray:
     Parameters
     ----------
     prior
-        Any; its mean is taken away and its deviation divided out. Of the sphere these are N(0, 1)'s
-        own: the page brings whole vectors to it.
+        Its mean is subtracted, and its standard deviation divided out. For the sphere the values
+        are those of N(0, 1), since the page scales whole vectors to it.
     noise_size
         Length of the vectors.
 
     Returns
     -------
     numpy.ndarray
-        float32, shape ``(801,)``, never falling.
+        float32, shape ``(801,)``, never decreasing.
     """
     scores = torch.linspace(-REACH, REACH, STEPS, dtype=torch.float64)
     if _is_sphere(prior):
@@ -128,18 +128,18 @@ def _is_sphere(prior: Prior) -> bool:
 def write_playground(
     runs: Sequence[Run], path: Path, *, epoch: int | None = None, pages: Sequence[Page] = ()
 ) -> Path:
-    """Write one page that holds the generators of some runs, and needs nothing else.
+    """Write one page that contains the generators of some runs, and needs nothing else.
 
     Parameters
     ----------
     runs
-        Finished, or at least with a checkpoint. A generator of width 32 at 64 px takes 3 MB.
+        Each with a checkpoint, finished or not. A generator of width 32 at 64 px takes 3 MB.
     path
         The HTML file.
     epoch
-        One of the runs' `Run.kept_epochs`; without it, where the trainings stand.
+        One of the runs' `Run.kept_epochs`; by default the last checkpoint.
     pages
-        Of the site that it lies in, for the menu.
+        Of the site that it belongs to, for the menu.
 
     Raises
     ------
@@ -147,13 +147,13 @@ def write_playground(
         If a run cannot be read, or the page cannot be written.
     """
     if not runs:
-        raise WorkbookError("a playground needs a run: name one or several.")
+        raise WorkbookError("a playground needs at least one run.")
     own = [run.config.prior for run in runs]
     size = max(run.config.noise_size for run in runs)
     offered = dict.fromkeys([*priors.parse_list(OFFERED), *own])
     inks = palette(len(runs))
     data = {
-        "runs": [_about(run, ink, epoch) for run, ink in zip(runs, inks, strict=True)],
+        "runs": [_describe(run, ink, epoch) for run, ink in zip(runs, inks, strict=True)],
         "priors": [_table(prior, size) for prior in offered],
         "reach": REACH,
     }
@@ -170,9 +170,9 @@ def write_playground(
     )
 
 
-def _about(run: Run, ink: str, epoch: int | None) -> dict[str, Any]:
+def _describe(run: Run, ink: str, epoch: int | None) -> dict[str, Any]:
     config, prior = run.config, run.config.prior
-    layers = _of_standardized(prior, folded(load_generator(run, epoch=epoch, device="cpu")))
+    layers = _standardize(prior, fold_batchnorm(load_generator(run, epoch=epoch, device="cpu")))
     numbers = np.concatenate([part.ravel() for layer in layers for part in _parts(layer)])
     with np.errstate(over="ignore"):
         halves = numbers.astype(np.float16)
@@ -193,14 +193,14 @@ def _about(run: Run, ink: str, epoch: int | None) -> dict[str, Any]:
         "side": config.img_size,
         "ink": ink,
         "layers": [_shape(layer) for layer in layers],
-        "numbers": _packed(halves),
+        "numbers": _pack(halves),
     }
 
 
-def _of_standardized(prior: Prior, layers: list[Layer]) -> list[Layer]:
-    """Let the first layer take the prior's vectors standardized: their scale may be any."""
+def _standardize(prior: Prior, layers: list[Layer]) -> list[Layer]:
+    """Change the first layer to take standardized vectors, so that any scale fits 16 bits."""
     first, *others = layers
-    pattern = prior.mean * first.weight.sum(axis=2)  # what a mean adds, at each of 4x4 places
+    pattern = prior.mean * first.weight.sum(axis=2)  # what a mean adds, at each of 4x4 positions
     return [replace(first, weight=prior.std * first.weight, bias=first.bias + pattern), *others]
 
 
@@ -230,9 +230,9 @@ def _table(prior: Prior, noise_size: int) -> dict[str, Any]:
         "std": prior.std,
         "discrete": prior.discrete,
         "sphere": _is_sphere(prior),
-        "quantiles": _packed(quantiles(prior, noise_size=noise_size)),
+        "quantiles": _pack(quantiles(prior, noise_size=noise_size)),
     }
 
 
-def _packed(numbers: np.ndarray) -> str:
+def _pack(numbers: np.ndarray) -> str:
     return base64.b64encode(numbers.tobytes()).decode()

@@ -1,4 +1,4 @@
-"""Executed notebooks as pages that need no network, and the site that they make together."""
+"""Executed notebooks as pages that need no network, and the site that they form."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 
 TEMPLATES = Path(__file__).parent / "templates"
+PLAYGROUND = "playground.html"  # in a site's folder
+
+# --- Templates ---
 
 
 @cache
@@ -33,19 +36,19 @@ def _environment() -> Environment:
 
 
 def render(template: str, /, **values: Any) -> str:
-    """Return a template with its values filled in."""
+    """Fill in a template."""
     return _environment().get_template(template).render(values)
 
 
 def source(name: str) -> Markup:
-    """Return a style sheet or script that lies beside the templates, for one of them."""
+    """Return a style sheet or script from the templates' folder, not to be escaped."""
     from markupsafe import Markup
 
     return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
 
 
 def markdown(text: str) -> str:
-    """Return Markdown as HTML, its formulas as MathML, which browsers draw by themselves."""
+    """Return Markdown as HTML, its formulas as MathML, which browsers render themselves."""
     from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
     class Renderer(IPythonRenderer):
@@ -68,7 +71,7 @@ def _mathml(formula: str, *, display: str) -> str:
         return f"${escape(formula)}$"
 
 
-PLAYGROUND = "playground.html"  # in a site's folder
+# --- Pages ---
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,11 @@ class Page:
     Attributes
     ----------
     failed
-        The error's sentence if the notebook stopped, else empty.
+        Why the notebook stopped; empty if it did not.
     image
         Base64 JPEG of the figure whose cell is tagged ``cover``, or empty.
     glance
-        HTML of what the cells tagged ``glance`` put out: the index shows it too.
+        HTML of the outputs of the cells tagged ``glance``; the index shows it too.
     """
 
     title: str
@@ -97,7 +100,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Link:
-    """A page that others made, such as a run's own; ``href`` is relative to the index."""
+    """A page outside the site, such as a run's; ``href`` is relative to the index."""
 
     title: str
     href: str
@@ -118,7 +121,7 @@ def make_page(
     seconds
         How long it ran.
     failed
-        The error's sentence if it stopped.
+        Why it stopped; empty if it did not.
 
     Raises
     ------
@@ -139,20 +142,20 @@ def make_page(
 def write_site(
     folder: Path, name: str, pages: Sequence[Page], *, lead: str, links: Sequence[Link] = ()
 ) -> Path:
-    """Write the index, the page that puts two side by side, and a menu into every page.
+    """Write the index, the page that shows two side by side, and a menu into every page.
 
     Parameters
     ----------
     folder
-        Where all of them lie.
+        Where all of them are.
     name
         Of the collection or study.
     pages
         In reading order.
     lead
-        What the index says first.
+        First paragraph of the index.
     links
-        More pages, which the index lists and the two sides can show.
+        More pages, listed in the index and offered side by side.
 
     Returns
     -------
@@ -189,14 +192,14 @@ def write_index(
     links: Sequence[Link] = (),
     whole: bool = False,
 ) -> Path:
-    """Write ``index.html`` alone, as `write_site` does once the site is ``whole``."""
+    """Write ``index.html``; its menu is complete only if the site is ``whole``."""
     text = render(
         "report.html.j2",
         title=f"{name}: what the noise does to the images",
         lead=lead,
         bar=_bar("index.html", "Overview", pages, _more(folder) if whole else ()),
         playground=PLAYGROUND if whole and (folder / PLAYGROUND).exists() else "",
-        pages=sorted(pages, key=lambda page: not page.glance),  # what was found comes first
+        pages=sorted(pages, key=lambda page: not page.glance),  # results come first
         links=links,
         css=_css(),
         environment=environment(),
@@ -209,16 +212,16 @@ def write_index(
 def write_page(
     path: Path, template: str, *, title: str, pages: Sequence[Page] = (), **values: Any
 ) -> Path:
-    """Write a page of its own, in the look of the others.
+    """Write a page that is not made from a notebook, in the style of the others.
 
     Parameters
     ----------
     path
-        The HTML file; its folder is made.
+        The HTML file; its folder is made if necessary.
     template, title, **values
-        The template, and what it is given besides the style.
+        The template, and its values besides the style.
     pages
-        Of the site that it lies in, for the menu.
+        Of the site that it belongs to, for the menu.
 
     Raises
     ------
@@ -243,7 +246,7 @@ def _bar(
     *,
     code: bool = False,
 ) -> str:
-    """Return what stands above every page: the title, and a menu if there is a site."""
+    """Return the top of a page: the title, and a menu if the page belongs to a site."""
     from markupsafe import Markup
 
     bar = render("bar.html.j2", current=current, title=title, pages=pages, more=more, code=code)
@@ -251,15 +254,15 @@ def _bar(
 
 
 def _more(folder: Path, writing: str = "") -> list[Link]:
-    """Return what the menu of a whole site holds besides the notebooks' pages."""
-    has_one = writing == PLAYGROUND or (folder / PLAYGROUND).exists()
-    playground = [Link("Playground", PLAYGROUND)] if has_one else []
+    """Return the entries of a whole site's menu that are not made from notebooks."""
+    exists = writing == PLAYGROUND or (folder / PLAYGROUND).exists()
+    playground = [Link("Playground", PLAYGROUND)] if exists else []
     return [*playground, Link("Side by side", "beside.html")]
 
 
 @cache
 def _css() -> str:
-    """Return the house style, with code colours for the light and the dark look."""
+    """Return the style sheet, with code colours for light and dark mode."""
     from markupsafe import Markup
     from pygments.formatters import HtmlFormatter
 
@@ -269,14 +272,13 @@ def _css() -> str:
     return Markup(f"{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n{own}")
 
 
-# --- One page ---
+# --- Rendering ---
 
 
 def _render(notebook: NotebookNode, page: Page, pages: Sequence[Page] = ()) -> str:
     """Render an executed notebook as one self-contained page.
 
-    Formulas become MathML, which browsers draw by themselves; nbconvert's own page would
-    load MathJax from elsewhere.
+    nbconvert's own page would load MathJax from the network; here formulas become MathML.
     """
     from nbconvert import HTMLExporter
 
@@ -300,14 +302,14 @@ def _render(notebook: NotebookNode, page: Page, pages: Sequence[Page] = ()) -> s
 
 
 def _without_papermill_banner(notebook: NotebookNode) -> NotebookNode:
-    """Drop the cells that papermill adds to point at an error: ours says it in its own way."""
+    """Drop the cells that papermill adds to point at an error: the page has its own."""
     kept = [
         c for c in notebook.cells if "papermill-error-cell-tag" not in c.metadata.get("tags", [])
     ]
     return type(notebook)({**notebook, "cells": kept})
 
 
-# --- What the index shows of it -----------------------------------------------------------------
+# --- What the index shows of a page ---
 
 
 def _outputs_tagged(notebook: NotebookNode, tag: str) -> Iterator[dict[str, Any]]:

@@ -141,7 +141,7 @@ def test_a_slider_redraws_and_a_link_shows_the_same_pixels(written, page):
     tab.wait_for_function(
         "location.hash.includes('noise=normal') && location.hash.includes('mean=2')"
     )
-    assert tab.locator("#share-told").text_content() == "20 %"
+    assert tab.locator("#share-text").text_content() == "20 %"
     tab.locator(".image").nth(5).click()
     tab.locator(".image").nth(2).click()
     tab.locator("#at").fill("12")
@@ -152,7 +152,7 @@ def test_a_slider_redraws_and_a_link_shows_the_same_pixels(written, page):
     assert again.evaluate(PIXELS, ".image canvas") == moved
     again.wait_for_timeout(300)
     assert again.evaluate(PIXELS, ".walks canvas") == walk
-    assert again.locator("#at-told").text_content() == "50 % of the way from image 6 to image 3"
+    assert again.locator("#at-text").text_content() == "50 % of the way from image 6 to image 3"
 
 
 def test_another_seed_draws_others_and_the_first_again(written, page):
@@ -221,7 +221,7 @@ def test_what_is_saved_can_be_used(written, page, runs, tmp_path):
     for wrong, told in (("[[1, 2]]", "has 2 numbers"), ("hello", "no JSON"), ('["a"]', "list of")):
         tab.locator("#json").fill(wrong)
         tab.locator("#take").click()
-        assert told in tab.locator("#json-told").text_content()
+        assert told in tab.locator("#json-text").text_content()
 
 
 def test_it_is_played_by_keyboard_and_read_aloud(written, page):
@@ -275,7 +275,7 @@ def test_an_address_typed_by_hand_replaces_vectors_that_were_brought(written, pa
 def test_along_a_vector_lies_the_vector_itself(written, page):
     tab = page(written, "#count=4&runs=0&way=along&at=3")
     tab.locator(".image").nth(2).click()
-    assert tab.locator("#at-told").text_content() == "1.00 times the list of image 3"
+    assert tab.locator("#at-text").text_content() == "1.00 times the list of image 3"
     tab.wait_for_timeout(300)
     (walk,) = tab.evaluate(PIXELS, ".walks canvas")
     assert walk == tab.evaluate(PIXELS, ".image canvas")[2]

@@ -22,7 +22,7 @@ function randomNumbers(seed) {
   };
 }
 
-// Scores of N(0, 1) by Box and Muller, in pairs.
+// Values of N(0, 1) by the Box-Muller transform, in pairs.
 function normalScores(count, seed) {
   const random = randomNumbers(seed), scores = new Float32Array(count);
   for (let i = 0; i < count; i += 2) {
@@ -36,12 +36,12 @@ function normalScores(count, seed) {
 // --- Priors ------------------------------------------------------------------------------------
 
 const data = JSON.parse(document.getElementById("data").textContent);
-const decoded = (text) => new Float32Array(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
-const priors = data.priors.map((prior) => ({ ...prior, table: decoded(prior.quantiles) }));
+const decode = (text) => new Float32Array(Uint8Array.from(atob(text), (byte) => byte.charCodeAt(0)).buffer);
+const priors = data.priors.map((prior) => ({ ...prior, table: decode(prior.quantiles) }));
 const priorOf = (spec) => priors.find((prior) => prior.spec === spec);
 
-// Scores of N(0, 1) as numbers of another prior with the same quantiles, its mean and deviation set.
-function shaped(scores, { prior, mean, std }) {
+// Values of N(0, 1) mapped to the same quantiles of another prior, with a given mean and deviation.
+function transform(scores, { prior, mean, std }) {
   const { table } = prior, last = table.length - 1;
   const length = prior.sphere ? Math.sqrt(scores.length) / Math.hypot(...scores) : 1;
   return Float32Array.from(scores, (score) => {
@@ -53,7 +53,7 @@ function shaped(scores, { prior, mean, std }) {
   });
 }
 
-// Points of the density, from how far apart the quantiles lie.
+// Points of the density, from the distances between quantiles.
 function density({ prior, mean, std }) {
   const { table } = prior, step = (2 * data.reach) / (table.length - 1), points = [];
   if (prior.discrete) {
@@ -64,14 +64,14 @@ function density({ prior, mean, std }) {
   }
   for (let i = 4; i + 4 < table.length; i += 4) {
     const score = -data.reach + i * step, width = std * (table[i + 4] - table[i - 4]);
-    if (!(width > 1e-4 * std)) continue;  // where many quantiles are one number
+    if (!(width > 1e-4 * std)) continue;  // where many quantiles are equal
     const height = (Math.exp(-0.5 * score * score) / Math.sqrt(2 * Math.PI)) * (8 * step / width);
     points.push([mean + std * table[i], height]);
   }
   return { points };
 }
 
-// Abramowitz and Stegun, formula 7.1.26: right to 2e-7.
+// Abramowitz and Stegun, formula 7.1.26, accurate to 2e-7.
 function erf(x) {
   const t = 1 / (1 + 0.3275911 * Math.abs(x));
   const series = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
@@ -80,59 +80,59 @@ function erf(x) {
 
 const share = ({ mean, std }) => 1 / (1 + (mean / std) ** 2);
 
-// --- State, which the address holds ------------------------------------------------------------
+// --- State, kept in the address ----------------------------------------------------------------
 
-const FRAMES = 25, REACH = 2;  // of a walk; along a vector it goes to twice its length, both ways
+const FRAMES = 25, MAX_FACTOR = 2;  // of a walk; along a vector it goes from -2 to 2 times the vector
 const start = () => ({
   seed: 0, count: 16, noise: "own", mean: 0, std: 1, runs: data.runs.map((_, i) => i).slice(0, 4),
   from: 0, to: 1, way: "between", at: 0,
 });
 let state = start();
-let pasted = null;  // latent vectors that a person brought along
+let pasted = null;  // latent vectors from the text box
 
 const MEANS = Math.max(5, ...priors.map((prior) => Math.abs(prior.mean)));
 const WIDEST = Math.max(100, ...priors.map((prior) => prior.std));
 const NARROWEST = Math.min(0.01, ...priors.map((prior) => prior.std));
 
-const within = (text, low, high, usual) => {
+const within = (text, low, high, fallback) => {
   const number = Number.parseFloat(text);
-  return Number.isFinite(number) ? Math.min(high, Math.max(low, number)) : usual;
+  return Number.isFinite(number) ? Math.min(high, Math.max(low, number)) : fallback;
 };
 
 function readAddress() {
-  const told = new URLSearchParams(location.hash.slice(1)), usual = start();
-  const whole = (name, high) => Math.round(within(told.get(name), 0, high, usual[name]));
-  const runs = (told.get("runs") ?? "").split(".").map(Number).filter((i) => data.runs[i]);
-  const noise = priorOf(told.get("noise"));
-  const count = [4, 16, 36, 64].includes(Number(told.get("count"))) ? Number(told.get("count")) : usual.count;
+  const given = new URLSearchParams(location.hash.slice(1)), defaults = start();
+  const whole = (name, high) => Math.round(within(given.get(name), 0, high, defaults[name]));
+  const runs = (given.get("runs") ?? "").split(".").map(Number).filter((i) => data.runs[i]);
+  const noise = priorOf(given.get("noise"));
+  const count = [4, 16, 36, 64].includes(Number(given.get("count"))) ? Number(given.get("count")) : defaults.count;
   state = {
     seed: whole("seed", 4294967295),
     count,
     noise: noise ? noise.spec : "own",
-    mean: within(told.get("mean"), -MEANS, MEANS, noise ? noise.mean : 0),
-    std: within(told.get("std"), NARROWEST, WIDEST, noise ? noise.std : 1),
-    runs: told.get("runs") ? [...new Set(runs)].sort((a, b) => a - b) : usual.runs,
+    mean: within(given.get("mean"), -MEANS, MEANS, noise ? noise.mean : 0),
+    std: within(given.get("std"), NARROWEST, WIDEST, noise ? noise.std : 1),
+    runs: given.get("runs") ? [...new Set(runs)].sort((a, b) => a - b) : defaults.runs,
     from: whole("from", count - 1),
     to: whole("to", count - 1),
-    way: told.get("way") === "along" ? "along" : "between",
+    way: given.get("way") === "along" ? "along" : "between",
     at: whole("at", FRAMES - 1),
   };
   if (!state.runs.length) state.runs = [0];
 }
 
-// Browsers refuse an address that changes many times a second; so it waits until that is over.
-let addressWaits = null;
+// Browsers refuse an address that changes many times per second, so this waits for a pause.
+let addressTimer = null;
 function writeAddress() {
-  clearTimeout(addressWaits);
-  addressWaits = setTimeout(writeAddressNow, 300);
+  clearTimeout(addressTimer);
+  addressTimer = setTimeout(writeAddressNow, 300);
 }
 
 function writeAddressNow() {
-  clearTimeout(addressWaits);
-  const told = { ...state, runs: state.runs.join(".") };
-  if (state.noise === "own") ["mean", "std"].forEach((name) => delete told[name]);
+  clearTimeout(addressTimer);
+  const kept = { ...state, runs: state.runs.join(".") };
+  if (state.noise === "own") ["mean", "std"].forEach((name) => delete kept[name]);
   try {
-    history.replaceState(null, "", `#${new URLSearchParams(told)}`);
+    history.replaceState(null, "", `#${new URLSearchParams(kept)}`);
   } catch {
     writeAddress();
   }
@@ -141,23 +141,23 @@ function writeAddressNow() {
 // --- Latent vectors ----------------------------------------------------------------------------
 
 const longest = Math.max(...data.runs.map((run) => run.noiseSize));
-let scores = [];  // one vector of N(0, 1) an image
+let scores = [];  // one vector of N(0, 1) per image
 
 function drawScores() {
   const flat = normalScores(state.count * longest, state.seed);
   scores = Array.from({ length: state.count }, (_, i) => flat.subarray(i * longest, (i + 1) * longest));
 }
 
-// The noise that a run is given now.
+// The noise that a run gets now.
 function noiseOf(run) {
   const prior = priorOf(state.noise === "own" ? run.prior : state.noise);
   return state.noise === "own" ? { prior, mean: prior.mean, std: prior.std } : { ...state, prior };
 }
 
-const vectorOf = (run, i) => pasted ? Float32Array.from(pasted[i]) : shaped(scores[i].subarray(0, run.noiseSize), noiseOf(run));
+const vectorOf = (run, i) => pasted ? Float32Array.from(pasted[i]) : transform(scores[i].subarray(0, run.noiseSize), noiseOf(run));
 
-// Round the origin at constant length, as vectors of N(0, 1) lie.
-function arc(one, other, part) {
+// Spherical interpolation, which suits vectors of N(0, 1).
+function slerp(one, other, part) {
   const dot = one.reduce((sum, value, i) => sum + value * other[i], 0);
   const cosine = dot / (Math.hypot(...one) * Math.hypot(...other));
   const angle = Math.acos(Math.min(1, Math.max(-1, cosine)));
@@ -168,14 +168,14 @@ function arc(one, other, part) {
 
 function vectorAt(run, frame) {
   const part = frame / (FRAMES - 1);
-  if (state.way === "along") return vectorOf(run, state.from).map((value) => value * REACH * (2 * part - 1));
+  if (state.way === "along") return vectorOf(run, state.from).map((value) => value * MAX_FACTOR * (2 * part - 1));
   if (part === 0 || part === 1) return vectorOf(run, part ? state.to : state.from);
   if (pasted) {
     const [one, other] = [vectorOf(run, state.from), vectorOf(run, state.to)];
     return one.map((value, i) => value + part * (other[i] - value));
   }
   const [one, other] = [state.from, state.to].map((i) => scores[i].subarray(0, run.noiseSize));
-  return shaped(arc(one, other, part), noiseOf(run));
+  return transform(slerp(one, other, part), noiseOf(run));
 }
 
 const $ = (id) => document.getElementById(id);
@@ -184,8 +184,8 @@ const $ = (id) => document.getElementById(id);
 
 const engine = URL.createObjectURL(new Blob([document.getElementById("engine").textContent], { type: "text/javascript" }));
 const workers = Array.from({ length: Math.min(4, Math.max(1, navigator.hardwareConcurrency || 1)) }, () => {
-  const worker = { thread: new Worker(engine), told: new Set(), job: null };
-  worker.thread.onerror = (event) => { $("busy").textContent = `This browser stopped the drawing: ${event.message || "no reason given"}.`; };
+  const worker = { thread: new Worker(engine), loaded: new Set(), job: null };
+  worker.thread.onerror = (event) => { $("busy").textContent = `This browser stopped drawing: ${event.message || "no reason given"}.`; };
   worker.thread.onmessage = ({ data: { pixels } }) => {
     const { done } = worker.job;
     worker.job = null;
@@ -196,12 +196,12 @@ const workers = Array.from({ length: Math.min(4, Math.max(1, navigator.hardwareC
 });
 let queue = [];
 
-// Draw one vector; `kind` is what is forgotten together, when something has changed.
+// Draw one vector; jobs of one `kind` are cancelled together when something changes.
 function draw(index, vector, kind) {
   return new Promise((done) => {
     const job = { index, vector, kind, done };
     if (kind === "grid") queue.push(job);
-    else queue.unshift(job);  // one image that is waited for, before many
+    else queue.unshift(job);  // a single image goes before a whole grid
     next();
   });
 }
@@ -211,13 +211,13 @@ function next() {
     const job = queue.shift();
     if (!job) return;
     worker.job = job;
-    const run = worker.told.has(job.index) ? undefined : data.runs[job.index];
-    worker.told.add(job.index);
+    const run = worker.loaded.has(job.index) ? undefined : data.runs[job.index];
+    worker.loaded.add(job.index);
     worker.thread.postMessage({ index: job.index, run, vector: job.vector });
   }
 }
 
-function forget(kind) {
+function cancel(kind) {
   queue.filter((job) => job.kind === kind).forEach((job) => job.done(null));
   queue = queue.filter((job) => job.kind !== kind);
 }
@@ -239,10 +239,10 @@ const titleOf = (run) => {
   const alike = data.runs.filter((other) => other.label === run.label);
   return alike.length > 1 ? `${run.label}: ${run.name}` : run.label;
 };
-let round = 0;  // of drawing: what comes late from a former one is dropped
+let round = 0;  // of drawing: late results of an earlier one are dropped
 let frames = new Map();  // of the walk, by run and frame
 let boxes = [];  // canvases of the grids, by run
-let choosesEnd = false;  // the next click on an image sets the walk's end
+let choosesEnd = false;  // whether the next click on an image sets the walk's end
 
 function layOut() {
   const grids = $("grids"), walks = $("walks");
@@ -272,7 +272,7 @@ function layOut() {
   });
 }
 
-// The arrow keys lead through a grid, so that the Tab key does not have to.
+// The arrow keys move within a grid, so that the Tab key can skip it.
 function move(event, grid, columns) {
   const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[event.key];
   const to = grid.children[Number(document.activeElement.dataset.number) + step];
@@ -281,11 +281,11 @@ function move(event, grid, columns) {
   to.focus();
 }
 
-let ready = Promise.resolve();  // once all images of the grids are drawn
+let ready = Promise.resolve();  // resolves when all images of the grids are drawn
 
 function redraw() {
   const mine = ++round;
-  forget("grid");
+  cancel("grid");
   let left = state.count * boxes.length, finish;
   ready = new Promise((done) => { finish = done; });
   for (let i = 0; i < state.count; i++) {
@@ -299,12 +299,12 @@ function redraw() {
       });
     }
   }
-  rewalk();
+  restartWalk();
 }
 
-// The walk anew: frames are drawn when they are wanted.
-function rewalk() {
-  forget("walk");
+// Restart the walk: its frames are drawn when they are needed.
+function restartWalk() {
+  cancel("walk");
   frames = new Map();
   showFrame();
 }
@@ -333,25 +333,25 @@ function choose(i) {
     Object.assign(state, { from: i, at: 0 });
     choosesEnd = true;
   }
-  tell();
-  rewalk();
+  describe();
+  restartWalk();
 }
 
-const say = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
+const setText = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
 
-function tellPlace() {
+function describePlace() {
   writeAddress();
   $("at").value = state.at;
-  const part = state.at / (FRAMES - 1), times = REACH * (2 * part - 1);
+  const part = state.at / (FRAMES - 1), times = MAX_FACTOR * (2 * part - 1);
   const place = state.way === "along"
-    ? `${times.toFixed(2)} times the list of image ${state.from + 1}`
+    ? `${times.toFixed(2)} times the vector of image ${state.from + 1}`
     : `${Math.round(100 * part)} % of the way from image ${state.from + 1} to image ${state.to + 1}`;
   $("at").setAttribute("aria-valuetext", place);
-  say("at-told", place);
+  setText("at-text", place);
 }
 
-// Everything beside the images says what the state is.
-function tell() {
+// Update everything but the images.
+function describe() {
   $("seed").value = state.seed;
   $("count").value = state.count;
   $("noise").value = state.noise;
@@ -361,14 +361,14 @@ function tell() {
     : [{ ...noiseOf(shown[0]), ink: "var(--link)", label: "the noise chosen" }];
   const { prior, mean, std } = noises[0];
   $("mean").value = mean;
-  $("mean-told").value = Number(mean.toPrecision(3));
+  $("mean-number").value = Number(mean.toPrecision(3));
   $("std").value = Math.log10(std);
-  $("std").setAttribute("aria-valuetext", rounded(std));
-  $("std-told").value = Number(std.toPrecision(3));
-  $("own-told").hidden = !own || noises.length < 2;
+  $("std").setAttribute("aria-valuetext", round3(std));
+  $("std-number").value = Number(std.toPrecision(3));
+  $("own-text").hidden = !own || noises.length < 2;
   const moved = !own && (Math.abs(mean - prior.mean) > 1e-6 || Math.abs(std / prior.std - 1) > 1e-6);
-  $("moved-told").hidden = !moved;
-  say("moved-told", moved ? `The shape of ${prior.label}, moved to mean ${rounded(mean)} and deviation ${rounded(std)}.` : "");
+  $("moved-text").hidden = !moved;
+  setText("moved-text", moved ? `The shape of ${prior.label}, with mean ${round3(mean)} and standard deviation ${round3(std)}.` : "");
   $("noise-controls").disabled = Boolean(pasted);
   $("pasted").hidden = !pasted;
   $("figures").hidden = Boolean(pasted);
@@ -383,20 +383,20 @@ function tell() {
   });
   $("between").checked = state.way === "between";
   $("along").checked = state.way === "along";
-  say("between-told", pasted
-    ? "from one image to another, in a straight line; halfway the lists are shorter than usual"
-    : "from one image to another, bending so that every list on the way is one that this noise could have given");
-  say("choose-told", state.way === "along"
-    ? "Choose the image whose list is multiplied. Only near 1 (and −1, where the noise is symmetric) are the lists such as the noise gives."
+  setText("between-text", pasted
+    ? "from one image to another, in a straight line; halfway the vectors are shorter than usual"
+    : "from one image to another, on a curve: every vector on the way could have come from this noise");
+  setText("choose-text", state.way === "along"
+    ? "Choose the image whose vector is multiplied. Only near 1 (and −1, if the noise is symmetric) could the vectors have come from the noise."
     : choosesEnd
-      ? "Now choose the image to which the walk leads."
+      ? "Now choose the image where the walk ends."
       : state.from === state.to
-        ? "Both ends are the same image. Choose two: from the first the walk leads to the second."
-        : "Choose two images above: from the first the walk leads to the second.");
-  $("pokemon-told").hidden = !shown.some((run) => run.architecture === "pokemon");
+        ? "Both ends are the same image. Choose two: the walk leads from the first to the second."
+        : "Choose two images above: the walk leads from the first to the second.");
+  $("pokemon-text").hidden = !shown.some((run) => run.architecture === "pokemon");
   drawDensity(noises);
   drawShare(noises.filter((noise) => noise.architecture !== "pokemon"), own);
-  tellPlace();
+  describePlace();
 }
 
 function change(changes) {
@@ -407,12 +407,12 @@ function change(changes) {
   state.to = Math.min(state.to, state.count - 1);
   if ("seed" in changes || "count" in changes) drawScores();
   if ("runs" in changes || "count" in changes) layOut();
-  tell();
-  wanted();
+  describe();
+  requestRedraw();
 }
 
-let waits = false;  // a slider moves faster than images are drawn: once a frame of the screen is enough
-function wanted() {
+let waits = false;  // a slider moves faster than images are drawn: one redraw per screen frame is enough
+function requestRedraw() {
   $("busy").textContent = "drawing";
   if (waits) return;
   waits = true;
@@ -428,7 +428,7 @@ const shape = (name, attributes, text) => {
   if (text !== undefined) made.textContent = text;
   return made;
 };
-const rounded = (x) => Number(x.toPrecision(3)).toString().replace("-", "−");
+const round3 = (x) => Number(x.toPrecision(3)).toString().replace("-", "−");
 
 function drawDensity(noises) {
   const figure = $("density"), wide = 320, high = 120, base = high - 18;
@@ -440,9 +440,9 @@ function drawDensity(noises) {
     shape("line", { x1: x(0), x2: x(0), y1: 4, y2: base, class: "axis dashed" }),
   );
   [low, 0, top].forEach((value, i) => {
-    if (i !== 1 && Math.abs(x(value) - x(0)) < 60) return;  // it would stand in the way of the 0
+    if (i !== 1 && Math.abs(x(value) - x(0)) < 60) return;  // it would overlap the 0
     const anchor = x(value) < 10 ? "start" : x(value) > wide - 10 ? "end" : "middle";
-    figure.append(shape("text", { x: x(value), y: high - 4, "text-anchor": anchor }, rounded(value)));
+    figure.append(shape("text", { x: x(value), y: high - 4, "text-anchor": anchor }, round3(value)));
   });
   for (const noise of noises) {
     const { points, bars } = density(noise);
@@ -452,14 +452,14 @@ function drawDensity(noises) {
       }
       continue;
     }
-    // Each as high as the figure: their widths are compared, not their heights. Spikes are cut.
+    // Each is scaled to the figure's height: widths are compared, not heights. Spikes are cut.
     const heights = points.map(([, height]) => height).sort((a, b) => a - b);
     const highest = Math.min(heights.at(-1), 2.5 * heights[Math.floor(0.9 * heights.length)]);
     const path = points.map(([value, height]) => `${x(value).toFixed(1)},${(base - Math.min(1, height / highest) * (base - 8)).toFixed(1)}`);
     const ends = `${x(points[0][0])},${base} ${path.join(" ")} ${x(points.at(-1)[0])},${base}`;
     figure.append(shape("polyline", { points: ends, class: "curve", style: `stroke: ${noise.ink}` }));
   }
-  figure.setAttribute("aria-label", `Density of one number of a latent vector: ${noises.map(({ label, mean, std }) => `${label}, mean ${rounded(mean)}, deviation ${rounded(std)}`).join("; ")}.`);
+  figure.setAttribute("aria-label", `Density of one number of a latent vector: ${noises.map(({ label, mean, std }) => `${label}, mean ${round3(mean)}, standard deviation ${round3(std)}`).join("; ")}.`);
 }
 
 function drawShare(noises, own) {
@@ -472,19 +472,19 @@ function drawShare(noises, own) {
     ...[0, 1, 2, 3, 4].map((ratio) => shape("text", { x: x(ratio), y: high - 4, "text-anchor": ratio === 0 ? "start" : ratio === most ? "end" : "middle" }, ratio)),
     ...noises.map((noise) => shape("circle", { cx: Math.min(wide - 6, Math.max(6, x(Math.abs(noise.mean / noise.std)))), cy: y(share(noise)), r: 6, style: own ? `fill: ${noise.ink}` : `fill: var(--paper); stroke: ${noise.ink}; stroke-width: 3` })),
   );
-  const told = noises.map((noise) => `${noises.length > 1 ? `${noise.label}: ` : ""}${Math.round(100 * share(noise))} %`);
-  say("share-told", told.join(", "));
-  figure.setAttribute("aria-label", `Share of the first layer's variance that tells images apart when a training begins, against mean by deviation. ${told.join(", ")}.`);
+  const shares = noises.map((noise) => `${noises.length > 1 ? `${noise.label}: ` : ""}${Math.round(100 * share(noise))} %`);
+  setText("share-text", shares.join(", "));
+  figure.setAttribute("aria-label", `Share of the first layer's variance that distinguishes images when training begins, against |mean| / standard deviation. ${shares.join(", ")}.`);
 }
 
-// --- The walk, played --------------------------------------------------------------------------
+// --- Playing the walk --------------------------------------------------------------------------
 
 let playing = null;
 
 function stop() {
   clearTimeout(playing);
   playing = null;
-  say("play", "Play");
+  setText("play", "Play");
 }
 
 async function play() {
@@ -495,14 +495,14 @@ async function play() {
     const mine = playing;
     if (state.at + step < 0 || state.at + step >= FRAMES) step = -step;
     state.at += step;
-    tellPlace();
+    describePlace();
     await showFrame();
     if (playing === mine && playing) playing = setTimeout(turn, 80);
   };
   playing = setTimeout(turn, 0);
 }
 
-// --- What is taken home ------------------------------------------------------------------------
+// --- Saving ------------------------------------------------------------------------------------
 
 function save(blob, name) {
   const link = element("a", { href: URL.createObjectURL(blob), download: name });
@@ -514,7 +514,7 @@ const asPng = (canvas) => new Promise((done) => canvas.toBlob(done, "image/png")
 const fileName = (what, ending) => `${data.runs[state.runs[0]].collection}-${what}-${pasted ? "own-vectors" : `seed-${state.seed}`}.${ending}`;
 
 // All grids in one image, each below its run's name.
-function sheet() {
+function drawAllGrids() {
   const columns = Math.sqrt(state.count), room = 28;
   const sides = boxes.map(({ index }) => Math.min(1024, Math.max(256, data.runs[index].side * columns * 2)));
   const canvas = element("canvas", { width: sides.reduce((a, b) => a + b + 16, -16), height: Math.max(...sides) + room });
@@ -537,7 +537,7 @@ function sheet() {
 async function still(frame) {
   const shown = boxes, all = frames;
   const drawn = await Promise.all(shown.map(({ index }) => frameOf(index, frame)));
-  if (shown !== boxes || all !== frames || drawn.includes(null)) return null;  // another walk was chosen
+  if (shown !== boxes || all !== frames || drawn.includes(null)) return null;  // another walk has been chosen
   const side = Math.max(192, ...shown.map(({ index }) => data.runs[index].side));
   const canvas = element("canvas", { width: shown.length * side, height: side }), small = element("canvas");
   drawn.forEach((pixels, k) => {
@@ -579,7 +579,7 @@ const words = (...numbers) => {
   return new Uint8Array(view.buffer);
 };
 
-// An animated PNG (third edition of the PNG specification, W3C 2025): the browser has packed the frames.
+// An animated PNG (third edition of the PNG specification, W3C 2025), from frames encoded by the browser.
 async function animated(pngs, width, height, milliseconds) {
   const parts = [Uint8Array.of(137, 80, 78, 71, 13, 10, 26, 10)];
   let order = 0;
@@ -603,7 +603,7 @@ async function saveWalk() {
     for (let frame = 0; frame < FRAMES; frame++) {
       button.textContent = `${frame + 1} of ${FRAMES}`;
       canvas = await still(frame);
-      if (!canvas) return say("at-told", "The walk has changed meanwhile, so nothing was saved.");
+      if (!canvas) return setText("at-text", "The walk changed meanwhile, so nothing was saved.");
       pngs.push(new Uint8Array(await (await asPng(canvas)).arrayBuffer()));
     }
     const both = [...pngs, ...pngs.slice(1, -1).reverse()];
@@ -623,7 +623,7 @@ function readVectors(text) {
   try {
     found = JSON.parse(text);
   } catch {
-    throw new Error("This is no JSON. It should look like [[0.1, -0.2, ...], [0.3, ...]].");
+    throw new Error("This is not valid JSON. It should look like [[0.1, -0.2, ...], [0.3, ...]].");
   }
   if (Array.isArray(found) && found.length && found.every((value) => typeof value === "number")) found = [found];
   if (!Array.isArray(found) || !found.length || !found.every((vector) => Array.isArray(vector) && vector.every((x) => Number.isFinite(x) && Number.isFinite(Math.fround(x))))) {
@@ -632,13 +632,13 @@ function readVectors(text) {
   const wrong = found.findIndex((vector) => state.runs.some((i) => vector.length !== data.runs[i].noiseSize));
   if (wrong >= 0) {
     const sizes = [...new Set(state.runs.map((i) => data.runs[i].noiseSize))].join(" and ");
-    throw new Error(`Vector ${wrong + 1} has ${found[wrong].length} numbers; the generators shown take ${sizes}.`);
+    throw new Error(`Vector ${wrong + 1} has ${found[wrong].length} numbers; the generators shown need ${sizes}.`);
   }
   return found;
 }
 
 function usePasted() {
-  $("json-told").textContent = "";
+  $("json-text").textContent = "";
   try {
     const found = readVectors($("json").value);
     const count = [4, 16, 36, 64].find((n) => n >= found.length) ?? 64;
@@ -646,9 +646,9 @@ function usePasted() {
     change({ count });
     const many = found.length === 1 ? "One vector" : `${Math.min(count, found.length)} vectors`;
     const more = found.length < count ? ", repeated until the grid is full" : found.length > count ? `, the first of ${found.length}` : "";
-    $("json-told").textContent = `${many}${more}, the same for every generator.`;
+    $("json-text").textContent = `${many}${more}, the same for every generator.`;
   } catch (error) {
-    $("json-told").textContent = error.message;
+    $("json-text").textContent = error.message;
   }
 }
 
@@ -656,7 +656,7 @@ function usePasted() {
 
 function forgetPasted(why = "") {
   pasted = null;
-  $("json-told").textContent = why;
+  $("json-text").textContent = why;
 }
 
 function explicit() {
@@ -666,13 +666,13 @@ function explicit() {
 }
 
 for (const prior of priors) {
-  const text = `${prior.label}: mean ${rounded(prior.mean)}, deviation ${rounded(prior.std)}`;
+  const text = `${prior.label}: mean ${round3(prior.mean)}, standard deviation ${round3(prior.std)}`;
   $("noise").append(element("option", { value: prior.spec, textContent: text }));
 }
 for (const [i, run] of data.runs.entries()) {
   const box = element("input", { type: "checkbox", name: "run", value: i, onchange: () => {
     const runs = data.runs.map((_, k) => k).filter((k) => document.querySelector(`[name=run][value="${k}"]`).checked);
-    if (pasted && runs.some((k) => data.runs[k].noiseSize !== pasted[0].length)) forgetPasted("That generator takes lists of another length: back to the seed.");
+    if (pasted && runs.some((k) => data.runs[k].noiseSize !== pasted[0].length)) forgetPasted("That generator needs vectors of another length: back to the seed.");
     change({ runs: runs.length ? runs : state.runs });
   } });
   const mark = element("i", { className: "ink" });
@@ -689,20 +689,20 @@ $("noise").onchange = ({ target }) => {
 };
 $("mean").oninput = ({ target }) => change({ ...explicit(), mean: Number(target.value) });
 $("std").oninput = ({ target }) => change({ ...explicit(), std: 10 ** Number(target.value) });
-$("mean-told").onchange = ({ target }) => change({ ...explicit(), mean: within(target.value, -MEANS, MEANS, noiseOf(data.runs[state.runs[0]]).mean) });
-$("std-told").onchange = ({ target }) => change({ ...explicit(), std: within(target.value, NARROWEST, WIDEST, noiseOf(data.runs[state.runs[0]]).std) });
+$("mean-number").onchange = ({ target }) => change({ ...explicit(), mean: within(target.value, -MEANS, MEANS, noiseOf(data.runs[state.runs[0]]).mean) });
+$("std-number").onchange = ({ target }) => change({ ...explicit(), std: within(target.value, NARROWEST, WIDEST, noiseOf(data.runs[state.runs[0]]).std) });
 for (const way of ["between", "along"]) {
-  $(way).onchange = () => { stop(); choosesEnd = false; state.way = way; tell(); rewalk(); };
+  $(way).onchange = () => { stop(); choosesEnd = false; state.way = way; describe(); restartWalk(); };
 }
-$("at").oninput = ({ target }) => { stop(); state.at = Number(target.value); tellPlace(); showFrame(); };
+$("at").oninput = ({ target }) => { stop(); state.at = Number(target.value); describePlace(); showFrame(); };
 $("play").onclick = play;
-$("save-grid").onclick = async () => { await ready; save(await asPng(sheet()), fileName("images", "png")); };
+$("save-grid").onclick = async () => { await ready; save(await asPng(drawAllGrids()), fileName("images", "png")); };
 $("save-still").onclick = async () => {
   const canvas = await still(state.at);
   if (canvas) save(await asPng(canvas), fileName("image", "png"));
 };
 $("save-walk").onclick = saveWalk;
-$("give").onclick = () => { $("json").value = JSON.stringify(vectorsNow()); $("json-told").textContent = `The vectors of ${titleOf(data.runs[state.runs[0]])}, one an image.`; };
+$("give").onclick = () => { $("json").value = JSON.stringify(vectorsNow()); $("json-text").textContent = `The vectors of ${titleOf(data.runs[state.runs[0]])}, one per image.`; };
 $("save-json").onclick = () => save(new Blob([JSON.stringify(vectorsNow())], { type: "application/json" }), fileName("vectors", "json"));
 $("take").onclick = usePasted;
 $("back").onclick = () => { forgetPasted(); change({}); };
@@ -710,11 +710,11 @@ $("copy-link").onclick = async () => {
   writeAddressNow();
   try {
     await navigator.clipboard.writeText(location.href);
-    say("link-told", location.protocol === "file:"
-      ? "Copied. It works for whoever has this file in the same place; what is behind the # works in any copy."
+    setText("link-text", location.protocol === "file:"
+      ? "Copied. The link works where this file is in the same place; the part after the # works with any copy."
       : "Copied.");
   } catch {
-    say("link-told", "This browser does not let a page copy: take it from the address bar.");
+    setText("link-text", "This browser does not let a page copy: copy the link from the address bar.");
   }
 };
 addEventListener("pagehide", writeAddressNow);
@@ -724,10 +724,10 @@ addEventListener("hashchange", () => {
   readAddress();
   change({ ...state });
 });
-for (const [id, low, high] of [["mean-told", -MEANS, MEANS], ["std-told", NARROWEST, WIDEST]]) Object.assign($(id), { min: low, max: high });
+for (const [id, low, high] of [["mean-number", -MEANS, MEANS], ["std-number", NARROWEST, WIDEST]]) Object.assign($(id), { min: low, max: high });
 
 readAddress();
 change({ ...state });
 
-// For tests, and for those who open the console.
+// For tests and for the browser's console.
 window.playground = { draw: (index, vector) => draw(index, Float32Array.from(vector), "asked"), vectorOf: (index, i) => Array.from(vectorOf(data.runs[index], i)) };
