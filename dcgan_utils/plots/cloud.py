@@ -1,4 +1,4 @@
-"""A cloud of images in three dimensions, to turn in a notebook or an offline page."""
+"""A cloud of images in three dimensions, which turns in a notebook or an offline page."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import base64
 import io
 import uuid
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.plots.projector import sprite_sheet
-from dcgan_utils.report.site import render
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 SIDE = 32  # pixels of a thumbnail; smaller images are not enlarged
+TEMPLATE = Path(__file__).with_name("cloud.html.j2")
 
 
 def image_cloud(
@@ -35,8 +36,8 @@ def image_cloud(
 ) -> display.HTML:
     """Return an interactive view of points, each drawn as its image in its group's colour.
 
-    It needs neither a network nor a library, and several fit on one page. Coordinates are
-    centred and scaled alike in all directions, so distances keep their proportions.
+    It needs neither a network nor a library, and a page can hold several. Coordinates are
+    centred and scaled by one factor, so distances keep their proportions.
 
     Parameters
     ----------
@@ -59,13 +60,14 @@ def image_cloud(
         If the lengths do not agree, a group has no name, or a coordinate is not finite.
     """
     from IPython import display
+    from jinja2 import Environment
 
     _check(points, images, groups, group_names, names, colors)
     side = min(SIDE, *images.shape[2:])
     counts = np.bincount(groups, minlength=len(group_names)).tolist()
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     return display.HTML(
-        render(
-            "cloud.html.j2",
+        environment.from_string(TEMPLATE.read_text("utf-8")).render(
             id=f"cloud-{uuid.uuid4().hex[:12]}",
             title=title,
             description=description,

@@ -52,7 +52,7 @@ def sprite_sheet(images: torch.Tensor, side: int) -> Image.Image:
     return Image.fromarray(places.reshape(columns * side, columns * side, 3))
 
 
-def export(
+def export_projector(
     folder: Path,
     vectors: np.ndarray,
     metadata: pd.DataFrame,

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from dcgan_utils.plots.style import (
     BLUE,
     GREEN,
     GREY,
     ORANGE,
-    STYLE,
+    Figure,
     label_epoch_axis,
-    new_figure,
+    legend_below,
     palette,
+    styled,
 )
 from dcgan_utils.study.benchmark import TEXTBOOK, ratios
 from dcgan_utils.study.theory import predicted_share
@@ -26,56 +26,55 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+RATIO = "|mean| / std"  # column of tables
+REAL = {"color": GREEN, "lw": 1, "ls": ":"}  # look of what real images have
 
+
+# --- Priors, runs and their measures --------------------------------------------------------
+
+
+@styled
 def variance_shares(table: pd.DataFrame) -> Figure:
-    """Draw the share of variance left for the samples: predicted as a curve, measured as points.
+    """Draw the share of variance left for differences between images: predicted and measured.
 
     Parameters
     ----------
     table
         From `theory.shares`.
     """
-    ratios = table["|mean| / std"]
-    with mpl.rc_context(STYLE):
-        figure = new_figure(3.4)
-        axes = figure.subplots()
-        x = np.linspace(0, max(1.0, ratios.max()) * 1.1, 200)
-        axes.plot(x, predicted_share(x), color=GREY, lw=1.6, label="predicted")
-        axes.plot(ratios, table["measured"], "o", color=BLUE, ms=6, label="measured")
-        for ratio, group in table.groupby(ratios.round(2)):
-            height = group["measured"].max()
-            names = _in_lines(group.index)
-            axes.annotate(
-                names,
-                (ratio, height),
-                xytext=(7, 4) if ratio else (6, -60),
-                textcoords="offset points",
-                va="bottom" if ratio else "top",
-                fontsize=8,
-            )
-        axes.set(xlabel="|mean| / std of the noise", ylabel="share between images")
-        axes.set_ylim(0, 1.05)
-        axes.set_title("What is left for the differences between images, before training")
-        axes.legend(loc="upper right")
+    figure = Figure(3.4)
+    axes = figure.subplots()
+    x = np.linspace(0, max(1.0, table[RATIO].max()) * 1.1, 200)
+    axes.plot(x, predicted_share(x), color=GREY, lw=1.6, label="predicted")
+    axes.plot(table[RATIO], table["measured"], "o", color=BLUE, ms=6, label="measured")
+    for ratio, group in table.groupby(table[RATIO].round(2)):
+        offset, side = ((7, 4), "bottom") if ratio else ((6, -60), "top")
+        place = (ratio, group["measured"].max())
+        look = {"textcoords": "offset points", "va": side, "fontsize": 8}
+        axes.annotate(_join_lines(group.index), place, offset, **look)
+    axes.set(xlabel=f"{RATIO} of the noise", ylabel="share between images", ylim=(0, 1.05))
+    axes.set_title("Variance left for differences between images, before training")
+    axes.legend(loc="upper right")
     listed = ", ".join(f"{name} {value:.2f}" for name, value in table["measured"].items())
-    figure.set_label(
-        "Curve 1 / (1 + (mean / std) squared) falling from 1, with measured points on it: "
+    return figure.describe(
+        "Curve of 1 / (1 + (mean / std) squared), which falls from 1, with measured points: "
         f"{listed}."
     )
-    return figure
 
 
-def _in_lines(names: Sequence[str], *, most: int = 5) -> str:
-    """Write names below each other; of many the first, and how many more."""
+def _join_lines(names: Sequence[str], *, most: int = 5) -> str:
+    """Write names one below the other; of many the first, and how many more."""
     names = list(names)
-    more = [f"and {len(names) - most + 1} more"] if len(names) > most else []
-    return "\n".join(names[: most - 1] + more if more else names)
+    if len(names) > most:
+        names[most - 1 :] = [f"and {len(names) - most + 1} more"]
+    return "\n".join(names)
 
 
+@styled
 def measures_by_ratio(
-    table: pd.DataFrame, measures: Sequence[str], *, floor: dict[str, float]
+    table: pd.DataFrame, measures: Sequence[str], *, baseline: Mapping[str, float]
 ) -> Figure:
-    """Draw measures against |mean| / std: a point a run, a line through the means.
+    """Draw measures against |mean| / std: one point per run, a line through the means.
 
     Parameters
     ----------
@@ -83,234 +82,223 @@ def measures_by_ratio(
         From `compare.evaluate_runs`.
     measures
         Columns, one panel each.
-    floor
-        What real images score against real ones, drawn as a dotted line.
+    baseline
+        Each measure between real images, drawn as a dotted line.
     """
-    ratios = table["|mean| / std"].round(3)
-    with mpl.rc_context(STYLE):
-        figure = new_figure(2.7 * -(-len(measures) // 2) + 0.6)
-        panels = figure.subplots(-(-len(measures) // 2), 2, squeeze=False).flatten()
-        labels = list(table["label"].unique())
-        colours = dict(zip(labels, palette(len(labels)), strict=True))
-        for axes in panels[len(measures) :]:
-            axes.set_axis_off()
-        for axes, measure in zip(panels, measures, strict=False):
-            means = table.groupby(ratios)[measure].mean()
-            axes.plot(means.index, means, color=GREY, lw=1.2, zorder=1)
-            for label, group in table.groupby("label", sort=False):
-                # Noises of one ratio stand beside each other, not on each other.
-                alike = list(table["label"][ratios == ratios[group.index[0]]].unique())
-                aside = 0.03 * (alike.index(label) - (len(alike) - 1) / 2)
-                look = {"color": colours[label], "ms": 5, "alpha": 0.8, "label": label}
-                axes.plot(ratios[group.index] + aside, group[measure], "o", **look)
-            axes.axhline(floor[measure], color=GREEN, lw=1, ls=":", label="real against real")
-            axes.set_title(measure.replace("_", " "))
-            axes.set_xlabel("|mean| / std of the noise")
-        handles, names = panels[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=8)
-    told = "; ".join(
-        f"{measure} "
-        + ", ".join(f"{m:.3f} at {r:g}" for r, m in table.groupby(ratios)[measure].mean().items())
-        for measure in measures
-    )
-    figure.set_label(f"Scatter charts against |mean| / std. Means: {told}.")
-    return figure
+    rows = -(-len(measures) // 2)
+    figure = Figure(2.7 * rows + 0.6)
+    panels = figure.subplots(rows, 2, squeeze=False).flatten()
+    for axes in panels[len(measures) :]:
+        axes.set_axis_off()
+    texts = []
+    for axes, measure in zip(panels, measures, strict=False):
+        means = _draw_by_ratio(axes, table, measure)
+        axes.axhline(baseline[measure], label="real-vs-real baseline", **REAL)
+        axes.set(title=_measure_name(measure), xlabel=f"{RATIO} of the noise")
+        points = ", ".join(f"{mean:.3f} at {ratio:g}" for ratio, mean in means.items())
+        texts.append(f"{measure} {points}")
+    legend_below(figure, panels[0], columns=3)
+    return figure.describe(f"Scatter charts against |mean| / std. Means: {'; '.join(texts)}.")
 
 
+def _draw_by_ratio(axes: Axes, table: pd.DataFrame, measure: str) -> pd.Series:
+    """Draw one measure, and return its means by ratio."""
+    ratio, labels = table[RATIO].round(3), table["label"].unique()
+    means = table.groupby(ratio)[measure].mean()
+    axes.plot(means.index, means, color=GREY, lw=1.2, zorder=1)
+    for label, color in zip(labels, palette(len(labels)), strict=True):
+        group = table[table["label"] == label]
+        # Priors of one ratio are drawn beside each other, not on top of each other.
+        alike = list(table["label"][ratio == ratio[group.index[0]]].unique())
+        x = ratio[group.index] + 0.03 * (alike.index(label) - (len(alike) - 1) / 2)
+        axes.plot(x, group[measure], "o", color=color, ms=5, alpha=0.8, label=label)
+    return means
+
+
+def _measure_name(measure: str) -> str:
+    return "KID" if measure == "kid" else measure.replace("_", " ")
+
+
+@styled
 def differences_to_reference(table: pd.DataFrame, measure: str) -> Figure:
-    """Draw how each noise differs from N(0, 1), with both intervals.
+    """Draw how each prior differs from N(0, 1) in a measure, with both intervals.
 
     Parameters
     ----------
     table
         From `compare.differences`.
-    measure
-        What it is about.
     """
-    with mpl.rc_context(STYLE):
-        figure = new_figure(1.0 + 0.36 * len(table))
-        axes = figure.subplots()
-        seen = table[["difference", "bootstrap_low", "bootstrap_high"]].abs()
-        reach = 3 * float(np.nanmax(seen)) or 1.0  # corrected intervals of few seeds go far beyond
-        for place, (_, row) in enumerate(table.iterrows()):
-            color = ORANGE if row["decided"] else BLUE
-            ends = np.clip([row["low"], row["high"]], -reach, reach)
-            axes.plot(ends, [place] * 2, color=color, lw=1.2)
-            axes.plot([row["bootstrap_low"], row["bootstrap_high"]], [place] * 2, color=color, lw=4)
-            axes.plot(row["difference"], place, "o", color=color, ms=7, mec="white")
-        axes.axvline(0, color=GREY, lw=1, ls=":")
-        axes.set_yticks(range(len(table)), table.index)
-        axes.set_ylim(len(table) - 0.5, -0.5)
-        axes.set_xlim(-reach, reach)
-        axes.grid(visible=False, axis="y")
-        axes.set_xlabel(f"{measure.replace('_', ' ')} less that of N(0, 1)")
-        axes.set_title("Paired differences; orange ones are decided")
-    told = "; ".join(
-        f"{name} {row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
-        for name, row in table.iterrows()
+    figure = Figure(1.0 + 0.36 * len(table))
+    axes = figure.subplots()
+    near = table[["difference", "bootstrap_low", "bootstrap_high"]].abs()
+    limit = 3 * float(np.nanmax(near)) or 1.0  # corrected intervals of few seeds reach far beyond
+    texts = []
+    for place, (name, row) in enumerate(table.iterrows()):
+        color = ORANGE if row["decided"] else BLUE
+        axes.plot(
+            np.clip([row["low"], row["high"]], -limit, limit), [place] * 2, color=color, lw=1.2
+        )
+        axes.plot([row["bootstrap_low"], row["bootstrap_high"]], [place] * 2, color=color, lw=4)
+        axes.plot(row["difference"], place, "o", color=color, ms=7, mec="white")
+        texts.append(f"{name} {row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]")
+    axes.axvline(0, color=GREY, lw=1, ls=":")
+    axes.set_yticks(range(len(table)), table.index)
+    axes.set(xlim=(-limit, limit), ylim=(len(table) - 0.5, -0.5))
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel(f"difference in {_measure_name(measure)} to N(0, 1)")
+    axes.set_title("Paired differences; orange: the corrected interval excludes 0")
+    listed = "; ".join(texts)
+    return figure.describe(
+        f"Differences in {measure} to N(0, 1), with corrected intervals: {listed}."
     )
-    figure.set_label(f"Differences of {measure} from N(0, 1), with corrected intervals: {told}.")
-    return figure
 
 
-def kid_bars(values: pd.Series, *, floor: float) -> Figure:
-    """Draw KID as one bar a name, in the order given.
-
-    Parameters
-    ----------
-    values
-        KID, indexed by name.
-    floor
-        KID of real images against real ones.
-    """
-    with mpl.rc_context(STYLE):
-        figure = new_figure(1.1 + 0.32 * len(values))
-        axes = figure.subplots()
-        places = range(len(values))
-        axes.barh(places, values, color=BLUE, alpha=0.75, height=0.6)
-        for place, value in zip(places, values, strict=True):
-            axes.text(max(value, 0), place, f" {value:.3f}", va="center", fontsize=9)
-        axes.margins(x=0.1)  # room for the last number
-        axes.set_yticks(places, values.index)
-        axes.invert_yaxis()
-        axes.grid(visible=False, axis="y")
-        axes.axvline(floor, color=GREEN, lw=1, ls=":", label="real against real")
-        axes.set_xlabel("KID")
-        axes.set_title("Distance to the collection: shorter is better")
-        _legend_below(figure, axes)
+@styled
+def kid_bars(values: pd.Series, *, baseline: float) -> Figure:
+    """Draw KID as bars, one per name of the index, beside that between real images."""
+    figure = Figure(1.1 + 0.32 * len(values))
+    axes = figure.subplots()
+    places = range(len(values))
+    axes.barh(places, values, color=BLUE, alpha=0.75, height=0.6)
+    for place, value in zip(places, values, strict=True):
+        axes.text(max(value, 0), place, f" {value:.3f}", va="center", fontsize=9)
+    axes.margins(x=0.1)  # room for the last number
+    axes.set_yticks(places, values.index)
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.axvline(baseline, label="real-vs-real baseline", **REAL)
+    axes.set(xlabel="KID", title="Distance to the collection: shorter is better")
+    legend_below(figure, axes)
     listed = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
-    figure.set_label(f"Bar chart of KID: {listed}; real images have {floor:.3f}.")
-    return figure
+    return figure.describe(
+        f"Bar chart of KID: {listed}; the real-vs-real baseline is {baseline:.3f}."
+    )
 
 
+# --- Histories of several runs --------------------------------------------------------------
+
+
+@styled
 def losses_overlaid(histories: Mapping[str, pd.DataFrame], *, unit: str = "epoch") -> Figure:
-    """Draw the losses of several runs over one another, one panel a network.
+    """Draw the losses of several runs over one another, one panel per network.
 
     Parameters
     ----------
     histories
-        A history under each name. Where it has several rows an epoch, of several seeds, the
-        line is their mean and a band reaches from the smallest to the largest.
+        Name to history. With several rows per epoch, of several seeds, the line is their mean
+        and a band reaches from the smallest to the largest.
     unit
         What their column ``epoch`` counts.
     """
-    with mpl.rc_context(STYLE):
-        figure = new_figure(3.4)
-        left, right = figure.subplots(1, 2)
-        for (name, history), color in zip(histories.items(), palette(len(histories)), strict=True):
-            history = history.assign(d_loss=history["d_loss_real"] + history["d_loss_fake"])
-            _line_with_band(left, history, "d_loss", color=color, label=name)
-            _line_with_band(right, history, "g_loss", color=color, label=name)
-        for axes, name in ((left, "Discriminator"), (right, "Generator")):
-            label_epoch_axis(axes, "loss", name)
-            axes.set_xlabel(unit)
-        _legend_below(figure, left)
-    figure.set_label(_overlay_text("Losses of discriminator and generator", histories))
-    return figure
+    figure = Figure(3.4)
+    left, right = figure.subplots(1, 2)
+    for (name, history), color in zip(histories.items(), palette(len(histories)), strict=True):
+        history = history.assign(d_loss=history["d_loss_real"] + history["d_loss_fake"])
+        _draw_band(left, history, "d_loss", color=color, label=name)
+        _draw_band(right, history, "g_loss", color=color, label=name)
+    for axes, name in ((left, "Discriminator"), (right, "Generator")):
+        label_epoch_axis(axes, "loss", name)
+        axes.set_xlabel(unit)
+    legend_below(figure, left)
+    return figure.describe(_describe_lines("Losses of discriminator and generator", histories))
 
 
+@styled
 def spread_overlaid(histories: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw how much the samples of several runs differ from one another, epoch by epoch.
+    """Draw how much the samples of several runs differ from one another, over the epochs.
 
     Parameters
     ----------
     histories
         As for `losses_overlaid`.
     """
-    with mpl.rc_context(STYLE):
-        figure = new_figure(3.2)
-        axes = figure.subplots()
-        for (name, history), color in zip(histories.items(), palette(len(histories)), strict=True):
-            _line_with_band(axes, history, "sample_spread", color=color, label=name)
-        axes.axhline(1, color=GREEN, lw=1, ls=":", label="the real images")
-        label_epoch_axis(axes, "spread, relative to real", "How different the samples are")
-        axes.set_ylim(bottom=0)
-        _legend_below(figure, axes)
-    figure.set_label(_overlay_text("Spread of the samples relative to real images", histories))
-    return figure
+    figure = Figure(3.2)
+    axes = figure.subplots()
+    for (name, history), color in zip(histories.items(), palette(len(histories)), strict=True):
+        _draw_band(axes, history, "sample_spread", color=color, label=name)
+    axes.axhline(1, label="real images", **REAL)
+    label_epoch_axis(axes, "spread, relative to real", "Spread of the samples")
+    axes.set_ylim(bottom=0)
+    legend_below(figure, axes)
+    return figure.describe(_describe_lines("Spread of the samples relative to real", histories))
 
 
-def _line_with_band(axes: Axes, history: pd.DataFrame, column: str, **look: Any) -> None:
+def _draw_band(axes: Axes, history: pd.DataFrame, column: str, *, color: str, label: str) -> None:
     rows = history.groupby("epoch")[column]
     mean = rows.mean()
-    axes.plot(mean.index, mean, lw=1.5, **look)
-    band = {"color": look["color"], "alpha": 0.15, "lw": 0}
-    axes.fill_between(mean.index, rows.min(), rows.max(), **band)
+    axes.plot(mean.index, mean, lw=1.5, color=color, label=label)
+    axes.fill_between(mean.index, rows.min(), rows.max(), color=color, alpha=0.15, lw=0)
 
 
-def _legend_below(figure: Figure, axes: Axes) -> None:
-    handles, names = axes.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=8)
+def _describe_lines(what: str, names: Mapping[str, Any]) -> str:
+    return f"Line chart. {what} by epoch, one line each for {', '.join(names)}."
 
 
-def _overlay_text(what: str, items: Mapping[str, pd.DataFrame]) -> str:
-    return f"Line chart. {what} by epoch, one line each for {', '.join(items)}."
+# --- Benchmark ------------------------------------------------------------------------------
 
 
-# --- Benchmark ---
-
-
+@styled
 def benchmark_turns(by_batch: Mapping[int, pd.DataFrame]) -> Figure:
-    """Draw the images a second of each loop, turn by turn, a panel for each batch size.
+    """Draw the images per second of each loop in each turn, one panel per batch size.
 
-    A panel's title has the ratio of the last loop, ours in the precision chosen, to the textbook.
+    A panel's title says how many times as fast as the textbook the last loop is: the workbook's
+    in the chosen precision.
     """
+    figure = Figure(3.2)
+    panels = figure.subplots(1, len(by_batch), sharey=True, squeeze=False)[0]
     texts = []
-    with mpl.rc_context(STYLE):
-        figure = new_figure(3.2)
-        panels = figure.subplots(1, len(by_batch), sharey=True, squeeze=False)[0]
-        for axes, (batch, table) in zip(panels, by_batch.items(), strict=True):
-            names = [TEXTBOOK, *ratios(table).columns]
-            for name, color in zip(names, (ORANGE, GREEN, BLUE), strict=False):
-                own = table[table["loop"] == name]
-                axes.plot(own["turn"], own["images_per_second"], "o-", color=color, label=name)
-            ratio = ratios(table).iloc[:, -1]
-            span = f"{ratio.median():.1f} times ({ratio.min():.1f} to {ratio.max():.1f})"
-            axes.set_title(f"batch {batch}: {span}")
-            axes.set_xlabel("turn")
-            axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
-            axes.set_xlim(0.5, table["turn"].max() + 0.5)
-            texts.append(f"at batch {batch} the {names[-1]}, is {span} as fast as the textbook")
-        panels[0].set_ylabel("images a second")
-        panels[0].set_ylim(bottom=0)
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    figure.set_label(f"Images a second of each loop, turn by turn: {'; '.join(texts)}.")
-    return figure
+    for axes, (batch, table) in zip(panels, by_batch.items(), strict=True):
+        relative = ratios(table)
+        names = [TEXTBOOK, *relative.columns]
+        for name, color in zip(names, (ORANGE, GREEN, BLUE), strict=False):
+            own = table[table["loop"] == name]
+            axes.plot(own["turn"], own["images_per_second"], "o-", color=color, label=name)
+        last = relative.iloc[:, -1]
+        span = f"{last.median():.1f} times ({last.min():.1f} to {last.max():.1f})"
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel="turn", xlim=(0.5, table["turn"].max() + 0.5))
+        axes.set_title(f"batch {batch}: {span}")
+        texts.append(f"at batch {batch} the {names[-1]}, is {span} as fast as the textbook")
+    panels[0].set_ylabel("images per second")
+    panels[0].set_ylim(bottom=0)
+    legend_below(figure, panels[0])
+    return figure.describe(f"Images per second of each loop by turn: {'; '.join(texts)}.")
 
 
+@styled
 def step_profile(milliseconds: pd.Series) -> Figure:
-    """Draw how long each kind of operation takes in one training step."""
+    """Draw the time that each kind of operation takes in one training step."""
     shares = milliseconds / milliseconds.sum()
-    with mpl.rc_context(STYLE):
-        figure = new_figure(0.6 + 0.32 * len(milliseconds))
-        axes = figure.subplots()
-        bars = axes.barh(milliseconds.index, milliseconds, color=BLUE, height=0.7)
-        axes.bar_label(bars, [f" {share:.0%}" for share in shares], fontsize=9)
-        axes.invert_yaxis()
-        axes.grid(visible=False, axis="y")
-        axes.margins(x=0.12)
-        axes.set_xlabel("milliseconds")
-        axes.set_title("Where one training step spends its time")
+    figure = Figure(0.6 + 0.32 * len(milliseconds))
+    axes = figure.subplots()
+    bars = axes.barh(milliseconds.index, milliseconds, color=BLUE, height=0.7)
+    axes.bar_label(bars, [f" {share:.0%}" for share in shares], fontsize=9)
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.margins(x=0.12)
+    axes.set(xlabel="milliseconds", title="Time of one training step by operation")
     listed = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
-    figure.set_label(f"Bar chart of the time of one training step by operation: {listed}.")
-    return figure
+    return figure.describe(f"Bar chart of the time of one training step by operation: {listed}.")
 
 
+@styled
 def memory_over_epochs(weighed: pd.DataFrame) -> Figure:
-    """Draw the memory that a training process holds after each epoch, and its peak."""
-    megabytes = weighed[["memory", "peak"]] / 1e6
-    with mpl.rc_context(STYLE):
-        figure = new_figure(2.8)
-        axes = figure.subplots()
-        axes.plot(weighed["epoch"], megabytes["memory"], color=BLUE, label="after the epoch")
-        axes.plot(weighed["epoch"], megabytes["peak"], color=GREY, ls=":", label="peak until then")
-        axes.set(xlabel="epoch", ylabel="megabytes", ylim=(0, 1.15 * megabytes.max().max()))
-        axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
-        axes.set_title("Memory of the training process")
-        axes.legend(loc="lower right")
-    first, last = megabytes["memory"].iloc[0], megabytes["memory"].iloc[-1]
-    figure.set_label(
-        f"Line chart of the memory of a training over {len(weighed)} epochs: {first:.0f} MB after "
-        f"the first, {last:.0f} MB after the last."
+    """Draw the memory of a training process after each epoch, and its peak so far.
+
+    Parameters
+    ----------
+    weighed
+        From `benchmark.memory_over_epochs`: ``epoch``, ``memory``, ``peak`` (bytes).
+    """
+    memory, peak = weighed["memory"] / 1e6, weighed["peak"] / 1e6
+    figure = Figure(2.8)
+    axes = figure.subplots()
+    axes.plot(weighed["epoch"], memory, color=BLUE, label="after the epoch")
+    axes.plot(weighed["epoch"], peak, color=GREY, ls=":", label="peak so far")
+    label_epoch_axis(axes, "megabytes", "Memory of the training process")
+    axes.set_ylim(0, 1.15 * max(memory.max(), peak.max()))
+    axes.legend(loc="lower right")
+    return figure.describe(
+        f"Line chart of the memory of a training over {len(weighed)} epochs: "
+        f"{memory.iloc[0]:.0f} MB after the first, {memory.iloc[-1]:.0f} MB after the last."
     )
-    return figure

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.plots.projector import export, sprite_sheet
+from dcgan_utils.plots.projector import export_projector, sprite_sheet
 
 RNG = np.random.default_rng(0)
 NAME = 'embedded "with" \\ ünïcode 🎨'
@@ -53,9 +53,9 @@ def test_images_are_averaged_rather_than_skipped():
 def ask(tmp_path_factory):
     """Return a function that asks TensorBoard's projector about folders exported before."""
     folder = tmp_path_factory.mktemp("log")
-    assert export(folder, VECTORS, METADATA, IMAGES, name=NAME) == folder
+    assert export_projector(folder, VECTORS, METADATA, IMAGES, name=NAME) == folder
     zeros = np.zeros((3, 2), np.float32)
-    export(folder / "single", zeros, SINGLE, IMAGES[:3], name="zeros")
+    export_projector(folder / "single", zeros, SINGLE, IMAGES[:3], name="zeros")
     # Below the folder that it was given, TensorBoard looks only where it finds events.
     (folder / "single" / "events.out.tfevents.0.empty").touch()
 
@@ -138,7 +138,7 @@ def test_vectors_written_as_text_are_exact(tmp_path):
     looks_like_text = np.frombuffer(b"\0\0\0\n", "<f4")[0]
     rows = [[looks_like_text, 2, 2e-38, 1 / 3], [2**-126, 1e30, -0.1, 16777217]]
     vectors = np.array(rows, np.float32)
-    export(tmp_path, vectors, SINGLE[:2], IMAGES[:2], name="n")
+    export_projector(tmp_path, vectors, SINGLE[:2], IMAGES[:2], name="n")
     read = np.loadtxt(tmp_path / "tensors.tsv", np.float32, delimiter="\t")
     np.testing.assert_array_equal(read, vectors)
 
@@ -146,11 +146,11 @@ def test_vectors_written_as_text_are_exact(tmp_path):
 def test_small_images_are_not_enlarged_and_many_fit_the_sheet(tmp_path, monkeypatch):
     from dcgan_utils.plots import projector
 
-    export(tmp_path, VECTORS, METADATA, IMAGES[..., :32, :32], name="n")
+    export_projector(tmp_path, VECTORS, METADATA, IMAGES[..., :32, :32], name="n")
     with Image.open(tmp_path / "sprite.png") as sprite:
         assert sprite.size == (128, 128)
     monkeypatch.setattr(projector, "SHEET", 100)
-    export(tmp_path, VECTORS, METADATA, IMAGES, name="n")
+    export_projector(tmp_path, VECTORS, METADATA, IMAGES, name="n")
     with Image.open(tmp_path / "sprite.png") as sprite:
         assert sprite.size == (100, 100)
     assert not list(tmp_path.glob(".*"))
@@ -168,5 +168,5 @@ def test_small_images_are_not_enlarged_and_many_fit_the_sheet(tmp_path, monkeypa
 )
 def test_what_cannot_be_shown_is_refused(vectors, metadata, images, sentence, tmp_path):
     with pytest.raises(WorkbookError, match=sentence):
-        export(tmp_path / "new", vectors, metadata, images, name="n")
+        export_projector(tmp_path / "new", vectors, metadata, images, name="n")
     assert not (tmp_path / "new").exists()

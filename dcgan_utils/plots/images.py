@@ -1,0 +1,131 @@
+"""Figures of images.
+
+Images are uint8, of shape ``(n, 3, H, W)``; their values are drawn as they are, never stretched.
+`title` stands above a figure, `description` is its alternative text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn.functional import pad
+
+from dcgan_utils.data.tensors import make_grid
+from dcgan_utils.plots.style import WIDTH, Figure, styled, suptitle_left
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@styled
+def image_grid(images: torch.Tensor, *, title: str, description: str, columns: int = 8) -> Figure:
+    """Draw images in rows."""
+    columns = min(columns, len(images))
+    figure = Figure(WIDTH * -(-len(images) // columns) / columns + 0.35)
+    axes = figure.subplots()
+    _draw_tiles(axes, images, columns)
+    axes.set_title(title)
+    return figure.describe(description)
+
+
+@styled
+def labelled_grids(
+    grids: Mapping[str, torch.Tensor], *, title: str, description: str, columns: int = 4
+) -> Figure:
+    """Draw several sets of images side by side, each below its name, two or three in a row."""
+    across = 2 if len(grids) in (2, 4) else min(len(grids), 3)
+    down = -(-len(grids) // across)
+    rows = max(-(-len(images) // columns) for images in grids.values())
+    figure = Figure(down * (WIDTH / across * rows / columns + 0.3) + 0.4)
+    panels = _empty_panels(figure, down, across)
+    for axes, (name, images) in zip(panels, grids.items(), strict=False):
+        _draw_tiles(axes, images, columns)
+        axes.set_title(name)
+    suptitle_left(figure, title)
+    return figure.describe(description)
+
+
+def samples_over_epochs(samples: Mapping[int, torch.Tensor]) -> Figure:
+    """Draw the images of the first eight latent vectors: one row per epoch, one column per vector.
+
+    Parameters
+    ----------
+    samples
+        Epoch to images, all from the same vectors.
+    """
+    columns = min(8, *(len(images) for images in samples.values()))
+    return image_rows(
+        {f"{epoch}": images[:columns] for epoch, images in samples.items()},
+        side="epoch",
+        title="The same latent vectors during training",
+        description=f"Images generated from {columns} fixed latent vectors, one column each, "
+        f"after epochs {', '.join(map(str, samples))}, one row each.",
+    )
+
+
+@styled
+def image_rows(
+    rows: Mapping[str, torch.Tensor], *, title: str, description: str, side: str = ""
+) -> Figure:
+    """Draw images of one size in rows, their names on the left; `side` says what the names are."""
+    columns = max(len(images) for images in rows.values())
+    filled = [pad(row, (0,) * 7 + (columns - len(row),), value=255) for row in rows.values()]
+    figure = Figure(WIDTH * len(rows) / columns + 0.4)
+    axes = figure.subplots()
+    height = _draw_tiles(axes, torch.cat(filled), columns)
+    axes.set_axis_on()
+    axes.spines[:].set_visible(False)
+    axes.grid(visible=False)
+    places = (np.arange(len(rows)) + 0.5) * height / len(rows)
+    axes.set_yticks(places, list(rows))
+    axes.set(xticks=[], ylabel=side, title=title)
+    return figure.describe(description)
+
+
+@styled
+def captioned(
+    images: torch.Tensor,
+    captions: Sequence[str],
+    *,
+    title: str,
+    description: str,
+    columns: int = 5,
+) -> Figure:
+    """Draw images in rows, each below its caption."""
+    rows = -(-len(images) // columns)
+    figure = Figure(rows * (WIDTH / columns + 0.2) + 0.35)
+    panels = _empty_panels(figure, rows, columns)
+    for axes, image, caption in zip(panels, images, captions, strict=False):
+        draw_image(axes, image, shorten(caption, 110 // columns))
+    suptitle_left(figure, title)
+    return figure.describe(description)
+
+
+def draw_image(axes: Axes, image: torch.Tensor, caption: str) -> None:
+    """Draw one image ``(3, H, W)`` below its caption."""
+    axes.imshow(image.permute(1, 2, 0).numpy(), interpolation="nearest")
+    axes.set_axis_off()
+    axes.set_title(caption, fontsize=8, loc="center")
+
+
+def shorten(name: str, most: int) -> str:
+    """Cut a name to its last characters: file names often differ in their numbers only."""
+    return name if len(name) <= most else f"…{name[1 - most :]}"
+
+
+def _draw_tiles(axes: Axes, images: torch.Tensor, columns: int) -> int:
+    """Draw images in rows with white gaps, without axes; return the height in pixels."""
+    tiles = make_grid(images, columns, gap=max(2, images.shape[-1] // 32)).numpy()
+    axes.imshow(tiles, interpolation="nearest")
+    axes.set_axis_off()
+    return tiles.shape[0]
+
+
+def _empty_panels(figure: Figure, rows: int, columns: int) -> np.ndarray:
+    panels = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axes in panels:
+        axes.set_axis_off()
+    return panels
