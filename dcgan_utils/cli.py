@@ -22,7 +22,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m dcgan_utils",
         description="DCGANs on small image collections: what the noise does to the images.",
     )
-    parser.set_defaults(after_interrupt="", run=lambda options: parser.print_help() or 2)
+    parser.set_defaults(after_interrupt="")
     commands = parser.add_subparsers(dest="command", title="commands")
     _add_report(commands)
     _add_benchmark(commands)
@@ -119,7 +119,11 @@ def main(arguments: list[str] | None = None) -> int:
         0; 1 if a notebook failed or the doctor found a problem, 2 if the input was wrong, 130
         after Ctrl-C.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 2
     try:
         return _run(options)
     except KeyboardInterrupt:

@@ -12,7 +12,7 @@ from dcgan_utils.report.doctor import examine
 from dcgan_utils.runs.training import train
 
 
-def told():
+def findings():
     return {finding.topic: finding for finding in examine()}
 
 
@@ -27,7 +27,7 @@ def set_kernel(monkeypatch, argv):
     monkeypatch.setattr(KernelSpecManager, "get_kernel_spec", lambda *_: spec)
 
 
-def test_a_sound_installation_has_nothing_amiss(home, tiny, collection, monkeypatch, capsys):
+def test_a_sound_installation_has_no_problems(home, tiny, collection, monkeypatch, capsys):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1e11))
     train(tiny(), collection)
     assert main(["doctor"]) == 0
@@ -36,49 +36,49 @@ def test_a_sound_installation_has_nothing_amiss(home, tiny, collection, monkeypa
     for topic in ("Python", "packages", "kernel", "machine", "device", "precision", "free disk"):
         assert f"\n{topic}" in f"\n{said}"
     assert "plein_air  will be painted" in said
-    assert "monet      is not there; it would come from https://www.kaggle.com" in said
-    assert "1, of which 1 are finished" in said
+    assert "monet      is not here; it can be had from https://www.kaggle.com" in said
+    assert "1, 1 of them finished" in said
     assert str(home) in said
 
 
 def test_collections_that_are_there_are_found(home):
     (home / "data" / "monet_jpg").mkdir(parents=True)
-    assert told()["monet"].told == f"is in '{home / 'data' / 'monet_jpg'}'"
+    assert findings()["monet"].message == f"is in '{home / 'data' / 'monet_jpg'}'"
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_precision_comes_with_its_reason(precision, monkeypatch):
     units = "amx" if precision == "bf16" else None
     monkeypatch.setattr("dcgan_utils.core.environment.bf16_units", lambda: units)
-    assert told()["precision"].told.startswith(f"{precision}, as ")
-    assert ("(amx)" in told()["precision"].told) == (units is not None)
+    assert findings()["precision"].message.startswith(f"{precision}, as ")
+    assert ("(amx)" in findings()["precision"].message) == (units is not None)
 
 
-def test_another_kernel_is_told(monkeypatch, capsys):
+def test_another_kernel_is_a_problem(monkeypatch, capsys):
     set_kernel(monkeypatch, ["/usr/bin/env", "-m", "ipykernel_launcher"])
-    assert "Notebooks would run elsewhere" in told()["kernel"].advice
+    assert "Notebooks would run with another Python" in findings()["kernel"].advice
     assert main(["doctor"]) == 1
-    assert "-> Notebooks would run elsewhere" in capsys.readouterr().out
+    assert "-> Notebooks would run with another Python" in capsys.readouterr().out
 
 
-def test_no_kernel_is_told(monkeypatch):
+def test_no_kernel_is_a_problem(monkeypatch):
     def none(self, name):
         raise NoSuchKernel(name)
 
     monkeypatch.setattr(KernelSpecManager, "get_kernel_spec", none)
-    assert "ipykernel install" in told()["kernel"].advice
+    assert "ipykernel install" in findings()["kernel"].advice
 
 
-def test_a_broken_run_and_a_full_disk_are_told(home, monkeypatch):
+def test_a_broken_run_and_a_full_disk_are_problems(home, monkeypatch):
     broken = home / "reports" / "runs" / "broken"
     broken.mkdir(parents=True)
     (broken / "config.json").write_text(json.dumps([1]))
     full = SimpleNamespace(free=1e8)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
-    assert "Not readable: broken" in told()["runs"].advice
-    assert "That is little" in told()["free disk"].advice
+    assert "Not readable: broken" in findings()["runs"].advice
+    assert "This is little" in findings()["free disk"].advice
 
 
-def test_a_missing_package_is_told(monkeypatch):
+def test_a_missing_package_is_a_problem(monkeypatch):
     monkeypatch.setattr(doctor, "_PACKAGES", ("torch", "no-such-package"))
-    assert "Missing: no-such-package" in told()["packages"].advice
+    assert "Missing: no-such-package" in findings()["packages"].advice

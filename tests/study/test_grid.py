@@ -23,7 +23,7 @@ def test_a_grid_file_lists_the_runs_seed_by_seed(tmp_path, image_folder):
 def test_the_combinations_are_all_there(tmp_path, image_folder):
     other = tmp_path / "others"
     shutil.copytree(image_folder, other)
-    grid = Grid.checked(
+    grid = Grid.resolve(
         collections=[str(image_folder), str(other)], noises=["normal"], seeds=[0],
         architectures=["dcgan", "pokemon"], parameters={"img_size": 32},
     )  # fmt: skip
@@ -35,20 +35,20 @@ def test_collections_of_one_name_are_refused(tmp_path, image_folder):
     again = tmp_path / "again" / image_folder.name
     shutil.copytree(image_folder, again)
     grid = {"collections": [str(image_folder), str(again)], "noises": "normal"}
-    with pytest.raises(WorkbookError, match="names of their own"):
-        tasks(Grid.checked(**grid))
-    with pytest.raises(WorkbookError, match="names of their own"):
-        tasks(Grid.checked(**grid | {"collections": str(image_folder), "name": "ten-images"}))
+    with pytest.raises(WorkbookError, match="need different names"):
+        tasks(Grid.resolve(**grid))
+    with pytest.raises(WorkbookError, match="need different names"):
+        tasks(Grid.resolve(**grid | {"collections": str(image_folder), "name": "ten-images"}))
 
 
 def test_one_value_needs_no_list():
-    grid = Grid.checked(collections="plein_air", noises="N(0, 100)", seeds=3)
+    grid = Grid.resolve(collections="plein_air", noises="N(0, 100)", seeds=3)
     assert (grid.noises, grid.seeds) == (("normal(0, 10)",), (3,))
 
 
 @pytest.mark.parametrize("name", ["study", "my study", "noise-study/plein_air", "a.b/c+d"])
 def test_a_study_may_lie_in_a_folder_of_several(name):
-    assert Grid.checked(name=name, collections="plein_air", noises="normal").name == name
+    assert Grid.resolve(name=name, collections="plein_air", noises="normal").name == name
 
 
 def test_noises_with_a_comma_need_no_quotes(tmp_path):
@@ -63,18 +63,19 @@ def test_noises_with_a_comma_need_no_quotes(tmp_path):
     [
         ("noises: [gama]", "Did you mean 'gamma'?"),
         ("noises: [normal, 'N(0, 1)']", "is named twice"),
-        ("seeds: [1, 2, 1]", "names something twice: 1, 2, 1"),
+        ("seeds: [1, 2, 1]", "repeats a value: 1, 2, 1"),
         ("noise: [normal]", "'noise' is not a parameter. Did you mean 'noises'?"),
         ("noises: []", "no noise is named"),
-        ("noises: [normal", "is no YAML"),
+        ("noises: [normal", "is not valid YAML"),
+        ("kinds: subject", "'kinds' is not a parameter. Did you mean 'label_column'?"),
         ("seeds: [-1]", "seeds"),
         ("architectures: [dcgam]", "Did you mean 'dcgan'?"),
-        ("parameters: {seed: 3}", "'seed' has a list of its own"),
+        ("parameters: {seed: 3}", "'seed' has its own list"),
         ("name: ../elsewhere", "name"),
         ("name: study/../../elsewhere", "name"),
         ("name: /elsewhere", "name"),
         ("name: study/", "name"),
-        ("name: !!python/object/apply:os.system ['true']", "is no YAML"),
+        ("name: !!python/object/apply:os.system ['true']", "is not valid YAML"),
     ],
 )
 def test_wrong_grids_are_refused_in_a_sentence(tmp_path, changed, sentence):
@@ -86,7 +87,7 @@ def test_wrong_grids_are_refused_in_a_sentence(tmp_path, changed, sentence):
         load_grid(path)
 
 
-def test_files_that_are_no_grid_are_refused(tmp_path):
+def test_files_that_are_not_grids_are_refused(tmp_path):
     with pytest.raises(WorkbookError, match="cannot be read"):
         load_grid(tmp_path / "none.yaml")
     (tmp_path / "text.yaml").write_text("just words")
@@ -100,18 +101,18 @@ def test_files_that_are_no_grid_are_refused(tmp_path):
         ({"collections": "nowhere"}, "no known collection"),
         ({"parameters": {"epochs": 0}}, "epochs should be"),
         ({"parameters": {"epoch": 5}}, "Did you mean 'epochs'?"),
-        ({"kinds": "colour"}, "does not sort all images"),
+        ({"label_column": "colour"}, "does not sort all images"),
     ],
 )
 def test_what_the_runs_would_refuse_is_refused_before_any_begins(changes, sentence, image_folder):
     values = {"collections": str(image_folder), "noises": "normal"} | changes
     with pytest.raises(WorkbookError) as refusal:
-        tasks(Grid.checked(**values))
+        tasks(Grid.resolve(**values))
     assert sentence in str(refusal.value)
 
 
-def test_a_device_that_only_the_workers_have_is_no_mistake(image_folder):
-    grid = Grid.checked(
+def test_a_device_that_only_the_workers_have_is_allowed(image_folder):
+    grid = Grid.resolve(
         collections=str(image_folder),
         noises="normal",
         parameters={"device": "cuda", "img_size": 32},

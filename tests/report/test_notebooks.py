@@ -1,0 +1,234 @@
+"""The notebooks: how they are stored, which parameters they take, what they find and refuse."""
+
+import os
+import re
+import subprocess
+import sys
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import TINY
+from PIL import Image
+
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.files import notebooks_dir
+from dcgan_utils.data.load import load_dataset
+from dcgan_utils.gan.config import TrainConfig
+from dcgan_utils.report.configs import (
+    AblationConfig,
+    AugmentConfig,
+    BenchmarkConfig,
+    CapacityConfig,
+    CompareConfig,
+    EdaConfig,
+    LatentConfig,
+    StudyConfig,
+)
+from dcgan_utils.runs.training import train
+
+IMPORT = re.compile(r"(from|import) ")
+CONFIGS = {
+    "train": TrainConfig,
+    "eda": EdaConfig,
+    "compare": CompareConfig,
+    "study": StudyConfig,
+    "ablation": AblationConfig,
+    "augment": AugmentConfig,
+    "capacity": CapacityConfig,
+    "latent": LatentConfig,
+    "benchmark": BenchmarkConfig,
+}
+
+
+# --- How they are stored -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_notebooks_are_stored_without_outputs_and_with_short_cells(name):
+    notebook = nbformat.read(notebooks_dir() / f"{name}.ipynb", as_version=4)
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert "papermill" not in notebook.metadata
+    tagged = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            assert cell.execution_count is None
+            assert not cell.outputs
+            lines = [line for line in cell.source.splitlines() if not IMPORT.match(line)]
+            assert cell in tagged or len(lines) <= 16
+    assert notebook.cells[0].cell_type == "markdown"
+    assert notebook.cells[0].source.startswith("# ")
+    assert "**Question.**" in notebook.cells[0].source
+
+
+@pytest.mark.parametrize(("name", "kind"), CONFIGS.items())
+def test_a_notebook_has_exactly_the_parameters_of_its_config(name, kind):
+    from papermill.inspection import _infer_parameters, load_notebook_node
+
+    notebook = load_notebook_node(str(notebooks_dir() / f"{name}.ipynb"))
+    parameters = _infer_parameters(notebook)
+    assert {p.name for p in parameters} == set(kind.model_fields)
+    assert all(p.help for p in parameters), "papermill --help-notebook shows it"
+
+
+def test_every_notebook_is_tested():
+    with_parameters = {
+        path.stem
+        for path in notebooks_dir().glob("*.ipynb")
+        if '"parameters"' in path.read_text(encoding="utf-8")
+    }
+    assert with_parameters == set(CONFIGS)
+
+
+# --- papermill -----------------------------------------------------------------------------
+
+
+def papermill(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "papermill", *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.slow
+def test_train_runs_from_inside_notebooks_with_a_relative_folder(home, image_folder, tmp_path):
+    flags = [part for name, value in TINY.items() for part in ("-p", name, value)]
+    relative = os.path.relpath(image_folder, notebooks_dir())
+    done = papermill(
+        "train.ipynb", tmp_path / "out.ipynb", "-p", "noise", "gamma", "-p", "dataset", relative,
+        *flags, cwd=notebooks_dir(),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(list((home / "reports" / "runs").glob("ten-images-gamma-s0-*/progress.gif"))) == 1
+
+
+@pytest.mark.slow
+def test_a_wrong_parameter_ends_papermill_with_one_sentence(tmp_path):
+    done = papermill(
+        notebooks_dir() / "train.ipynb", tmp_path / "out.ipynb", "-p", "epoch", 5, cwd=tmp_path
+    )
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("WorkbookError: 'epoch' is not a parameter. Did you mean 'epochs'?")
+
+
+# --- What they refuse ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "sentence"),
+    [
+        ("train", {"noise": "gama"}, "Did you mean 'gamma'?"),
+        ("train", {"epochs": 0}, "epochs should be greater than or equal to 1"),
+        ("train", {"img_size": 65}, "img_size must be one of 32, 64, 128, 256"),
+        ("train", {"epoch": 5}, "'epoch' is not a parameter. Did you mean 'epochs'?"),
+        ("train", {"dataset": "nowhere"}, "'nowhere'"),
+        ("augment", {"policies": "none, pill"}, "Did you mean 'pil'?"),
+        ("augment", {"image": "99"}, "give a number from 0 to 9"),
+        ("ablation", {"changes": "flip"}, "'flip'"),
+        ("capacity", {"copies": 0}, "copies should be greater than or equal to 1"),
+        ("latent", {"run": "nothing"}, "no run in"),
+        ("latent", {"max_factor": -1}, "max_factor should be greater than 0"),
+        ("compare", {"runs": "nothing"}, "no run in"),
+        ("study", {"grid": "nowhere.yaml"}, "cannot be read"),
+    ],
+)
+def test_wrong_parameters_are_refused_in_a_sentence(execute, image_folder, name, wrong, sentence):
+    own = {} if name in ("latent", "compare", "study") else {"dataset": str(image_folder)}
+    with pytest.raises(WorkbookError) as refusal:
+        execute(name, **own | wrong)
+    assert sentence in str(refusal.value)
+
+
+# --- What they find ------------------------------------------------------------------------
+
+
+def test_augment_tries_the_policies_when_asked(execute, home, image_folder):
+    small = {"width": 8, "img_size": 32, "batch_size": 4, "samples": 6, "device": "cpu"}
+    asked = {"dataset": str(image_folder), "trial_images": 20, "policies": "none, pil"}
+    execute("augment", **asked, **small)
+    rows = (home / "reports" / "augment" / "ten-images.csv").read_text().splitlines()
+    assert [row.split(",")[:2] for row in rows] == [
+        ["augment", "epochs"], ["none", "2"], ["pil", "1"]
+    ]  # fmt: skip
+
+
+def test_an_ablation_takes_a_preset_apart(execute, home, image_folder):
+    execute(
+        "ablation", dataset=str(image_folder), preset="quick", changes="flip: true; lr: 0.001",
+        width=4, img_size=32, epochs=1, samples=6, device="cpu",
+    )  # fmt: skip
+    rows = (home / "reports" / "ablation" / "ten-images.csv").read_text().splitlines()
+    names = [row.split(",")[0] for row in rows]
+    assert names == ["change", "as it is", "flip: true", "lr: 0.001", "preset monet"]
+
+
+def test_a_benchmark_can_leave_out_memory_and_quality(execute, home, image_folder):
+    execute(
+        "benchmark", dataset=str(image_folder), img_size=32, width=8, batch_sizes="4",
+        repeats=1, memory_epochs=0, quality_seeds=0, precision="fp32",
+    )  # fmt: skip
+    tables = {path.stem for path in (home / "reports" / "benchmark").glob("*.csv")}
+    assert "turns" in tables
+    assert not tables & {"memory", "quality"}
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """Return a folder of 16 images of two classes, with labels."""
+    folder = tmp_path / "two classes"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    lines = ["file,subject"]
+    for number in range(16):
+        base = (200, 60, 40) if number % 2 else (30, 80, 190)
+        pixels = np.clip(rng.normal(base, 30, (32, 32, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:02d}.png")
+        lines.append(f"{number:02d}.png,{'fire' if number % 2 else 'water'}")
+    (folder / "labels.csv").write_text("\n".join(lines))
+    return folder
+
+
+def test_compare_measures_judges_and_keeps_the_numbers(execute, home, labelled, tiny):
+    collection = load_dataset(labelled, 32)
+    noises = ("normal", "uniform", "gamma", "N(1, 1)", "standardized(gamma)", "N(0, 100)")
+    for noise in noises:
+        for seed in (0, 1):
+            train(tiny(noise=noise, seed=seed), collection)
+    asked = {"samples": 20, "device": "cpu"}
+    text = execute("compare", runs="two-classes", **asked)
+    assert "mode coverage" in text
+    folder = home / "reports" / "compare"
+    assert len((folder / "two-classes-dcgan-measures.csv").read_text().splitlines()) == 13
+    claims = pd.read_csv(folder / "two-classes-dcgan-claims.csv")
+    assert len(claims) == 6
+    assert "not tested" not in set(claims["probability"])
+
+    text = execute("compare", runs="two-classes-*-s0-*", **asked)
+    assert "**With one seed" in text
+    claims = pd.read_csv(folder / "two-classes-dcgan-claims.csv")
+    assert set(claims["probability"]) == {"undecided"}
+
+
+def test_compare_gives_no_verdicts_on_runs_that_differ_in_more(execute, labelled, tiny):
+    collection = load_dataset(labelled, 32)
+    train(tiny(), collection)
+    train(tiny(noise="gamma", width=4), collection)
+    text = execute("compare", runs="two-classes", samples=20, device="cpu")
+    assert "differ in more than noise and seed (width: 4, 8)" in text
+    assert "there are no verdicts" in text
+
+
+def test_one_image_is_enough_for_the_notebooks_of_a_run(execute, tmp_path):
+    (tmp_path / "one").mkdir()
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "one" / "red.png")
+    own = {"dataset": str(tmp_path / "one"), "img_size": 32, "device": "cpu"}
+    execute("train", **{**TINY, **own, "kid_samples": 2})
+    execute("capacity", **own, copies=4, epochs=1, width=4, batch_size=2)
+    text = execute("latent", run="one", samples=2, projection_steps=2, device="cpu")
+    assert "At least two real" in text
