@@ -1,21 +1,21 @@
-"""Trainings that differ in one thing, to see what it does."""
+"""Trials: trainings that differ in one thing, to see what it does."""
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import torch
 
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.seeds import stream
-from dcgan_utils.data.tensors import to_float, to_uint8
 from dcgan_utils.data.load import Dataset, synthetic_dataset
-from dcgan_utils.gan import augment
+from dcgan_utils.data.tensors import to_float, to_uint8
+from dcgan_utils.gan.augment import augment_inputs, views_per_image
 from dcgan_utils.gan.config import TrainConfig
-from dcgan_utils.metrics import evaluation
+from dcgan_utils.metrics.evaluation import evaluate_run
 from dcgan_utils.runs.run import Run
 from dcgan_utils.runs.training import train
 
@@ -25,67 +25,103 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def run_trials(
-    configs: Mapping[str, TrainConfig],
-    dataset: Dataset,
-    *,
-    samples: int = 300,
-    on_run: Callable[[str, Run], None] | None = None,
-) -> pd.DataFrame:
-    """Train once with each of several configs, and measure.
+def run_trials(configs: Mapping[str, TrainConfig], dataset: Dataset) -> dict[str, Run]:
+    """Train once with each of several named configs.
 
-    Finished runs are not trained again, broken ones go on.
+    Finished runs are not repeated, and interrupted ones are resumed.
+    """
+    trained = {}
+    for name, config in configs.items():
+        logger.info("Training: %s", name)
+        trained[name] = train(config, dataset)
+        logger.info("%s: %s", name, trained[name].name)
+    return trained
+
+
+def measure_trials(
+    trained: Mapping[str, Run], dataset: Dataset, *, samples: int = 300
+) -> pd.DataFrame:
+    """Measure new images from each of several runs.
 
     Parameters
     ----------
-    configs
-        Each under a name.
+    trained
+        From `run_trials`.
     dataset
-        The images.
+        The images on which they were trained.
     samples
-        How many images of each run are measured.
-    on_run
-        Called with the name and the run when that is trained.
+        How many images each run generates for the measurement.
 
     Returns
     -------
     pandas.DataFrame
-        One row a config: ``epochs``, ``shown`` images, ``kid`` and ``diversity`` (see
-        `evaluation.kid_and_diversity`),
-        ``diverged``, after how many shown images the losses diverged for good (see
-        `equilibrium.divergence_epoch`; empty where they did not), and ``minutes`` of training.
+        One row per run: ``epochs``; ``shown``, the number of real images shown; ``kid`` and
+        ``diversity`` (see `evaluation.kid_and_diversity`); ``diverged``, the number of images
+        shown before the losses diverged (see `equilibrium.divergence_epoch`), or missing; and
+        ``minutes`` of training.
+
+    Raises
+    ------
+    NotEnoughData
+        If there are fewer than two real images.
 
     Notes
     -----
-    One run of each: differences of a few hundredths in KID may turn round with another seed.
+    There is one run per config: another seed may reverse differences of a few hundredths in KID.
     """
     import pandas as pd
 
     rows = {}
-    for name, config in configs.items():
-        logger.info("Training: %s", name)
-        run = train(config, dataset)
-        if on_run is not None:
-            on_run(name, run)
-        history, diverged = run.history(), run.divergence_epoch()
+    for name, run in trained.items():
+        config, diverged = run.config, run.divergence_epoch()
+        per_epoch = images_per_epoch(config.augment, dataset)
         rows[name] = {
-            "epochs": len(history),
-            "shown": len(history) * images_per_epoch(run.config.augment, dataset),
-            **evaluation.evaluate_run(
+            "epochs": len(run.history()),
+            "shown": len(run.history()) * per_epoch,
+            **evaluate_run(
                 run, dataset.images, samples=samples, seed=config.seed, device=config.device
             ),
-            "diverged": None
-            if diverged is None
-            else diverged * images_per_epoch(run.config.augment, dataset),
+            "diverged": None if diverged is None else diverged * per_epoch,
             "minutes": run.minutes,
         }
     return pd.DataFrame.from_dict(rows, orient="index").astype({"diverged": "Int64"})
 
 
+def images_per_epoch(policy: str, dataset: Dataset) -> int:
+    """Return how many images one epoch shows under an augmentation policy."""
+    return views_per_image(policy) * len(dataset.images)
+
+
+# --- Augmentation ---
+
+
+def augmented(
+    policy: str, images: torch.Tensor, *, seed: int, probability: float = 1.0
+) -> torch.Tensor:
+    """Return images as the discriminator sees them under an augmentation policy.
+
+    Parameters
+    ----------
+    policy, probability
+        See `augment.augment_inputs`.
+    images
+        uint8, shape ``(n, 3, H, W)``.
+    seed
+        Of the random changes.
+
+    Returns
+    -------
+    torch.Tensor
+        uint8, the same shape.
+    """
+    rng = stream(seed, policy)
+    return to_uint8(augment_inputs(policy, to_float(images), rng, probability=probability))
+
+
 def augmentations(
     config: TrainConfig, policies: Iterable[str], dataset: Dataset, images: int
 ) -> dict[str, TrainConfig]:
-    """Return configs that differ in the kind of augmentation, on the same budget.
+    """Return configs that differ in the augmentation policy, with the same budget.
 
     Parameters
     ----------
@@ -96,13 +132,43 @@ def augmentations(
     dataset
         The images.
     images
-        The budget: how many real images each training shows, copies included. An epoch over
+        The budget: how many real images each training shows, copies included. An epoch with
         Pillow's copies shows six times as many, so there are a sixth as many epochs.
+
+    Raises
+    ------
+    NotEnoughData
+        If the budget is 0.
     """
+    if not images:
+        raise NotEnoughData("No trial was requested: `trial_images` sets its budget.")
     epochs = {
         policy: max(1, round(images / images_per_epoch(policy, dataset))) for policy in policies
     }
     return {policy: config.changed(augment=policy, epochs=epochs[policy]) for policy in policies}
+
+
+def histories_by_images(trained: Mapping[str, Run], dataset: Dataset) -> dict[str, pd.DataFrame]:
+    """Return the history of each run, its column ``epoch`` replaced by the images shown so far."""
+    histories = {name: run.history() for name, run in trained.items()}
+    for name, run in trained.items():
+        histories[name]["epoch"] *= images_per_epoch(run.config.augment, dataset)
+    return histories
+
+
+def describe_augmentations(table: pd.DataFrame) -> str:
+    """Describe in Markdown which augmentation did best in `measure_trials`."""
+    kid = table["kid"].sort_values()
+    best, worst = kid.index[0], kid.index[-1]
+    return (
+        f"**{best}** has the smallest KID ({kid[best]:.3f}), **{worst}** the largest "
+        f"({kid[worst]:.3f}); the most varied images come from "
+        f"**{table['diversity'].idxmax()}**. There is one training per policy: another seed may "
+        "reverse differences of a few hundredths in KID."
+    )
+
+
+# --- Ablation ---
 
 
 def ablations(config: TrainConfig, changes: str) -> dict[str, TrainConfig]:
@@ -118,16 +184,16 @@ def ablations(config: TrainConfig, changes: str) -> dict[str, TrainConfig]:
     Raises
     ------
     WorkbookError
-        If a change is no parameter and value, the value is impossible, or it changes nothing, as
-        another device does.
+        If a change is not a parameter and a value, if the value is impossible, or if the change
+        has no effect on the training, such as another device.
     """
     variants = {"as it is": config}
     for change in filter(None, (piece.strip() for piece in changes.split(";"))):
         name, *value = (part.strip() for part in re.split("[:=]", change, maxsplit=1))
         if not value:
             raise WorkbookError(
-                f"'{change}' is no change: write a parameter and a value, as in augment: none, and "
-                "semicolons between changes."
+                f"'{change}' is not a change: write a parameter and a value, as in "
+                "augment: none, and semicolons between changes."
             )
         changed = config.changed(**{name: value[0]})
         if changed.identity == config.identity or changed.img_size != config.img_size:
@@ -138,61 +204,34 @@ def ablations(config: TrainConfig, changes: str) -> dict[str, TrainConfig]:
     return variants
 
 
-def augmented(
-    policy: str, images: torch.Tensor, *, seed: int, probability: float = 1.0
-) -> torch.Tensor:
-    """Return images as the discriminator sees them under a kind of augmentation.
-
-    Parameters
-    ----------
-    policy, probability
-        See `augment.augment_inputs`.
-    images
-        uint8, shape ``(n, 3, H, W)``.
-    seed
-        Of what happens to each.
-
-    Returns
-    -------
-    torch.Tensor
-        uint8, the same shape.
-    """
-    rng = stream(seed, policy)
-    return to_uint8(augment.augment_inputs(policy, to_float(images), rng, probability=probability))
-
-
-def ablation_summary(kid: pd.Series, preset: str, beside: str) -> str:
-    """Say in Markdown what a preset loses by each change of `ablations`.
+def ablation_summary(kid: pd.Series, preset: str, baseline: str) -> str:
+    """Describe in Markdown what each change of `ablations` does to the KID of a preset.
 
     Parameters
     ----------
     kid
-        Indexed by the names of `ablations`, and ``"preset <beside>"``.
-    preset, beside
-        The one that was changed, and the one that it is held against.
+        Indexed by the names of `ablations`, and ``"preset <baseline>"``.
+    preset, baseline
+        The preset that was changed, and the one to which it is compared.
     """
-    ratio = kid["as it is"] / kid[f"preset {beside}"]
-    lost = (kid - kid["as it is"]).drop(["as it is", f"preset {beside}"]).sort_values()
-    if lost.empty:
-        return f"KID is {ratio:.2f} times that of `{beside}`."
+    own, other = kid["as it is"], kid[f"preset {baseline}"]
+    compared = f"KID is **{own:.3f}** with `{preset}` as it is, and {other:.3f} with `{baseline}`."
+    effect = (kid - own).drop(["as it is", f"preset {baseline}"]).sort_values()
+    if effect.empty:
+        return compared
     return (
-        f"As it is, `{preset}` has **{ratio:.2f} times** the KID of `{beside}` on the same budget. "
-        f"Most is lost with **{lost.index[-1]}** ({lost.iloc[-1]:+.3f}), least with "
-        f"**{lost.index[0]}** ({lost.iloc[0]:+.3f}). It is one training of each: what moves KID by "
-        "less than 0.05 may be chance."
+        f"{compared} The change that raises it most is **{effect.index[-1]}** "
+        f"({effect.iloc[-1]:+.3f}), the one that raises it least **{effect.index[0]}** "
+        f"({effect.iloc[0]:+.3f}). There is one training per change: differences below 0.05 may "
+        "be due to chance."
     )
-
-
-def images_per_epoch(policy: str, dataset: Dataset) -> int:
-    """Return how many images an epoch shows with a kind of augmentation."""
-    return augment.views_per_image(policy) * len(dataset.images)
 
 
 # --- Capacity ---
 
 
 def image_index(dataset: Dataset, image: str) -> int:
-    """Return the number of an image that is given as such, or by its file's name.
+    """Return the position of an image, which is given as a number or by its file's name.
 
     Raises
     ------
@@ -214,7 +253,7 @@ def image_index(dataset: Dataset, image: str) -> int:
 
 
 def repeat_image(dataset: Dataset, number: int, copies: int) -> Dataset:
-    """Return a collection that is one image of another, many times."""
+    """Return a collection that consists of copies of one image of another."""
     report = dataset.report
     return synthetic_dataset(
         dataset.images[number].expand(copies, -1, -1, -1).contiguous(),
@@ -228,41 +267,64 @@ def repeat_image(dataset: Dataset, number: int, copies: int) -> Dataset:
 
 
 def distance_by_epoch(run: Run, original: torch.Tensor) -> pd.Series:
-    """Return how far the drawn images are from one image, epoch by epoch.
+    """Return how far the samples of each epoch are from one image.
 
     Parameters
     ----------
     run
-        A run.
+        Its samples from the fixed noise are compared.
     original
         uint8, shape ``(3, H, W)``.
 
     Returns
     -------
     pandas.Series
-        The root of the mean squared difference in levels (0..255) over the images drawn from
-        the fixed noise, indexed by epoch.
+        RMSE of the levels (0-255) over all samples, indexed by epoch.
     """
     import pandas as pd
 
     epochs = run.sampled_epochs()
-    apart = [(run.samples(epoch).float() - original.float()).square().mean() for epoch in epochs]
-    index = pd.Index(epochs, name="epoch")
-    return pd.Series([value.sqrt().item() for value in apart], index=index, name="distance")
+    distances = [_rmse(run.samples(epoch), original) for epoch in epochs]
+    return pd.Series(distances, index=pd.Index(epochs, name="epoch"), name="distance")
 
 
-def distance_to_others(dataset: Dataset, number: int) -> float:
-    """Return how far the other images of a collection are from one of them.
+def distance_to_others(dataset: Dataset, number: int) -> float | None:
+    """Return the RMSE (0-255) between one image of a collection and all others.
 
-    The root of the mean squared difference in levels, over all others, as in `distance_by_epoch`.
-
-    Raises
-    ------
-    NotMeaningful
-        If there is no other, or all are the same.
+    It is None if there are no others, or if all images are the same.
     """
-    others = torch.cat([dataset.images[:number], dataset.images[number + 1 :]]).float()
-    apart = (others - dataset.images[number].float()).square().mean().sqrt().item()
-    if not apart > 0:
-        raise NotEnoughData("The collection has no other image to compare the distance with.")
-    return apart
+    others = torch.cat([dataset.images[:number], dataset.images[number + 1 :]])
+    return (_rmse(others, dataset.images[number]) or None) if len(others) else None
+
+
+def _rmse(images: torch.Tensor, original: torch.Tensor) -> float:
+    return (images.float() - original.float()).square().mean().sqrt().item()
+
+
+def describe_capacity(distances: pd.Series, others: float | None) -> str:
+    """Describe in Markdown whether a generator has reproduced one image.
+
+    Parameters
+    ----------
+    distances
+        From `distance_by_epoch`.
+    others
+        From `distance_to_others`.
+    """
+    last = distances.iloc[-1]
+    reached = (
+        f"After {distances.index[-1]} epochs the RMSE between the generated images and the "
+        f"original is **{last:.1f}** (0-255)."
+    )
+    if others is None:
+        return f"{reached} The collection has no other image with which to compare that."
+    share = last / others
+    verdict = "does not reproduce the image"
+    if share < 0.3:
+        verdict = "comes close, but the difference is still visible"
+    if share < 0.1:
+        verdict = "has the capacity: it reproduces the image"
+    return (
+        f"{reached} Other images of the collection are {others:.0f} from it, so {share:.0%} of "
+        f"that distance is left. The generator **{verdict}**."
+    )

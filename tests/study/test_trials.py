@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
-from dcgan_utils.metrics import evaluation
 from dcgan_utils.runs.training import train
 from dcgan_utils.study import trials
 
@@ -16,36 +15,53 @@ def measured(monkeypatch):
     """Leave out the features, and return which runs were measured."""
     runs = []
 
-    def of_run(run, real, *, samples, seed, device):
+    def evaluate_run(run, real, *, samples, seed, device):
         assert device == "cpu"
         runs.append(run)
         return {"kid": float(len(runs)), "diversity": 0.5}
 
-    monkeypatch.setattr(evaluation, "of_run", of_run)
+    monkeypatch.setattr(trials, "evaluate_run", evaluate_run)
     return runs
 
 
 def test_every_policy_shows_as_many_images(tiny, collection, measured):
-    told = []
     policies = ("none", "pil", "layers", "both")
     configs = trials.augmentations(tiny(), policies, collection, 120)
-    table = trials.run_trials(configs, collection, on_run=lambda *now: told.append(now))
-    assert table.index.tolist() == [policy for policy, _ in told] == list(policies)
+    trained = trials.run_trials(configs, collection)
+    table = trials.measure_trials(trained, collection)
+    assert table.index.tolist() == [*trained] == list(policies)
     assert table["epochs"].tolist() == [12, 2, 12, 2]
     assert table["shown"].tolist() == [120] * 4
     assert table["kid"].tolist() == [1, 2, 3, 4]
     assert [run.config.augment for run in measured] == list(policies)
     assert all(len(run.history()) == run.config.epochs for run in measured)
+    histories = trials.histories_by_images(trained, collection)
+    assert histories["none"]["epoch"].tolist() == list(range(10, 121, 10))
+    assert histories["both"]["epoch"].tolist() == [60, 120]
 
 
-def test_the_parting_is_told_in_images(tiny, collection, measured, monkeypatch):
+def test_without_a_budget_there_is_no_trial(tiny, collection):
+    with pytest.raises(NotEnoughData, match="`trial_images` sets its budget"):
+        trials.augmentations(tiny(), ("none",), collection, 0)
+
+
+def test_divergence_is_counted_in_images(tiny, collection, measured, monkeypatch):
     monkeypatch.setattr(
         trials.Run, "divergence_epoch", lambda run: 2 if run.config.augment == "pil" else None
     )
     configs = trials.augmentations(tiny(), ("none", "pil"), collection, 120)
-    table = trials.run_trials(configs, collection)
+    table = trials.measure_trials(trials.run_trials(configs, collection), collection)
     assert table["diverged"].isna().tolist() == [True, False]
     assert table["diverged"]["pil"] == 2 * 60
+
+
+def test_the_best_policy_is_named():
+    table = pd.DataFrame({"kid": [0.3, 0.1], "diversity": [0.9, 0.8]}, index=["none", "both"])
+    text = trials.describe_augmentations(table)
+    assert text.startswith(
+        "**both** has the smallest KID (0.100), **none** the largest (0.300); the most varied "
+        "images come from **none**."
+    )
 
 
 def test_changes_are_made_one_by_one(tiny):
@@ -58,14 +74,14 @@ def test_changes_are_made_one_by_one(tiny):
 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
-    [("augment", "is no change"), ("lr=-1", "lr"), ("agument=none", "Did you mean 'augment'")],
+    [("augment", "is not a change"), ("lr=-1", "lr"), ("agument=none", "Did you mean 'augment'")],
 )
-def test_a_wrong_change_is_told(tiny, changes, sentence):
+def test_a_wrong_change_is_refused(tiny, changes, sentence):
     with pytest.raises(WorkbookError, match=sentence):
         trials.ablations(tiny(), changes)
 
 
-def test_a_image_is_named_by_number_or_file(collection):
+def test_an_image_is_given_by_number_or_file(collection):
     assert trials.image_index(collection, "7") == 7
     assert trials.image_index(collection, "03.png") == 3
     twice = replace(collection, files=("1.png", "11.png", *collection.files[2:]))
@@ -85,7 +101,7 @@ def test_copies_are_one_image_many_times(collection):
     assert alike.name == "ten-images-4"
 
 
-def test_the_distance_is_that_of_the_drawn_images(tiny, collection):
+def test_the_distance_is_that_of_the_samples(tiny, collection):
     run = train(tiny(), collection)
     apart = trials.distance_by_epoch(run, collection.images[0])
     assert apart.index.tolist() == [1, 2]
@@ -98,8 +114,8 @@ def test_the_other_images_are_the_measure(collection):
     expected = [np.square(pixels[3] - pixels[i]).mean() for i in range(10) if i != 3]
     measured = trials.distance_to_others(collection, 3)
     assert measured == pytest.approx(np.sqrt(np.mean(expected)), rel=1e-4)
-    with pytest.raises(NotEnoughData):
-        trials.distance_to_others(trials.repeat_image(collection, 0, 1), 0)
+    for copies in (1, 3):
+        assert trials.distance_to_others(trials.repeat_image(collection, 0, copies), 0) is None
 
 
 def test_a_generator_learns_a_single_image(tiny, collection):
@@ -110,15 +126,27 @@ def test_a_generator_learns_a_single_image(tiny, collection):
     assert torch.isfinite(torch.tensor(apart.to_numpy())).all()
 
 
-def test_what_each_change_costs_is_told():
+def test_what_each_change_costs_is_described():
     kid = pd.Series({"as it is": 0.1, "flip: false": 0.15, "ema: 0": 0.09, "preset monet": 0.4})
-    told = trials.ablation_summary(kid, "best", "monet")
-    assert "`best` has **0.25 times** the KID of `monet`" in told
-    assert "Most is lost with **flip: false** (+0.050), least with **ema: 0** (-0.010)" in told
-    assert (
-        trials.ablation_summary(kid.iloc[[0, 3]], "best", "monet")
-        == "KID is 0.25 times that of `monet`."
-    )
+    text = trials.ablation_summary(kid, "best", "monet")
+    assert "KID is **0.100** with `best` as it is, and 0.400 with `monet`." in text
+    assert "The change that raises it most is **flip: false** (+0.050)" in text
+    assert "the one that raises it least **ema: 0** (-0.010)" in text
+    both = trials.ablation_summary(kid.iloc[[0, 3]], "best", "monet")
+    assert both == "KID is **0.100** with `best` as it is, and 0.400 with `monet`."
+
+
+@pytest.mark.parametrize(
+    ("last", "verdict"),
+    [(2, "has the capacity"), (10, "comes close"), (30, "does not reproduce the image")],
+)
+def test_the_capacity_is_judged_by_the_other_images(last, verdict):
+    distances = pd.Series([60.0, last], index=[20, 40])
+    text = trials.describe_capacity(distances, 50.0)
+    assert text.startswith(f"After 40 epochs the RMSE between the generated images and the "
+                           f"original is **{last:.1f}** (0-255). Other images")  # fmt: skip
+    assert f"so {last / 50:.0%} of that distance is left. The generator **{verdict}" in text
+    assert "no other image" in trials.describe_capacity(distances, None)
 
 
 def test_images_are_shown_as_the_discriminator_sees_them(collection):
