@@ -5,15 +5,17 @@ import json
 import numpy as np
 import pytest
 import torch
-from helpers import written_grid
+from helpers import TINY, some, written_grid
 from PIL import Image, ImageSequence
 
 from dcgan_utils.cli import main
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import reports_dir
 from dcgan_utils.core.seeds import stream
+from dcgan_utils.data.load import load_dataset
 from dcgan_utils.data.tensors import to_uint8
 from dcgan_utils.gan import priors
+from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.gan.networks import ARCHITECTURES
 from dcgan_utils.report import playground
 from dcgan_utils.runs.sampling import load_generator
@@ -45,27 +47,50 @@ def page(browser):
     assert not wrong
 
 
-@pytest.fixture
-def runs(tiny, collection):
-    """Return two trained runs that differ in their noise."""
-    lively = {"epochs": 12, "ema": 0, "lr": 2e-3}
-    return [train(tiny(noise=spec, **lively), collection) for spec in ("normal", "gamma")]
+LIVELY = {"ema": 0, "lr": 2e-3}  # so that a few epochs change the images
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """Return a folder with ten images of noise."""
+    folder = tmp_path_factory.mktemp("playground") / "ten images"
+    folder.mkdir()
+    for number, pixels in enumerate(some(10).permute(0, 2, 3, 1).numpy()):
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(images):
+    """Return two trained runs that differ in their noise; no test changes them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DCGAN_HOME", str(images.parent))
+        small = TINY | LIVELY | {"epochs": 12}
+        configs = [TrainConfig.resolve(**small, noise=spec) for spec in ("normal", "gamma")]
+        return [train(config, load_dataset(images, 32)) for config in configs]
 
 
 @pytest.fixture
-def written(runs, tmp_path):
+def home_of_runs(runs, images, monkeypatch):
+    """Make the runs those of this test's home."""
+    monkeypatch.setenv("DCGAN_HOME", str(images.parent))
+
+
+@pytest.fixture(scope="module")
+def written(runs, images):
     """Return the playground of both."""
-    return playground.write_playground(runs, tmp_path / "page.html")
+    return playground.write_playground(runs, images.parent / "page.html")
 
 
 # --- What is in the page -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_images_are_pytorch_s(architecture, tiny, collection, tmp_path, page):
-    config = tiny(architecture=architecture, epochs=12, noise_size=100, ema=0, lr=2e-3)
+    config = tiny(architecture=architecture, epochs=12, noise_size=100, **LIVELY)
     run = train(config, collection)
-    z = config.prior.sample(32, 100, generator=stream(0, "test"))
+    z = config.prior.sample(8, 100, generator=stream(0, "test"))
     expected = to_uint8(load_generator(run, device="cpu")(z)).permute(0, 2, 3, 1).int()
     assert expected.float().std() > 10, "images of something"
     tab = page(playground.write_playground([run], tmp_path / "page.html"))
@@ -73,7 +98,7 @@ def test_the_images_are_pytorch_s(architecture, tiny, collection, tmp_path, page
         "async (all) => Promise.all(all.map(async (z) => [...await window.playground.draw(0, z)]))",
         z.tolist(),
     )
-    found = torch.tensor(drawn).reshape(32, 32, 32, 4)[..., :3].int()
+    found = torch.tensor(drawn).reshape(8, 32, 32, 4)[..., :3].int()
     assert (found - expected).abs().max() <= 2
 
 
@@ -88,12 +113,12 @@ def test_tables_of_quantiles_have_mean_0_and_deviation_1(spec):
     assert (weights * table**2).sum() == pytest.approx(1, abs=0.25 if "student" in spec else 0.03)
 
 
-def test_a_run_that_was_not_trained_is_told(tiny, collection, tmp_path):
+def test_a_run_that_was_not_trained_is_refused(tiny, collection, tmp_path):
     from dcgan_utils.runs.run import Run
 
     with pytest.raises(WorkbookError, match="no checkpoint yet"):
         playground.write_playground([Run.create(tiny(), collection)], tmp_path / "page.html")
-    with pytest.raises(WorkbookError, match="needs a run"):
+    with pytest.raises(WorkbookError, match="needs at least one run"):
         playground.write_playground([], tmp_path / "page.html")
 
 
@@ -110,13 +135,15 @@ def test_an_earlier_epoch_is_another_generator(runs, tmp_path):
         playground.write_playground(runs[:1], tmp_path / "page.html", epoch=99)
 
 
-def test_the_runs_of_a_grid_make_a_page(runs, image_folder, tmp_path, capsys):
-    grid = written_grid(tmp_path, image_folder, seeds=[0], epochs=12, ema=0, lr=2e-3)
+def test_the_runs_of_a_grid_make_a_page(home_of_runs, images, tmp_path, capsys):
+    grid = written_grid(tmp_path, images, seeds=[0], epochs=12, kid_samples=None, **LIVELY)
     assert main(["playground", str(grid), "--output", str(tmp_path / "page.html")]) == 0
     assert "generators: 2" in capsys.readouterr().out
 
 
-def test_the_command_writes_a_page_of_all_runs_of_a_collection(runs, tmp_path, capsys):
+def test_the_command_writes_a_page_of_all_runs_of_a_collection(
+    home_of_runs, runs, tmp_path, capsys
+):
     assert main(["playground", "ten-images"]) == 0
     assert "ten-images.html" in capsys.readouterr().out
     assert (reports_dir() / "playground" / "ten-images.html").exists()
@@ -128,6 +155,7 @@ def test_the_command_writes_a_page_of_all_runs_of_a_collection(runs, tmp_path, c
 # --- What a visitor does -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_slider_redraws_and_a_link_shows_the_same_pixels(written, page):
     tab = page(written)
     first = tab.evaluate(PIXELS, ".image canvas")
@@ -155,6 +183,7 @@ def test_a_slider_redraws_and_a_link_shows_the_same_pixels(written, page):
     assert again.locator("#at-text").text_content() == "50 % of the way from image 6 to image 3"
 
 
+@pytest.mark.slow
 def test_another_seed_draws_others_and_the_first_again(written, page):
     tab = page(written, "#seed=7&count=4&runs=1")
     assert tab.locator(".run").count() == 1
@@ -168,6 +197,7 @@ def test_another_seed_draws_others_and_the_first_again(written, page):
     assert tab.evaluate(PIXELS, ".image canvas") == first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "state",
     ["#seed=x&count=5&noise=evil()&mean=nan&std=-1&runs=9.9&from=99&at=1e9", "#%", "#=&"],
@@ -177,6 +207,7 @@ def test_a_broken_link_shows_something(written, page, state):
     assert len(set(tab.evaluate(PIXELS, ".image canvas"))) > 1
 
 
+@pytest.mark.slow
 def test_vectors_are_those_of_the_prior(written, page):
     tab = page(written, "#seed=3&count=64")
     vectors = torch.tensor(
@@ -187,11 +218,14 @@ def test_vectors_are_those_of_the_prior(written, page):
     assert normal.std().item() == pytest.approx(1, abs=0.1)
     assert gamma.mean().item() == pytest.approx(2, abs=0.2)
     assert gamma.std().item() == pytest.approx(2**0.5, abs=0.2)
-    assert torch.equal(normal.argsort(dim=1), gamma.argsort(dim=1)), "the same list, ranked alike"
+    assert torch.equal(normal.argsort(dim=1), gamma.argsort(dim=1)), (
+        "the same numbers, ranked alike"
+    )
     expected = priors.parse("gamma").from_gaussian(normal.float())
     assert torch.allclose(gamma.float(), expected, rtol=0.01, atol=0.02)
 
 
+@pytest.mark.slow
 def test_what_is_saved_can_be_used(written, page, runs, tmp_path):
     from dcgan_utils.runs.interpolation import sample_endpoints
 
@@ -218,12 +252,17 @@ def test_what_is_saved_can_be_used(written, page, runs, tmp_path):
     tab.locator("#take").click()
     tab.wait_for_function(READY)
     assert tab.evaluate(PIXELS, ".image canvas") == [before[i] for i in (1, 0, 3, 2)]
-    for wrong, told in (("[[1, 2]]", "has 2 numbers"), ("hello", "no JSON"), ('["a"]', "list of")):
+    for wrong, told in (
+        ("[[1, 2]]", "has 2 numbers"),
+        ("hello", "not valid JSON"),
+        ('["a"]', "list of"),
+    ):
         tab.locator("#json").fill(wrong)
         tab.locator("#take").click()
         assert told in tab.locator("#json-text").text_content()
 
 
+@pytest.mark.slow
 def test_it_is_played_by_keyboard_and_read_aloud(written, page):
     from axe_playwright_python.sync_playwright import Axe
 
@@ -247,6 +286,7 @@ def test_it_is_played_by_keyboard_and_read_aloud(written, page):
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.slow
 def test_a_link_within_the_page_changes_nothing(written, page):
     tab = page(written, "#seed=5&count=4&noise=gamma(2, 1)&mean=1&std=2&runs=1")
     before = tab.evaluate(PIXELS, ".image canvas")
@@ -256,6 +296,7 @@ def test_a_link_within_the_page_changes_nothing(written, page):
     assert tab.evaluate(PIXELS, ".image canvas") == before
 
 
+@pytest.mark.slow
 def test_an_address_typed_by_hand_replaces_vectors_that_were_brought(written, page):
     tab = page(written, "#count=4&runs=0")
     before = tab.evaluate(PIXELS, ".image canvas")
@@ -272,18 +313,20 @@ def test_an_address_typed_by_hand_replaces_vectors_that_were_brought(written, pa
     assert not tab.evaluate("document.getElementById('noise-controls').disabled")
 
 
+@pytest.mark.slow
 def test_along_a_vector_lies_the_vector_itself(written, page):
     tab = page(written, "#count=4&runs=0&way=along&at=3")
     tab.locator(".image").nth(2).click()
-    assert tab.locator("#at-text").text_content() == "1.00 times the list of image 3"
+    assert tab.locator("#at-text").text_content() == "1.00 times the vector of image 3"
     tab.wait_for_timeout(300)
     (walk,) = tab.evaluate(PIXELS, ".walks canvas")
     assert walk == tab.evaluate(PIXELS, ".image canvas")[2]
 
 
+@pytest.mark.slow
 def test_generators_of_other_sizes_and_scales_stand_side_by_side(tiny, collection, tmp_path, page):
     runs = [
-        train(tiny(noise=spec, noise_size=size, ema=0, lr=2e-3, epochs=8), collection)
+        train(tiny(noise=spec, noise_size=size, epochs=8, **LIVELY), collection)
         for spec, size in (("normal(0, 1e5)", 8), ("sphere", 5), ("bernoulli(0.3)", 12))
     ]
     tab = page(playground.write_playground(runs, tmp_path / "page.html"))
