@@ -1,7 +1,7 @@
 """Collections of images: a name, folder or zip in; one checked uint8 tensor and its report out."""
 
 from dcgan_utils.data.decode import COPIES
-from dcgan_utils.data.duplicates import MOST_BITS, MOST_LEVELS, find_duplicates
+from dcgan_utils.data.duplicates import describe_duplicates, find_duplicates
 from dcgan_utils.data.labels import (
     categories,
     classes_of,
@@ -13,6 +13,8 @@ from dcgan_utils.data.load import Dataset, LoadReport, load_copies, load_dataset
 from dcgan_utils.data.sources import locate
 from dcgan_utils.data.statistics import (
     as_images,
+    describe_horizon,
+    describe_round_canvases,
     find_horizon,
     find_round_canvases,
     pixel_statistics,
@@ -23,14 +25,15 @@ from dcgan_utils.data.tensors import as_image, make_grid, to_float, to_uint8
 
 __all__ = [
     "COPIES",
-    "MOST_BITS",
-    "MOST_LEVELS",
     "Dataset",
     "LoadReport",
     "as_image",
     "as_images",
     "categories",
     "classes_of",
+    "describe_duplicates",
+    "describe_horizon",
+    "describe_round_canvases",
     "find_duplicates",
     "find_horizon",
     "find_round_canvases",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,3 +87,13 @@ def _perceptual_hashes(images: torch.Tensor) -> np.ndarray:
 
     bits = [imagehash.phash(as_image(i)).hash for i in images]
     return 2 * np.stack(bits).reshape(len(bits), 64).astype(np.float32) - 1
+
+
+def describe_duplicates(pairs: Sequence[Pair], count: int) -> str:
+    """Say in Markdown how many of ``count`` images repeat an earlier one."""
+    exact = sum(pair.exact for pair in pairs)
+    return (
+        f"Of {count} images, as loaded, **{exact}** repeat an earlier one pixel for pixel and "
+        f"**{len(pairs) - exact}** look like one: their perceptual hashes differ in at most "
+        f"{MOST_BITS} of 64 bits, their colours by at most {MOST_LEVELS} levels on average."
+    )

@@ -19,14 +19,14 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import PIL
 import torch
 
 from dcgan_utils.core import cache
-from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.decode import (
     COPIES,
@@ -47,6 +47,9 @@ from dcgan_utils.data.sources import (
     normalise_name,
     open_listing,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 KEPT_BYTES = 1 << 28  # of a folder's files, while they are decoded
 DECODER_VERSION = 3  # raise it whenever the same bytes would give other pixels or reasons
@@ -88,6 +91,20 @@ class LoadReport:
         if self.ignored:
             lines.append(f"Ignored, being no images: {len(self.ignored)}")
         return "\n".join(lines)
+
+    def skipped_table(self) -> pd.DataFrame:
+        """Return one row per image file that was left out, with the reason.
+
+        Raises
+        ------
+        NotEnoughData
+            If none was.
+        """
+        import pandas as pd
+
+        if not self.skipped:
+            raise NotEnoughData("No image file had to be left out.")
+        return pd.DataFrame(self.skipped, columns=["left out", "reason"])
 
 
 def _counts(counts: dict[str, int]) -> str:

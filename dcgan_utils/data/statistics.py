@@ -8,12 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
 from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.data.labels import parse_booleans, precision_recall
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLOURS = ("red", "green", "blue")
 NEAR_WHITE = 230  # all three colours at least that
@@ -180,6 +185,24 @@ def find_horizon(image: np.ndarray) -> Horizon:
     )
 
 
+def describe_horizon(horizon: Horizon, labels: pd.DataFrame) -> str:
+    """Say in Markdown where the horizon of the mean image is, and what the labels know of it."""
+    import pandas as pd
+
+    text = (
+        f"The mean image has a **horizon at {100 * horizon.position:.0f} %** of its height: the "
+        f"rows above are {horizon.drop:.0f} levels brighter, and this one step explains "
+        f"{100 * horizon.share:.0f} % of the differences between rows."
+        if horizon.is_clear
+        else "The mean image shows **no horizon**: no row divides bright above from dark below."
+    )
+    if "horizon" in labels:
+        known = pd.to_numeric(labels["horizon"], errors="coerce").dropna()
+        text += f" The labels of {len(known)} images say where theirs is"
+        text += f": at {100 * known.mean():.0f} % on average." if len(known) else "."
+    return text
+
+
 # --- Round canvases ---
 
 
@@ -206,6 +229,20 @@ def find_round_canvases(images: torch.Tensor) -> list[int]:
         if white[corners].float().mean() >= 0.9 and white[ring].float().mean() <= 0.1:
             found.append(number)
     return found
+
+
+def describe_round_canvases(found: Sequence[int], labels: pd.DataFrame) -> str:
+    """Say in Markdown how many round canvases were found, and how many the labels know."""
+    if "round" not in labels:
+        return "There is no label *round* to check this by: look at them."
+    truth = parse_booleans(labels["round"])
+    precision, recall = precision_recall(found, truth)
+    text = f"The labels know {sum(truth)} round canvases."
+    if found:
+        text += f" Of those found, **{precision:.0%}** are round (precision)."
+    if any(truth):
+        text += f" Of the round ones, **{recall:.0%}** were found (recall)."
+    return text
 
 
 # --- Sharpness ---

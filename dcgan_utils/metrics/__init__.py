@@ -18,9 +18,12 @@ from dcgan_utils.metrics.evaluation import (
     kid_and_diversity,
     kid_real_real,
 )
+from dcgan_utils.metrics.exploration import Exploration, SideBySide
 from dcgan_utils.metrics.features import extract
 
 __all__ = [
+    "Exploration",
+    "SideBySide",
     "agreement",
     "choose_k",
     "evaluate",

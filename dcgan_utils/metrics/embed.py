@@ -66,6 +66,13 @@ class Clustering:
         numbers = np.flatnonzero(self.labels == cluster)
         return numbers[np.argsort(self.distances[numbers], kind="stable")]
 
+    def ends(self, cluster: int, *, first: int, last: int) -> np.ndarray:
+        """Return the members nearest to and farthest from the centre, or all of a small cluster."""
+        members = self.members(cluster)
+        if len(members) <= first + last:
+            return members
+        return np.concatenate([members[:first], members[-last:]])
+
 
 def kmeans(vectors: np.ndarray, k: int = 10, *, seed: int = 0, starts: int = 10) -> Clustering:
     """Divide vectors by k-means, started from k-means++ (Arthur and Vassilvitskii 2007).
@@ -178,6 +185,11 @@ def agreement(clusterings: Mapping[str, Clustering], known: pd.DataFrame) -> pd.
     known
         One row a vector, one column a label; rows where it is not known do not count.
 
+    Raises
+    ------
+    NotEnoughData
+        If there are no labels.
+
     Notes
     -----
     With more clusters than a label has values 1 cannot be reached, and for a label that nearly
@@ -186,6 +198,10 @@ def agreement(clusterings: Mapping[str, Clustering], known: pd.DataFrame) -> pd.
     import pandas as pd
     from sklearn.metrics import adjusted_rand_score
 
+    if known.empty:
+        raise NotEnoughData(
+            "No `labels.csv` sorts the images, so nobody can say whether the clusters are right."
+        )
     return pd.DataFrame(
         {
             name: {
@@ -256,7 +272,7 @@ def separability_of_halves(vectors: np.ndarray, *, times: int = 5, seed: int = 0
     return np.array([separability(one, other, seed=seed).mean() for one, other in halves])
 
 
-# --- Principal components and UMAP -----------------------------------------------------------------
+# --- Principal components and UMAP ---
 
 
 @dataclass(frozen=True)
@@ -278,6 +294,12 @@ class Components:
     directions: np.ndarray
     scores: np.ndarray
     explained: np.ndarray
+
+    @property
+    def axis_names(self) -> tuple[str, str]:
+        """Names of the first two, each with the share of the variance that it explains."""
+        first, second = 100 * self.explained[:2]
+        return f"first component, {first:.0f} %", f"second component, {second:.0f} %"
 
     def reconstruct(self, rows: np.ndarray, n: int) -> np.ndarray:
         """Return some of the vectors as the first ``n`` components give them back, ``(r, D)``."""

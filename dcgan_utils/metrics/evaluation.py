@@ -61,7 +61,7 @@ def evaluate(
     generated: torch.Tensor,
     *,
     seed: int,
-    kinds: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
     device: str = "cpu",
 ) -> dict[str, float | int | str]:
     """Return every measure of generated images against real ones.
@@ -72,7 +72,7 @@ def evaluate(
         uint8, shapes ``(n, 3, H, W)`` and ``(m, 3, H, W)``.
     seed
         Of the bootstrap.
-    kinds
+    classes
         A label for each real image, if there are any.
     device
         Where the extractor runs.
@@ -84,7 +84,7 @@ def evaluate(
         ``precision``, ``recall``, ``density``, ``coverage``; ``diversity``, ``repetition``,
         ``memorisation`` (see `metrics`); ``layout_repetition``, the repetition of the images
         averaged down to 16 pixels, where only colours and layout are left; ``sharpness``,
-        relative to the real images'; with ``kinds`` also what `modes.mode_coverage` returns.
+        relative to the real images'; with ``classes`` also what `modes.mode_coverage` returns.
         And what they rest on: ``extractor``, and the numbers of images ``real`` and
         ``generated``.
 
@@ -105,8 +105,8 @@ def evaluate(
     vectors = [side.vectors for side in found]
     low, high = distances.kid_interval(*vectors, rng=stream(seed, "bootstrap"))
     measured = _measured(vectors, layouts, clear) | {"kid_low": low, "kid_high": high}
-    if kinds:
-        measured |= modes.mode_coverage(vectors[0], kinds, vectors[1])
+    if classes:
+        measured |= modes.mode_coverage(vectors[0], classes, vectors[1])
     return measured | {
         "extractor": found[0].extractor,
         "real": len(real),
@@ -134,8 +134,8 @@ def baseline_real_real(
     real: torch.Tensor,
     *,
     seed: int,
-    beside: int,
-    kinds: Sequence[str] | None = None,
+    generated: int,
+    classes: Sequence[str] | None = None,
     device: str = "cpu",
 ) -> dict[str, float | int | str]:
     """Return `evaluate` for one part of the real images against the other: means of ten splits.
@@ -149,16 +149,16 @@ def baseline_real_real(
         uint8, shape ``(n, 3, H, W)``.
     seed
         Of the splits.
-    beside
+    generated
         How many generated images are measured: the parts have that ratio, since coverage and
         repetition depend on it.
-    kinds, device
+    classes, device
         As for `evaluate`. Each part has its share of each kind.
 
     Returns
     -------
     dict
-        As from `evaluate`, without KID's interval, and with ``kinds`` also ``classifier_accuracy``
+        As from `evaluate`, without KID's interval, and with ``classes`` also ``classifier_accuracy``
         (see `modes.classifier_accuracy`).
 
     Raises
@@ -166,38 +166,38 @@ def baseline_real_real(
     NotMeaningful
         If one part would have fewer than six images.
     """
-    share = len(real) / (len(real) + beside)
+    share = len(real) / (len(real) + generated)
     if min(share, 1 - share) * len(real) < 6:
         raise NotEnoughData(
             f"To measure images beside real ones, these are divided into parts of six or more "
-            f"each; here there are {len(real)}, for {beside} generated ones."
+            f"each; here there are {len(real)}, for {generated} generated ones."
         )
     found = features.extract(real, device=device)
     layouts, clear = pixel_vectors(real, LAYOUT), sharpness(real)
     rows = []
-    for parts in _splits(len(real), seed, share=share, kinds=kinds):
+    for parts in _splits(len(real), seed, share=share, classes=classes):
         vectors, small, sharp = ([of[p] for p in parts] for of in (found.vectors, layouts, clear))
         row = _measured(vectors, small, sharp)
-        if kinds:
-            row |= modes.mode_coverage(vectors[0], [kinds[i] for i in parts[0]], vectors[1])
+        if classes:
+            row |= modes.mode_coverage(vectors[0], [classes[i] for i in parts[0]], vectors[1])
         rows.append(row)
     means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-    if kinds:
-        means["classifier_accuracy"] = modes.classifier_accuracy(found.vectors, kinds, seed=seed)
+    if classes:
+        means["classifier_accuracy"] = modes.classifier_accuracy(found.vectors, classes, seed=seed)
     sizes = dict(zip(("real", "generated"), map(len, parts), strict=True))
     return means | {"extractor": found.extractor} | sizes
 
 
 def _splits(
-    count: int, seed: int, *, share: float = 0.5, kinds: Sequence[str] | None = None
+    count: int, seed: int, *, share: float = 0.5, classes: Sequence[str] | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield numbers in random order, ten times, dealt to two parts, kind by kind."""
     rng, place = stream(seed, "floor"), np.arange(count)
     first = np.floor((place + 1) * share) > np.floor(place * share)
     for _ in range(SPLITS):
         order = torch.randperm(count, generator=rng).numpy()
-        if kinds:
-            order = order[np.argsort(np.asarray(kinds)[order], kind="stable")]
+        if classes:
+            order = order[np.argsort(np.asarray(classes)[order], kind="stable")]
         yield order[first], order[~first]
 
 

@@ -1,4 +1,4 @@
-"""Which kinds of images a generator draws, where the kinds are known by labels."""
+"""Which classes of images a generator draws, where the classes are known by labels."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ FOLDS = 5
 def mode_coverage(
     real: np.ndarray, labels: Sequence[str], generated: np.ndarray
 ) -> dict[str, float]:
-    """Return how many kinds of images are drawn, and how evenly.
+    """Return how many classes of images are drawn, and how evenly.
 
-    A classifier (logistic regression) learns the kinds from the labelled images and sorts the
+    A classifier (logistic regression) learns the classes from the labelled images and sorts the
     generated ones.
 
     Parameters
@@ -36,30 +36,30 @@ def mode_coverage(
     Returns
     -------
     dict of float
-        ``mode_coverage``: share of the kinds that are drawn at least a tenth as often as they
-        occur among the real images. ``mode_entropy``: entropy of the drawn kinds, divided by
+        ``mode_coverage``: share of the classes that are drawn at least a tenth as often as they
+        occur among the real images. ``mode_entropy``: entropy of the drawn classes, divided by
         that of the real ones; 0 if all are of one kind.
 
     Raises
     ------
     NotMeaningful
-        If there are fewer than two kinds.
+        If there are fewer than two classes.
 
     Notes
     -----
     The classifier must name a kind for every image, however little it looks like any: noise
     is sorted too, and blurred images may go to one kind or be spread by chance. A high
-    coverage says that kinds are not missing, not that the images are good. What it cannot
+    coverage says that classes are not missing, not that the images are good. What it cannot
     tell apart it cannot count: see `classifier_accuracy`.
     """
     from scipy.stats import entropy
 
-    kinds, counts = np.unique(np.asarray(labels), return_counts=True)
-    if len(kinds) < 2:
-        raise NotEnoughData("Mode coverage needs images of at least two kinds.")
+    classes, counts = np.unique(np.asarray(labels), return_counts=True)
+    if len(classes) < 2:
+        raise NotEnoughData("Mode coverage needs images of at least two classes.")
     drawn = classifier().fit(real, labels).predict(generated)
     shares = counts / counts.sum()
-    found = np.array([np.mean(drawn == kind) for kind in kinds])
+    found = np.array([np.mean(drawn == kind) for kind in classes])
     return {
         "mode_coverage": float(np.mean(found >= FAIR_SHARE * shares)),
         "mode_entropy": float(entropy(found) / entropy(shares)),
@@ -69,8 +69,8 @@ def mode_coverage(
 def classifier_accuracy(real: np.ndarray, labels: Sequence[str], *, seed: int) -> float:
     """Return the share of real images, held back in turn, that are sorted rightly.
 
-    The mean of the shares of the kinds: who always names the commonest kind gets no more than
-    one in the number of kinds.
+    The mean of the shares of the classes: who always names the commonest kind gets no more than
+    one in the number of classes.
 
     Parameters
     ----------

@@ -2,14 +2,16 @@
 
 from dcgan_utils.runs.interpolation import (
     along,
+    describe_midpoints,
+    describe_projection,
+    describe_typical_norms,
     latent_grid,
     lerp,
-    midpoint_norm_ratio,
     project,
     sample_endpoints,
     slerp,
     typical_norms,
-    walk_frames,
+    write_walk,
 )
 from dcgan_utils.runs.run import Run, find_runs
 from dcgan_utils.runs.sampling import (
@@ -26,13 +28,15 @@ __all__ = [
     "Run",
     "along",
     "collection_of",
+    "describe_midpoints",
+    "describe_projection",
+    "describe_typical_norms",
     "draw",
     "find_runs",
     "latent_grid",
     "lerp",
     "load_generator",
     "load_pair",
-    "midpoint_norm_ratio",
     "most_real",
     "project",
     "sample",
@@ -40,5 +44,5 @@ __all__ = [
     "slerp",
     "train",
     "typical_norms",
-    "walk_frames",
+    "write_walk",
 ]

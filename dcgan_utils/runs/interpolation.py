@@ -1,4 +1,4 @@
-"""Ways through the latent space: along a vector, between vectors, over a sheet, to an image."""
+"""Paths through the latent space: along a vector, between vectors, and to a given image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from dcgan_utils.core.errors import WorkbookError, first_line
-from dcgan_utils.core.files import expand_path
+from dcgan_utils.core.files import ensure_dir, expand_path, write_gif
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.tensors import as_image, to_float
 from dcgan_utils.gan.priors import Prior
@@ -22,19 +22,19 @@ from dcgan_utils.runs.run import Run
 def sample_endpoints(
     prior: Prior, noise_size: int, count: int, *, seed: int, file: str | Path | None = None
 ) -> torch.Tensor:
-    """Return the latent vectors from which walks begin.
+    """Return latent vectors that serve as the endpoints of walks.
 
     Parameters
     ----------
     prior
-        They are drawn from it.
+        The distribution from which they are drawn.
     noise_size, count
-        Length of each, and how many.
+        Length of each vector, and their number.
     seed
         Of the draw.
     file
         JSON: a list of vectors, each a list of numbers, as the playground saves it. These come
-        first; what is missing is drawn.
+        first; the rest are drawn.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def sample_endpoints(
     Raises
     ------
     WorkbookError
-        If the file cannot be read, or its vectors are of another length.
+        If the file cannot be read, or its vectors have another length.
     """
     drawn = prior.sample(count, noise_size, generator=stream(seed, "walk"))
     if file is None:
@@ -54,8 +54,8 @@ def sample_endpoints(
         given = torch.tensor(json.loads(path.read_text(encoding="utf-8")), dtype=torch.float32)
     except (OSError, ValueError, TypeError, RuntimeError, RecursionError) as error:
         raise WorkbookError(
-            f"the vectors in '{path}' cannot be read ({first_line(error)}): it should be JSON, a list "
-            "of lists of numbers, as the playground saves it."
+            f"the vectors in '{path}' cannot be read ({first_line(error)}): it should be JSON, a "
+            "list of lists of numbers, as the playground saves it."
         ) from error
     if given.ndim != 2 or given.shape[1] != noise_size or not given.isfinite().all():
         raise WorkbookError(
@@ -66,7 +66,7 @@ def sample_endpoints(
 
 
 def along(vector: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
-    """Return multiples of one latent vector: the second study's walk.
+    """Return multiples of one latent vector, as in the second study.
 
     Parameters
     ----------
@@ -82,34 +82,34 @@ def along(vector: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
 
     Notes
     -----
-    Far from 1 the vectors are no longer such as the prior draws: a vector of 100 independent
-    coordinates almost never has half or twice the usual length.
+    Far from 1 the prior would not draw such vectors: with 100 independent coordinates, a vector
+    almost never has half or twice the typical length.
     """
     return factors[:, None] * vector
 
 
 def lerp(start: torch.Tensor, end: torch.Tensor, steps: int) -> torch.Tensor:
-    """Return ``steps`` vectors on the straight line between two, both ends included."""
+    """Return ``steps`` vectors on the straight line between two, endpoints included."""
     return torch.lerp(start, end, torch.linspace(0, 1, steps)[:, None])
 
 
 def slerp(prior: Prior, start: torch.Tensor, end: torch.Tensor, steps: int) -> torch.Tensor:
-    """Return vectors between two that could all have been drawn from the prior.
+    """Return vectors between two, all of which the prior could have drawn (prior-aware slerp).
 
-    Halfway on a straight line the coordinates of two independent vectors average out: the
-    vector is shorter by a factor of about 0.7 than any that the generator was trained with.
-    For N(0, 1) the way round at constant length is spherical interpolation (White 2016,
-    "Sampling generative networks", arXiv:1609.04468, section 2.1). Other priors are mapped to
-    N(0, 1) coordinate by coordinate through their quantiles, led round there, and mapped back.
+    Halfway along a straight line the coordinates of two independent vectors average out: the
+    vector is shorter, by a factor of about 0.7, than any that the generator was trained with.
+    For N(0, 1) the remedy is spherical interpolation (White 2016, "Sampling generative
+    networks", arXiv:1609.04468, section 2.1). Vectors of other priors are mapped to N(0, 1) by
+    the quantiles of each coordinate, interpolated there, and mapped back.
 
     Parameters
     ----------
     prior
-        What the two were drawn from.
+        The distribution from which both were drawn.
     start, end
         Shape ``(noise_size,)``.
     steps
-        How many vectors, both ends included.
+        Number of vectors, endpoints included.
 
     Returns
     -------
@@ -118,25 +118,26 @@ def slerp(prior: Prior, start: torch.Tensor, end: torch.Tensor, steps: int) -> t
 
     Notes
     -----
-    Coins have no halfway: with ``bernoulli`` the coordinates turn over one by one.
+    Discrete priors cannot be interpolated: with ``bernoulli`` the coordinates change their sign
+    one by one.
     """
     one, other = prior.to_gaussian(torch.stack([start, end]))
-    way = prior.from_gaussian(_great_circle(one, other, torch.linspace(0, 1, steps)[:, None]))
-    way[0], way[-1] = start, end  # not rounded
-    return way
+    path = prior.from_gaussian(_great_circle(one, other, torch.linspace(0, 1, steps)[:, None]))
+    path[0], path[-1] = start, end  # not rounded
+    return path
 
 
 def latent_grid(prior: Prior, corners: torch.Tensor, side: int) -> torch.Tensor:
-    """Return a sheet of vectors spread between four.
+    """Return a square grid of vectors, interpolated between its four corners.
 
     Parameters
     ----------
     prior
-        What the four were drawn from.
+        The distribution from which the corners were drawn.
     corners
         Upper left, upper right, lower left and lower right, shape ``(4, noise_size)``.
     side
-        Vectors in a row, and rows.
+        Number of rows, and of columns.
 
     Returns
     -------
@@ -148,35 +149,79 @@ def latent_grid(prior: Prior, corners: torch.Tensor, side: int) -> torch.Tensor:
     return torch.cat([slerp(prior, *ends, side) for ends in zip(left, right, strict=True)])
 
 
-def typical_norms(prior: Prior, noise_size: int, *, seed: int) -> tuple[float, float, float]:
-    """Return how far vectors lie from the prior's mean: 1 %, median and 99 % of 2,000 drawn."""
-    drawn = prior.sample(2000, noise_size, generator=stream(seed, "usual"))
-    distances = (drawn - prior.mean).norm(dim=1)
-    return tuple(distances.quantile(torch.tensor([0.01, 0.5, 0.99])).tolist())
-
-
-def midpoint_norm_ratio(prior: Prior, way: torch.Tensor) -> float:
-    """Return how far the middle of a way is from the prior's mean, in terms of its start."""
-    distances = (way - prior.mean).norm(dim=1)
-    return (distances[len(way) // 2] / distances[0]).item()
-
-
 def _great_circle(one: torch.Tensor, other: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
     """Interpolate on the arc between two vectors, whatever their lengths."""
     cosine = F.cosine_similarity(one, other, dim=0).clamp(-1, 1)
     angle = torch.acos(cosine)
-    if angle.sin().abs() < 1e-4:  # the same way, or opposite ways: there is no one arc
+    if angle.sin().abs() < 1e-4:  # parallel or opposite: there is no unique arc
         return torch.lerp(one, other, shares)
     return (torch.sin((1 - shares) * angle) * one + torch.sin(shares * angle) * other) / angle.sin()
 
 
+def write_walk(path: Path, images: torch.Tensor) -> None:
+    """Write the images of a walk ``(n, 3, H, W)`` as an animated GIF, forwards and backwards."""
+    ensure_dir(path.parent)
+    write_gif(path, walk_frames(images))
+
+
 def walk_frames(images: torch.Tensor, *, side: int = 256) -> list[Image.Image]:
-    """Return the images of a walk as frames of an animation: there and back, enlarged."""
+    """Return the images of a walk as frames of an animation, enlarged, forwards and backwards."""
     stills = [as_image(image) for image in images]
     enlarged = [
         still.resize((side, side), Image.Resampling.LANCZOS).quantize(128) for still in stills
     ]
     return enlarged + enlarged[-2::-1]
+
+
+# --- Where the prior draws its vectors ---
+
+
+def typical_norms(prior: Prior, noise_size: int, *, seed: int) -> tuple[float, float, float]:
+    """Return the distance of vectors from the prior's mean: 1 %, median and 99 % of 2,000 draws."""
+    drawn = prior.sample(2000, noise_size, generator=stream(seed, "usual"))
+    distances = (drawn - prior.mean).norm(dim=1)
+    return tuple(distances.quantile(torch.tensor([0.01, 0.5, 0.99])).tolist())
+
+
+def describe_typical_norms(prior: Prior, norms: tuple[float, float, float]) -> str:
+    """Describe in Markdown which part of the walk `along` a vector the generator has seen.
+
+    Parameters
+    ----------
+    norms
+        From `typical_norms`.
+    """
+    low, median, high = norms
+    mean = "the origin" if prior.mean == 0 else "the prior's mean"
+    places = "near 1"
+    if prior.mean == 0 and prior.skewness == 0:  # symmetric about the origin
+        places += " and, since the prior is symmetric, near -1"
+    return (
+        f"98 % of the vectors that the prior draws have **{low / median:.2f}** to "
+        f"**{high / median:.2f}** times the median distance from {mean}. So on this walk the "
+        f"generator was trained only {places}."
+    )
+
+
+def midpoint_norm_ratio(prior: Prior, path: torch.Tensor) -> float:
+    """Return how far the middle of a path is from the prior's mean, relative to its start."""
+    distances = (path - prior.mean).norm(dim=1)
+    return (distances[len(path) // 2] / distances[0]).item()
+
+
+def describe_midpoints(prior: Prior, start: torch.Tensor, end: torch.Tensor) -> str:
+    """Compare in Markdown the midpoints of `lerp` and `slerp` between two vectors."""
+    straight, aware = (
+        midpoint_norm_ratio(prior, path)
+        for path in (lerp(start, end, 9), slerp(prior, start, end, 9))
+    )
+    return (
+        f"At the midpoint of the first pair, lerp is **{straight:.2f}** times as far from the "
+        f"prior's mean as at the start, prior-aware slerp **{aware:.2f}** times."
+    )
+
+
+# --- To a given image ---
 
 
 def project(
@@ -190,13 +235,13 @@ def project(
     device: str | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Look for the latent vectors whose images come nearest to given ones.
+    """Find the latent vectors whose images come closest to given ones.
 
-    Gradient descent (Adam) on the vector, from several draws of the prior at once; the nearest
-    one in the end is kept. (Descent on the vector is Creswell and Bharath's way, 2016, "Inverting
-    the generator of a generative adversarial network", arXiv:1611.05644.) The distance is the mean
-    squared difference of the pixels, at full size and averaged over squares of 4 and of 16: places
-    matter less that way.
+    Gradient descent (Adam) on the vector, from several draws of the prior at once; the closest
+    result is kept. Source: Creswell and Bharath 2016, "Inverting the generator of a generative
+    adversarial network", arXiv:1611.05644. The distance is the mean squared difference of the
+    pixels, at full size and averaged over squares of 4 and of 16 pixels, which makes exact
+    positions matter less.
 
     Parameters
     ----------
@@ -205,25 +250,25 @@ def project(
     images
         uint8, shape ``(n, 3, H, W)``.
     epoch
-        One of its `kept_epochs`; without it, where the training stands.
+        One of its `kept_epochs`; by default the last epoch.
     steps, restarts
-        How many steps from how many starts.
+        Number of steps, and of starting points for each image.
     seed
-        Of the starts.
+        Of the starting points.
     device
-        Where the generator runs; without one, where ``auto`` says.
+        Where the generator runs; by default the run's own device.
     on_step
-        Called with the number of steps done, and of all.
+        Called with the number of steps done, and of all steps.
 
     Returns
     -------
     tuple of torch.Tensor
-        Vectors ``(n, noise_size)`` and their root mean squared distance in levels, ``(n,)``.
+        Vectors ``(n, noise_size)``, and the RMSE (0-255) of their images, ``(n,)``.
 
     Notes
     -----
-    An image that is not found may still be there: the search ends in the nearest valley. And
-    a vector found this way need not be one that the prior would ever draw.
+    The search ends in a local minimum, so an image that is not found may still exist. And the
+    prior need not ever draw a vector that is found this way.
     """
     device = device or run.config.device
     generator, prior = sampling.load_generator(run, epoch=epoch, device=device), run.config.prior
@@ -247,7 +292,28 @@ def project(
 
 
 def _apart(drawn: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Return one distance an image, over three sizes."""
+    """Return one distance per image, summed over three sizes."""
     difference = drawn - target
     sizes = [difference, F.avg_pool2d(difference, 4), F.avg_pool2d(difference, 16)]
     return sum(part.square().mean(dim=(1, 2, 3)) for part in sizes)
+
+
+def describe_projection(
+    prior: Prior, vectors: torch.Tensor, errors: torch.Tensor, norms: tuple[float, float, float]
+) -> str:
+    """Describe in Markdown what `project` found.
+
+    Parameters
+    ----------
+    vectors, errors
+        From `project`.
+    norms
+        From `typical_norms`.
+    """
+    _, median, high = norms
+    distances = (vectors - prior.mean).norm(dim=1) / median
+    return (
+        f"On average the RMSE (0-255) is **{errors.mean():.0f}**. The vectors found are "
+        f"{distances.min():.2f} to {distances.max():.2f} times the median distance from the "
+        f"prior's mean; beyond {high / median:.2f} the generator was hardly ever trained."
+    )

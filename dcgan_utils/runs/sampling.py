@@ -174,8 +174,8 @@ def _generated(run: Run, n: int, *, seed: int = 0, device: str | None = None) ->
 
 
 def load_pair(
-    dataset: str, other: str, img_size: int, *, seed: int = 0, device: str | None = None
-) -> tuple[Dataset, Dataset]:
+    dataset: str, other: str | None, img_size: int, *, seed: int = 0, device: str | None = None
+) -> tuple[Dataset, Dataset | None]:
     """Load two collections at one size; the other may be a run, then it is what that draws.
 
     Parameters
@@ -184,7 +184,7 @@ def load_pair(
         As `load.load_dataset` takes it.
     other
         The same, or the name or folder of a run. Its images are as many as the collection's,
-        and the collection is loaded at their size, as the discriminator saw it.
+        and the collection is loaded at their size, as the discriminator saw it. None for none.
     img_size
         Side of the images, unless ``other`` is a run.
     seed, device
@@ -195,6 +195,8 @@ def load_pair(
     WorkbookError
         If one of them cannot be loaded.
     """
+    if other is None:
+        return load_dataset(dataset, img_size), None
     folder = run_folder(other)
     if folder is not None and (folder / "samples").is_dir():
         run = Run(folder)

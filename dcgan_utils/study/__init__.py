@@ -1,1 +1,80 @@
-"""Many runs: grids, comparison, claims, theory, trials, benchmark."""
+"""Many runs: grids and who trains them, comparisons and claims, theory, trials, the benchmark."""
+
+from dcgan_utils.study.benchmark import (
+    TEXTBOOK,
+    alternate,
+    describe_ceilings,
+    describe_memory,
+    describe_quality,
+    describe_speed,
+    join_turns,
+    layer_times,
+    matmul_ceiling,
+    measure_ceilings,
+    memory_over_epochs,
+    operations_per_image,
+    precision_and_quality,
+    profile_step,
+    ratios,
+    summary,
+    workbook_loop,
+)
+from dcgan_utils.study.claims import as_markdown, judge
+from dcgan_utils.study.compare import CLOSENESS, VARIETY, Comparison
+from dcgan_utils.study.grid import load_grid, tasks
+from dcgan_utils.study.schedule import outcome_line, progress_line, run_grid
+from dcgan_utils.study.theory import sensitivities, shares
+from dcgan_utils.study.trials import (
+    ablation_summary,
+    ablations,
+    augmentations,
+    augmented,
+    distance_by_epoch,
+    distance_to_others,
+    image_index,
+    images_per_epoch,
+    repeat_image,
+    run_trials,
+)
+
+__all__ = [
+    "CLOSENESS",
+    "TEXTBOOK",
+    "VARIETY",
+    "Comparison",
+    "ablation_summary",
+    "ablations",
+    "alternate",
+    "as_markdown",
+    "augmentations",
+    "augmented",
+    "describe_ceilings",
+    "describe_memory",
+    "describe_quality",
+    "describe_speed",
+    "distance_by_epoch",
+    "distance_to_others",
+    "image_index",
+    "images_per_epoch",
+    "join_turns",
+    "judge",
+    "layer_times",
+    "load_grid",
+    "matmul_ceiling",
+    "measure_ceilings",
+    "memory_over_epochs",
+    "operations_per_image",
+    "outcome_line",
+    "precision_and_quality",
+    "profile_step",
+    "progress_line",
+    "ratios",
+    "repeat_image",
+    "run_grid",
+    "run_trials",
+    "sensitivities",
+    "shares",
+    "summary",
+    "tasks",
+    "workbook_loop",
+]

@@ -23,12 +23,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from dcgan_utils.core import environment
-from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.seeds import stream
-from dcgan_utils.data.load import Dataset, image_files, load_dataset
+from dcgan_utils.data.load import image_files, load_dataset
 from dcgan_utils.gan import convolutions
 from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.gan.model import DCGAN
+from dcgan_utils.metrics import evaluation
 from dcgan_utils.runs.run import run_name
 from dcgan_utils.runs.training import reproducible, train, train_batch
 
@@ -50,7 +51,7 @@ def workbook_loop(precision: str) -> str:
 def alternate(
     config: TrainConfig,
     *,
-    alternations: int = 5,
+    repeats: int = 5,
     on_turn: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Train the textbook's way and ours in turn, an epoch each, and take the time.
@@ -63,7 +64,7 @@ def alternate(
     ----------
     config
         Architecture, batch size, precision and device.
-    alternations
+    repeats
         How often each has its turn.
     on_turn
         Called with the number of turns done, and of all.
@@ -98,11 +99,11 @@ def alternate(
             workers[name] = stack.enter_context(_process())
             workers[name].submit(_begin, start, config.device).result()
             workers[name].submit(_take_turn).result()
-        for turn in range(alternations):
+        for turn in range(repeats):
             for name, worker in workers.items():
                 rows.append({"loop": name, "turn": turn + 1} | worker.submit(_take_turn).result())
                 if on_turn is not None:
-                    on_turn(len(rows), len(workers) * alternations)
+                    on_turn(len(rows), len(workers) * repeats)
     return pd.DataFrame(rows)
 
 
@@ -111,6 +112,45 @@ def ratios(turns: pd.DataFrame) -> pd.DataFrame:
     speeds = turns.pivot(index="turn", columns="loop", values="images_per_second")
     others = [loop for loop in turns["loop"].unique() if loop != TEXTBOOK]
     return speeds[others].div(speeds[TEXTBOOK], axis=0)
+
+
+def join_turns(by_batch: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
+    """Return the turns of all batch sizes in one table, with a column ``batch``."""
+    import pandas as pd
+
+    return pd.concat(by_batch, names=["batch"]).droplevel(1).reset_index()
+
+
+def measure_ceilings(config: TrainConfig) -> dict[str, float]:
+    """Return the machine's best rate for each loop, in operations per second.
+
+    The rate of large matrix products in the loop's precision; see `matmul_ceiling`.
+    """
+    rates = {p: matmul_ceiling(p, config.device) for p in dict.fromkeys(["fp32", config.precision])}
+    return {workbook_loop(p): rate for p, rate in rates.items()} | {TEXTBOOK: rates["fp32"]}
+
+
+def describe_ceilings(operations: float, ceilings: Mapping[str, float]) -> str:
+    """Say in Markdown how many images per second the machine allows at most."""
+    text = f"An image needs **{operations / 1e9:.2f} billion operations** in one training step."
+    for loop, rate in ceilings.items():
+        if loop != TEXTBOOK:
+            text += (
+                f" The {loop}, can use {rate / 1e9:.0f} billion per second here: at most "
+                f"**{rate / operations:.0f} images/s**."
+            )
+    return text
+
+
+def describe_speed(by_batch: Mapping[int, pd.DataFrame], table: pd.DataFrame) -> str:
+    """Say in Markdown how many times as fast as the textbook the workbook is."""
+    return " ".join(
+        f"At batch {batch} the {loop}, is **{ratio.median():.2f} times** as fast as the textbook "
+        f"(median of {len(ratio)} turns, {ratio.min():.2f} to {ratio.max():.2f}) and reaches "
+        f"{table.loc[(batch, loop), 'of the ceiling']:.0%} of the machine's ceiling."
+        for batch, turns in by_batch.items()
+        for loop, ratio in ratios(turns).items()
+    )
 
 
 def summary(
@@ -231,8 +271,8 @@ def _peak_memory(device: str) -> int:
 # --- Memory and quality --------------------------------------------------------------------
 
 
-def memory_over_epochs(config: TrainConfig) -> pd.DataFrame:
-    """Train on one batch an epoch in a fresh process, and note its memory after each.
+def memory_over_epochs(config: TrainConfig, *, epochs: int) -> pd.DataFrame:
+    """Train on one batch per epoch in a fresh process, and note its memory after each.
 
     Samples, history and checkpoints are written as in any training, to a folder that is
     removed.
@@ -242,11 +282,29 @@ def memory_over_epochs(config: TrainConfig) -> pd.DataFrame:
     pandas.DataFrame
         ``epoch``, ``memory`` (bytes that the process holds then) and ``peak`` (the most until
         then, or of the GPU).
+
+    Raises
+    ------
+    NotEnoughData
+        If ``epochs`` is 0.
     """
     import pandas as pd
 
+    if not epochs:
+        raise NotEnoughData("Skipped: `memory_epochs` is 0.")
+    config = config.changed(epochs=epochs)
     with _process() as worker:
         return pd.DataFrame(worker.submit(_train_and_weigh, config.model_dump()).result())
+
+
+def describe_memory(weighed: pd.DataFrame) -> str:
+    """Say in Markdown how the memory grew over the second half, and what its peak was."""
+    half, end = weighed.iloc[len(weighed) // 2], weighed.iloc[-1]
+    return (
+        f"From epoch {half['epoch']:.0f} to {end['epoch']:.0f} the process grew by "
+        f"**{(end['memory'] - half['memory']) / 1e6:.0f} MB**; its peak was "
+        f"**{end['peak'] / 1e9:.2f} GB** in all, Python and torch included."
+    )
 
 
 def _train_and_weigh(parameters: dict[str, Any]) -> list[dict[str, float]]:
@@ -269,7 +327,6 @@ def _train_and_weigh(parameters: dict[str, Any]) -> list[dict[str, float]]:
 
 def precision_and_quality(
     config: TrainConfig,
-    dataset: Dataset,
     folder: Path,
     *,
     seeds: int = 3,
@@ -281,8 +338,6 @@ def precision_and_quality(
     ----------
     config
         Of the runs, but for seed and precision.
-    dataset
-        The images.
     folder
         Where the run folders go; runs that are finished there are not trained again.
     seeds
@@ -293,15 +348,21 @@ def precision_and_quality(
     Returns
     -------
     pandas.DataFrame
-        One row a run: ``precision``, ``seed``, ``kid`` and ``diversity`` of as many samples as
-        there are images, on EfficientNet-Lite0 features. See `metrics` for what the numbers
-        mean.
+        One row per run: ``precision``, ``seed``, ``kid`` and ``diversity`` of as many samples as
+        there are images, on EfficientNet-Lite0 features.
+
+    Raises
+    ------
+    NotEnoughData
+        If no seeds are asked for, or bf16 is not fast here.
     """
     import pandas as pd
 
-    from dcgan_utils.metrics import evaluation
-
-    rows = []
+    if not seeds or config.precision != "bf16":
+        raise NotEnoughData(
+            "Skipped: it needs `quality_seeds`, say 3, and a machine that is fast in bf16."
+        )
+    dataset, rows = load_dataset(config.dataset, config.img_size), []
     for seed in range(config.seed, config.seed + seeds):
         for precision in ("fp32", "bf16"):
             changed = config.changed(seed=seed, precision=precision)
@@ -323,8 +384,8 @@ def describe_quality(quality: pd.DataFrame) -> str:
         pairs = quality.pivot(index="seed", columns="precision", values=name)
         apart = ", ".join(f"{difference:+.3f}" for difference in pairs["bf16"] - pairs["fp32"])
         told.append(
-            f"**{name}**: {means['fp32']:.3f} in fp32 and {means['bf16']:.3f} in bf16, in the "
-            f"mean; seed by seed bf16 differs by {apart}, and the seeds of one precision lie up to "
+            f"**{name}**: {means['fp32']:.3f} in fp32 and {means['bf16']:.3f} in bf16 on average. "
+            f"Seed by seed bf16 differs by {apart}; the seeds of one precision are up to "
             f"{spans.max():.3f} apart."
         )
     return "\n\n".join(told)
@@ -397,9 +458,16 @@ def layer_times(config: TrainConfig, *, repeats: int = 15) -> pd.DataFrame:
     pandas.DataFrame
         One row a layer and operation: median milliseconds of both ways, and whether the rule of
         `convolutions.as_products` takes the products.
+
+    Raises
+    ------
+    NotEnoughData
+        If the config does not train in bf16 on a CPU: then all layers are torch's.
     """
     import pandas as pd
 
+    if config.device != "cpu" or config.precision != "bf16":
+        raise NotEnoughData("The rule concerns bf16 on a CPU only; here all layers are torch's.")
     discriminator = DCGAN(config.model_copy(update={"device": "cpu"})).discriminator
     strided = [m for m in discriminator.modules() if isinstance(m, nn.Conv2d) and m.stride[0] == 2]
     rows = []

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError, escape_markdown
+from dcgan_utils.core.files import write_csv
 from dcgan_utils.core.seeds import stream
+from dcgan_utils.data.labels import classes_of
 from dcgan_utils.data.load import Dataset
+from dcgan_utils.gan.priors import Prior
 from dcgan_utils.metrics import distances, evaluation, features, intervals
+from dcgan_utils.metrics.embed import umap_embedding
 from dcgan_utils.runs import sampling
 from dcgan_utils.runs.run import Run
 from dcgan_utils.study import claims
@@ -117,7 +124,7 @@ def _apart(runs: Sequence[Run]) -> dict[str, list[str]]:
     return {name: several for name, several in values.items() if len(several) > 1}
 
 
-def by_noise(labelled: dict[str, Run]) -> dict[str, list[Run]]:
+def group_by_noise(labelled: dict[str, Run]) -> dict[str, list[Run]]:
     """Return the runs of each noise under its label, the smallest seed first.
 
     Runs that differ in more than noise and seed stand alone, under the names they have.
@@ -128,11 +135,6 @@ def by_noise(labelled: dict[str, Run]) -> dict[str, list[Run]]:
     for run in sorted(labelled.values(), key=lambda run: run.config.seed):
         grouped.setdefault(run.config.prior.label, []).append(run)
     return {run.config.prior.label: grouped[run.config.prior.label] for run in labelled.values()}
-
-
-def histories(grouped: dict[str, list[Run]]) -> dict[str, pd.DataFrame]:
-    """Return the histories of each group of runs, those of several seeds below each other."""
-    return {name: pd.concat([run.history() for run in runs]) for name, runs in grouped.items()}
 
 
 def sample_aligned(run: Run, n: int, *, seed: int, device: str = "cpu") -> torch.Tensor:
@@ -156,7 +158,7 @@ def evaluate_runs(
     *,
     samples: int,
     seed: int = 0,
-    kinds: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
     device: str = "cpu",
     on_run: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
@@ -172,8 +174,8 @@ def evaluate_runs(
         How many images of each are measured.
     seed
         Of the latent vectors.
-    kinds
-        See `kinds_of`.
+    classes
+        See `labels.classes_of`.
     device
         Where generators and extractor run.
     on_run
@@ -194,7 +196,7 @@ def evaluate_runs(
     for number, run in enumerate(runs, start=1):
         prior = run.config.prior
         images = sampling.sample(run, samples, seed=seed, device=device)
-        found = evaluation.evaluate(real.images, images, seed=seed, kinds=kinds, device=device)
+        found = evaluation.evaluate(real.images, images, seed=seed, classes=classes, device=device)
         run.save_metrics(found | {"epochs": len(run.history()), "sample_seed": seed})
         rows.append(
             {
@@ -246,8 +248,8 @@ def select_examples(
 
 
 RESAMPLES = 10_000
-NEAR = ("kid", "fid", "precision", "recall", "density", "coverage")
-VARIED = (
+CLOSENESS = ("kid", "fid", "precision", "recall", "density", "coverage")
+VARIETY = (
     "diversity",
     "repetition",
     "layout_repetition",
@@ -275,12 +277,12 @@ def over_seeds(
     by_noise = table.groupby("label", sort=False)
     rows = by_noise[names].agg(told).assign(seeds=by_noise["seed"].nunique().astype(str))
     real = {name: f"{floor[name]:.3f}" for name in names} | {"seeds": ""}
-    both = pd.concat([pd.DataFrame(real, index=["real against real"]), rows])
+    both = pd.concat([pd.DataFrame(real, index=["real-vs-real baseline"]), rows])
     return both.rename(columns=lambda name: name.replace("_", " "))
 
 
 def describe_samples(
-    table: pd.DataFrame, floor: dict[str, float | int | str], kinds: pd.Series | None
+    table: pd.DataFrame, floor: dict[str, float | int | str], classes: pd.Series | None
 ) -> str:
     """Say what the numbers of `over_seeds` rest on."""
     row = table.iloc[0]
@@ -289,10 +291,10 @@ def describe_samples(
         f"{row['real']} real ones (the first row: {floor['generated']} against {floor['real']}). "
         "With several seeds: mean and 95 % interval (Student's t) over the seeds."
     )
-    if kinds is None:
+    if classes is None:
         return said
     return said + (
-        f" The kinds are those of the label '{escape_markdown(str(kinds.name))}': {kinds.nunique()}. Their "
+        f" The kinds are those of the label '{escape_markdown(str(classes.name))}': {classes.nunique()}. Their "
         f"classifier is right on {floor['classifier_accuracy']:.0%} of the real images that it "
         "has not seen, each kind counting alike."
     )
@@ -365,3 +367,186 @@ def differences(table: pd.DataFrame, measure: str, *, seed: int = 0) -> pd.DataF
             "decided": interval.low > 0 or interval.high < 0,
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("noise")
+
+
+# --- All of it in one object ---
+
+
+class Comparison:
+    """Runs side by side: samples, histories, measures, differences and claims.
+
+    Samples, histories and summary exist for any runs. Measures, differences and claims exist only
+    for runs that differ in nothing but noise and seed: for others each of them raises
+    `NotEnoughData` with the reason. Everything is computed once, when it is first asked for.
+
+    Parameters
+    ----------
+    runs
+        At least one, each with a complete epoch.
+    samples
+        How many images of each run are measured.
+    label_column
+        Of the collection's labels, for the mode coverage; see `labels.classes_of`.
+    seed
+        Of the latent vectors, the bootstrap and the embedding.
+    device
+        Where generators and extractor run.
+    on_run
+        Called with the number of runs measured, and of all.
+
+    Attributes
+    ----------
+    labelled : dict of Run
+        Each run under a short name.
+    grouped : dict of list of Run
+        The runs of each prior under its label, the smallest seed first.
+    first : dict of Run
+        The first run of each group.
+    """
+
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        *,
+        samples: int = 300,
+        label_column: str | None = None,
+        seed: int = 0,
+        device: str = "cpu",
+        on_run: Callable[[int, int], None] | None = None,
+    ):
+        self.runs, self.count, self.label_column = list(runs), samples, label_column
+        self.seed, self.device, self.on_run = seed, device, on_run
+        self.labelled = label_runs(self.runs)
+        self.grouped = group_by_noise(self.labelled)
+        self.first = {name: group[0] for name, group in self.grouped.items()}
+
+    @property
+    def name(self) -> str:
+        """Collection and architecture, for names of files."""
+        return f"{self.runs[0].about['data']['name']}-{self.runs[0].config.architecture}"
+
+    @property
+    def priors(self) -> list[Prior]:
+        """The priors of the runs, none twice."""
+        return list(dict.fromkeys(run.config.prior for run in self.runs))
+
+    @property
+    def noise_size(self) -> int:
+        """The shortest latent vector among the runs."""
+        return min(run.config.noise_size for run in self.runs)
+
+    def samples(self, n: int = 16) -> dict[str, torch.Tensor]:
+        """Return images of the first run of each prior; the same place has vectors of same ranks.
+
+        Returns
+        -------
+        dict of torch.Tensor
+            uint8, shape ``(n, 3, H, W)``; see `sample_aligned`.
+        """
+        return {
+            name: sample_aligned(run, n, seed=self.seed, device=self.device)
+            for name, run in self.first.items()
+        }
+
+    def histories(self) -> dict[str, pd.DataFrame]:
+        """Return the histories of each group, those of several seeds below each other."""
+        return {
+            name: pd.concat([run.history() for run in group])
+            for name, group in self.grouped.items()
+        }
+
+    def summary(self) -> pd.DataFrame:
+        """Return one row per run: the prior's moments and how the training ended; see `summary`."""
+        return summary(self.labelled)
+
+    @cached_property
+    def real(self) -> Dataset:
+        """The collection that all runs were trained on."""
+        return require_same_settings(self.runs)
+
+    @cached_property
+    def classes(self) -> pd.Series | None:
+        """The class of each real image, if labels say it for all of them."""
+        return classes_of(self.real, self.label_column)
+
+    @property
+    def _shared(self) -> dict[str, Any]:
+        classes = None if self.classes is None else self.classes.tolist()
+        return {"seed": self.seed, "classes": classes, "device": self.device}
+
+    @cached_property
+    def baseline(self) -> dict[str, float | int | str]:
+        """What real images score against real ones; see `evaluation.baseline_real_real`."""
+        images = self.real.images
+        return evaluation.baseline_real_real(images, generated=self.count, **self._shared)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row per run: all measures of new images; see `evaluate_runs`."""
+        _ = self.baseline  # refuses too few images before the long work
+        return evaluate_runs(
+            self.runs, self.real, samples=self.count, on_run=self.on_run, **self._shared
+        )
+
+    def measures(self, names: Sequence[str]) -> pd.DataFrame:
+        """Return mean and interval over the seeds, one row per prior; see `over_seeds`."""
+        return over_seeds(self.table, self.baseline, names)
+
+    def differences(self, measure: str) -> pd.DataFrame:
+        """Return how each prior differs from N(0, 1); see `differences`."""
+        return differences(self.table, measure, seed=self.seed)
+
+    @cached_property
+    def claims(self) -> list[claims.Claim]:
+        """The study's claims, each with its verdict; see `claims.judge`."""
+        return claims.judge(self.table)
+
+    def describe_samples(self) -> str:
+        """Say what the numbers of `measures` rest on."""
+        return describe_samples(self.table, self.baseline, self.classes)
+
+    def describe_claims(self) -> str:
+        """Return the verdicts in brief, as Markdown."""
+        counts = pd.Series([claim.verdict for claim in self.claims]).value_counts()
+        brief = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        return f"{brief}. {describe_seeds(self.table)}\n\n{claims.as_table(self.claims)}"
+
+    @cached_property
+    def _sides(self) -> dict[str, torch.Tensor]:
+        drawn = {
+            name: sampling.sample(run, self.count, seed=self.seed, device=self.device)
+            for name, run in self.first.items()
+        }
+        return {"real": self.real.images, **drawn}
+
+    def embedding(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        """Embed real and generated images in one plane (UMAP of their features).
+
+        Returns
+        -------
+        points : float32 array, shape (N, 2)
+        groups : int array, shape (N,)
+            Each point's number in ``names``.
+        names : list of str
+            ``real``, and the groups of runs.
+        """
+        sides = self._sides
+        vectors = [features.extract(side, device=self.device).vectors for side in sides.values()]
+        points = umap_embedding(np.concatenate(vectors), seed=self.seed)
+        return points, np.repeat(range(len(vectors)), list(map(len, vectors))), list(sides)
+
+    def examples(self) -> dict[str, dict[str, torch.Tensor]]:
+        """Return images of each prior that are chosen by rule; see `select_examples`."""
+        real, *_ = self._sides.values()
+        chosen = {
+            name: select_examples(real, self._sides[name], device=self.device)
+            for name in self.first
+        }
+        rules = next(iter(chosen.values()))
+        return {rule: {name: found[rule] for name, found in chosen.items()} for rule in rules}
+
+    def write(self, folder: Path) -> None:
+        """Write measures and claims as CSV; see `table` and `claims`."""
+        write_csv(self.table, folder / f"{self.name}-measures.csv", index=False)
+        verdicts = pd.DataFrame([vars(claim) for claim in self.claims])
+        write_csv(verdicts, folder / f"{self.name}-claims.csv", index=False)

@@ -72,33 +72,33 @@ def test_everything_is_measured_and_what_it_rests_on_is_told():
     assert (found["real"], found["generated"], found["extractor"]) == (40, 30, "means")
     assert "mode_coverage" not in found
     kinds = ["dark", "light"] * 20
-    assert 0 <= evaluation.evaluate(real, drawn, seed=0, kinds=kinds)["mode_coverage"] <= 1
+    assert 0 <= evaluation.evaluate(real, drawn, seed=0, classes=kinds)["mode_coverage"] <= 1
 
 
 def test_the_floor_of_everything_is_what_new_real_images_would_score():
     real = some(60)
     kinds = ["one", "two", "three"] * 20
-    floor = evaluation.baseline_real_real(real, seed=0, beside=60, kinds=kinds)
-    assert floor == evaluation.baseline_real_real(real, seed=0, beside=60, kinds=kinds)
+    floor = evaluation.baseline_real_real(real, seed=0, generated=60, classes=kinds)
+    assert floor == evaluation.baseline_real_real(real, seed=0, generated=60, classes=kinds)
     assert (floor["real"], floor["generated"]) == (30, 30)
     assert floor["diversity"] == pytest.approx(1, abs=0.1)
     assert floor["sharpness"] == pytest.approx(1, abs=0.05)
-    apart = set(floor) ^ set(evaluation.evaluate(real, real, seed=0, kinds=kinds))
+    apart = set(floor) ^ set(evaluation.evaluate(real, real, seed=0, classes=kinds))
     assert apart == {"classifier_accuracy", "kid_low", "kid_high"}
-    plain = evaluation.baseline_real_real(real, seed=0, beside=60)
+    plain = evaluation.baseline_real_real(real, seed=0, generated=60)
     assert plain["kid"] == pytest.approx(evaluation.kid_real_real(real, seed=0))
 
 
 def test_the_floor_divides_the_images_as_they_are_measured():
-    floor = evaluation.baseline_real_real(some(60), seed=0, beside=30)
+    floor = evaluation.baseline_real_real(some(60), seed=0, generated=30)
     assert (floor["real"], floor["generated"]) == (40, 20)
     with pytest.raises(NotEnoughData, match="parts of six or more"):
-        evaluation.baseline_real_real(some(11), seed=0, beside=11)
+        evaluation.baseline_real_real(some(11), seed=0, generated=11)
 
 
 def test_rare_kinds_are_in_both_parts():
     kinds = ["common"] * 55 + ["rare"] * 5
     for seed in range(20):
-        for parts in evaluation._splits(60, seed, kinds=kinds):
+        for parts in evaluation._splits(60, seed, classes=kinds):
             assert sorted([*parts[0], *parts[1]]) == list(range(60))
             assert all({kinds[number] for number in part} == set(kinds) for part in parts)

@@ -23,14 +23,15 @@ SCRIPT = """
 import sys, time
 from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.data.load import load_dataset
-from dcgan_utils import dcgan, training
+from dcgan_utils.gan import model
+from dcgan_utils.runs import training
 
-step = dcgan.DCGAN.train_step
+step = model.DCGAN.train_step
 def slow_step(self, real):
     print("step", self.steps, flush=True)
     time.sleep(0.02)
     return step(self, real)
-dcgan.DCGAN.train_step = slow_step
+model.DCGAN.train_step = slow_step
 
 config = TrainConfig.resolve(**{config!r})
 training.train(config, load_dataset({folder!r}, 32), folder={run!r})

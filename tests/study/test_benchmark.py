@@ -27,7 +27,7 @@ def test_both_loops_train_in_turn(tiny, image_folder):
     told = []
     turns = benchmark.alternate(
         tiny(dataset=str(image_folder), precision="bf16"),
-        alternations=2,
+        repeats=2,
         on_turn=lambda *done: told.append(done),
     )
     assert turns["loop"].tolist() == ["textbook", "workbook, fp32", "workbook, bf16"] * 2
@@ -63,15 +63,15 @@ def test_the_summary_is_arithmetic():
 
 
 def test_the_memory_is_weighed_after_each_epoch(tiny, image_folder):
-    weighed = benchmark.memory_over_epochs(tiny(dataset=str(image_folder), epochs=3))
+    weighed = benchmark.memory_over_epochs(tiny(dataset=str(image_folder)), epochs=3)
     assert weighed["epoch"].tolist() == [1, 2, 3]
     assert (weighed["peak"] >= weighed["memory"]).all()
     assert weighed["memory"].between(1e7, 1e11).all()
 
 
-def test_both_precisions_are_trained_from_the_same_seeds(tiny, collection, tmp_path):
+def test_both_precisions_are_trained_from_the_same_seeds(tiny, image_folder, tmp_path):
     quality = benchmark.precision_and_quality(
-        tiny(epochs=1), collection, tmp_path / "runs", seeds=2
+        tiny(epochs=1, dataset=str(image_folder), precision="bf16"), tmp_path / "runs", seeds=2
     )
     assert quality["seed"].tolist() == [0, 0, 1, 1]
     assert quality["precision"].tolist() == ["fp32", "bf16"] * 2
@@ -98,7 +98,7 @@ def test_the_quality_of_both_precisions_is_told():
     quality = pd.DataFrame(rows, columns=["precision", "seed", "kid", "diversity"])
     kid, diversity = benchmark.describe_quality(quality).split("\n\n")
     assert "0.200 in fp32 and 0.200 in bf16" in kid
-    assert "by +0.100, -0.100, and the seeds of one precision lie up to 0.200 apart" in kid
+    assert "by +0.100, -0.100; the seeds of one precision are up to 0.200 apart" in kid
     assert diversity.startswith("**diversity**: 0.900 in fp32")
 
 

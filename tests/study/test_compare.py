@@ -109,7 +109,7 @@ def test_every_run_is_measured_and_keeps_its_numbers(trained, collection):
 
 
 def test_histories_of_several_seeds_stand_under_one_noise(trained):
-    grouped = compare.by_noise(label_runs(trained(seeds=(1, 0))))
+    grouped = compare.group_by_noise(label_runs(trained(seeds=(1, 0))))
     assert {name: [run.config.seed for run in runs] for name, runs in grouped.items()} == {
         "N(0, 1)": [0, 1], "Gamma(2, 1)": [0, 1]
     }  # fmt: skip
@@ -119,7 +119,7 @@ def test_histories_of_several_seeds_stand_under_one_noise(trained):
 
 def test_runs_that_differ_in_more_stand_alone(trained):
     runs = trained(["normal"], [0]) + trained(["normal"], [0], width=4)
-    grouped = compare.by_noise(label_runs(runs))
+    grouped = compare.group_by_noise(label_runs(runs))
     assert list(grouped) == ["N(0, 1), width 8", "N(0, 1), width 4"]
     with pytest.raises(NotEnoughData, match="epochs"):
         compare.require_same_settings(trained(["normal"], [0]) + trained(["normal"], [0], epochs=1))

@@ -1,0 +1,266 @@
+"""One collection as vectors, and two collections side by side: what ``eda.ipynb`` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from dcgan_utils.core.errors import NotEnoughData
+from dcgan_utils.data.load import Dataset
+from dcgan_utils.data.statistics import as_images, pixel_statistics, pixel_vectors
+from dcgan_utils.metrics import embed, features
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SIDE = 64  # pixels, at most, of the images that principal components are made of
+STEPS = (1, 4, 16, 64, 256)  # numbers of components that are shown
+
+
+class Exploration:
+    """A collection as pixels and features, its clusters, components and embeddings.
+
+    Everything is computed once, when it is first asked for. What takes more data than there is
+    raises `NotEnoughData` with the reason each time.
+
+    Parameters
+    ----------
+    collection
+        The images.
+    extractor
+        Network for the features; see `features.extract`.
+    cluster_on
+        Which vectors give the clusters of the figures: ``"pixels"`` or ``"features"``.
+    k
+        Number of clusters.
+    n_neighbors
+        How many neighbours UMAP keeps together.
+    seed, device
+        Of everything random; where the extractor runs.
+    on_batch
+        Called with the number of images whose features are computed, and of all.
+    """
+
+    def __init__(
+        self,
+        collection: Dataset,
+        *,
+        extractor: str = features.DEFAULT,
+        cluster_on: str = "pixels",
+        k: int = 10,
+        n_neighbors: int = 15,
+        seed: int = 0,
+        device: str = "cpu",
+        on_batch: Callable[[int, int], None] | None = None,
+    ):
+        self.collection, self.images = collection, collection.images
+        self.extractor, self.cluster_on, self.k = extractor, cluster_on, k
+        self.n_neighbors, self.seed, self.device = n_neighbors, seed, device
+        self.on_batch = on_batch
+
+    @cached_property
+    def features(self) -> features.Features:
+        """The features of all images."""
+        return features.extract(
+            self.images, extractor=self.extractor, device=self.device, on_batch=self.on_batch
+        )
+
+    @cached_property
+    def vectors(self) -> dict[str, np.ndarray]:
+        """``pixels``, averaged down to 32 x 32, and ``features``: shape ``(N, D)`` each."""
+        return {"pixels": pixel_vectors(self.images, 32), "features": self.features.vectors}
+
+    @cached_property
+    def clusterings(self) -> dict[str, embed.Clustering]:
+        """k-means of both kinds of vectors."""
+        return {
+            name: embed.kmeans(rows, self.k, seed=self.seed) for name, rows in self.vectors.items()
+        }
+
+    @property
+    def clustering(self) -> embed.Clustering:
+        """The one that gives the figures their colours."""
+        return self.clusterings[self.cluster_on]
+
+    @property
+    def cluster_names(self) -> list[str]:
+        """Names for legends, in the order of the clusters."""
+        return [f"cluster {number}" for number in range(self.clustering.k)]
+
+    def nearest_members(self, *, clusters: int = 20, members: int = 9) -> dict[str, torch.Tensor]:
+        """Return each cluster's mean image, then its members nearest to the centre."""
+        means = embed.mean_images(self.images, self.clustering.labels)
+        return {
+            f"{number} ({size})": torch.cat(
+                [means[number][None], self.images[self.clustering.members(number)[:members]]]
+            )
+            for number, size in enumerate(self.clustering.sizes[:clusters])
+        }
+
+    @cached_property
+    def components(self) -> embed.Components:
+        """The first 256 principal components of the pixels, or as many as there can be."""
+        return embed.principal_components(self._pixels(self.images), 256, seed=self.seed)
+
+    def _pixels(self, images: torch.Tensor) -> np.ndarray:
+        return pixel_vectors(images, SIDE)
+
+    @property
+    def steps(self) -> list[int]:
+        """Growing numbers of components, at most as many as there are."""
+        return [n for n in STEPS if n <= len(self.components.explained)]
+
+    def eigenimages(self, *, count: int = 8) -> dict[str, torch.Tensor]:
+        """Return the mean image moved two deviations along each of the first components."""
+        numbers = range(min(count, len(self.components.explained)))
+        return {
+            name: as_images([self.components.at(n, deviations) for n in numbers])
+            for name, deviations in {"+2 SD": 2, "mean": 0, "-2 SD": -2}.items()
+        }
+
+    def reconstructions(self, *, count: int = 8) -> dict[str, torch.Tensor]:
+        """Return some images from growing numbers of components, and as they are."""
+        total = len(self.images)
+        some = np.linspace(0, total - 1, min(count, total)).round().astype(int)
+        rebuilt = {f"{n}": as_images(self.components.reconstruct(some, n)) for n in self.steps}
+        return rebuilt | {"original": as_images(self._pixels(self.images[some]))}
+
+    @cached_property
+    def plane(self) -> np.ndarray:
+        """UMAP of the features in two dimensions, shape ``(N, 2)``."""
+        return self._umap(2)
+
+    @cached_property
+    def space(self) -> np.ndarray:
+        """UMAP of the features in three dimensions, shape ``(N, 3)``."""
+        return self._umap(3)
+
+    def _umap(self, dimensions: int) -> np.ndarray:
+        return embed.umap_embedding(
+            self.features.vectors, dimensions, n_neighbors=self.n_neighbors, seed=self.seed
+        )
+
+    def some(self, most: int) -> np.ndarray:
+        """Return the numbers of at most so many images, drawn at random, in order."""
+        order = np.random.default_rng(self.seed).permutation(len(self.images))
+        return np.sort(order[:most])
+
+    def point_labels(self, categories: pd.DataFrame) -> pd.DataFrame:
+        """Return one row per image: file, cluster, and what labels know of it."""
+        import pandas as pd
+
+        about = {"file": self.collection.files, "cluster": self.clustering.labels}
+        return pd.concat([pd.DataFrame(about), categories.reset_index(drop=True)], axis=1)
+
+    def describe_clusters(self) -> str:
+        """Say in Markdown how evenly the clusters are filled."""
+        text = (
+            f"Their evenness is **{embed.evenness(self.clustering.sizes):.2f}**; 1 would mean that "
+            "all are equally large. The largest has number 0. The colours are the same in all "
+            "figures below."
+        )
+        if self.clustering.k < self.k:
+            text += (
+                f" There are only {self.clustering.k} different images, so there are no more "
+                "clusters than that."
+            )
+        return text
+
+
+class SideBySide:
+    """Two collections, or a collection and what a run draws, compared by their features.
+
+    Parameters
+    ----------
+    one
+        The collection that is explored.
+    other
+        The second collection; without one everything raises `NotEnoughData`.
+    on_batch
+        Called with the number of the second collection's images whose features are computed, and
+        of all.
+    """
+
+    def __init__(
+        self,
+        one: Exploration,
+        other: Dataset | None,
+        *,
+        on_batch: Callable[[int, int], None] | None = None,
+    ):
+        self.one, self._other, self.on_batch = one, other, on_batch
+
+    @property
+    def other(self) -> Dataset:
+        """The second collection."""
+        if self._other is None:
+            raise NotEnoughData("No second collection was given: `other` names one.")
+        return self._other
+
+    @property
+    def names(self) -> list[str]:
+        """The names of both."""
+        return [self.one.collection.name, self.other.name]
+
+    @cached_property
+    def _vectors(self) -> tuple[np.ndarray, np.ndarray]:
+        theirs = features.extract(
+            self.other.images,
+            extractor=self.one.extractor,
+            device=self.one.device,
+            on_batch=self.on_batch,
+        )
+        return self.one.features.vectors, theirs.vectors
+
+    @property
+    def groups(self) -> np.ndarray:
+        """Which collection each image is from, 0 or 1, in the order of the planes."""
+        return np.repeat([0, 1], [len(side) for side in self._vectors])
+
+    def histograms(self) -> dict[str, np.ndarray]:
+        """Return how often each level occurs, shape ``(3, 256)`` for each collection."""
+        both = (self.one.images, self.other.images)
+        return {
+            name: pixel_statistics(images.split(256)).histogram
+            for name, images in zip(self.names, both, strict=True)
+        }
+
+    def components(self) -> embed.Components:
+        """Return the first two principal components of the features of both."""
+        return embed.principal_components(np.concatenate(self._vectors), 2, seed=self.one.seed)
+
+    def plane(self) -> np.ndarray:
+        """Return UMAP of the features of both, shape ``(N + M, 2)``."""
+        vectors = np.concatenate(self._vectors)
+        return embed.umap_embedding(
+            vectors, 2, n_neighbors=self.one.n_neighbors, seed=self.one.seed
+        )
+
+    def describe(self) -> str:
+        """Say in Markdown what is compared."""
+        ours, theirs = len(self.one.images), len(self.other.images)
+        return f"**{self.names[0]}**: {ours} images; **{self.names[1]}**: {theirs} images."
+
+    def describe_separability(self) -> str:
+        """Say in Markdown how well a linear classifier tells the two apart."""
+        apart = embed.separability(*self._vectors, seed=self.one.seed)
+        return (
+            "A linear classifier on the features tells the two apart with an area under the ROC "
+            f"curve of **{apart.mean():.2f}** ({apart.min():.2f} to {apart.max():.2f} over "
+            f"{len(apart)} folds). 0.5 is chance, 1 is certainty. Far below 0.5 they share images: "
+            "while one is tested, its duplicate has been learned under the other name."
+        )
+
+    def describe_chance(self) -> str:
+        """Say in Markdown what the same classifier finds between random halves of the first."""
+        _ = self.other
+        chance = embed.separability_of_halves(self._vectors[0], seed=self.one.seed)
+        return (
+            f"For comparison: {self.names[0]}, split at random into two halves {len(chance)} "
+            f"times, gives **{chance.min():.2f} to {chance.max():.2f}**. With few images this "
+            "scatters widely, also below 0.5. A value within this range shows nothing."
+        )
