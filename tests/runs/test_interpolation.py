@@ -1,5 +1,6 @@
 import pytest
 import torch
+from PIL import Image
 
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.gan import networks
@@ -22,7 +23,7 @@ def test_a_walk_goes_through_the_origin_to_the_opposite():
 
 
 @pytest.mark.parametrize("spec", SPECS)
-def test_ways_begin_and_end_where_they_should(spec):
+def test_paths_begin_and_end_at_their_endpoints(spec):
     start, end = drawn(spec)
     for way in (
         interpolation.slerp(parse(spec), start, end, 7),
@@ -34,7 +35,7 @@ def test_ways_begin_and_end_where_they_should(spec):
 
 
 @pytest.mark.parametrize("spec", SPECS)
-def test_halfway_the_vectors_are_still_such_as_the_prior_draws(spec):
+def test_the_prior_could_have_drawn_the_midpoints(spec):
     prior, starts, ends = parse(spec), drawn(spec, 40, 400), drawn(spec, 40, 400, seed=1)
     halves = torch.stack(
         [interpolation.slerp(prior, *pair, 3)[1] for pair in zip(starts, ends, strict=True)]
@@ -62,13 +63,13 @@ def test_steps_on_the_arc_are_even():
 
 
 @pytest.mark.parametrize("factor", [1.0, -1.0])
-def test_vectors_on_one_line_have_a_way_too(factor):
+def test_parallel_vectors_have_a_path_too(factor):
     (vector,) = drawn("normal", 1)
     way = interpolation.slerp(parse("normal"), vector, factor * vector, 5)
     assert way.isfinite().all()
 
 
-def test_a_sheet_has_the_four_in_its_corners():
+def test_a_latent_grid_has_the_four_in_its_corners():
     corners = drawn("uniform", 4)
     spread = interpolation.latent_grid(parse("uniform"), corners, 5)
     assert spread.shape == (25, 100)
@@ -76,10 +77,13 @@ def test_a_sheet_has_the_four_in_its_corners():
     assert spread.abs().max() <= 1
 
 
-def test_frames_go_there_and_back():
+def test_a_walk_is_shown_forwards_and_backwards(tmp_path):
     images = torch.arange(3, dtype=torch.uint8)[:, None, None, None].expand(3, 3, 8, 8) * 100
     frames = interpolation.walk_frames(images, side=16)
     assert [frame.size for frame in frames] == [(16, 16)] * 5
+    interpolation.write_walk(tmp_path / "new" / "walk.gif", images)
+    with Image.open(tmp_path / "new" / "walk.gif") as walk:
+        assert walk.n_frames == 5
     levels = [frame.convert("L").getpixel((8, 8)) for frame in frames]
     assert levels == [0, 100, 200, 100, 0]
 
@@ -97,17 +101,17 @@ def varied_generator(config):
 
 
 @pytest.mark.parametrize("architecture", ["dcgan", "pokemon"])
-def test_a_image_that_the_generator_draws_is_found(tiny, collection, architecture, monkeypatch):
+def test_an_image_that_the_generator_draws_is_found(tiny, collection, architecture, monkeypatch):
     run = train(tiny(architecture=architecture), collection)
     varied = varied_generator(run.config)
     monkeypatch.setattr(sampling, "load_generator", lambda run, **where: varied)
     aims = sampling.sample(run, 3, seed=5)
-    told = []
+    reported = []
     places, error = interpolation.project(
-        run, aims, steps=120, restarts=6, on_step=lambda *now: told.append(now)
+        run, aims, steps=120, restarts=6, on_step=lambda *now: reported.append(now)
     )
     assert places.shape == (3, 8)
-    assert told[-1] == (120, 120)
+    assert reported[-1] == (120, 120)
     found = sampling.draw(run, places).float()
     assert torch.allclose(
         (found - aims.float()).square().mean(dim=(1, 2, 3)).sqrt(), error, atol=1.0
@@ -118,13 +122,13 @@ def test_a_image_that_the_generator_draws_is_found(tiny, collection, architectur
     assert torch.equal(again[0], places)
 
 
-def test_usual_distances_are_those_of_many_coordinates():
+def test_typical_norms_are_those_of_many_coordinates():
     short, usual, long = interpolation.typical_norms(parse("N(5, 4)"), 100, seed=0)
     assert short < usual < long
     assert usual == pytest.approx(2 * 100**0.5, rel=0.02)
 
 
-def test_halfway_a_straight_line_is_nearer_to_the_mean():
+def test_the_midpoint_of_a_straight_line_is_closer_to_the_mean():
     prior = parse("N(5, 1)")
     start, end = prior.sample(2, 400, generator=torch.Generator().manual_seed(0))
     assert interpolation.midpoint_norm_ratio(
@@ -133,3 +137,33 @@ def test_halfway_a_straight_line_is_nearer_to_the_mean():
     assert interpolation.midpoint_norm_ratio(
         prior, interpolation.slerp(prior, start, end, 9)
     ) == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("spec", "seen"),
+    [
+        ("normal", "from the origin. So on this walk the generator was trained only near 1 and, "
+                   "since the prior is symmetric, near -1."),
+        ("gamma", "from the prior's mean. So on this walk the generator was trained only near 1."),
+    ],
+)  # fmt: skip
+def test_it_is_described_where_the_generator_was_trained(spec, seen):
+    text = interpolation.describe_typical_norms(parse(spec), (8.0, 10.0, 12.5))
+    assert text == (
+        "98 % of the vectors that the prior draws have **0.80** to **1.25** times the median "
+        f"distance {seen}"
+    )
+
+
+def test_midpoints_are_described():
+    text = interpolation.describe_midpoints(parse("normal"), *torch.eye(2))
+    assert "lerp is **0.71** times" in text
+    assert "prior-aware slerp **1.00** times" in text
+
+
+def test_a_projection_is_described():
+    found = torch.tensor([[3.0, 4.0], [0.0, 20.0]]), torch.tensor([10.0, 20.0])
+    text = interpolation.describe_projection(parse("normal"), *found, (8.0, 10.0, 12.5))
+    assert "RMSE (0-255) is **15**" in text
+    assert "0.50 to 2.00 times" in text
+    assert "beyond 1.25" in text
