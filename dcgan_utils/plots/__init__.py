@@ -8,7 +8,7 @@ from dcgan_utils.plots.clusters import (
     scatter_plane,
     thumbnails,
 )
-from dcgan_utils.plots.files import dimensions, duplicate_pairs, file_sizes
+from dcgan_utils.plots.files import dimensions, duplicate_pairs, file_sizes, round_canvases
 from dcgan_utils.plots.images import (
     captioned,
     image_grid,
@@ -75,6 +75,7 @@ __all__ = [
     "palette",
     "probabilities",
     "quality_over_epochs",
+    "round_canvases",
     "samples_over_epochs",
     "save_figure",
     "scatter_plane",

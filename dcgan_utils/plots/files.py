@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from dcgan_utils.core.errors import NotEnoughData
 from dcgan_utils.data.duplicates import Pair
 from dcgan_utils.plots.images import captioned, draw_image, shorten
 from dcgan_utils.plots.style import BLUE, GREEN, ORANGE, Figure, styled
@@ -65,25 +66,61 @@ def dimensions(
 
 
 def duplicate_pairs(
-    images: torch.Tensor, pairs: Sequence[Pair], names: Sequence[str], *, title: str
+    images: torch.Tensor, pairs: Sequence[Pair], names: Sequence[str], *, most: int = 3
 ) -> Figure:
-    """Draw pairs of images that repeat each other, two pairs per row.
+    """Draw pairs of images that repeat each other: the first exact and the first near ones.
 
     Parameters
     ----------
     images, names
         All images of the collection, and their file names.
     pairs
-        Those to show, from `duplicates.find_duplicates`.
+        From `duplicates.find_duplicates`.
+    most
+        How many of each kind.
+
+    Raises
+    ------
+    NotEnoughData
+        If there are none.
     """
+    if not pairs:
+        raise NotEnoughData("No two images look alike.")
+    exact = [pair for pair in pairs if pair.exact][:most]
+    shown = exact + [pair for pair in pairs if not pair.exact][:most]
     numbers, captions = [], []
-    for pair in pairs:
+    for pair in shown:
         similarity = "identical" if pair.exact else f"{pair.bits} bits differ"
         numbers += [pair.first, pair.second]
         captions += [names[pair.first], f"{shorten(names[pair.second], 13)}: {similarity}"]
-    listed = "; ".join(f"{names[pair.first]} and {names[pair.second]}" for pair in pairs)
-    description = f"{len(pairs)} pairs of images that look alike: {listed}."
+    title = f"Pairs that look alike: {len(shown)} of {len(pairs)}, the most alike first"
+    listed = "; ".join(f"{names[pair.first]} and {names[pair.second]}" for pair in shown)
+    description = f"{len(shown)} pairs of images that look alike: {listed}."
     return captioned(images[numbers], captions, title=title, description=description, columns=4)
+
+
+def round_canvases(images: torch.Tensor, found: Sequence[int], names: Sequence[str]) -> Figure:
+    """Draw the first fifteen images that look painted on a round canvas.
+
+    Parameters
+    ----------
+    images, names
+        All images of the collection, and their file names.
+    found
+        From `statistics.find_round_canvases`.
+
+    Raises
+    ------
+    NotEnoughData
+        If there are none.
+    """
+    if not found:
+        raise NotEnoughData("No round canvas was found.")
+    first = list(found)[:15]
+    captions = [names[number] for number in first]
+    title = f"Round canvases: {len(first)} of the {len(found)} found"
+    description = f"Images on round canvases: {', '.join(captions)}."
+    return captioned(images[first], captions, title=title, description=description)
 
 
 def _draw_histogram(axes: Axes, values: np.ndarray) -> None:
