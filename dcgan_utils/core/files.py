@@ -134,7 +134,7 @@ def friendly_write_errors(path: Path) -> Iterator[None]:
 # --- Folders ---
 
 
-_CHECKOUT = Path(__file__).resolve().parent.parent
+_CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def home() -> Path:
