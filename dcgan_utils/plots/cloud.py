@@ -34,7 +34,7 @@ def image_cloud(
     title: str,
     description: str,
 ) -> display.HTML:
-    """Return an interactive view of points, each drawn as its image in its group's colour.
+    """Return an interactive view of points, drawn as their images, framed in their group's colour.
 
     It needs neither a network nor a library, and a page can hold several. Coordinates are
     centred and scaled by one factor, so distances keep their proportions.
@@ -50,14 +50,14 @@ def image_cloud(
     group_names, colors
         Name and CSS colour of each group, for the legend and the borders.
     names
-        ``N`` names, shown when an image is pointed at.
+        ``N`` names, each shown when the pointer is on its image.
     title, description
-        Heading above, and what a screen reader says in place of the image.
+        Heading, and alternative text for screen readers.
 
     Raises
     ------
     WorkbookError
-        If the lengths do not agree, a group has no name, or a coordinate is not finite.
+        If the lengths differ, a group has no name, or a coordinate is not finite.
     """
     from IPython import display
     from jinja2 import Environment
@@ -94,22 +94,22 @@ def _check(
     colors: Sequence[str],
 ) -> None:
     if points.ndim != 2 or points.shape[1] != 3 or not len(points):
-        raise WorkbookError(f"a cloud needs points of shape (N, 3), not {points.shape}.")
+        raise WorkbookError(f"points of a cloud must have shape (N, 3), not {points.shape}.")
     if not len(points) == len(images) == len(groups) == len(names):
         raise WorkbookError(
-            f"a cloud needs an image, a group and a name for each point, but there are "
+            "a cloud needs one image, one group and one name per point, but there are "
             f"{len(points)} points, {len(images)} images, {len(groups)} groups and "
             f"{len(names)} names."
         )
     if len(group_names) != len(colors):
         raise WorkbookError(
-            f"a cloud needs a colour for each group, but there are {len(group_names)} group "
-            f"names and {len(colors)} colours."
+            f"a cloud needs one colour per group, but there are {len(group_names)} group names "
+            f"and {len(colors)} colours."
         )
     if min(groups) < 0 or max(groups) >= len(group_names):
         raise WorkbookError(
-            f"groups must lie between 0 and {len(group_names) - 1}, as there are "
-            f"{len(group_names)} group names, but they go from {min(groups)} to {max(groups)}."
+            f"groups must be between 0 and {len(group_names) - 1}, as there are "
+            f"{len(group_names)} group names, but they range from {min(groups)} to {max(groups)}."
         )
     broken = int((~np.isfinite(points).all(axis=1)).sum())
     if broken:

@@ -1,4 +1,4 @@
-"""Export for TensorBoard's embedding projector: vectors, labels and thumbnails in one folder."""
+"""Export to TensorBoard's embedding projector: vectors, metadata and thumbnails in one folder."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-THUMBNAIL = 64  # pixels a side, at most
-SHEET = 8192  # pixels a side, at most: the projector refuses larger ones
-_CHUNK = 256  # images scaled at a time: antialiasing needs them as float
+THUMBNAIL = 64  # side in pixels, at most
+SHEET = 8192  # side in pixels, at most: the projector refuses larger ones
+_CHUNK = 256  # images resized at a time: antialiasing needs them as float
 
 
 def sprite_sheet(images: torch.Tensor, side: int) -> Image.Image:
@@ -31,14 +31,14 @@ def sprite_sheet(images: torch.Tensor, side: int) -> Image.Image:
     Parameters
     ----------
     images
-        uint8, shape ``(N, 3, H, W)``, at least one; made square if they are not.
+        uint8, shape ``(N, 3, H, W)``, at least one; resized to squares.
     side
-        Pixels of a thumbnail's side.
+        Of a thumbnail, in pixels.
 
     Returns
     -------
     PIL.Image.Image
-        RGB, ``ceil(sqrt(N))`` thumbnails wide and high; the places left over are black.
+        RGB, ``ceil(sqrt(N))`` thumbnails wide and high; unused places are black.
     """
     from PIL import Image
     from torchvision.transforms.functional import resize
@@ -60,40 +60,35 @@ def export_projector(
     *,
     name: str,
 ) -> Path:
-    """Write what ``tensorboard --logdir FOLDER`` shows in its projector.
+    """Write what ``tensorboard --logdir FOLDER`` shows in its projector, and return the folder.
 
-    A later export to the same folder takes the place of an earlier one.
+    A later export to the same folder replaces an earlier one.
 
     Parameters
     ----------
     folder
-        Made if it is not there.
+        Created if missing.
     vectors
         float32, shape ``(N, D)``, finite.
     metadata
-        ``N`` rows; each column can label or colour the points (by category up to 50
-        different values, by a scale if it holds numbers). Missing values stay empty.
+        ``N`` rows; each column can label or colour the points (by category for up to 50
+        distinct values, by a scale for numbers). Missing values stay empty.
     images
-        uint8, shape ``(N, 3, H, W)``: the points' thumbnails, at most 64 pixels a side.
+        uint8, shape ``(N, 3, H, W)``: shown as thumbnails of at most 64 x 64 pixels.
     name
-        What the projector calls the vectors.
-
-    Returns
-    -------
-    Path
-        The folder.
+        Of the vectors in the projector.
 
     Raises
     ------
     WorkbookError
-        If there are no vectors, not as many as rows of metadata and as images, or some
-        are not finite, or the folder cannot be written to.
+        If there are no vectors, or not as many as rows of metadata and as images, if some are
+        not finite, or if the folder is not writable.
     """
     _check(vectors, metadata, images)
     columns = math.ceil(math.sqrt(len(images)))
     side = min(THUMBNAIL, SHEET // columns, *images.shape[2:])
     sprite = io.BytesIO()
-    # A higher level takes many times as long for a few per cent.
+    # A higher level takes many times as long and saves a few per cent.
     sprite_sheet(images, side).save(sprite, "PNG", compress_level=1)
     tensors, content = _tensors(vectors)
 
@@ -101,7 +96,7 @@ def export_projector(
         tensors: content,
         "metadata.tsv": _table(metadata).encode("utf-8", "replace"),
         "sprite.png": sprite.getvalue(),
-        # Last, so that it never names a file that is not there yet.
+        # Last, so that it never names a missing file.
         "projector_config.pbtxt": _config(name, tensors, vectors.shape, side).encode(
             "utf-8", "replace"
         ),
@@ -115,25 +110,25 @@ def export_projector(
 def _check(vectors: np.ndarray, metadata: pd.DataFrame, images: torch.Tensor) -> None:
     if not len(vectors) == len(metadata) == len(images):
         raise WorkbookError(
-            f"the projector needs a row of metadata and an image for each vector, but there are "
+            "the projector needs one row of metadata and one image per vector, but there are "
             f"{len(vectors)} vectors, {len(metadata)} rows and {len(images)} images."
         )
     if not vectors.size:
-        raise WorkbookError("there are no vectors to show in the projector.")
+        raise WorkbookError("there are no vectors to show in the projector: pass at least one.")
     broken = int((~np.isfinite(vectors).all(axis=1)).sum())
     if broken:
         raise WorkbookError(
-            f"{broken} of the {len(vectors)} vectors hold NaN or infinity, which the projector "
-            "cannot place: leave those rows out."
+            f"{broken} of the {len(vectors)} vectors contain NaN or infinity, which the projector "
+            "cannot show: leave those rows out."
         )
 
 
 def _tensors(vectors: np.ndarray) -> tuple[str, bytes]:
     """Return the name and the content of the file of vectors.
 
-    TensorBoard reads every such file as text first, and only one that is no UTF-8 as raw
-    numbers. Raw numbers are a third in size and read at once, but some (zeros, for one) are
-    text to it, of which it cannot make sense: those are written as text that it can read.
+    TensorBoard reads such a file as raw numbers only if it is not valid UTF-8. Raw numbers take
+    a third of the space and load at once, but some (zeros, for example) are valid UTF-8, which
+    it then fails to parse as text: those are written as text.
     """
     raw = np.ascontiguousarray(vectors, "<f4").tobytes()
     try:
@@ -148,9 +143,9 @@ def _table(metadata: pd.DataFrame) -> str:
     """Return the metadata as the projector splits it: at tabs and newlines, without quoting."""
     rows = metadata.astype(object).where(metadata.notna(), "").itertuples(index=False, name=None)
     lines = [_line(row) for row in rows]
-    if metadata.shape[1] > 1:  # in a single column a heading would be taken for a label
+    if metadata.shape[1] > 1:  # the heading of a single column would be read as a label
         lines.insert(0, _line(metadata.columns))
-    # Blank lines are skipped, and the labels after one would move to the wrong points.
+    # Blank lines are skipped, which would move the labels after them to the wrong points.
     return "\n".join(line if line.strip() else f"-{line}" for line in lines) + "\n"
 
 

@@ -14,6 +14,7 @@ from dcgan_utils.plots.style import (
     GREY,
     ORANGE,
     Figure,
+    draw_line,
     label_epoch_axis,
     legend_below,
     palette,
@@ -226,7 +227,7 @@ def spread_overlaid(histories: Mapping[str, pd.DataFrame]) -> Figure:
 def _draw_band(axes: Axes, history: pd.DataFrame, column: str, *, color: str, label: str) -> None:
     rows = history.groupby("epoch")[column]
     mean = rows.mean()
-    axes.plot(mean.index, mean, lw=1.5, color=color, label=label)
+    draw_line(axes, mean.index, mean, color=color, label=label)
     axes.fill_between(mean.index, rows.min(), rows.max(), color=color, alpha=0.15, lw=0)
 
 
@@ -293,8 +294,8 @@ def memory_over_epochs(weighed: pd.DataFrame) -> Figure:
     memory, peak = weighed["memory"] / 1e6, weighed["peak"] / 1e6
     figure = Figure(2.8)
     axes = figure.subplots()
-    axes.plot(weighed["epoch"], memory, color=BLUE, label="after the epoch")
-    axes.plot(weighed["epoch"], peak, color=GREY, ls=":", label="peak so far")
+    draw_line(axes, weighed["epoch"], memory, color=BLUE, label="after the epoch")
+    draw_line(axes, weighed["epoch"], peak, color=GREY, ls=":", label="peak so far")
     label_epoch_axis(axes, "megabytes", "Memory of the training process")
     axes.set_ylim(0, 1.15 * max(memory.max(), peak.max()))
     axes.legend(loc="lower right")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,6 +117,11 @@ def legend_below(figure: Figure, axes: Axes, columns: int = 4) -> None:
     """Put the legend of one of the axes below all of them."""
     handles, names = axes.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=columns, fontsize=8)
+
+
+def draw_line(axes: Axes, x: Iterable[float], y: Sequence[float], **look: Any) -> None:
+    """Draw a line; a single value, as of a training of one epoch, becomes a point."""
+    axes.plot(x, y, **{"lw": 1.6, "marker": "o" if len(y) == 1 else None} | look)
 
 
 def label_epoch_axis(axes: Axes, quantity: str, title: str) -> None:

@@ -13,7 +13,16 @@ import torch
 from matplotlib.patches import Rectangle
 
 from dcgan_utils.gan.priors import Prior
-from dcgan_utils.plots.style import BLUE, GREEN, GREY, ORANGE, Figure, label_epoch_axis, styled
+from dcgan_utils.plots.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    Figure,
+    draw_line,
+    label_epoch_axis,
+    styled,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,7 +125,7 @@ def losses(
     figure = Figure(3.2)
     axes = figure.subplots()
     for name, (values, color) in curves.items():
-        axes.plot(history["epoch"], values, color=color, lw=1.6, label=name)
+        draw_line(axes, history["epoch"], values, color=color, label=name)
         axes.axhline(expected[name], color=color, lw=1, ls=":", label=f"{name}, equilibrium")
     if diverged is not None:
         axes.axvline(diverged, color=GREY, lw=1, ls="--", label="losses diverged")
@@ -139,8 +148,8 @@ def probabilities(history: pd.DataFrame, *, real_label: float, fake_label: float
     figure = Figure(3.0)
     axes = figure.subplots()
     epochs = history["epoch"]
-    axes.plot(epochs, history["d_real"], color=GREEN, lw=1.6, label="D(x), real")
-    axes.plot(epochs, history["d_fake"], color=BLUE, lw=1.6, label="D(G(z)), generated")
+    draw_line(axes, epochs, history["d_real"], color=GREEN, label="D(x), real")
+    draw_line(axes, epochs, history["d_fake"], color=BLUE, label="D(G(z)), generated")
     axes.axhline(real_label, color=GREEN, lw=1, ls=":", label="label of real")
     axes.axhline(fake_label, color=BLUE, lw=1, ls=":", label="label of generated")
     label_epoch_axis(axes, "probability of being real", "Output of the discriminator")
@@ -197,7 +206,7 @@ def distance_over_epochs(distances: pd.Series, *, others: float | None = None) -
     """
     figure = Figure(2.8)
     axes = figure.subplots()
-    axes.plot(distances.index, distances, color=BLUE, lw=1.6, label="generated")
+    draw_line(axes, distances.index, distances, color=BLUE, label="generated")
     if others is not None:
         axes.axhline(others, color=GREEN, lw=1, ls=":", label="other images")
     label_epoch_axis(axes, "RMSE (0-255)", "Distance to the original")

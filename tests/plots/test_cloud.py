@@ -1,4 +1,4 @@
-"""The cloud of images, turned and prodded in a browser without network."""
+"""The cloud of images in a browser without network."""
 
 import json
 import re
@@ -214,7 +214,7 @@ def test_a_group_is_hidden_and_shown_from_the_legend(visit):
     assert canvas.evaluate(COUNT, RED) > 100
 
 
-def test_a_image_stands_at_its_point_in_a_border_of_its_colour(visit):
+def test_an_image_is_at_its_point_in_a_frame_of_its_colour(visit):
     images = torch.zeros(5, 3, 32, 32, dtype=torch.uint8)
     images[3, 1] = 255
     points = np.zeros((5, 3))

@@ -33,7 +33,7 @@ METADATA = pd.DataFrame(
 SINGLE = pd.DataFrame({"file": ["one", "", "three"]})
 
 
-def test_images_stand_row_by_row_in_a_square():
+def test_images_are_laid_out_row_by_row_in_a_square():
     colours = torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1) * 50
     sheet = np.asarray(sprite_sheet(colours.expand(5, 3, 40, 40), 8))
     assert sheet.shape == (24, 24, 3)
@@ -80,7 +80,7 @@ def ask(tmp_path_factory):
 
 
 def wait(condition, server, log):
-    """Wait until TensorBoard is as far, and return what the condition gave."""
+    """Wait for a condition of the running TensorBoard, and return what it gave."""
     deadline = time.monotonic() + 120
     while not (found := condition()):
         assert server.poll() is None, log.read_text()
@@ -111,7 +111,7 @@ def as_the_projector_splits(table):
     return [line.split("\t") for line in table.decode().split("\n") if line.strip()]
 
 
-def test_metadata_has_a_line_a_point_whatever_is_in_it(ask):
+def test_metadata_has_one_line_per_point_whatever_it_contains(ask):
     heading, *rows = as_the_projector_splits(ask("metadata", run=".", name=NAME))
     assert heading == ["file", "group number"]
     assert rows[:4] == [
