@@ -1,4 +1,4 @@
-"""How the contest between the two networks stands, read from the losses alone."""
+"""The balance between the two networks, read from their losses alone."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-WINDOW = 10  # epochs; single ones jump
+WINDOW = 10  # epochs; single epochs fluctuate
 DIVERGED = 0.8
 
 
 def equilibrium_losses(real_label: float, fake_label: float) -> dict[str, float]:
-    """Return both losses at the equilibrium, where generated and real images are alike.
+    """Return both losses at the equilibrium, where generated images cannot be told from real ones.
 
-    The best that the discriminator can then say, of every image, is the mean of its two
-    labels. With labels 1 and 0 that is 1/2, and its loss is 2 log 2 = 1.39, the value of the
-    minimax game at its solution (Goodfellow et al. 2014, theorem 1).
+    The discriminator's best output, for every image, is then the mean of its two labels. With
+    labels 1 and 0 that is 1/2, and its loss is 2 log 2 = 1.39, the value of the minimax game at
+    its solution (Goodfellow et al. 2014, theorem 1).
 
     Returns
     -------
     dict of float
-        ``discriminator`` (sum of its two losses), ``generator``, and ``verdict``, the
-        probability that the discriminator then gives.
+        ``discriminator`` (sum of its two losses), ``generator``, and ``probability``, the
+        discriminator's output.
     """
     probability = (real_label + fake_label) / 2
 
@@ -36,25 +36,38 @@ def equilibrium_losses(real_label: float, fake_label: float) -> dict[str, float]
     }
 
 
+def describe_equilibrium(real_label: float, fake_label: float) -> str:
+    """Describe in Markdown what `equilibrium_losses` returns."""
+    expected = equilibrium_losses(real_label, fake_label)
+    return (
+        f"With the labels {real_label:g} and {fake_label:g}, and generated images that cannot be "
+        f"told from real ones, the best output for every image is "
+        f"**{expected['probability']:.3g}**. At this equilibrium the loss is "
+        f"**{expected['discriminator']:.2f}** for the discriminator and "
+        f"**{expected['generator']:.2f}** for the generator. A discriminator loss far below that "
+        "means that the discriminator wins."
+    )
+
+
 def discriminator_advantage(
     d_loss: ArrayLike, *, real_label: float, fake_label: float
 ) -> np.ndarray:
-    """Return how far the discriminator has won: 0 at the balance, 1 if it is always right.
+    """Return the discriminator's advantage: 0 at the equilibrium, 1 if it is always right.
 
-    Its loss on the scale between what it is where nobody can tell the images apart (see
-    `equilibrium_losses`) and the least that its labels allow, their entropy.
+    This is its loss, on a scale from the loss at the equilibrium (see `equilibrium_losses`) to the
+    smallest loss that its labels allow, their entropy.
 
     Parameters
     ----------
     d_loss
-        The discriminator's loss, real and generated together, one a epoch.
+        The discriminator's loss, the sum over real and generated images, one per epoch.
     real_label, fake_label
         Its labels, 0 to 1.
 
     Returns
     -------
     numpy.ndarray
-        At most 1; negative where the discriminator is worse than a guess.
+        At most 1; negative where the discriminator is worse than guessing.
     """
     balance = equilibrium_losses(real_label, fake_label)["discriminator"]
     least = sum(
@@ -63,31 +76,31 @@ def discriminator_advantage(
     return (balance - np.asarray(d_loss, float)) / (balance - least)
 
 
-def divergence_epoch(leads: ArrayLike, *, window: int = WINDOW) -> int | None:
-    """Return the epoch from which on the two losses have parted for good, or None.
+def divergence_epoch(advantages: ArrayLike, *, window: int = WINDOW) -> int | None:
+    """Return the epoch from which on the two losses have diverged, or None.
 
     The second study ended its training when "the losses began to diverge more and more". Here
-    they have parted once the discriminator's `discriminator_advantage`, as a mean over a window of epochs, is 0.8
-    or more and stays so to the end: it then wins without effort, and the generator's
-    loss rises because nothing that it tries is believed.
+    they have diverged once the `discriminator_advantage`, averaged over a window of epochs, is
+    0.8 or more and stays so to the end: the discriminator then wins without effort, and the
+    generator's loss rises because the discriminator believes none of its images.
 
     Parameters
     ----------
-    leads
-        One an epoch, from the first.
+    advantages
+        One per epoch, from the first epoch on.
     window
-        Epochs in the mean; before so many are over, nothing has parted.
+        Epochs in the average; before that many epochs, nothing has diverged.
 
     Notes
     -----
-    It says that the contest is over, not that the images get worse from there. More epochs may
-    yet bring the losses together again, and the answer then changes.
+    Diverged losses do not mean that the images get worse. More epochs may bring the losses
+    together again, and then the answer changes.
     """
-    leads = np.asarray(leads, float)
-    if len(leads) < window:
+    advantages = np.asarray(advantages, float)
+    if len(advantages) < window:
         return None
-    apart = np.convolve(leads, np.full(window, 1 / window), "valid") >= DIVERGED
-    if not apart[-1]:
+    wins = np.convolve(advantages, np.full(window, 1 / window), "valid") >= DIVERGED
+    if not wins[-1]:
         return None
-    together = np.flatnonzero(~apart)
-    return window + (int(together[-1]) + 1 if len(together) else 0)
+    contested = np.flatnonzero(~wins)
+    return window + (int(contested[-1]) + 1 if len(contested) else 0)

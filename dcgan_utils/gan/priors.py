@@ -64,6 +64,17 @@ class Prior:
         """Mathematical notation for figures, such as ``N(0, 100)`` (mean and variance)."""
         return f"{self.symbol}({', '.join(f'{value:.6g}' for value in self.parameters)})"
 
+    def describe(self) -> str:
+        """Describe in Markdown its moments, and what they mean for a generator."""
+        skewness = "undefined" if math.isnan(self.skewness) else f"{self.skewness:.3g}"
+        return (
+            f"**{self.label}** has mean {self.mean:.3g}, standard deviation {self.std:.3g} and "
+            f"skewness {skewness}. The ratio |mean| / std is **{self.ratio:.2f}**. The BatchNorm "
+            "after the first layer of the generator `dcgan` cancels the scale of the noise, but "
+            "not its mean (`pokemon` has no BatchNorm there). A mean is the same for every image, "
+            "so it can only make images more alike."
+        )
+
     @property
     def slug(self) -> str:
         """A name for files: ``gamma``, or ``gamma_3_1`` where it is not the default gamma."""

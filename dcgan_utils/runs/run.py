@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
+COLLAPSED = 0.5  # spread of the samples, relative to real images
 FORMAT = 2  # of config.json; raise it whenever older folders are no longer read
 
 
@@ -293,18 +294,47 @@ class Run:
 
     @property
     def divergence_window(self) -> int:
-        """Epochs over which a lead is averaged: ten passes over the collection's own images."""
+        """Epochs over which the advantage is averaged: ten passes over the collection's images."""
         return math.ceil(WINDOW / augment.views_per_image(self.config.augment))
 
     def divergence_epoch(self) -> int | None:
-        """Return the epoch at which the losses parted for good; see `equilibrium.divergence_epoch`."""
+        """Return the epoch at which the losses diverged, or None; see `equilibrium`."""
         history = self.history()
         if history.empty:
             return None
         labels = self.config.model_dump(include={"real_label", "fake_label"})
-        leads = discriminator_advantage(history["d_loss_real"] + history["d_loss_fake"], **labels)
-        row = divergence_epoch(leads, window=self.divergence_window)
+        d_loss = history["d_loss_real"] + history["d_loss_fake"]
+        advantages = discriminator_advantage(d_loss, **labels)
+        row = divergence_epoch(advantages, window=self.divergence_window)
         return None if row is None else int(history["epoch"].iloc[row - 1])
+
+    def describe_divergence(self) -> str:
+        """Describe in Markdown whether the losses have diverged, and what that means."""
+        epoch = self.divergence_epoch()
+        outcome = "did not diverge" if epoch is None else f"diverged at epoch {epoch}"
+        return (
+            f"**The losses {outcome}.** They have diverged where the discriminator, on average "
+            f"over {self.divergence_window} epochs, is at least four fifths of the way from "
+            "guessing to being always right, and stays there to the end. It then wins without "
+            "effort. The second study stopped its training at that sign, as the parameter "
+            "`patience` does. The images may still improve afterwards."
+        )
+
+    def describe_last_epoch(self) -> str:
+        """Describe in Markdown the discriminator's output and the variety of the samples."""
+        last = self.history().iloc[-1]
+        text = (
+            f"After the last epoch D(x) is **{last['d_real']:.2f}** for real images on average, "
+            f"and D(G(z)) is **{last['d_fake']:.2f}** for generated ones. The closer the two, the "
+            "better the generator deceives the discriminator."
+        )
+        spread = last["sample_spread"]
+        if math.isnan(spread):
+            return f"{text} The real images do not vary."
+        text += f" The samples vary **{spread:.2f}** times as much as real images."
+        if spread < COLLAPSED:
+            text += " **That is less than half: the generator repeats itself (mode collapse).**"
+        return text
 
     @property
     def minutes(self) -> float:

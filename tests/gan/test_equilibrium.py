@@ -6,6 +6,7 @@ import torch
 
 from dcgan_utils.gan.equilibrium import (
     WINDOW,
+    describe_equilibrium,
     discriminator_advantage,
     divergence_epoch,
     equilibrium_losses,
@@ -25,6 +26,13 @@ def test_balanced_losses():
     total = cross_entropy(0.8) + cross_entropy(0.1)
     assert study["discriminator"] == pytest.approx(total.min().item(), abs=1e-6)
     assert study["probability"] == pytest.approx(verdict[total.argmin()].item(), abs=1e-3)
+
+
+def test_the_equilibrium_is_described():
+    text = describe_equilibrium(1.0, 0.0)
+    assert text.startswith("With the labels 1 and 0,")
+    assert "the best output for every image is **0.5**" in text
+    assert "**1.39** for the discriminator and **0.69** for the generator" in text
 
 
 @pytest.mark.parametrize(("real_label", "fake_label"), [(1.0, 0.0), (0.8, 0.1), (0.9, 0.0)])

@@ -115,3 +115,10 @@ def test_normal_vectors_become_such_as_the_prior_draws(spec):
     made = prior.from_gaussian(draw(priors.parse("normal"), n=400, seed=3)).double()
     assert made.mean().item() == pytest.approx(prior.mean, abs=0.03 * prior.std)
     assert made.std().item() == pytest.approx(prior.std, rel=0.05)
+
+
+def test_a_prior_describes_its_moments():
+    text = priors.parse("gamma").describe()
+    assert "**Gamma(2, 1)** has mean 2, standard deviation 1.41 and skewness 1.41." in text
+    assert "The ratio |mean| / std is **1.41**." in text
+    assert "skewness undefined" in priors.parse("student_t(3)").describe()

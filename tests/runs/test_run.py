@@ -244,13 +244,17 @@ def test_damaged_weights_are_told(run):
         run.load_weights(5)
 
 
-def test_a_run_knows_where_its_losses_parted(tiny, collection):
+def test_a_run_knows_where_its_losses_diverged(tiny, collection):
     run = Run.create(tiny(real_label=1.0, fake_label=0.0), collection)
     assert run.divergence_epoch() is None
+    assert run.describe_divergence().startswith("**The losses did not diverge.**")
     for epoch in range(1, 41):
         loss = 0.6 if epoch <= 20 else 0.01
         run.log_epoch({"epoch": epoch, "d_loss_real": loss, "d_loss_fake": loss, "g_loss": 1.0})
     assert 21 < run.divergence_epoch() <= 30
+    text = run.describe_divergence()
+    assert text.startswith(f"**The losses diverged at epoch {run.divergence_epoch()}.**")
+    assert "on average over 10 epochs" in text
 
 
 def test_a_run_of_version_0_1_0_is_refused_in_one_sentence(run):
@@ -261,9 +265,24 @@ def test_a_run_of_version_0_1_0_is_refused_in_one_sentence(run):
         Run(run.folder)
 
 
-def test_copies_make_the_window_of_the_parting_shorter(tiny, collection):
+def test_copies_make_the_window_of_the_divergence_shorter(tiny, collection):
     run = Run.create(tiny(real_label=1.0, fake_label=0.0, augment="pil"), collection)
     for epoch in range(1, 7):
         loss = 0.6 if epoch <= 3 else 0.01
         run.log_epoch({"epoch": epoch, "d_loss_real": loss, "d_loss_fake": loss, "g_loss": 1.0})
     assert run.divergence_epoch() == 5
+
+
+@pytest.mark.parametrize(
+    ("spread", "sentence"),
+    [
+        (0.9, "The samples vary **0.90** times as much as real images."),
+        (0.4, "**That is less than half: the generator repeats itself (mode collapse).**"),
+        (float("nan"), "The real images do not vary."),
+    ],
+)
+def test_the_last_epoch_is_described(run, spread, sentence):
+    run.log_epoch({"epoch": 1, "d_real": 0.7, "d_fake": 0.25, "sample_spread": spread})
+    text = run.describe_last_epoch()
+    assert text.startswith("After the last epoch D(x) is **0.70** for real images on average")
+    assert text.endswith(sentence)
