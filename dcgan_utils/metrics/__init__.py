@@ -1,6 +1,14 @@
 """Feature vectors and images in, numbers out: how near, how varied, which classes."""
 
-from dcgan_utils.metrics.distances import fid, kid, kid_interval, memorisation, nearest, prdc
+from dcgan_utils.metrics.distances import (
+    describe_memorisation,
+    fid,
+    kid,
+    kid_interval,
+    memorisation,
+    nearest,
+    prdc,
+)
 from dcgan_utils.metrics.embed import (
     agreement,
     choose_k,
@@ -26,6 +34,7 @@ __all__ = [
     "SideBySide",
     "agreement",
     "choose_k",
+    "describe_memorisation",
     "evaluate",
     "evaluate_epochs",
     "evenness",

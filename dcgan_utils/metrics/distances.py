@@ -6,6 +6,8 @@ The vectors of both sides must come from the same extractor at the same input si
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 
@@ -318,6 +320,25 @@ def memorisation(real: np.ndarray, generated: np.ndarray, *, quantile: float = 0
     """
     _require_two(real, generated)
     return float(np.mean(nearest(real, generated)[1] < _near(real, quantile)))
+
+
+def describe_memorisation(shares: Mapping[str, float], samples: int) -> str:
+    """Describe in Markdown which shares `memorisation` found.
+
+    Parameters
+    ----------
+    shares
+        Shares by the kind of vectors: ``features`` and ``pixels``.
+    samples
+        Number of generated images.
+    """
+    return (
+        f"Of {samples} samples **{shares['features']:.0%}** are suspiciously close to a training "
+        f"image by features, and **{shares['pixels']:.0%}** by pixels. New real images would "
+        "score about 5 %: a sample is suspicious if it is closer to a training image than 95 % "
+        "of these are to their own nearest neighbour. A high share by features is a sign of "
+        "copies. A high share by pixels alone is often only blur, which is close to everything."
+    )
 
 
 def _near(real: np.ndarray, quantile: float) -> float:

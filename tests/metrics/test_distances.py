@@ -261,3 +261,9 @@ def test_twins_among_the_real_images_do_not_hide_copies():
 def test_memorisation_needs_two_on_either_side():
     with pytest.raises(NotEnoughData):
         distances.memorisation(vectors(1, 0), vectors(5, 1))
+
+
+def test_memorisation_is_described():
+    text = distances.describe_memorisation({"pixels": 0.5, "features": 0.04}, 300)
+    assert text.startswith("Of 300 samples **4%** are suspiciously close to a training image by")
+    assert "and **50%** by pixels." in text
