@@ -103,7 +103,7 @@ def test_a_full_disk_is_told_and_costs_nothing_that_was_saved(image_folder, tmp_
         from dcgan_utils.gan.config import TrainConfig
         from dcgan_utils.data.load import load_dataset
         from dcgan_utils.core.errors import WorkbookError
-        from dcgan_utils.report.build import run_notebook
+        from dcgan_utils.report.build import build_page
         from dcgan_utils.runs.run import Run
 
         training.SAVING_SHARE = 1e9  # a checkpoint each epoch
@@ -140,7 +140,7 @@ def test_a_full_disk_is_told_and_costs_nothing_that_was_saved(image_folder, tmp_
 
         fill()
         page = disk / "eda.ipynb"
-        attempt("page", lambda: run_notebook("eda", page, {{"dataset": "x"}}, title=""))
+        attempt("page", lambda: build_page("eda", page, {{"dataset": "x"}}, title=""))
         """,
     )
     assert done.returncode == 0, done.stderr[-2000:]

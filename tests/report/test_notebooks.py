@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers import TINY
+from in_process import execute_cells
 from PIL import Image
 
 from dcgan_utils.core.errors import WorkbookError
@@ -138,28 +139,28 @@ def test_a_wrong_parameter_ends_papermill_with_one_sentence(tmp_path):
         ("study", {"grid": "nowhere.yaml"}, "cannot be read"),
     ],
 )
-def test_wrong_parameters_are_refused_in_a_sentence(execute, image_folder, name, wrong, sentence):
+def test_wrong_parameters_are_refused_in_a_sentence(image_folder, name, wrong, sentence):
     own = {} if name in ("latent", "compare", "study") else {"dataset": str(image_folder)}
     with pytest.raises(WorkbookError) as refusal:
-        execute(name, **own | wrong)
+        execute_cells(name, **own | wrong)
     assert sentence in str(refusal.value)
 
 
 # --- What they find ------------------------------------------------------------------------
 
 
-def test_augment_tries_the_policies_when_asked(execute, home, image_folder):
+def test_augment_tries_the_policies_when_asked(home, image_folder):
     small = {"width": 8, "img_size": 32, "batch_size": 4, "samples": 6, "device": "cpu"}
     asked = {"dataset": str(image_folder), "trial_images": 20, "policies": "none, pil"}
-    execute("augment", **asked, **small)
+    execute_cells("augment", **asked, **small)
     rows = (home / "reports" / "augment" / "ten-images.csv").read_text().splitlines()
     assert [row.split(",")[:2] for row in rows] == [
         ["augment", "epochs"], ["none", "2"], ["pil", "1"]
     ]  # fmt: skip
 
 
-def test_an_ablation_takes_a_preset_apart(execute, home, image_folder):
-    execute(
+def test_an_ablation_takes_a_preset_apart(home, image_folder):
+    execute_cells(
         "ablation", dataset=str(image_folder), preset="quick", changes="flip: true; lr: 0.001",
         width=4, img_size=32, epochs=1, samples=6, device="cpu",
     )  # fmt: skip
@@ -168,8 +169,8 @@ def test_an_ablation_takes_a_preset_apart(execute, home, image_folder):
     assert names == ["change", "as it is", "flip: true", "lr: 0.001", "preset monet"]
 
 
-def test_a_benchmark_can_leave_out_memory_and_quality(execute, home, image_folder):
-    execute(
+def test_a_benchmark_can_leave_out_memory_and_quality(home, image_folder):
+    execute_cells(
         "benchmark", dataset=str(image_folder), img_size=32, width=8, batch_sizes="4",
         repeats=1, memory_epochs=0, quality_seeds=0, precision="fp32",
     )  # fmt: skip
@@ -194,14 +195,14 @@ def labelled(tmp_path):
     return folder
 
 
-def test_compare_measures_judges_and_keeps_the_numbers(execute, home, labelled, tiny):
+def test_compare_measures_judges_and_keeps_the_numbers(home, labelled, tiny):
     collection = load_dataset(labelled, 32)
     noises = ("normal", "uniform", "gamma", "N(1, 1)", "standardized(gamma)", "N(0, 100)")
     for noise in noises:
         for seed in (0, 1):
             train(tiny(noise=noise, seed=seed), collection)
     asked = {"samples": 20, "device": "cpu"}
-    text = execute("compare", runs="two-classes", **asked)
+    text = execute_cells("compare", runs="two-classes", **asked)
     assert "mode coverage" in text
     folder = home / "reports" / "compare"
     assert len((folder / "two-classes-dcgan-measures.csv").read_text().splitlines()) == 13
@@ -209,26 +210,26 @@ def test_compare_measures_judges_and_keeps_the_numbers(execute, home, labelled, 
     assert len(claims) == 6
     assert "not tested" not in set(claims["probability"])
 
-    text = execute("compare", runs="two-classes-*-s0-*", **asked)
+    text = execute_cells("compare", runs="two-classes-*-s0-*", **asked)
     assert "**With one seed" in text
     claims = pd.read_csv(folder / "two-classes-dcgan-claims.csv")
     assert set(claims["probability"]) == {"undecided"}
 
 
-def test_compare_gives_no_verdicts_on_runs_that_differ_in_more(execute, labelled, tiny):
+def test_compare_gives_no_verdicts_on_runs_that_differ_in_more(labelled, tiny):
     collection = load_dataset(labelled, 32)
     train(tiny(), collection)
     train(tiny(noise="gamma", width=4), collection)
-    text = execute("compare", runs="two-classes", samples=20, device="cpu")
+    text = execute_cells("compare", runs="two-classes", samples=20, device="cpu")
     assert "differ in more than noise and seed (width: 4, 8)" in text
     assert "there are no verdicts" in text
 
 
-def test_one_image_is_enough_for_the_notebooks_of_a_run(execute, tmp_path):
+def test_one_image_is_enough_for_the_notebooks_of_a_run(tmp_path):
     (tmp_path / "one").mkdir()
     Image.new("RGB", (32, 32), "red").save(tmp_path / "one" / "red.png")
     own = {"dataset": str(tmp_path / "one"), "img_size": 32, "device": "cpu"}
-    execute("train", **{**TINY, **own, "kid_samples": 2})
-    execute("capacity", **own, copies=4, epochs=1, width=4, batch_size=2)
-    text = execute("latent", run="one", samples=2, projection_steps=2, device="cpu")
+    execute_cells("train", **{**TINY, **own, "kid_samples": 2})
+    execute_cells("capacity", **own, copies=4, epochs=1, width=4, batch_size=2)
+    text = execute_cells("latent", run="one", samples=2, projection_steps=2, device="cpu")
     assert "At least two real" in text

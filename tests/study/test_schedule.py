@@ -1,3 +1,5 @@
+"""Notebooks, tasks and grids: what is executed, resumed, shared between workers, and reported."""
+
 import os
 import shutil
 import signal
@@ -5,23 +7,85 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 
+import nbformat
 import pandas as pd
 import pytest
 import torch
 from helpers import TINY, equal_states, written_grid
+from in_process import StandIn, execute_cells
+from nbformat.v4 import new_code_cell, new_notebook
 
 from dcgan_utils.cli import main
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import reports_dir, runs_dir
 from dcgan_utils.data.load import load_dataset
 from dcgan_utils.gan.config import TrainConfig
-from dcgan_utils.report.build import run_notebook
+from dcgan_utils.report import build
 from dcgan_utils.runs.run import Run
 from dcgan_utils.runs.training import train
 from dcgan_utils.study import schedule
 from dcgan_utils.study.grid import load_grid, tasks
-from dcgan_utils.study.schedule import local_cluster, run_grid, run_task
+from dcgan_utils.study.schedule import (
+    execute_notebook,
+    is_complete,
+    local_cluster,
+    run_grid,
+    run_task,
+)
+
+# --- One notebook --------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("print('three')", ""),
+        ("raise ValueError('no')", "ValueError: no"),
+        ("import os; os.kill(os.getpid(), 9)", "the kernel died"),
+    ],
+)
+def test_a_notebook_is_complete_if_every_cell_ran_without_error(
+    tmp_path, monkeypatch, source, reason
+):
+    cells = [new_code_cell("print('one')"), new_code_cell(source), new_code_cell("print('four')")]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(new_notebook(cells=cells, metadata=kernel), tmp_path / "small.ipynb")
+    monkeypatch.setattr(schedule, "notebooks_dir", lambda: tmp_path)
+    output = tmp_path / "out.ipynb"
+    failed = execute_notebook("small", output, {})
+    assert failed.startswith(reason)
+    assert bool(failed) == bool(reason)
+    assert is_complete(output) == (reason == "")
+    assert "one" in output.read_text(), "what ran is kept"
+
+
+def test_a_notebook_that_is_missing_or_half_written_is_not_complete(tmp_path):
+    assert not is_complete(tmp_path / "none.ipynb")
+    (tmp_path / "half.ipynb").write_text('{"cells": [')
+    assert not is_complete(tmp_path / "half.ipynb")
+    nbformat.write(new_notebook(), tmp_path / "stored.ipynb")
+    assert not is_complete(tmp_path / "stored.ipynb"), "never executed"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("argv", [["/nowhere/python"], [sys.executable, "-c", "pass"]])
+def test_a_kernel_that_does_not_start_is_told(tmp_path, monkeypatch, argv):
+    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+
+    spec = KernelSpec(argv=[*argv, "{connection_file}"], display_name="p", language="python")
+    monkeypatch.setattr(KernelSpecManager, "get_kernel_spec", lambda *_: spec)
+    with pytest.raises(WorkbookError, match=r"kernel 'python3' does not start .* doctor"):
+        execute_notebook("compare", tmp_path / "out.ipynb", {"runs": "x"})
+
+
+def test_a_missing_notebook_is_told(tmp_path):
+    available = r"Available: ablation, augment, .*, compare, eda, latent, .*study, train"
+    with pytest.raises(WorkbookError, match=available):
+        execute_notebook("nonsense", tmp_path / "out.ipynb", {})
+
 
 # --- One task ------------------------------------------------------------------------------
 
@@ -32,23 +96,30 @@ def task(tmp_path, image_folder):
     return tasks(load_grid(written_grid(tmp_path, image_folder)))[0]
 
 
-def test_a_task_is_done_once_and_a_failed_one_again(task, home):
+@pytest.fixture
+def stand_in(monkeypatch):
+    """Let no kernel start: a training is one call of `train`."""
+    stand_in = StandIn()
+    monkeypatch.setattr(schedule, "execute_notebook", stand_in)
+    monkeypatch.setattr(build, "execute_notebook", stand_in)
+    return stand_in
+
+
+def test_a_task_is_done_once_and_a_failed_one_again(task, home, stand_in):
     assert run_task(task, str(home)) == ""
-    run = Run(task.run)
-    assert run.finished
-    assert {"train.ipynb", "train.html"} <= {path.name for path in run.folder.iterdir()}
-    before = (run.folder / "train.html").stat().st_mtime_ns
+    assert Run(task.run).finished
     assert run_task(task, str(home)) == ""
-    assert (run.folder / "train.html").stat().st_mtime_ns == before
+    assert stand_in.executed == ["train"]
 
-    (run.folder / "train.html").unlink()
-    samples = run.folder / "samples" / "epoch_0001.png"
-    samples.write_bytes(b"no image")  # the training is finished, its page cannot be drawn
-    assert run_task(task, str(home)) != ""
-    assert run_task(task, str(home)) != "", "what failed once is not finished the next time"
+    notebook = Run(task.run).folder / "train.ipynb"
+    executed = nbformat.read(notebook, as_version=4)
+    executed.metadata["papermill"]["exception"] = True  # the training is finished, a figure failed
+    nbformat.write(executed, notebook)
+    assert run_task(task, str(home)) == ""
+    assert stand_in.executed == ["train", "train"]
 
 
-def test_two_workers_at_one_task_take_turns(task, home):
+def test_two_workers_at_one_task_take_turns(task, home, stand_in):
     failed = []
     both = [
         threading.Thread(target=lambda: failed.append(run_task(task, str(home)))) for _ in range(2)
@@ -58,23 +129,50 @@ def test_two_workers_at_one_task_take_turns(task, home):
     for thread in both:
         thread.join()
     assert failed == ["", ""]
+    assert stand_in.executed == ["train"], "the second found it finished"
     assert len(Run(task.run).history()) == TINY["epochs"]
+
+
+def test_a_worker_that_sees_other_images_fails(task, home, image_folder, stand_in):
+    extra = image_folder / "other.png"
+    shutil.copy(image_folder / "00.png", extra)
+    for _ in range(2):
+        assert "the images on this worker are not the images" in run_task(task, str(home))
+    extra.unlink()
+    assert run_task(task, str(home)) == ""
 
 
 # --- The grid ------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def threads(monkeypatch):
+    """Let the cluster be threads of this process, which starts at once."""
+    from distributed import LocalCluster
+
+    @contextmanager
+    def cluster(tasks, workers=None):
+        options = {"processes": False, "n_workers": workers or 1, "threads_per_worker": 1}
+        with LocalCluster(**options, dashboard_address=None) as started:
+            yield started.scheduler_address
+
+    monkeypatch.setattr(schedule, "local_cluster", cluster)
+
+
+@pytest.mark.slow
 def test_a_killed_worker_costs_nothing_but_time(tmp_path, image_folder, home, monkeypatch):
     from distributed import Client
 
-    grid = load_grid(written_grid(tmp_path, image_folder, seeds=[0], epochs=150, sample_size=2))
+    path = written_grid(tmp_path, image_folder, seeds=[0], epochs=100, sample_size=2)
+    grid = load_grid(path)
+    monkeypatch.setattr(schedule, "PROGRESS_EVERY", 0.5)
     under_way, killed, result = [], [], {}
 
     def kill(pids):
         """Wait until a run is in its midst, then kill the workers' eldest."""
         while not killed:
             rows = [path.read_text().count("\n") for path in runs_dir().glob("*/history.csv")]
-            if any(3 < count < 100 for count in rows):
+            if any(3 < count < 70 for count in rows):
                 os.kill(pids[0], signal.SIGKILL)
                 killed.append(pids[0])
             time.sleep(0.05)
@@ -85,12 +183,21 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path, image_folder, home, mo
         assert len(set(pids)) == 2
         killer = threading.Thread(target=kill, args=(pids,))
         killer.start()
-        result = run_grid(grid, scheduler=address, on_progress=under_way.append, every=0.5)
+        result = run_grid(grid, scheduler=address, on_progress=under_way.append)
         killer.join()
     assert killed
     assert result["failed"].eq("").all()
-    assert result["epochs"].eq(150).all()
+    assert result["epochs"].eq(100).all()
     assert any(0 < done < task.epochs for told in under_way for task, done in told.items())
+
+    assert main(["study", str(path), "--workers", "1"]) == 0, "nothing to train is left"
+    assert {"train.html", "train.ipynb"} <= {
+        file.name for run in runs_dir().iterdir() for file in run.iterdir()
+    }
+    folder = reports_dir() / "two noises"
+    assert {"index.html", "runs.csv", "compare-ten-images-dcgan.html"} <= {
+        file.name for file in folder.iterdir()
+    }
 
     monkeypatch.setenv("DCGAN_HOME", str(tmp_path / "undisturbed"))
     row = result.iloc[1]
@@ -115,44 +222,76 @@ def command(path, home):
     )
 
 
-def test_a_stopped_study_goes_on_even_twice_at_once(tmp_path, image_folder, home):
-    path = written_grid(tmp_path, image_folder, seeds=[0], epochs=200, sample_size=2)
+@pytest.mark.slow
+def test_an_interrupted_study_resumes_even_twice_at_once(tmp_path, image_folder, home, capsys):
+    path = written_grid(tmp_path, image_folder, seeds=[0], epochs=120, sample_size=2)
     path.write_text(path.read_text().replace('normal, "gamma(2, 1)"', "normal"))
-    stopped = command(path, home)
+    interrupted = command(path, home)
     while not any(f.read_text().count("\n") > 3 for f in runs_dir().glob("*/history.csv")):
-        assert stopped.poll() is None, stopped.stdout.read()
+        assert interrupted.poll() is None, interrupted.stdout.read()
         time.sleep(0.05)
-    os.killpg(stopped.pid, signal.SIGINT)
-    said, _ = stopped.communicate(timeout=120)
-    assert stopped.returncode == 130, said
-    assert "Stopped. The same command goes on" in said
+    os.killpg(interrupted.pid, signal.SIGINT)
+    said, _ = interrupted.communicate(timeout=120)
+    assert interrupted.returncode == 130, said
+    assert "Interrupted. Run the same command again to resume." in said
 
-    both = [command(path, home) for _ in range(2)]
-    for process in both:
-        said, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, said
-        assert "1 of 1 runs are finished" in said
+    other = command(path, home)
+    assert main(["study", str(path), "--workers", "1"]) == 0
+    assert "1 of 1 runs are finished" in capsys.readouterr().out
+    said, _ = other.communicate(timeout=300)
+    assert other.returncode == 0, said
+    assert "1 of 1 runs are finished" in said
     (run,) = (Run(folder.parent) for folder in runs_dir().glob("*/config.json"))
-    assert run.history()["epoch"].tolist() == list(range(1, 201))
+    assert run.history()["epoch"].tolist() == list(range(1, 121))
+    assert (run.folder / "train.html").exists()
     assert {"index.html", "runs.csv"} <= {
         path.name for path in (reports_dir() / "two noises").iterdir()
     }
 
 
-def test_a_failed_run_stands_in_the_table_and_the_others_go_on(
-    tmp_path, image_folder, home, capsys
+def test_a_failed_run_is_in_the_table_and_the_others_are_trained(
+    tmp_path, image_folder, stand_in, threads, capsys
 ):
     path = written_grid(tmp_path, image_folder, seeds=[0], epochs=1)
     first, second = tasks(load_grid(path))
     begun = Run.create(TrainConfig.resolve(**first.parameters), load_dataset(str(image_folder), 32))
     assert begun.name == first.run
     begun.checkpoint_path.write_bytes(b"no checkpoint")  # and no epoch is complete
+    (begun.folder / "train.html").write_text("of a former time")
     assert main(["study", str(path), "--workers", "1"]) == 1
-    assert "1 of 2 runs are finished" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "1 of 2 runs are finished" in said
+    assert "FAILED" in said
     table = pd.read_csv(reports_dir() / "two noises" / "runs.csv").set_index("run")
     assert "is damaged" in table.loc[first.run, "failed"]
     assert table.loc[first.run, "epochs"] == 0
     assert table.loc[second.run, "epochs"] == 1
+    assert not (begun.folder / "train.html").exists(), "a failed run has no page"
+    assert (Run(second.run).folder / "train.html").exists()
+    index = (reports_dir() / "two noises" / "index.html").read_text()
+    assert f"{first.run}/train.ipynb" in index
+    assert f"{second.run}/train.html" in index
+
+
+def test_the_page_of_a_run_is_made_once_and_again_after_its_notebook(
+    tmp_path, image_folder, home, stand_in
+):
+    grid = load_grid(written_grid(tmp_path, image_folder, seeds=[0], epochs=1))
+    todo = tasks(grid)
+    table = schedule._table({task: run_task(task, str(home)) for task in todo})
+    told = []
+    index, pages = build.build_study(grid, table, on_page=told.append)
+    assert [page.html.name for page in pages] == ["compare-ten-images-dcgan.html"]
+    assert told == pages
+    assert stand_in.executed == ["train", "train", "compare"]
+    assert index.read_text().count("train.html") == 2
+    html = Run(todo[0].run).folder / "train.html"
+    first = html.stat().st_mtime_ns
+    build.build_study(grid, table)
+    assert html.stat().st_mtime_ns == first
+    os.utime(html.with_suffix(".ipynb"))
+    build.build_study(grid, table)
+    assert html.stat().st_mtime_ns > first
 
 
 def test_an_error_of_dask_is_a_reason_and_never_empty():
@@ -165,6 +304,7 @@ def test_an_error_of_dask_is_a_reason_and_never_empty():
     assert schedule._failure(Lost()) == "MemoryError: "
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_does_not_answer_is_told(tmp_path, image_folder, monkeypatch, capsys):
     monkeypatch.setattr(schedule, "PATIENCE", "1s")
     path = written_grid(tmp_path, image_folder)
@@ -178,16 +318,7 @@ def test_workers_of_a_scheduler_are_its_own(tmp_path, image_folder, capsys):
     assert "a scheduler has its own workers" in capsys.readouterr().err
 
 
-def test_a_worker_that_sees_other_images_leaves_no_page(task, home, image_folder):
-    extra = image_folder / "other.png"
-    shutil.copy(image_folder / "00.png", extra)
-    for _ in range(2):
-        assert "the images are others here" in run_task(task, str(home))
-    extra.unlink()
-    assert run_task(task, str(home)) == ""
-
-
-def test_a_resource_that_nobody_offers_is_told(tmp_path, image_folder):
+def test_a_resource_that_nobody_offers_is_told(tmp_path, image_folder, threads):
     path = written_grid(tmp_path, image_folder)
     path.write_text(path.read_text() + "resources: {GPU: 1}\n")
     if not torch.cuda.is_available():
@@ -195,12 +326,11 @@ def test_a_resource_that_nobody_offers_is_told(tmp_path, image_folder):
             run_grid(load_grid(path), workers=1)
 
 
-def test_the_notebook_trains_a_grid_and_shows_it(tmp_path, image_folder, home):
+def test_the_notebook_trains_a_grid_and_compares_it(tmp_path, image_folder, stand_in, threads):
     path = written_grid(tmp_path, image_folder, seeds=[0], epochs=1)
-    page = run_notebook("study", home / "out.ipynb", {"grid": str(path), "workers": 2}, title="t")
-    assert not page.failed
-    text = page.html.read_text()
+    text = execute_cells("study", grid=str(path), workers=2)
     assert "2 of 2 runs are finished" in text
     assert "[2/2] ten-images" in text
-    written_there = {path.name for path in (reports_dir() / "two noises").iterdir()}
-    assert {"index.html", "runs.csv", "compare-ten-images-dcgan.html"} <= written_there
+    assert stand_in.executed == ["train", "train", "compare"]
+    files = {path.name for path in (reports_dir() / "two noises").iterdir()}
+    assert {"index.html", "runs.csv", "compare-ten-images-dcgan.html"} <= files

@@ -16,6 +16,7 @@ def test_a_machine_is_divided_among_workers(cores, memory, runs, expected):
     assert divide_machine(cores, memory, runs) == expected
 
 
+@pytest.mark.slow
 def test_a_cluster_of_this_machine_listens_to_this_machine_alone():
     import psutil
 
