@@ -65,10 +65,8 @@ def dimensions(
     )
 
 
-def duplicate_pairs(
-    images: torch.Tensor, pairs: Sequence[Pair], names: Sequence[str], *, most: int = 3
-) -> Figure:
-    """Draw pairs of images that repeat each other: the first exact and the first near ones.
+def duplicate_pairs(images: torch.Tensor, pairs: Sequence[Pair], names: Sequence[str]) -> Figure:
+    """Draw pairs of images that repeat each other: three identical ones and three near ones.
 
     Parameters
     ----------
@@ -76,8 +74,6 @@ def duplicate_pairs(
         All images of the collection, and their file names.
     pairs
         From `duplicates.find_duplicates`.
-    most
-        How many of each kind.
 
     Raises
     ------
@@ -86,8 +82,8 @@ def duplicate_pairs(
     """
     if not pairs:
         raise NotEnoughData("No two images look alike.")
-    exact = [pair for pair in pairs if pair.exact][:most]
-    shown = exact + [pair for pair in pairs if not pair.exact][:most]
+    identical = [pair for pair in pairs if pair.exact]
+    shown = identical[:3] + [pair for pair in pairs if not pair.exact][:3]
     numbers, captions = [], []
     for pair in shown:
         similarity = "identical" if pair.exact else f"{pair.bits} bits differ"

@@ -9,6 +9,7 @@ import torch
 from helpers import assert_drawn, some
 
 from dcgan_utils import plots
+from dcgan_utils.core.errors import NotEnoughData
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data import statistics
 from dcgan_utils.data.duplicates import Pair
@@ -42,8 +43,8 @@ def measured(images):
     return statistics.pixel_statistics([images])
 
 
-def pair(images):
-    return [Pair(0, len(images) - 1, 2, exact=False)]
+def pairs(images):
+    return [Pair(0, len(images) - 1, bits, exact=not bits) for bits in (0, 0, 0, 0, 2)]
 
 
 def mean_and_horizon(images):
@@ -65,7 +66,8 @@ OF_IMAGES = {
     "dimensions, equal": lambda x: plots.dimensions(
         [(40, 30)] * len(x), {"PNG": len(x)}, {"RGB": 1, "P": len(x) - 1}
     ),
-    "duplicate_pairs": lambda x: plots.duplicate_pairs(x, pair(x), captions(x), title="Pairs"),
+    "duplicate_pairs": lambda x: plots.duplicate_pairs(x, pairs(x), captions(x)),
+    "round_canvases": lambda x: plots.round_canvases(x, range(len(x)), captions(x)),
     "statistics_in_colour": lambda x: plots.statistics_in_colour(
         measured(x).per_colour(), measured(x).over_colours()
     ),
@@ -311,8 +313,28 @@ def test_names_are_not_formulas_and_long_ones_are_cut():
 
 def test_the_name_of_a_duplicate_keeps_its_distance():
     names = ["a" * 50 + "1.jpg", "b" * 50 + "2.jpg"]
-    figure = plots.duplicate_pairs(some(2), [Pair(0, 1, 4, exact=False)], names, title="t")
+    figure = plots.duplicate_pairs(some(2), [Pair(0, 1, 4, exact=False)], names)
     assert figure.axes[1].get_title().endswith("2.jpg: 4 bits differ")
+
+
+def test_of_many_identical_pairs_some_are_drawn_and_near_ones_too():
+    figure = plots.duplicate_pairs(some(), pairs(some()), NAMES)
+    captions = [axes.get_title() for axes in figure.axes if axes.images]
+    assert [text.endswith("identical") for text in captions[1::2]] == [True, True, True, False]
+    assert figure.get_suptitle().startswith("Pairs that look alike: 4 of 5")
+
+
+def test_of_many_round_canvases_fifteen_are_drawn():
+    figure = plots.round_canvases(some(20), range(2, 20), [f"{number}" for number in range(20)])
+    captions = [axes.get_title() for axes in figure.axes if axes.images]
+    assert captions == [f"{number}" for number in range(2, 17)]
+    assert "15 of the 18 found" in figure.get_suptitle()
+
+
+@pytest.mark.parametrize("draw", [plots.duplicate_pairs, plots.round_canvases])
+def test_where_none_was_found_there_is_a_reason(draw):
+    with pytest.raises(NotEnoughData):
+        draw(some(), [], NAMES)
 
 
 def test_the_extremes_of_the_file_sizes_are_named():
