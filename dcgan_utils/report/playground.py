@@ -23,7 +23,7 @@ from dcgan_utils.gan import priors
 from dcgan_utils.gan.convolutions import ResizeConv2d
 from dcgan_utils.gan.priors import Prior
 from dcgan_utils.plots.style import palette
-from dcgan_utils.report.site import Page, source, write_page
+from dcgan_utils.report.site import Page, load_asset, write_page
 from dcgan_utils.runs.run import Run
 from dcgan_utils.runs.sampling import load_generator
 
@@ -165,8 +165,8 @@ def write_playground(
         pages=pages,
         data=data,
         bytes=len(json.dumps(data)),
-        engine=source("playground-engine.js"),
-        script=source("playground.js"),
+        engine=load_asset("playground-engine.js"),
+        script=load_asset("playground.js"),
     )
 
 

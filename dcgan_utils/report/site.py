@@ -40,14 +40,14 @@ def render(template: str, /, **values: Any) -> str:
     return _environment().get_template(template).render(values)
 
 
-def source(name: str) -> Markup:
+def load_asset(name: str) -> Markup:
     """Return a style sheet or script from the templates' folder, not to be escaped."""
     from markupsafe import Markup
 
     return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
 
 
-def markdown(text: str) -> str:
+def render_markdown(text: str) -> str:
     """Return Markdown as HTML, its formulas as MathML, which browsers render themselves."""
     from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
@@ -285,7 +285,7 @@ def _render(notebook: NotebookNode, page: Page, pages: Sequence[Page] = ()) -> s
     exporter = HTMLExporter(
         template_name="workbook",
         extra_template_basedirs=[str(TEMPLATES)],
-        filters={"markdown2html": markdown},
+        filters={"markdown2html": render_markdown},
     )
     place = pages.index(page) if page in pages else -1
     more = _more(page.html.parent) if pages else ()
@@ -340,7 +340,7 @@ def _glance(notebook: NotebookNode) -> str:
     for output in _outputs_tagged(notebook, "glance"):
         data = output.get("data", {})
         if "text/markdown" in data:
-            parts.append(markdown(data["text/markdown"]))
+            parts.append(render_markdown(data["text/markdown"]))
         elif output.output_type == "stream":
             parts.append(Markup("<br>").join(map(escape, output.text.strip().splitlines())))
     return Markup("\n").join(map(Markup, parts))
