@@ -75,7 +75,7 @@ def test_few_images(explore, tmp_path, n):
     assert "nan" not in text
     assert f"15 nearest; different images here: {n}." in text
     assert ("Principal components take at least 3" in text) == (n < 3)
-    assert f"Different images: {n}, so there are no more clusters" in text
+    assert f"There are only {n} different images, so there are no more clusters" in text
     assert figures >= (10 if n < 3 else 15)
 
 
@@ -137,7 +137,7 @@ def test_odd_names_and_odd_labels(explore, tmp_path):
         rows = [(name, number % 2, "high", "?") for number, name in enumerate(names)]
         csv.writer(file).writerows([("file", "cluster", "horizon", "round"), *rows])
     text, figures = explore(dataset=str(folder), img_size=32, k=2)
-    assert "The labels of 0 images tell where theirs is." in text
+    assert "The labels of 0 images say where theirs is." in text
     assert "The labels know 0 round canvases." in text
     assert "**2** repeat an earlier one" in text
     assert "nan" not in text
