@@ -42,13 +42,7 @@ def cluster_sizes(sizes: Sequence[int], *, what: str) -> Figure:
 
 @styled
 def k_criteria(table: pd.DataFrame, *, chosen: int) -> Figure:
-    """Draw three criteria for the number of clusters, and mark the chosen number.
-
-    Parameters
-    ----------
-    table
-        From `embed.choose_k`.
-    """
+    """Draw the criteria of `embed.choose_k` for the number of clusters; mark the chosen one."""
     first, last, best = table.index[0], table.index[-1], table["silhouette"].idxmax()
     hints = {
         "inertia": f"relative to k = {first}; look for a bend",
@@ -116,16 +110,9 @@ def scatter_plane(
 def thumbnails(
     points: np.ndarray, images: torch.Tensor, groups: np.ndarray, *, title: str
 ) -> Figure:
-    """Draw images at their points in a plane, as many as find a free place nearby.
+    """Draw images at their points ``(N, 2)`` in a plane, as many as find a free place nearby.
 
-    Parameters
-    ----------
-    points
-        Shape ``(N, 2)``.
-    images
-        uint8, shape ``(N, 3, H, W)``.
-    groups
-        Index of each image's group, for the colour of its frame.
+    The colour of a frame is that of the image's group.
     """
     columns, rows = 26, 21
     places = _free_places(points, columns, rows)
@@ -165,15 +152,7 @@ def _free_places(points: np.ndarray, columns: int, rows: int) -> dict[int, tuple
 
 @styled
 def explained_variance(components: Components, *, marked: Sequence[int]) -> Figure:
-    """Draw the share of the variance that the first components explain together.
-
-    Parameters
-    ----------
-    components
-        From `embed.principal_components`.
-    marked
-        Numbers of components to label.
-    """
+    """Draw the variance explained by the first components together; label the `marked` numbers."""
     together = 100 * np.cumsum(components.explained)
     figure = Figure(2.8)
     axes = figure.subplots()

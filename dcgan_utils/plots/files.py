@@ -40,15 +40,7 @@ def file_sizes(sizes: Sequence[int], images: torch.Tensor, names: Sequence[str])
 def dimensions(
     sizes: Sequence[tuple[int, int]], formats: Mapping[str, int], modes: Mapping[str, int]
 ) -> Figure:
-    """Draw widths against heights, the aspect ratios, and the number of files of each kind.
-
-    Parameters
-    ----------
-    sizes
-        Width and height of each image in pixels.
-    formats, modes
-        Counts, as in `load.LoadReport`.
-    """
+    """Draw widths and heights in pixels, aspect ratios, and the counts of formats and modes."""
     width, height = np.asarray(sizes, float).T
     ratio = width / height
     figure = Figure(2.9)
@@ -68,17 +60,8 @@ def dimensions(
 def duplicate_pairs(images: torch.Tensor, pairs: Sequence[Pair], names: Sequence[str]) -> Figure:
     """Draw pairs of images that repeat each other: three identical ones and three near ones.
 
-    Parameters
-    ----------
-    images, names
-        All images of the collection, and their file names.
-    pairs
-        From `duplicates.find_duplicates`.
-
-    Raises
-    ------
-    NotEnoughData
-        If there are none.
+    Images and names are those of the whole collection, `pairs` from `find_duplicates`. Raises
+    `NotEnoughData` if there are none.
     """
     if not pairs:
         raise NotEnoughData("No two images look alike.")
@@ -98,17 +81,8 @@ def duplicate_pairs(images: torch.Tensor, pairs: Sequence[Pair], names: Sequence
 def round_canvases(images: torch.Tensor, found: Sequence[int], names: Sequence[str]) -> Figure:
     """Draw the first fifteen images that look painted on a round canvas.
 
-    Parameters
-    ----------
-    images, names
-        All images of the collection, and their file names.
-    found
-        From `statistics.find_round_canvases`.
-
-    Raises
-    ------
-    NotEnoughData
-        If there are none.
+    Images and names are those of the whole collection, `found` from `find_round_canvases`. Raises
+    `NotEnoughData` if there are none.
     """
     if not found:
         raise NotEnoughData("No round canvas was found.")

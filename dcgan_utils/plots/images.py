@@ -49,13 +49,7 @@ def labelled_grids(
 
 
 def samples_over_epochs(samples: Mapping[int, torch.Tensor]) -> Figure:
-    """Draw the images of the first eight latent vectors: one row per epoch, one column per vector.
-
-    Parameters
-    ----------
-    samples
-        Epoch to images, all from the same vectors.
-    """
+    """Draw each epoch's images of the first eight latent vectors: one row per epoch."""
     columns = min(8, *(len(images) for images in samples.values()))
     return image_rows(
         {f"{epoch}": images[:columns] for epoch, images in samples.items()},

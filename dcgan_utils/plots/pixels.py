@@ -65,13 +65,7 @@ def statistics_of_each_colour(per_colour: Mapping[str, np.ndarray]) -> Figure:
 
 @styled
 def channel_histograms(histograms: Mapping[str, np.ndarray]) -> Figure:
-    """Draw how often each level of red, green and blue occurs; the first collection is filled.
-
-    Parameters
-    ----------
-    histograms
-        Collection to counts, shape ``(3, 256)``.
-    """
+    """Draw each collection's counts of levels ``(3, 256)`` as shares; the first one is filled."""
     shares = {name: 100 * n / n.sum(axis=1, keepdims=True) for name, n in histograms.items()}
     (first, filled), *others = shares.items()
     figure = Figure(3.1)
@@ -99,15 +93,7 @@ def channel_histograms(histograms: Mapping[str, np.ndarray]) -> Figure:
 
 @styled
 def horizon_line(mean: np.ndarray, found: Horizon) -> Figure:
-    """Draw the mean image with its horizon, and the mean brightness of its rows.
-
-    Parameters
-    ----------
-    mean
-        Shape ``(3, H, W)``, 0..255.
-    found
-        From `statistics.find_horizon`.
-    """
+    """Draw the mean image ``(3, H, W)``, 0..255, with its horizon, and the brightness of rows."""
     height = len(found.brightness)
     figure = Figure(3.2)
     left, right = figure.subplots(1, 2, sharey=True)

@@ -36,13 +36,7 @@ REAL = {"color": GREEN, "lw": 1, "ls": ":"}  # look of what real images have
 
 @styled
 def variance_shares(table: pd.DataFrame) -> Figure:
-    """Draw the share of variance left for differences between images: predicted and measured.
-
-    Parameters
-    ----------
-    table
-        From `theory.shares`.
-    """
+    """Draw the share of variance between images, predicted and measured, from `theory.shares`."""
     figure = Figure(3.4)
     axes = figure.subplots()
     x = np.linspace(0, max(1.0, table[RATIO].max()) * 1.1, 200)
@@ -122,13 +116,7 @@ def _measure_name(measure: str) -> str:
 
 @styled
 def differences_to_reference(table: pd.DataFrame, measure: str) -> Figure:
-    """Draw how each prior differs from N(0, 1) in a measure, with both intervals.
-
-    Parameters
-    ----------
-    table
-        From `compare.differences`.
-    """
+    """Draw how priors differ from N(0, 1), with both intervals of `compare.differences`."""
     figure = Figure(1.0 + 0.36 * len(table))
     axes = figure.subplots()
     near = table[["difference", "bootstrap_low", "bootstrap_high"]].abs()
@@ -206,13 +194,7 @@ def losses_overlaid(histories: Mapping[str, pd.DataFrame], *, unit: str = "epoch
 
 @styled
 def spread_overlaid(histories: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw how much the samples of several runs differ from one another, over the epochs.
-
-    Parameters
-    ----------
-    histories
-        As for `losses_overlaid`.
-    """
+    """Draw how much samples differ from one another; histories are as for `losses_overlaid`."""
     figure = Figure(3.2)
     axes = figure.subplots()
     for (name, history), color in zip(histories.items(), palette(len(histories)), strict=True):
@@ -284,13 +266,7 @@ def step_profile(milliseconds: pd.Series) -> Figure:
 
 @styled
 def memory_over_epochs(weighed: pd.DataFrame) -> Figure:
-    """Draw the memory of a training process after each epoch, and its peak so far.
-
-    Parameters
-    ----------
-    weighed
-        From `benchmark.memory_over_epochs`: ``epoch``, ``memory``, ``peak`` (bytes).
-    """
+    """Draw the memory of a training process after each epoch, and its peak so far (bytes)."""
     memory, peak = weighed["memory"] / 1e6, weighed["peak"] / 1e6
     figure = Figure(2.8)
     axes = figure.subplots()

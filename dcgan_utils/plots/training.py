@@ -109,14 +109,9 @@ def _draw_layer(axes: Axes, x: float, name: str) -> None:
 def losses(
     history: pd.DataFrame, *, expected: Mapping[str, float], diverged: int | None = None
 ) -> Figure:
-    """Draw both losses over the epochs, with their values at the equilibrium.
+    """Draw both losses over the epochs, and those `expected` of both networks at the equilibrium.
 
-    Parameters
-    ----------
-    expected
-        ``discriminator`` and ``generator``: the losses at the equilibrium.
-    diverged
-        The epoch from which on the losses have diverged, if they have.
+    `diverged` is the epoch from which on they have diverged, if they have.
     """
     curves = {
         "discriminator": (history["d_loss_real"] + history["d_loss_fake"], ORANGE),
@@ -164,14 +159,9 @@ def probabilities(history: pd.DataFrame, *, real_label: float, fake_label: float
 
 @styled
 def quality_over_epochs(table: pd.DataFrame, *, baseline: float) -> Figure:
-    """Draw KID and diversity over the epochs, and mark the best epoch.
+    """Draw KID and diversity over the epochs (`evaluate_epochs`), and mark the best epoch.
 
-    Parameters
-    ----------
-    table
-        From `evaluation.evaluate_epochs`: ``kid`` and ``diversity``, indexed by epoch.
-    baseline
-        KID between real images.
+    `baseline` is the KID between real images.
     """
     best, kid, diversity = table["kid"].idxmin(), table["kid"], table["diversity"]
     figure = Figure(3.0)
@@ -195,14 +185,9 @@ def quality_over_epochs(table: pd.DataFrame, *, baseline: float) -> Figure:
 
 @styled
 def distance_over_epochs(distances: pd.Series, *, others: float | None = None) -> Figure:
-    """Draw the distance of generated images to one image, as RMSE of levels, over the epochs.
+    """Draw the RMSE of levels (0..255) between generated images and one image over the epochs.
 
-    Parameters
-    ----------
-    distances
-        RMSE of levels (0..255), indexed by epoch.
-    others
-        The same for other images of the collection, if there are any.
+    `others` is that of other images of the collection, if there are any.
     """
     figure = Figure(2.8)
     axes = figure.subplots()

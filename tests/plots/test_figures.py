@@ -153,99 +153,59 @@ def generator():
 
 # What is drawn, and words of its description.
 OF_TABLES = {
-    "cluster_sizes, many": (
-        lambda: plots.cluster_sizes(range(100, 0, -1), what="pixels"),
-        "100 clusters: 100, 99",
-    ),
-    "k_criteria": (
-        lambda: plots.k_criteria(embed.choose_k(VECTORS, range(2, 6)), chosen=3),
-        f"highest at {embed.choose_k(VECTORS, range(2, 6))['silhouette'].idxmax()}",
-    ),
+    "cluster_sizes, many": (lambda: plots.cluster_sizes(range(100, 0, -1), what="pixels"),
+        "100 clusters: 100, 99"),
+    "k_criteria": (lambda: plots.k_criteria(embed.choose_k(VECTORS, range(2, 6)), chosen=3),
+        f"highest at {embed.choose_k(VECTORS, range(2, 6))['silhouette'].idxmax()}"),
     "explained_variance": (
-        lambda: plots.explained_variance(
-            embed.principal_components(VECTORS, 12), marked=[1, 4]
-        ),
-        "1 explain",
-    ),
+        lambda: plots.explained_variance(embed.principal_components(VECTORS, 12), marked=[1, 4]),
+        "1 explain"),
     "network_diagram": (
         lambda: plots.network_diagram(generator(), start="100", title="G", color=plots.BLUE),
-        "output are 100, 64×4×4, 32×8×8, 16×16×16, 8×32×32, 3×64×64.",
-    ),
-    "losses": (
-        lambda: plots.losses(HISTORY, expected=EXPECTED),
-        "the discriminator's from 2.00 to 0.07, the generator's from 1.00 to 0.03.",
-    ),
-    "losses, diverged": (
-        lambda: plots.losses(HISTORY, expected=EXPECTED, diverged=20),
-        "From epoch 20 on they have diverged",
-    ),
-    "probabilities": (
-        lambda: plots.probabilities(HISTORY, real_label=0.8, fake_label=0.1),
-        "D(x) is 0.03",
-    ),
-    "quality_over_epochs": (
-        lambda: plots.quality_over_epochs(QUALITY, baseline=0.01),
-        "0.200 at epoch 10",
-    ),
-    "distance_over_epochs": (
-        lambda: plots.distance_over_epochs(DISTANCES, others=80),
-        "from 90.0 to 9.0 levels of 255. For other images it is 80.0.",
-    ),
-    "distance_over_epochs, alone": (
-        lambda: plots.distance_over_epochs(DISTANCES),
-        "from 90.0 to 9.0 levels of 255.",
-    ),
+        "output are 100, 64×4×4, 32×8×8, 16×16×16, 8×32×32, 3×64×64."),
+    "losses": (lambda: plots.losses(HISTORY, expected=EXPECTED),
+        "the discriminator's from 2.00 to 0.07, the generator's from 1.00 to 0.03."),
+    "losses, diverged": (lambda: plots.losses(HISTORY, expected=EXPECTED, diverged=20),
+        "From epoch 20 on they have diverged"),
+    "probabilities": (lambda: plots.probabilities(HISTORY, real_label=0.8, fake_label=0.1),
+        "D(x) is 0.03"),
+    "quality_over_epochs": (lambda: plots.quality_over_epochs(QUALITY, baseline=0.01),
+        "0.200 at epoch 10"),
+    "distance_over_epochs": (lambda: plots.distance_over_epochs(DISTANCES, others=80),
+        "from 90.0 to 9.0 levels of 255. For other images it is 80.0."),
+    "distance_over_epochs, alone": (lambda: plots.distance_over_epochs(DISTANCES),
+        "from 90.0 to 9.0 levels of 255."),
     "variance_shares": (
-        lambda: plots.variance_shares(
-            shares("uniform, normal, gamma, N(3, 1), laplace, sphere, bernoulli")
-        ),
-        "Gamma(2, 1) 0.3",
-    ),
-    "variance_shares, one": (
-        lambda: plots.variance_shares(shares("normal")),
-        "points: N(0, 1) 0.99",
-    ),
+        lambda: plots.variance_shares(shares("uniform, gamma, N(3, 1), laplace, sphere, bernoulli")),
+        "Gamma(2, 1) 0.3"),
+    "variance_shares, one": (lambda: plots.variance_shares(shares("normal")),
+        "points: N(0, 1) 0.99"),
     "measures_by_ratio": (
         lambda: plots.measures_by_ratio(runs(3), list(BASELINE), baseline=BASELINE),
-        "at 1.414; layout_repetition",
-    ),
+        "at 1.414; layout_repetition"),
     "measures_by_ratio, one seed": (
         lambda: plots.measures_by_ratio(runs(1), list(BASELINE)[:2], baseline=BASELINE),
-        "coverage",
-    ),
-    "differences_to_reference": (
-        lambda: plots.differences_to_reference(DIFFERENCES, "kid"),
-        "Gamma(2, 1) +0.200 [+0.100, +0.300]; U(-1, 1)",
-    ),
+        "coverage"),
+    "differences_to_reference": (lambda: plots.differences_to_reference(DIFFERENCES, "kid"),
+        "Gamma(2, 1) +0.200 [+0.100, +0.300]; U(-1, 1)"),
     "differences_to_reference, one seed": (
         lambda: plots.differences_to_reference(ONE_SEED, "layout_repetition"),
-        "in layout_repetition to N(0, 1)",
-    ),
+        "in layout_repetition to N(0, 1)"),
     "differences_to_reference, none": (
         lambda: plots.differences_to_reference(DIFFERENCES * 0 == 1, "kid"),
-        "+0.000",
-    ),
-    "kid_bars": (
-        lambda: plots.kid_bars(pd.Series({"none": 0.3, "both": -0.01}), baseline=0.0),
-        "none 0.300, both -0.010; the real-vs-real baseline is 0.000",
-    ),
-    "losses_overlaid": (
-        lambda: plots.losses_overlaid(HISTORIES, unit="images shown"),
-        "one line each for U(-1, 1), Gamma(2, 1)",
-    ),
+        "+0.000"),
+    "kid_bars": (lambda: plots.kid_bars(pd.Series({"none": 0.3, "both": -0.01}), baseline=0.0),
+        "none 0.300, both -0.010; the real-vs-real baseline is 0.000"),
+    "losses_overlaid": (lambda: plots.losses_overlaid(HISTORIES, unit="images shown"),
+        "one line each for U(-1, 1), Gamma(2, 1)"),
     "spread_overlaid": (lambda: plots.spread_overlaid(HISTORIES), "one line each for U(-1, 1)"),
-    "benchmark_turns": (
-        lambda: plots.benchmark_turns({64: turns(30.0, 80.0)}),
-        "at batch 64 the workbook, bf16, is 3.5 times (3.0 to 4.0) as fast",
-    ),
+    "benchmark_turns": (lambda: plots.benchmark_turns({64: turns(30.0, 80.0)}),
+        "at batch 64 the workbook, bf16, is 3.5 times (3.0 to 4.0) as fast"),
     "benchmark_turns, two": (
         lambda: plots.benchmark_turns({128: turns(30.0, 80.0), 64: turns(25.0, 41.0)}),
-        "; at batch 64 the workbook, bf16, is",
-    ),
-    "step_profile": (
-        lambda: plots.step_profile(SPENT),
-        "convolutions, backward 75%, BatchNorm 25%",
-    ),
+        "; at batch 64 the workbook, bf16, is"),
+    "step_profile": (lambda: plots.step_profile(SPENT),
+        "convolutions, backward 75%, BatchNorm 25%"),
     "memory_over_epochs": (lambda: plots.memory_over_epochs(memory(5)), "900 MB after the last"),
     "memory_over_epochs, one": (lambda: plots.memory_over_epochs(memory(1)), "over 1 epochs"),
 }  # fmt: skip

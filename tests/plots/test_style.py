@@ -66,8 +66,8 @@ def test_a_figure_is_saved_as_it_is_shown(figure, tmp_path):
     assert plots.save_figure(figure, tmp_path / "new" / "some.where") is figure
     (path,) = (tmp_path / "new").iterdir()
     assert path.name == f"some.where.{figure.expected.replace('jpeg', 'jpg')}"
-    (shown, _), _ = (figure._repr_mimebundle_()[0].values(), None)
-    assert path.read_bytes() == base64.b64decode(shown)
+    shown, _ = figure._repr_mimebundle_()
+    assert path.read_bytes() == base64.b64decode(shown[f"image/{figure.expected}"])
 
 
 def test_colours_tell_groups_apart():
