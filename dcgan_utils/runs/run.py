@@ -1,11 +1,12 @@
-"""The run folder: everything that one training leaves behind, and how it is picked up again.
+"""The run folder: everything that one training writes, and what it resumes from.
 
-``reports/runs/<name>/`` holds ``config.json``, ``history.csv`` (one row an epoch),
-``samples/epoch_0001.png`` ..., ``weights/epoch_0050.pt`` ..., ``checkpoint.pt``, the one before it
-(``checkpoint-before.pt``) and, once finished, ``progress.gif``; ``metrics.json`` where the images
-were measured. Nothing else writes there but a grid (`schedule.run_task`): its executed notebook,
-page and lock. ``.lock`` keeps a second process from training the same run. Each file is valid
-whenever the process dies: what matters is written beside and renamed.
+``reports/runs/<name>/`` holds ``config.json``, ``history.csv`` (one row per epoch),
+``samples/epoch_0001.png`` ..., ``weights/epoch_0050.pt`` ..., ``checkpoint.pt``, the previous
+checkpoint (``checkpoint-before.pt``) and, once the training is finished, ``progress.gif``. If the
+images were evaluated, there is also ``metrics.json``. Only a grid (`schedule.run_task`) writes
+other files here: its executed notebook, page and lock. ``.lock`` keeps a second process from
+training the same run. Every file remains valid if the process is killed: files are written under
+another name and then renamed.
 """
 
 from __future__ import annotations
@@ -55,19 +56,19 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 COLLAPSED = 0.5  # spread of the samples, relative to real images
-FORMAT = 2  # of config.json; raise it whenever older folders are no longer read
+FORMAT = 2  # of config.json; increase it when older folders can no longer be read
 
 
 @dataclass(frozen=True)
 class History:
-    """The file, which need not exist yet; its columns are those of the first row."""
+    """The ``history.csv`` of a run, which need not exist yet; the first row sets the columns."""
 
     path: Path
 
     def _rows(self) -> tuple[list[str], list[list[str]]]:
-        """Return header and readable rows of the history; a lost one is told.
+        """Return the header and the readable rows; log how many others were ignored.
 
-        But for the last one: a killed process may leave half a row.
+        An unreadable last row is not logged: a killed process may leave half of one.
         """
         if not self.path.exists():
             return ["epoch"], []
@@ -78,22 +79,22 @@ class History:
             header, rows = [], []
         if header[:1] != ["epoch"] or not all(name.isidentifier() for name in header):
             raise WorkbookError(
-                f"'{self.path}' is damaged from its first line on. Delete it to go on "
-                "without the epochs that are behind."
+                f"'{self.path}' is damaged from its first line on. Delete it to continue "
+                "without the history of earlier epochs."
             )
         kept = [row for row in rows if len(row) == len(header) and _are_numbers(row)]
         lost = len(rows) - len(kept) - (bool(rows) and rows[-1] not in kept[-1:])
         if lost:
-            logger.warning("%d lines of '%s' are damaged: left out.", lost, self.path)
+            logger.warning("%d lines of '%s' are damaged and were ignored.", lost, self.path)
         return header, kept
 
     def table(self) -> pd.DataFrame:
-        """Return one row an epoch; may be empty.
+        """Return one row per epoch; may be empty.
 
         Raises
         ------
         WorkbookError
-            If the first line cannot be read: then nobody knows what the numbers are.
+            If the first line, which names the columns, cannot be read.
         """
         import pandas as pd
 
@@ -109,10 +110,10 @@ class History:
                 writer.writerow(row)
             writer.writerow(row.values())
             file.flush()
-            os.fsync(file.fileno())  # before the checkpoint that counts on it
+            os.fsync(file.fileno())  # before the checkpoint that relies on it
 
     def forget_after(self, epoch: int) -> None:
-        """Drop what was written after ``epoch``."""
+        """Delete the rows after ``epoch``."""
         header, rows = self._rows()
         kept = [row for row in rows if float(row[0]) <= epoch]
         if not kept:
@@ -124,7 +125,7 @@ class History:
 
 def _are_numbers(row: list[str]) -> bool:
     try:
-        numbers = [float(gauge) for gauge in row]
+        numbers = [float(text) for text in row]
     except ValueError:
         return False
     return numbers[0].is_integer() and 0 < numbers[0] < 1e9
@@ -135,7 +136,7 @@ def _identity(config: TrainConfig, data_hash: str) -> dict[str, Any]:
 
 
 def run_name(config: TrainConfig, dataset: Dataset) -> str:
-    """Return the folder name of a run: collection, noise, seed, and a hash of all parameters."""
+    """Return the name of a run: collection, prior, seed, and a hash of parameters and images."""
     identity = json.dumps(_identity(config, dataset.data_hash), sort_keys=True)
     digest = hashlib.blake2b(identity.encode(), digest_size=4).hexdigest()
     return f"{dataset.name}-{config.prior.slug}-s{config.seed}-{digest}"
@@ -147,12 +148,12 @@ class Run:
     Parameters
     ----------
     folder
-        Path of the folder, or its bare name below ``reports/runs``.
+        Path of the folder, or its name in ``reports/runs``.
 
     Raises
     ------
     WorkbookError
-        If there is no run in that folder.
+        If the folder does not contain a run of this version.
     """
 
     def __init__(self, folder: str | Path):
@@ -160,47 +161,45 @@ class Run:
         try:
             self.about = json.loads((self.folder / "config.json").read_text())
             is_current = self.about.get("format") == FORMAT
-            # Where it was trained need not exist here: a run from a GPU opens on a laptop.
+            # The device of the training may be missing here: a GPU's run opens on a laptop.
             stored, data = self.about["config"] | {"device": "auto"}, self.about["data"]
             if not re.fullmatch(r"[\w-]{1,60}", data["name"]):
                 raise ValueError
-            _ = data["data_hash"] + data["source"], *data.get("folders", ())  # all texts
+            _ = data["data_hash"] + data["source"], *data.get("folders", ())  # all strings
             _ = {**data.get("options", {})}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise WorkbookError(
                 f"'{folder}' is not a run folder: it has no readable config.json. "
-                f"Runs lie in '{runs_dir()}'; train.ipynb makes one."
+                f"Runs are in '{runs_dir()}'; train.ipynb creates them."
             ) from None
         if not is_current:
             raise WorkbookError(
-                f"the run '{self.folder}' was made by version 0.1.0, whose runs this version does "
-                "not read: delete the folder to train it again."
+                f"the run '{self.folder}' was made by version 0.1.0, and this version cannot read "
+                "it: delete the folder to train again."
             )
         self.config = TrainConfig.resolve(**stored)
-        self._is_damaged = False  # the checkpoint; then it must not displace the one before it
+        self._is_damaged = False  # the latest checkpoint; then it must not replace the previous one
 
     @classmethod
     def create(
         cls, config: TrainConfig, dataset: Dataset, *, folder: str | Path | None = None
     ) -> Run:
-        """Make the folder of a run, or open it if the same run was begun before.
+        """Create the folder of a run, or open it if the same run was started before.
 
         Parameters
         ----------
-        config, dataset
-            What is trained on what; together they name the folder.
         folder
-            Another place for it.
+            The default is `run_name` in ``reports/runs``.
 
         Raises
         ------
         WorkbookError
-            If ``folder`` holds a different run; the message names the differences.
+            If ``folder`` contains a different run; the message lists the differences.
         """
         folder = expand_path(folder or runs_dir() / run_name(config, dataset))
         if (folder / "config.json").exists():
             run = cls(folder)
-            run._refuse_another(_identity(config, dataset.data_hash))
+            run._refuse_different_run(_identity(config, dataset.data_hash))
             return run
         ensure_dir(folder / "samples")
         about = {
@@ -220,7 +219,7 @@ class Run:
         write_bytes(folder / "config.json", json.dumps(about, indent=2).encode())
         return cls(folder)
 
-    def _refuse_another(self, wanted: dict[str, Any]) -> None:
+    def _refuse_different_run(self, wanted: dict[str, Any]) -> None:
         stored = _identity(self.config, self.about["data"]["data_hash"])
         changes = [
             f"{name} is {stored.get(name)} there and {value} here"
@@ -243,12 +242,12 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done: the animation is the last thing that is written."""
+        """Whether the training has ended: the animation is the last file to be written."""
         return self.gif_path.exists()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from training this run; a dead one's lock does not count.
+        """Keep other processes from training this run; the lock of a dead process does not count.
 
         Raises
         ------
@@ -261,8 +260,8 @@ class Run:
                 lock.acquire()
             except Timeout:
                 raise WorkbookError(
-                    f"the run '{self.name}' is being trained by another process. Wait for it, or "
-                    "stop it; then run this again."
+                    f"the run '{self.name}' is being trained by another process. Wait for that "
+                    "process or stop it, then try again."
                 ) from None
         try:
             remove_partial_files(self.folder)
@@ -272,7 +271,7 @@ class Run:
 
     @property
     def gif_path(self) -> Path:
-        """The animation of the fixed noise through the epochs."""
+        """The animation: images from the fixed latent vectors, epoch by epoch."""
         return self.folder / "progress.gif"
 
     @property
@@ -281,7 +280,7 @@ class Run:
         return self.folder / "checkpoint.pt"
 
     @property
-    def _former_checkpoint_path(self) -> Path:
+    def _previous_checkpoint_path(self) -> Path:
         return self.folder / "checkpoint-before.pt"
 
     @property
@@ -289,12 +288,12 @@ class Run:
         return History(self.folder / "history.csv")
 
     def history(self) -> pd.DataFrame:
-        """Return one row an epoch: losses, D(x), D(G(z)), gauges, seconds; may be empty."""
+        """Return one row per epoch: losses, D(x), D(G(z)), spread, seconds; may be empty."""
         return self._history.table()
 
     @property
     def divergence_window(self) -> int:
-        """Epochs over which the advantage is averaged: ten passes over the collection's images."""
+        """Epochs over which the advantage is averaged: ten passes over the collection."""
         return math.ceil(WINDOW / augment.views_per_image(self.config.augment))
 
     def divergence_epoch(self) -> int | None:
@@ -338,7 +337,7 @@ class Run:
 
     @property
     def minutes(self) -> float:
-        """How long the complete epochs took."""
+        """Training time of the complete epochs."""
         history = self.history()
         return 0.0 if history.empty else history["seconds"].sum() / 60
 
@@ -347,7 +346,7 @@ class Run:
         self._history.append(row)
 
     def forget_after(self, epoch: int) -> None:
-        """Drop what was written after ``epoch``, from which the training goes on."""
+        """Delete what was written after ``epoch``, from which the training resumes."""
         self._history.forget_after(epoch)
         for path_of, epochs in (
             (self._samples_path, self.sampled_epochs()),
@@ -357,44 +356,45 @@ class Run:
                 path_of(later).unlink(missing_ok=True)
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
-        """Write the state of the training; the former one is kept beside it."""
-        former = None if self._is_damaged else self._former_checkpoint_path
-        checkpoint.save(self.checkpoint_path, state, former=former)
+        """Write the state of the training; the previous checkpoint is kept too."""
+        previous = None if self._is_damaged else self._previous_checkpoint_path
+        checkpoint.save(self.checkpoint_path, state, former=previous)
         self._is_damaged = False
 
     def load_checkpoint(self) -> dict[str, Any] | None:
-        """Return the state last saved, on the CPU, or ``None`` if there is none.
+        """Return the latest saved state, on the CPU, or ``None`` if there is none.
 
-        The file's checksums are tested. If it is damaged, the one before counts, which is told.
+        If the checksums show that the latest checkpoint is damaged, a warning is logged and the
+        previous one is used.
 
         Raises
         ------
         WorkbookError
-            If none can be read, or one holds more than tensors and plain types.
+            If no checkpoint can be read, or one contains more than tensors and plain types.
         """
-        paths = [p for p in (self.checkpoint_path, self._former_checkpoint_path) if p.exists()]
+        paths = [p for p in (self.checkpoint_path, self._previous_checkpoint_path) if p.exists()]
         for path in paths:
             try:
-                return checkpoint.load(path, f"Delete the folder '{self.folder}' to train anew.")
+                return checkpoint.load(path, f"Delete the folder '{self.folder}' to start over.")
             except checkpoint.Damaged:
                 if path == paths[-1]:
                     raise
                 self._is_damaged = True
-                logger.warning("'%s' is damaged: the checkpoint before it is taken.", path)
+                logger.warning("'%s' is damaged: using the previous checkpoint.", path)
         return None
 
     def save_metrics(self, metrics: dict[str, float | int | str]) -> None:
-        """Leave what was measured of the images beside the run, for people and other tools."""
-        known = {name: None if value != value else value for name, value in metrics.items()}  # NaN
-        write_bytes(self.folder / "metrics.json", json.dumps(known, indent=2).encode())
+        """Write measures of the images to ``metrics.json``; NaN becomes null."""
+        valid = {name: None if value != value else value for name, value in metrics.items()}
+        write_bytes(self.folder / "metrics.json", json.dumps(valid, indent=2).encode())
 
     def _weights_path(self, epoch: int) -> Path:
         return self.folder / "weights" / f"epoch_{epoch:04d}.pt"
 
     def save_weights(self, epoch: int, weights: dict[str, torch.Tensor]) -> None:
-        """Keep the drawing generator's weights as they are after an epoch, in half precision.
+        """Write the EMA generator's weights after an epoch, in half precision.
 
-        What has one value a channel stays as it is: running variances may be large.
+        Tensors with one value per channel keep their precision: running variances may be large.
         """
         halved = {name: w.half() if w.ndim > 1 else w for name, w in weights.items()}
         path = self._weights_path(epoch)
@@ -402,17 +402,17 @@ class Run:
         checkpoint.save(path, halved)
 
     def load_weights(self, epoch: int | None = None) -> dict[str, torch.Tensor]:
-        """Return the drawing generator's weights, averaged (EMA), on the CPU.
+        """Return the EMA generator's weights, on the CPU.
 
         Parameters
         ----------
         epoch
-            One of `kept_epochs`; without it, where the training stands.
+            One of `kept_epochs`; the default is the latest checkpoint.
 
         Raises
         ------
         WorkbookError
-            If there are none, or they cannot be read.
+            If there are no such weights, or they cannot be read.
         """
         if epoch is None:
             state = self.load_checkpoint()
@@ -438,27 +438,27 @@ class Run:
         return self.folder / "samples" / f"epoch_{epoch:04d}.png"
 
     def save_samples(self, epoch: int, images: torch.Tensor) -> None:
-        """Write the images drawn from the fixed noise as one PNG, in rows, without gaps.
+        """Write images from the fixed latent vectors as one PNG, in rows, without gaps.
 
         Parameters
         ----------
         epoch
-            The epoch after which they were drawn.
+            The epoch after which they were generated.
         images
             uint8, shape ``(n, 3, H, W)``.
         """
         grid = make_grid(images, _columns(len(images)), fill=0)
         with atomic_write(self._samples_path(epoch)) as file:
-            # Level 3: half the time of Pillow's 6, an eighth more bytes.
+            # Level 3 takes half the time of Pillow's 6, for an eighth more bytes.
             Image.fromarray(grid.numpy()).save(file, "PNG", compress_level=3)
 
     def samples(self, epoch: int) -> torch.Tensor:
-        """Return the images drawn from the fixed noise, uint8 ``(sample_size, 3, H, W)``.
+        """Return the images from the fixed latent vectors, uint8 ``(sample_size, 3, H, W)``.
 
         Raises
         ------
         WorkbookError
-            If there is no such preview, or it is damaged.
+            If there are no samples of this epoch, or they are damaged.
         """
         side, columns = self.config.img_size, _columns(self.config.sample_size)
         path = self._samples_path(epoch)
@@ -466,15 +466,15 @@ class Run:
             with Image.open(path) as grid:
                 pixels = torch.from_numpy(np.array(grid.convert("RGB")))
             tiles = pixels.unflatten(0, (-1, side)).unflatten(2, (columns, side))
-        except Exception as error:  # Pillow raises whatever its parsers stumble on
+        except Exception as error:  # Pillow raises many types on damaged files
             raise WorkbookError(
-                f"the preview '{path}' cannot be read ({type(error).__name__}). Delete it to go "
-                "on without it."
+                f"the preview '{path}' cannot be read ({type(error).__name__}). Delete it to "
+                "continue without it."
             ) from error
         return tiles.permute(0, 2, 4, 1, 3).flatten(0, 1)[: self.config.sample_size]
 
     def sampled_epochs(self, most: int | None = None) -> list[int]:
-        """Return the epochs that have samples; at ``most`` that many, evenly spread."""
+        """Return the epochs that have samples; with ``most``, that many at most, evenly spaced."""
         epochs = _epochs(self.folder / "samples", ".png")
         if most is None or len(epochs) <= most:
             return epochs
@@ -489,87 +489,87 @@ def _epochs(folder: Path, ending: str) -> list[int]:
 
 @contextmanager
 def incompatible_state_as_error(run: Run) -> Iterator[None]:
-    """Say that what a run has saved does not fit it, whatever torch says."""
+    """Raise a `WorkbookError` if the saved state of a run does not fit the run."""
     try:
         yield
     except Exception as error:
         if checkpoint.is_out_of_memory(error):
             raise
         raise WorkbookError(
-            f"what is saved in '{run.folder}' does not fit that run ({type(error).__name__}). "
-            "Delete the folder to train anew."
+            f"the state saved in '{run.folder}' does not fit that run ({type(error).__name__}). "
+            "Delete the folder to start over."
         ) from error
 
 
 def _columns(images: int) -> int:
-    """Return how many images stand in a row: eight, or fewer in a small square."""
+    """Return the number of images per row: eight, or fewer if all fit in a small square."""
     return int(np.ceil(np.sqrt(images))) if images <= 25 else 8
 
 
 def run_folder(name: str | Path) -> Path | None:
-    """Return the run folder of that path, or of that name below ``reports/runs``, if it is one."""
+    """Return the run folder at this path, or of this name in ``reports/runs``, if it is one."""
     path = expand_path(name)
-    with contextlib.suppress(OSError):  # a text too long for a name
+    with contextlib.suppress(OSError):  # too long for a file name
         return next((f for f in (path, runs_dir() / path) if (f / "config.json").is_file()), None)
     return None
 
 
 def find_runs(pattern: str) -> list[Run]:
-    """Return the runs that a text names.
+    """Find runs by name, path or pattern.
 
     Parameters
     ----------
     pattern
-        Names or paths of run folders separated by commas, or patterns of names such as
-        ``monet-*``, looked for in ``reports/runs``. A bare collection name, ``monet``, means
-        all its runs. Those without a complete epoch count only if they are named, or alone.
+        Names or paths of run folders, separated by commas. Patterns such as ``monet-*`` match
+        names in ``reports/runs``. The name of a collection, ``monet``, means all its runs.
+        Patterns and collections skip runs without a complete epoch, unless no other run matches.
 
     Returns
     -------
     list of Run
-        Ordered as named, those of a pattern by their names; none twice.
+        In the given order, the matches of a pattern by name; without repetitions.
 
     Raises
     ------
     WorkbookError
-        If a name or pattern fits no run; the message lists the runs that exist.
+        If a name or pattern matches no run; the message lists the existing runs.
     """
     runs: dict[Path, Run] = {}
-    for piece in filter(None, (piece.strip() for piece in pattern.split(","))):
-        for folder in _folders(piece):
+    for part in filter(None, (part.strip() for part in pattern.split(","))):
+        for folder in _matching_folders(part):
             runs.setdefault(folder.resolve(), Run(folder))
     if not runs:
-        raise WorkbookError(f"no run is named; name run folders of '{runs_dir()}'.")
+        raise WorkbookError(f"no run is named: give the names of runs in '{runs_dir()}'.")
     return list(runs.values())
 
 
-def _folders(piece: str) -> list[Path]:
-    named = run_folder(piece)
+def _matching_folders(pattern: str) -> list[Path]:
+    named = run_folder(pattern)
     if named is not None:
         return [named]
     existing = sorted(config.parent for config in runs_dir().glob("*/config.json"))
-    found = [folder for folder in existing if fnmatch(folder.name, piece)]
-    found = found or [folder for folder in existing if _collection(folder) == piece]
+    found = [folder for folder in existing if fnmatch(folder.name, pattern)]
+    found = found or [folder for folder in existing if _collection(folder) == pattern]
     if not found:
         names = ", ".join(folder.name for folder in existing)
-        listed = f"There are: {names}" if names else "There are none yet"
-        raise WorkbookError(f"no run in '{runs_dir()}' fits '{piece}'. {listed}.")
-    begun = [folder for folder in found if _is_begun(folder)]
-    if begun and len(begun) < len(found):
-        idle = ", ".join(folder.name for folder in found if folder not in begun)
-        logger.warning("Left out, as no epoch of them is complete: %s.", idle)
-    return begun or found
+        available = f"Available: {names}" if names else "There are no runs yet"
+        raise WorkbookError(f"no run in '{runs_dir()}' matches '{pattern}'. {available}.")
+    started = [folder for folder in found if _has_epochs(folder)]
+    if started and len(started) < len(found):
+        skipped = ", ".join(folder.name for folder in found if folder not in started)
+        logger.warning("Skipped, because they have no complete epoch: %s.", skipped)
+    return started or found
 
 
-def _is_begun(folder: Path) -> bool:
+def _has_epochs(folder: Path) -> bool:
     try:
         return not Run(folder).history().empty
     except WorkbookError:
-        return True  # whoever opens it is told what is wrong
+        return True  # the error is raised when the run is used
 
 
 def _collection(folder: Path) -> str | None:
-    """Return the name of the collection a run was trained on, or None if that is not told."""
+    """Return the name of the collection of a run, or None if the run cannot be read."""
     try:
         return Run(folder).about["data"]["name"]
     except WorkbookError:

@@ -1,4 +1,4 @@
-"""From a trained run: new images, always from the prior that it was trained with."""
+"""New images from a trained run, always from the prior that it was trained with."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ logger = logging.getLogger(__name__)
 
 
 def collection_of(run: Run) -> Dataset:
-    """Load the images that a run was trained on, from where they lay, or by their name.
+    """Load the images that a run was trained on, from their path or else by their name.
 
-    If they are no longer the same, the log says so.
+    If the images have changed since the training, a warning is logged.
 
     Raises
     ------
     WorkbookError
-        If they are not there any more.
+        If the images no longer exist.
     """
     data = run.about["data"]
     path = Path(data["source"])
-    there = Location(data["name"], path, tuple(map(str, data.get("folders", ()))))
-    source = there if path.exists() else run.config.dataset
-    told = data.get("options", {})
-    options = {name: str(told[name]) for name in ("fit", "background") if name in told}
+    location = Location(data["name"], path, tuple(map(str, data.get("folders", ()))))
+    source = location if path.exists() else run.config.dataset
+    stored = data.get("options", {})
+    options = {name: str(stored[name]) for name in ("fit", "background") if name in stored}
     collection = load_dataset(source, run.config.img_size, **options)
     if collection.data_hash != data["data_hash"]:
         logger.warning(
             "The images in '%s' are not those that '%s' was trained on.", source, run.name
         )
-    return replace(collection, name=data["name"])  # what was found by path has the folder's name
+    return replace(collection, name=data["name"])  # found by path, it has the folder's name
 
 
 def load_generator(run: Run, *, epoch: int | None = None, device: str | None = None) -> nn.Module:
-    """Return a run's generator with averaged (EMA) weights, in evaluation mode.
+    """Return a run's EMA generator, in evaluation mode.
 
     Parameters
     ----------
     run
         A run with a checkpoint.
     epoch
-        One of its `kept_epochs`; without it, where the training stands.
+        One of its `kept_epochs`; the default is the latest checkpoint.
     device
-        Where it is put; without one, where ``auto`` says.
+        The default is the device that ``auto`` chooses.
 
     Raises
     ------
@@ -73,10 +73,10 @@ def load_generator(run: Run, *, epoch: int | None = None, device: str | None = N
 def sample(
     run: Run, n: int, *, seed: int = 0, epoch: int | None = None, device: str | None = None
 ) -> torch.Tensor:
-    """Draw new images from a run: not those of its fixed noise, and none chosen.
+    """Generate new images from a run: unselected, and not from its fixed latent vectors.
 
-    A run that was trained in bf16 draws in bf16 where that is fast: twice as many images a
-    second on such a CPU, and pixels that differ by a level or two from those in fp32.
+    A run that was trained in bf16 generates in bf16 if the device is fast in it. On such a CPU
+    this gives twice as many images per second, whose pixels differ by a level or two from fp32.
 
     Parameters
     ----------
@@ -87,9 +87,9 @@ def sample(
     seed
         The same seed gives the same latent vectors.
     epoch
-        One of its `kept_epochs`; without it, where the training stands.
+        One of its `kept_epochs`; the default is the latest checkpoint.
     device
-        Where they are drawn; without one, where ``auto`` says.
+        The default is the device that ``auto`` chooses.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def sample(
 def draw(
     run: Run, z: torch.Tensor, *, epoch: int | None = None, device: str | None = None
 ) -> torch.Tensor:
-    """Return the images of given latent vectors; see `sample`.
+    """Return the images of the given latent vectors; see `sample`.
 
     Parameters
     ----------
@@ -131,64 +131,55 @@ def draw(
 def most_real(
     run: Run, n: int, *, out_of: int, seed: int = 0, device: str | None = None
 ) -> torch.Tensor:
-    """Draw many images and keep those that the run's discriminator finds most real.
+    """Generate many images and keep those that the run's discriminator rates most real.
 
     Parameters
     ----------
     run
         A run with a checkpoint.
     n, out_of
-        How many are kept, of how many.
+        Number of images to keep, and to generate.
     seed, device
         As for `sample`.
 
     Returns
     -------
     torch.Tensor
-        uint8, shape ``(n, 3, H, W)``, on the CPU; the most convincing first.
+        uint8, shape ``(n, 3, H, W)``, on the CPU; the highest rated first.
 
     Notes
     -----
-    A choice flatters the generator: what it draws as a rule is what `sample` shows. And the
-    discriminator has its own taste; it judges here by its running statistics, where in training
-    it went by those of each batch.
+    Selection flatters the generator: `sample` shows its typical images. The discriminator's rating
+    need not agree with a person's. It uses the running statistics here; in training it used the
+    statistics of each batch.
     """
-    drawn = sample(run, out_of, seed=seed, device=device)
+    images = sample(run, out_of, seed=seed, device=device)
     config = run.config
     _, discriminator = networks.build_networks(config.architecture, **config.sizes)
     state = run.load_checkpoint()
     with incompatible_state_as_error(run):
         discriminator.load_state_dict(state["model"]["discriminator"])
     discriminator.eval()
-    logits = torch.cat([discriminator(to_float(part)) for part in drawn.split(256)])
-    return drawn[logits.argsort(descending=True)[:n]]
-
-
-def _generated(run: Run, n: int, *, seed: int = 0, device: str | None = None) -> Dataset:
-    """Return ``n`` new images of a run as a collection; see `sample` for the parameters."""
-    images = sample(run, n, seed=seed, device=device)
-    files = tuple(f"generated_{number:05d}" for number in range(1, n + 1))
-    return synthetic_dataset(
-        images, name=run.name, files=files, source=run.folder, kind="generated"
-    )
+    logits = torch.cat([discriminator(to_float(part)) for part in images.split(256)])
+    return images[logits.argsort(descending=True)[:n]]
 
 
 def load_pair(
     dataset: str, other: str | None, img_size: int, *, seed: int = 0, device: str | None = None
 ) -> tuple[Dataset, Dataset | None]:
-    """Load two collections at one size; the other may be a run, then it is what that draws.
+    """Load two collections at the same size; the other one may be new images of a run.
 
     Parameters
     ----------
     dataset
-        As `load.load_dataset` takes it.
+        See `load.load_dataset`.
     other
-        The same, or the name or folder of a run. Its images are as many as the collection's,
-        and the collection is loaded at their size, as the discriminator saw it. None for none.
+        The same, or the name or folder of a run. A run generates as many images as the
+        collection has, and the collection is loaded at the run's size.
     img_size
-        Side of the images, unless ``other`` is a run.
+        Side of the images in pixels, unless ``other`` is a run.
     seed, device
-        Of the images that a run draws.
+        See `sample`.
 
     Raises
     ------
@@ -201,10 +192,13 @@ def load_pair(
     if folder is not None and (folder / "samples").is_dir():
         run = Run(folder)
         collection = load_dataset(dataset, run.config.img_size)
-        count = len(collection.images)
-        return collection, _generated(run, count, seed=seed, device=device)
-    beside = load_dataset(other, img_size)  # the unusual one first: it may be misspelt
+        images = sample(run, len(collection.images), seed=seed, device=device)
+        files = tuple(f"generated_{number:05d}" for number in range(1, len(images) + 1))
+        return collection, synthetic_dataset(
+            images, name=run.name, files=files, source=run.folder, kind="generated"
+        )
+    second = load_dataset(other, img_size)  # first, because its name is more likely misspelt
     collection = load_dataset(dataset, img_size)
-    if beside.name == collection.name:
-        beside = replace(beside, name=f"{beside.name} (other)")
-    return collection, beside
+    if second.name == collection.name:
+        second = replace(second, name=f"{second.name} (other)")
+    return collection, second

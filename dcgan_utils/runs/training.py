@@ -28,11 +28,14 @@ from dcgan_utils.runs.checkpoint import epochs_to_keep, is_out_of_memory
 from dcgan_utils.runs.run import Run, incompatible_state_as_error
 
 logger = logging.getLogger(__name__)
-SAVING_SHARE = 1 / 20  # of the time, at most, goes into writing checkpoints
+SAVING_SHARE = 1 / 20  # of the training time, at most, is spent on writing checkpoints
+
+FRAMES = 240  # of the animation, at most
+FRAME_IMAGES = 16  # shown in each frame
 
 
 class TrainingInterrupted(PlainMessage, KeyboardInterrupt):
-    """Ctrl-C or the notebook's stop button, after the state was saved."""
+    """Raised after Ctrl-C or the notebook's stop button, once the state is saved."""
 
 
 def train(
@@ -42,48 +45,49 @@ def train(
     folder: str | Path | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
 ) -> Run:
-    """Train a DCGAN, or go on where an earlier training of the same config stopped.
+    """Train a DCGAN, or resume an earlier training with the same config and images.
 
-    A resumed run equals an undisturbed one bit for bit on the same machine (tested on the CPU; not
-    on a GPU with ``augment`` inside or both, whose gradients torch adds up in any order there).
-    A finished run is returned at once. Ctrl-C saves; a process that dies loses the epochs
-    since its last checkpoint, which is written so often that it takes a twentieth of the time.
+    On the same machine, a resumed run equals an uninterrupted one bit for bit. This is tested on
+    the CPU. It does not hold on a GPU with ``augment`` layers or both, because torch adds up
+    their gradients in any order there. A finished run is returned at once. Ctrl-C saves the
+    state. A process that is killed loses the epochs since the last checkpoint; writing
+    checkpoints takes up to a twentieth of the time.
 
     Parameters
     ----------
     config
         Resolved parameters.
     dataset
-        The images, at ``config.img_size``. They are kept in memory.
+        Images of side ``config.img_size``; they are kept in memory.
     folder
-        The run folder, if not the one below ``reports/runs`` that config and images name.
+        The run folder; the default is `run.run_name` in ``reports/runs``.
     on_epoch
-        Called with the new row of the history after each epoch.
+        Called after each epoch with its row of the history.
 
     Returns
     -------
     Run
-        With history, samples of every epoch, checkpoint and animation. It ends early where
-        ``config.patience`` is not 0 and the losses have been diverged for so many epochs (see
-        `equilibrium.divergence_epoch`).
+        With history, samples of every epoch, checkpoint and animation. If ``config.patience`` is
+        not 0, the training ends early when the losses have been diverged for that many epochs
+        (see `equilibrium.divergence_epoch`).
 
     Raises
     ------
     WorkbookError
-        If a loss or a weight stops being a finite number, if memory runs out, if ``folder`` holds
+        If a loss or a weight is no longer finite, if memory runs out, if ``folder`` contains
         another run, or if another process is training this one.
     TrainingInterrupted
-        After Ctrl-C; the state is saved, in mid-epoch too.
+        After Ctrl-C; the state is saved, even within an epoch.
     """
     config = config.for_collection(len(dataset.images))
     if dataset.images.shape[-1] != config.img_size:
         raise WorkbookError(
             f"the images have {dataset.images.shape[-1]} px and img_size is {config.img_size}: "
-            "load them at that size."
+            f"load them with img_size={config.img_size}."
         )
     run = Run.create(config, dataset, folder=folder)
     if run.finished:
-        logger.info("%s is finished already; nothing to train.", run.name)
+        logger.info("%s is already finished: nothing to train.", run.name)
         return run
     with run.locked(), reproducible(), _friendly_out_of_memory(config, len(dataset.images)):
         loop = _Loop(config, dataset, run)
@@ -97,9 +101,9 @@ def train(
 
 
 def reproducible() -> contextlib.AbstractContextManager:
-    """Return the context of a training: the same rounding each time, and fp32 that is fp32.
+    """Return a context in which cuDNN is deterministic and fp32 is not rounded to TF32.
 
-    Else cuDNN may pick another algorithm in each run.
+    By default, cuDNN may choose another algorithm in each run.
     """
     return torch.backends.cudnn.flags(
         enabled=True, deterministic=True, benchmark=False, allow_tf32=False
@@ -112,14 +116,14 @@ def train_batch(model: DCGAN, images: torch.Tensor) -> dict[str, float]:
     Parameters
     ----------
     model
-        What learns; it is changed.
+        It is changed in place.
     images
         uint8, shape ``(n, 3, img_size, img_size)``, on the model's device.
 
     Returns
     -------
     dict of float
-        Losses and verdicts, as `DCGAN.train_step` names them.
+        Losses and outputs of the discriminator, named as by `DCGAN.train_step`.
     """
     real = to_float(images).contiguous(memory_format=model.memory_format)
     losses = model.train_step(real)
@@ -128,13 +132,12 @@ def train_batch(model: DCGAN, images: torch.Tensor) -> dict[str, float]:
 
 
 class _Loop:
-    """Where a training stands; what it holds is what the checkpoint stores."""
+    """The state of a training, which the checkpoint stores, and one epoch as a method."""
 
     def __init__(self, config: TrainConfig, dataset: Dataset, run: Run):
         self.config, self.run = config, run
         self.model = DCGAN(config)
-        copied = config.augment in COPYING
-        images = load_copies(dataset) if copied else dataset.images
+        images = load_copies(dataset) if config.augment in COPYING else dataset.images
         self.images = images.to(self.model.device)
         self.order_rng = stream(config.seed, "order")
         self.flip_rng = stream(config.seed, "flip")
@@ -145,32 +148,33 @@ class _Loop:
             device=self.model.device,
         )
         self.real_spread = _spread(dataset.images[:: math.ceil(len(dataset.images) / 256)])
-        self.epoch = 0  # complete ones
-        self.seen = 0  # images of the epoch under way
+        self.epoch = 0  # complete epochs
+        self.seen = 0  # images shown in the current epoch
         self.order = torch.empty(0, dtype=torch.long)
         self.totals: dict[str, float] = {}
         self.seconds = 0.0
         self.saved_epoch = 0
-        self.saving_due = 0.0  # at once after the first epoch
-        self.keeping = set(epochs_to_keep(config.epochs))
+        self.saving_due = 0.0  # the first epoch is always saved
+        self.kept_epochs = set(epochs_to_keep(config.epochs))
         self._resume()
 
     def _resume(self) -> None:
         state = self.run.load_checkpoint()
         if state is not None:
             with incompatible_state_as_error(self.run):
-                self._take_up(state)
-            logger.info("%s goes on after epoch %d.", self.run.name, self.epoch)
+                self._restore(state)
+            logger.info("%s resumes from epoch %d.", self.run.name, self.epoch)
         self.run.forget_after(self.epoch)
 
-    def _take_up(self, state: dict[str, Any]) -> None:
+    def _restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.order_rng.set_state(state["order_rng"])
         self.flip_rng.set_state(state["flip_rng"])
         self.epoch, self.seen = operator.index(state["epoch"]), operator.index(state["seen"])
         self.order, n = state["order"], len(self.images)
-        whole = torch.equal(self.order.sort().values, torch.arange(n))
-        if not 0 <= self.epoch <= self.config.epochs or not 0 <= self.seen <= n or not whole:
+        is_permutation = torch.equal(self.order.sort().values, torch.arange(n))
+        in_range = 0 <= self.epoch <= self.config.epochs and 0 <= self.seen <= n
+        if not (in_range and is_permutation):
             raise ValueError(self.epoch)
         self.totals = {name: float(total) for name, total in state["totals"].items()}
         self.seconds = float(state["seconds"])
@@ -178,7 +182,7 @@ class _Loop:
 
     @property
     def ended(self) -> bool:
-        """Whether all epochs are done, or the losses have been diverged for long enough."""
+        """Whether all epochs are done, or the losses have been diverged for ``patience`` epochs."""
         if self.epoch >= self.config.epochs:
             return True
         diverged = self.run.divergence_epoch() if self.config.patience else None
@@ -202,9 +206,9 @@ class _Loop:
         self.saved_epoch, self.saving_due = self.epoch, ended + (ended - started) / SAVING_SHARE
 
     def run_epoch(self, interrupted: Callable[[], bool]) -> dict[str, float]:
-        """Show all images once, then write samples and history, and a checkpoint if one is due.
+        """Train on all images once, then write samples, history and, if due, a checkpoint.
 
-        The last epoch's is always due.
+        The checkpoint of the last epoch is always written.
         """
         started = time.perf_counter() - self.seconds
         if self.seen == 0:
@@ -217,8 +221,8 @@ class _Loop:
                 self.seconds = time.perf_counter() - started
                 self._save()
                 raise TrainingInterrupted(
-                    f"stopped in epoch {self.epoch + 1} of {self.config.epochs}; all is saved "
-                    f"in '{self.run.folder}'. Run it again to go on from here."
+                    f"interrupted in epoch {self.epoch + 1} of {self.config.epochs}. The state is "
+                    f"saved in '{self.run.folder}'. Run it again to resume."
                 )
         if not self.model.is_finite():
             raise self._diverged("a weight")
@@ -234,7 +238,7 @@ class _Loop:
         self.run.save_samples(self.epoch, samples)
         self.run.log_epoch(row)
         ended = self.ended
-        if ended or self.epoch in self.keeping:
+        if ended or self.epoch in self.kept_epochs:
             self.run.save_weights(self.epoch, self.model.ema.state_dict())
         if ended or time.perf_counter() >= self.saving_due:
             self._save()
@@ -255,11 +259,11 @@ class _Loop:
 
     def _diverged(self, what: str) -> WorkbookError:
         batch = math.ceil(self.seen / self.config.batch_size)
-        last = f"epoch {self.saved_epoch}" if self.saved_epoch else "none after a whole epoch"
+        last = f"epoch {self.saved_epoch}" if self.saved_epoch else "none"
         return WorkbookError(
-            f"training diverged: {what} is not a finite number any more "
+            f"training diverged: {what} is not a finite number "
             f"(epoch {self.epoch + 1}, batch {batch}). Last good checkpoint: {last}. "
-            "A smaller lr, precision=fp32 or other labels may help."
+            "Try a smaller lr, precision=fp32 or other labels."
         )
 
     @torch.no_grad()
@@ -270,7 +274,7 @@ class _Loop:
 def _spread(images: torch.Tensor) -> float:
     """Return how much uint8 images differ from one another: the root of the mean variance.
 
-    The variance is the unbiased one, so that few images compare fairly with many.
+    The variance is unbiased, so that few images can be compared with many.
     """
     return images.float().var(dim=0).mean().sqrt().item() if len(images) > 1 else 0.0
 
@@ -294,32 +298,32 @@ def _friendly_out_of_memory(config: TrainConfig, images: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Hold Ctrl-C back until the batch is complete; a second one goes through at once."""
+    """Defer Ctrl-C until the batch is complete; a second Ctrl-C interrupts at once."""
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False  # signals reach the main thread only
+        yield lambda: False  # only the main thread receives signals
         return
     pressed = False
 
-    def hold(number, frame):
+    def defer(number, frame):
         nonlocal pressed
         if pressed:
             signal.default_int_handler(number, frame)
         pressed = True
 
-    former = signal.signal(signal.SIGINT, hold)
+    previous = signal.signal(signal.SIGINT, defer)
     try:
         yield lambda: pressed
     finally:
-        signal.signal(signal.SIGINT, former)
-    if pressed:  # after the last batch: nobody has acted on it yet
+        signal.signal(signal.SIGINT, previous)
+    if pressed:  # after the last batch, so the loop has not reacted to it
         raise KeyboardInterrupt
 
 
-def _frames(run: Run, *, most: int = 240, images: int = 16) -> list[Image.Image]:
-    """Return the frames of the animation: the first vectors in a square, epoch below."""
+def _frames(run: Run) -> list[Image.Image]:
+    """Return the frames of the animation: the first images in a square, the epoch below."""
     frames = []
-    for epoch in run.sampled_epochs(most):
-        tiles = run.samples(epoch)[:images]
+    for epoch in run.sampled_epochs(FRAMES):
+        tiles = run.samples(epoch)[:FRAME_IMAGES]
         grid = make_grid(tiles, math.ceil(math.sqrt(len(tiles))), gap=2)
         image = Image.fromarray(grid.numpy())
         frame = Image.new("RGB", (image.width, image.height + 16), "white")
