@@ -176,7 +176,7 @@ OF_TABLES = {
     "distance_over_epochs, alone": (lambda: plots.distance_over_epochs(DISTANCES),
         "from 90.0 to 9.0 levels of 255."),
     "variance_shares": (
-        lambda: plots.variance_shares(shares("uniform, gamma, N(3, 1), laplace, sphere, bernoulli")),
+        lambda: plots.variance_shares(shares("uniform, gamma, N(3, 1), laplace, sphere")),
         "Gamma(2, 1) 0.3"),
     "variance_shares, one": (lambda: plots.variance_shares(shares("normal")),
         "points: N(0, 1) 0.99"),
