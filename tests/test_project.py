@@ -1,6 +1,7 @@
 """What lies around the package: the files that install it agree with one another."""
 
-import logging
+import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -8,9 +9,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
-from dcgan_utils import notebook
+import dcgan_utils
 from dcgan_utils.core.files import data_dir, home, report_dir, reports_dir, runs_dir
 
 ROOT = Path(__file__).parent.parent
@@ -54,98 +56,107 @@ def said_by(code):
 def test_importing_the_package_imports_nothing_heavy():
     code = "import sys, dcgan_utils; print(*sys.modules)"
     modules = said_by(code)
-    assert not {"torch", "matplotlib", "umap", "sklearn", "pandas"} & set(modules.split())
+    assert not {"torch", "matplotlib", "umap", "sklearn", "pandas", "numpy"} & set(modules.split())
 
 
 def test_training_does_not_import_what_only_figures_need():
-    code = "import sys, dcgan_utils.runs.training; print(*sys.modules)"
+    code = "import sys, dcgan_utils.runs; print(*sys.modules)"
     modules = said_by(code)
     assert "torch" in modules.split()
     assert not {"matplotlib", "umap", "sklearn", "nbconvert"} & set(modules.split())
 
 
-def test_modules_import_only_from_lower_floors():
-    floors = [
-        {"errors", "paths", "seeds", "layers", "copies"},
-        {
-            "priors",
-            "networks",
-            "augment",
-            "brush",
-            "clay",
-            "images",
-            "progress",
-            "rendering",
-            "parameters",
-            "files",
-            "gauges",
-            "intervals",
-            "workers",
-            "metrics",
-            "modes",
-            "textbook",
-        },
-        {"cache", "noise", "prediction", "machine", "checkpoints", "histories"},
-        {"pixels", "features", "clusters", "projector", "claims"},
-        {"duplicates", "planes"},
-        {"landscapes", "anatomy"},
-        {"creatures"},
-        {"painters"},
-        {"sources", "config"},
-        {"decoding", "notebook_configs"},
-        {"datasets"},
-        {"labels"},
-        {"dcgan", "runs"},
-        {"training", "latent"},
-        {"quality", "walks"},
-        {"study", "plots", "cloud", "benchmark", "profiling", "trials"},
-        {
-            "plots_pixels",
-            "plots_files",
-            "study_tables",
-            "plots_clusters",
-            "plots_benchmark",
-            "plots_study",
-            "plots_training",
-            "pages",
-        },
-        {"playground"},
-        {"report", "doctor"},
-        {"grid"},
-        {"scheduling"},
-        {"__main__"},
-    ]
-    height = {name: level for level, floor in enumerate(floors) for name in floor}
-    for path in (ROOT / "dcgan_utils").glob("[!_]*.py"):
-        for line in path.read_text().splitlines():
-            words = line.split()
-            if words[:1] == ["from"] and words[1].startswith("dcgan_utils"):
-                below = words[1].removeprefix("dcgan_utils").removeprefix(".")
-                names = [below] if below else [w.strip(",()") for w in words[3:]]
-                for name in filter(lambda name: name in height, names):
-                    assert height[name] < height[path.stem], f"{path.stem} imports {name}"
-    assert {path.stem for path in (ROOT / "dcgan_utils").glob("[!_]*.py")} <= set(height)
+@pytest.mark.parametrize("name", ["load_dataset", "train", "sample", "load_generator", "find_runs"])
+def test_the_package_offers_the_functions_of_a_lecture_on_first_use(name):
+    assert name in dir(dcgan_utils)
+    assert callable(getattr(dcgan_utils, name))
 
 
-LONG = {
-    "benchmark": "the two loops and what surrounds them belong to one measurement",
-    "claims": "six claims, each with its sentences",
-    "creatures": "twelve families, each one function",
-    "landscapes": "eight subjects, each one function",
-    "metrics": "nine measures, each with the warnings that it needs",
-    "networks": "three architectures",
-    "priors": "nine distributions, each one class",
-    "runs": "one class: the run folder, which nothing else may write to",
-    "training": "the epoch loop, and what it does when it is stopped",
-}
+def test_an_unknown_name_of_the_package_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="has no attribute 'trian'"):
+        _ = dcgan_utils.trian
 
 
-def test_modules_are_short_but_for_a_reason():
-    lengths = {
-        path.stem: len(path.read_text().splitlines())
-        for path in (ROOT / "dcgan_utils").glob("*.py")
-    }
-    assert {name for name, length in lengths.items() if length > 300} == set(LONG)
+def test_a_lecture_in_five_lines(tiny, image_folder):
+    parameters = tiny().model_dump(exclude={"dataset", "preset"})
+    run = dcgan_utils.train(image_folder, **parameters)
+    assert run.finished
+    assert dcgan_utils.sample(run, 3).shape == (3, 3, 32, 32)
+    assert isinstance(dcgan_utils.load_generator(run), torch.nn.Module)
+    assert [found.name for found in dcgan_utils.find_runs("ten-images-*")] == [run.name]
+    assert dcgan_utils.load_dataset(image_folder).images.shape == (10, 3, 64, 64)
+
+
+# --- Rooms ---
+
+ROOMS = ("core", "data", "gan", "runs", "metrics", "study", "plots", "report")
+PACKAGE = ROOT / "dcgan_utils"
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
+
+
+def imports_of(path):
+    """Return the rooms that a file imports from, inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            package, _, inside = name.partition(".")
+            if package == "dcgan_utils":
+                yield inside.partition(".")[0]
+
+
+def test_a_file_imports_from_its_own_room_or_from_rooms_to_its_left():
+    checked = 0
+    for path in FILES:
+        room = path.relative_to(PACKAGE).parts[0]
+        for other in imports_of(path):
+            if other in (*ROOMS, "notebook", "cli"):
+                right = ROOMS.index(other) if other in ROOMS else len(ROOMS)
+                assert right <= ROOMS.index(room), f"{path.name} ({room}) imports from {other}"
+                checked += 1
+    assert checked > 200, "there is something to check"
+    assert {path.relative_to(PACKAGE).parts[0] for path in FILES} == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_face_offers_what_it_lists_and_hides_no_file(room):
+    face = importlib.import_module(f"dcgan_utils.{room}")
+    files = {path.stem for path in (PACKAGE / room).glob("[!_]*.py")}
+    assert face.__all__
+    assert not files & set(face.__all__)
+    assert all(hasattr(face, name) for name in face.__all__)
+    for file in files:
+        module = importlib.import_module(f"dcgan_utils.{room}.{file}")
+        assert getattr(face, file) is module
+
+
+def test_every_import_alone_works():
+    """No circle of imports: each file is the first one that a new interpreter loads."""
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in FILES]
+    names = [name.removesuffix(".__init__") for name in names] + ["dcgan_utils.notebook"]
+    code = f"""
+import os, sys
+import torch, pydantic, numpy, pandas, matplotlib.figure, PIL.Image, IPython.display
+for name in {names!r}:
+    pid = os.fork()
+    if not pid:
+        __import__(name)
+        os._exit(0)
+    if os.waitpid(pid, 0)[1]:
+        print(name)
+"""
+    assert said_by(code) == ""
+
+
+def test_the_map_in_contributing_lists_every_file():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    listed = set(re.findall(r"^\| `([\w/]+\.py)` \|", text, flags=re.M))
+    there = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")}
+    assert listed == {name for name in there if not name.endswith("__init__.py")}
 
 
 def test_the_environment_variable_moves_data_and_reports(monkeypatch, tmp_path):
@@ -157,46 +168,6 @@ def test_the_environment_variable_moves_data_and_reports(monkeypatch, tmp_path):
     assert home() == ROOT
 
 
-ROW = {"epoch": 3, "d_loss_real": 0.5, "d_loss_fake": 0.4, "g_loss": 2.0, "d_real": 0.7,
-       "d_fake": 0.1, "seconds": 1.25}  # fmt: skip
-
-
-def test_progress_is_a_line_of_text_outside_jupyterlab(monkeypatch, caplog):
-    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
-    monkeypatch.setattr(logging.getLogger("dcgan_utils"), "propagate", True)
-    with caplog.at_level(logging.INFO, "dcgan_utils"):
-        notebook.epoch_reporter(40)(ROW)
-    assert caplog.messages == [
-        "epoch  3/40  loss of D 0.900, of G 2.000, D(x) 0.70, D(G(z)) 0.10  1.2 s"
-    ]
-
-
-def test_progress_is_a_bar_in_jupyterlab(monkeypatch, capsys):
-    monkeypatch.setenv("JPY_SESSION_NAME", "/notebooks/train.ipynb")
-    report = notebook.epoch_reporter(3)
-    report(ROW)
-    assert "3/3" in capsys.readouterr().err
-
-
-def test_steps_are_told_each_quarter_outside_jupyterlab(monkeypatch, caplog):
-    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
-    monkeypatch.setattr(logging.getLogger("dcgan_utils"), "propagate", True)
-    report = notebook.step_reporter("features")
-    with caplog.at_level(logging.INFO, "dcgan_utils"):
-        for done in range(10, 101, 10):
-            report(done, 100)
-    assert caplog.messages == [f"features: {n} of 100" for n in (30, 50, 80, 100)]
-
-
-def test_steps_are_a_bar_in_jupyterlab(monkeypatch, capsys):
-    monkeypatch.setenv("JPY_SESSION_NAME", "/notebooks/eda.ipynb")
-    report = notebook.step_reporter("features")
-    assert not capsys.readouterr().err, "nothing to do yet"
-    report(1, 2)
-    report(2, 2)
-    assert "features: 100%" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("target", ["help", "report", "test", "lab"])
 def test_make_help_lists_the_targets(target):
     said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True).stdout
@@ -204,7 +175,9 @@ def test_make_help_lists_the_targets(target):
 
 
 def test_what_security_claims_is_tested():
-    claimed = re.findall(r"`(test_\w+\.py)::(test_\w+)`", (ROOT / "SECURITY.md").read_text())
+    claimed = re.findall(
+        r"`((?:\w+/)?test_\w+\.py)::(test_\w+)`", (ROOT / "SECURITY.md").read_text()
+    )
     assert len(claimed) > 40
     for file, name in claimed:
         assert f"def {name}(" in (ROOT / "tests" / file).read_text(), f"{file}::{name}"

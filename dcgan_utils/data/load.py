@@ -383,7 +383,7 @@ class Dataset:
 
 def load_dataset(
     source: str | Path | Location,
-    img_size: int,
+    img_size: int = 64,
     *,
     fit: str = "crop",
     background: str = "white",
