@@ -1,4 +1,4 @@
-"""Feature vectors and images in, numbers out: how near, how varied, which classes."""
+"""Measures of generated images: distances, diversity, memorisation, clusters, classes."""
 
 from dcgan_utils.metrics.distances import (
     describe_memorisation,

@@ -1,7 +1,8 @@
-"""How good generated images are: feature vectors in, numbers out.
+"""Measures of generated images against real ones: feature vectors in, numbers out.
 
-The vectors of both sides must come from the same extractor at the same input size (see
-`dcgan_utils.metrics.features`); a number says nothing beside one from another extractor.
+Real and generated images are given as float arrays of shapes ``(n, d)`` and ``(m, d)``. Both must
+come from the same extractor at the same input size (see `dcgan_utils.metrics.features`). Numbers
+from different extractors must not be compared.
 """
 
 from __future__ import annotations
@@ -13,39 +14,34 @@ import torch
 
 from dcgan_utils.core.errors import NotEnoughData
 
-# --- How far two sets are apart ------------------------------------------------------------
+# --- Distances between two sets ---
 
 
 def kid(real: np.ndarray, generated: np.ndarray) -> float:
-    """Return the kernel inception distance: the squared distance of two sets of features.
+    """Return the kernel inception distance (KID) of two sets of features.
 
-    The unbiased estimate of the squared maximum mean discrepancy with the kernel
+    It is the unbiased estimate of the squared maximum mean discrepancy with the kernel
     ``(x . y / d + 1) ** 3``, over all vectors. Source: Binkowski et al. 2018, "Demystifying MMD
     GANs", arXiv:1801.01401, section 4.
-
-    Parameters
-    ----------
-    real, generated
-        Shapes ``(n, d)`` and ``(m, d)``.
 
     Returns
     -------
     float
-        0 in the mean where both come from one distribution; so it may be negative.
+        0 on average if both sets come from the same distribution; so it may be negative.
 
     Raises
     ------
-    NotMeaningful
+    NotEnoughData
         If one side has fewer than two vectors.
 
     Notes
     -----
-    The paper averages over subsets of 1000; small collections have no such subsets, and all
-    vectors at once give the smaller variance. Papers use Inception's features: numbers from
-    others are on another scale.
+    The paper averages over subsets of 1000. Small collections have no such subsets, and using
+    all vectors at once has a smaller variance. Papers use the features of Inception: KID on
+    other features has another scale.
     """
     _require_two(real, generated)
-    within = (_mean_of_others(_kernel(side, side)) for side in (real, generated))
+    within = (_off_diagonal_mean(_kernel(side, side)) for side in (real, generated))
     return float(sum(within) - 2 * _kernel(real, generated).mean())
 
 
@@ -57,38 +53,38 @@ def kid_interval(
     level: float = 0.95,
     resamples: int = 1000,
 ) -> tuple[float, float]:
-    """Return an interval for `kid`: what other images of the same two kinds would give.
+    """Return an interval for `kid` over other images from the same two distributions.
 
-    A percentile bootstrap (Efron and Tibshirani 1993, chapter 13) over the images of both
-    sides. An image that is drawn twice is not compared with itself, which would count as
-    nearness that is not there.
+    It is a percentile bootstrap (Efron and Tibshirani 1993, chapter 13) over the images of both
+    sides. An image that is drawn twice is not compared with itself, because that would make the
+    sets look closer than they are.
 
     Parameters
     ----------
     real, generated
-        Shapes ``(n, d)`` and ``(m, d)``.
+        Feature vectors.
     rng
         Draws the resamples.
     level
-        How often such an interval should hold the true value, 0 to 1.
+        Confidence level, 0 to 1.
     resamples
-        How many.
+        Number of resamples.
 
     Raises
     ------
-    NotMeaningful
+    NotEnoughData
         If one side has fewer than two vectors.
 
     Notes
     -----
-    It knows nothing of other trainings: another seed may well give a run outside it. Where both
-    sides come from one distribution it is too wide.
+    The interval does not cover other trainings: a run with another seed may well lie outside.
+    It is too wide if both sides come from the same distribution.
     """
     _require_two(real, generated)
-    counts = [_resampled(len(side), resamples, rng) for side in (real, generated)]
+    counts = [_bootstrap_counts(len(side), resamples, rng) for side in (real, generated)]
     within = (
-        _weighted_mean_of_others(_kernel(side, side), drawn)
-        for side, drawn in zip((real, generated), counts, strict=True)
+        _weighted_off_diagonal_mean(_kernel(side, side), weights)
+        for side, weights in zip((real, generated), counts, strict=True)
     )
     across = _kernel(real, generated)
     between = np.einsum("rn,nm,rm->r", counts[0], across, counts[1], optimize=True) / across.size
@@ -97,27 +93,22 @@ def kid_interval(
 
 
 def fid(real: np.ndarray, generated: np.ndarray) -> float:
-    """Return the Frechet distance of two sets of features, each taken as normal.
+    """Return the Frechet distance (FID) of two sets of features, each assumed to be normal.
 
-    The squared distance of the means, plus ``tr(A + B - 2 (A B)^(1/2))`` of the covariances.
-    Source: Heusel et al. 2017, "GANs Trained by a Two Time-Scale Update Rule Converge to a Local
-    Nash Equilibrium", arXiv:1706.08500, section 2.
-
-    Parameters
-    ----------
-    real, generated
-        Shapes ``(n, d)`` and ``(m, d)``.
+    It is the squared distance of the means, plus ``tr(A + B - 2 (A B)^(1/2))`` of the
+    covariances. Source: Heusel et al. 2017, "GANs Trained by a Two Time-Scale Update Rule
+    Converge to a Local Nash Equilibrium", arXiv:1706.08500, section 2.
 
     Raises
     ------
-    NotMeaningful
+    NotEnoughData
         If one side has fewer than two vectors.
 
     Notes
     -----
-    Biased: with few images it is far too large, even for two sets of one kind, and a few
-    hundred are few for 1,280 features (Binkowski et al. 2018, section 4). Compare it only where
-    both sides have the same sizes, and prefer `kid`.
+    FID is biased: with few images it is far too large, even for two sets from the same
+    distribution, and a few hundred are few for 1,280 features (Binkowski et al. 2018, section 4).
+    Compare FIDs only if the numbers of images are the same, and prefer `kid`.
     """
     _require_two(real, generated)
     sides = [side.astype(np.float64) for side in (real, generated)]
@@ -125,8 +116,8 @@ def fid(real: np.ndarray, generated: np.ndarray) -> float:
     scaled = [
         (side - mean) / np.sqrt(len(side) - 1) for side, mean in zip(sides, means, strict=True)
     ]
-    # With A = a'a and B = b'b the eigenvalues of AB are the squared singular values of ab', a
-    # matrix of images by images: no root of a matrix that has none where images are few.
+    # With A = a'a and B = b'b, the eigenvalues of AB are the squared singular values of ab', an
+    # images-by-images matrix. So no root of a matrix is needed, which fails with few images.
     root = np.linalg.svd(scaled[0] @ scaled[1].T, compute_uv=False).sum()
     traces = sum((side**2).sum() for side in scaled)
     return float(((means[0] - means[1]) ** 2).sum() + traces - 2 * root)
@@ -135,9 +126,9 @@ def fid(real: np.ndarray, generated: np.ndarray) -> float:
 def prdc(real: np.ndarray, generated: np.ndarray, *, k: int = 5) -> dict[str, float]:
     """Return precision, recall, density and coverage.
 
-    Around each image lies a ball that reaches to its ``k``-th nearest neighbour on its own
-    side; the balls of the real images stand for where real images may lie, those of the
-    generated ones for where generated ones do.
+    Each image is the centre of a ball that reaches to its ``k``-th nearest neighbour in its own
+    set. The balls of the real images estimate the manifold of real images, and those of the
+    generated images the manifold of generated ones.
 
     Sources: Kynkaanniemi et al. 2019, "Improved Precision and Recall Metric for Assessing
     Generative Models", arXiv:1904.06991, section 3; Naeem et al. 2020, "Reliable Fidelity and
@@ -146,209 +137,196 @@ def prdc(real: np.ndarray, generated: np.ndarray, *, k: int = 5) -> dict[str, fl
     Parameters
     ----------
     real, generated
-        Feature vectors, shapes ``(n, d)`` and ``(m, d)``.
+        Feature vectors.
     k
-        Which neighbour; 3 to 5 are usual.
+        Which neighbour sets the radius; 3 to 5 are usual.
 
     Returns
     -------
     dict of float
-        ``precision``: share of the generated images in a ball of real ones. ``recall``: share
-        of the real images in a ball of generated ones. ``density``: in how many balls of real
-        images a generated one lies, divided by ``k``; it may exceed 1. ``coverage``: share of
-        the balls of real images that hold a generated one.
+        ``precision``: share of the generated images within a ball of a real one. ``recall``:
+        share of the real images within a ball of a generated one. ``density``: number of balls
+        of real images that contain a generated one on average, divided by ``k``; it may exceed
+        1. ``coverage``: share of the balls of real images that contain a generated one.
 
     Raises
     ------
-    NotMeaningful
+    NotEnoughData
         If one side has no more than ``k`` images.
 
     Notes
     -----
-    All four depend on how many images there are on each side. One outlier among the real
-    images has a large ball that flatters precision, one among the generated flatters recall;
-    density and coverage were made to suffer less from them. A copied image is precise.
+    All four depend on the numbers of images. One outlier among the real images has a large ball,
+    which increases precision; one among the generated images increases recall. Density and
+    coverage are less sensitive to outliers. Copies of training images have high precision.
     """
     if min(len(real), len(generated)) <= k:
         raise NotEnoughData(f"More than {k} real and {k} generated images are needed.")
-    # The nearest of all is the image itself, so the k-th neighbour has index k.
-    reach, own_reach = (np.partition(_distances(v), k)[:, k] for v in (real, generated))
-    apart = _apart(real, generated)
-    inside = apart <= reach[:, None]
+    # Index 0 is the image itself, so the k-th neighbour has index k.
+    real_radii, generated_radii = (
+        np.partition(_distances_within(side), k)[:, k] for side in (real, generated)
+    )
+    distances = _distances_between(real, generated)
+    in_real_ball = distances <= real_radii[:, None]
     return {
-        "precision": float(inside.any(axis=0).mean()),
-        "recall": float((apart <= own_reach).any(axis=1).mean()),
-        "density": float(inside.sum(axis=0).mean() / k),
-        "coverage": float((apart.min(axis=1) <= reach).mean()),
+        "precision": float(in_real_ball.any(axis=0).mean()),
+        "recall": float((distances <= generated_radii).any(axis=1).mean()),
+        "density": float(in_real_ball.sum(axis=0).mean() / k),
+        "coverage": float((distances.min(axis=1) <= real_radii).mean()),
     }
 
 
-# --- How varied a set is -------------------------------------------------------------------
+# --- Diversity of one set ---
 
 
 def diversity(real: np.ndarray, generated: np.ndarray) -> float:
-    """Return how far generated images are from each other, relative to the real ones.
-
-    Parameters
-    ----------
-    real, generated
-        Feature vectors, shapes ``(n, d)`` and ``(m, d)``.
+    """Return how much generated images differ from each other, relative to the real ones.
 
     Returns
     -------
     float
-        The mean Euclidean distance of two different images, divided by that of the real
-        ones: 0 if all are the same image, 1 if they vary as the real ones do.
+        The mean Euclidean distance of two generated images, divided by that of two real ones: 0
+        if all generated images are the same, 1 if they vary as much as the real ones.
 
     Raises
     ------
-    NotMeaningful
+    NotEnoughData
         If one side has fewer than two vectors, or all real images are the same.
 
     Notes
     -----
-    Noise is diverse too: a value near 1 says nothing about how the images look.
+    Noise is diverse too: a value near 1 does not mean that the images look real.
     """
     _require_two(real, generated)
-    apart = [_mean_of_others(_distances(side)) for side in (real, generated)]
-    if not apart[0]:
+    real_mean, generated_mean = (
+        _off_diagonal_mean(_distances_within(side)) for side in (real, generated)
+    )
+    if not real_mean:
         raise NotEnoughData("All real images are the same: there is no diversity to compare.")
-    return float(apart[1] / apart[0])
+    return float(generated_mean / real_mean)
 
 
 def repetition(real: np.ndarray, generated: np.ndarray, *, quantile: float = 0.05) -> float:
-    """Return the share of generated images that have a suspiciously near twin among them.
+    """Return the share of generated images that are suspiciously close to another one.
 
-    What the first study saw as "the images often repeat". Near means: nearer than all but
-    ``quantile`` of the real images are to their nearest neighbour. Real images would score
-    ``quantile``; a generator that draws one image only scores 1.
+    This measures what the first study describes as "the images often repeat". Suspiciously close
+    means closer than all but ``quantile`` of the real images are to their nearest neighbour. Real
+    images would score ``quantile``; a generator that produces only one image scores 1.
 
     Parameters
     ----------
     real, generated
-        Vectors, shapes ``(n, d)`` and ``(m, d)``: features, or pixels. Of more generated
-        than real images only the first ``n`` count: among more, each has nearer neighbours.
+        Features or pixels. If there are more generated than real images, only the first ``n``
+        are used, because nearest neighbours are closer among more images.
     quantile
         0 to 1.
 
     Raises
     ------
-    NotMeaningful
+    NotEnoughData
         If one side has fewer than two images.
 
     Notes
     -----
-    With fewer generated than real images it comes out too small. Images that all miss the
-    same details, such as blurred ones, are near to each other without being the same.
+    It is too small if there are fewer generated than real images. Images that lack the same
+    details, such as blurred ones, are close to each other without being the same.
     """
     _require_two(real, generated)
-    own = _distances(generated[: len(real)])
-    np.fill_diagonal(own, np.inf)
-    return float(np.mean(own.min(axis=1) < _near(real, quantile)))
+    distances = _distances_within(generated[: len(real)])
+    np.fill_diagonal(distances, np.inf)
+    return float(np.mean(distances.min(axis=1) < _suspicious_distance(real, quantile)))
 
 
 def closest_pairs(vectors: np.ndarray, count: int) -> np.ndarray:
-    """Return the pairs of vectors that are nearest to each other, each vector in one at most.
-
-    Parameters
-    ----------
-    vectors
-        Shape ``(n, d)``.
-    count
-        How many pairs.
+    """Return the closest pairs of vectors; each vector is in one pair at most.
 
     Returns
     -------
     int array, shape ``(count, 2)``
-        Their numbers, the nearest pair first; fewer rows if there are fewer pairs.
+        Indices, the closest pair first; fewer rows if there are fewer pairs.
     """
-    apart = _distances(vectors)
-    np.fill_diagonal(apart, np.inf)
+    distances = _distances_within(vectors)
+    np.fill_diagonal(distances, np.inf)
     pairs = []
     for _ in range(min(count, len(vectors) // 2)):
-        pair = list(np.unravel_index(apart.argmin(), apart.shape))
-        apart[pair] = apart[:, pair] = np.inf
+        pair = list(np.unravel_index(distances.argmin(), distances.shape))
+        distances[pair] = distances[:, pair] = np.inf
         pairs.append(pair)
     return np.array(pairs, dtype=int).reshape(-1, 2)
 
 
-# --- What is copied ---
+# --- Memorisation ---
 
 
 def nearest(real: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return for each generated image the number of the nearest real one, and its distance.
-
-    Parameters
-    ----------
-    real, generated
-        Vectors, shapes ``(n, d)`` and ``(m, d)``: features, or pixels.
+    """Return for each generated image the index of the nearest real one, and the distance.
 
     Returns
     -------
     tuple of numpy.ndarray
-        Whole numbers and Euclidean distances, of length ``m``.
+        Integers and Euclidean distances, both of length ``m``.
     """
-    apart = _apart(generated, real)
-    numbers = apart.argmin(axis=1)
-    return numbers, apart[np.arange(len(apart)), numbers]
+    distances = _distances_between(generated, real)
+    indices = distances.argmin(axis=1)
+    return indices, distances[np.arange(len(distances)), indices]
 
 
 def memorisation(real: np.ndarray, generated: np.ndarray, *, quantile: float = 0.05) -> float:
-    """Return the share of generated images that are suspiciously near to a real one.
+    """Return the share of generated images that are suspiciously close to a real one.
 
-    Near means: nearer than all but ``quantile`` of the real images are to their own nearest
-    neighbour among the real ones. Real images that were not trained on would score about
-    ``quantile``; a generator that only repeats its training images scores 1.
+    Suspiciously close means closer than all but ``quantile`` of the real images are to their
+    nearest neighbour among the real ones. New real images would score about ``quantile``; a
+    generator that only repeats its training images scores 1.
 
     Parameters
     ----------
     real, generated
-        Vectors, shapes ``(n, d)`` and ``(m, d)``: features, or pixels.
+        Features or pixels.
     quantile
         0 to 1.
 
     Raises
     ------
-    NotMeaningful
+    NotEnoughData
         If one side has fewer than two images.
 
     Notes
     -----
-    Blurred images are near to many others in pixels without being copies of any. Near twins
-    among the real images move the line, and may hide copies; exact ones do not. Look at the
-    pairs too.
+    Blurred images are close to many others in pixels without being copies of any. Near-duplicates
+    among the real images lower the threshold and may hide copies; exact duplicates do not. Look
+    at the pairs too.
     """
     _require_two(real, generated)
-    return float(np.mean(nearest(real, generated)[1] < _near(real, quantile)))
+    return float(np.mean(nearest(real, generated)[1] < _suspicious_distance(real, quantile)))
 
 
 def describe_memorisation(shares: Mapping[str, float], samples: int) -> str:
-    """Describe in Markdown which shares `memorisation` found.
+    """Describe the results of `memorisation` in Markdown.
 
     Parameters
     ----------
     shares
-        Shares by the kind of vectors: ``features`` and ``pixels``.
+        The shares on ``features`` and on ``pixels``.
     samples
         Number of generated images.
     """
     return (
         f"Of {samples} samples **{shares['features']:.0%}** are suspiciously close to a training "
         f"image by features, and **{shares['pixels']:.0%}** by pixels. New real images would "
-        "score about 5 %: a sample is suspicious if it is closer to a training image than 95 % "
+        "score about 5%: a sample is suspicious if it is closer to a training image than 95% "
         "of these are to their own nearest neighbour. A high share by features is a sign of "
         "copies. A high share by pixels alone is often only blur, which is close to everything."
     )
 
 
-def _near(real: np.ndarray, quantile: float) -> float:
-    """Return the distance that few real images have to their nearest neighbour."""
-    own = _distances(real)
-    own[own <= 1e-6 * own.max()] = np.inf  # itself, and its twins
-    return float(np.quantile(own.min(axis=1), quantile))
+def _suspicious_distance(real: np.ndarray, quantile: float) -> float:
+    """Return the quantile of the distances from real images to their nearest neighbours."""
+    distances = _distances_within(real)
+    distances[distances <= 1e-6 * distances.max()] = np.inf  # the image itself and duplicates
+    return float(np.quantile(distances.min(axis=1), quantile))
 
 
-# --- What they share ---
+# --- Shared helpers ---
 
 
 def _require_two(*sides: np.ndarray) -> None:
@@ -361,34 +339,34 @@ def _kernel(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return (products / one.shape[1] + 1) ** 3
 
 
-def _mean_of_others(matrix: np.ndarray) -> float:
+def _off_diagonal_mean(matrix: np.ndarray) -> float:
     """Return the mean of a square matrix without its diagonal."""
     n = len(matrix)
     return (matrix.sum() - np.trace(matrix)) / (n * (n - 1))
 
 
-def _weighted_mean_of_others(matrix: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return `_mean_of_others` for each row of weights, which say how often an index counts."""
+def _weighted_off_diagonal_mean(matrix: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return `_off_diagonal_mean` for each row of weights: how often each index counts."""
     squares = weights**2
     sums = ((weights @ matrix) * weights).sum(axis=1) - squares @ np.diagonal(matrix)
     pairs = weights.sum(axis=1) ** 2 - squares.sum(axis=1)
-    return sums / np.where(pairs > 0, pairs, np.nan)  # of few images one alone may be drawn
+    return sums / np.where(pairs > 0, pairs, np.nan)  # a resample may contain one image only
 
 
-def _resampled(n: int, resamples: int, rng: torch.Generator) -> np.ndarray:
-    """Return how often each of n things is drawn in resamples with replacement, one a row."""
+def _bootstrap_counts(n: int, resamples: int, rng: torch.Generator) -> np.ndarray:
+    """Return how often each of n items is drawn with replacement, one row per resample."""
     drawn = torch.randint(n, (resamples, n), generator=rng)
     counts = torch.zeros(resamples, n, dtype=torch.float64)
     return counts.scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.float64)).numpy()
 
 
-def _apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def _distances_between(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     from scipy.spatial.distance import cdist
 
     return cdist(one.astype(np.float64), other.astype(np.float64))
 
 
-def _distances(vectors: np.ndarray) -> np.ndarray:
+def _distances_within(vectors: np.ndarray) -> np.ndarray:
     from scipy.spatial.distance import pdist, squareform
 
     return squareform(pdist(vectors.astype(np.float64)))

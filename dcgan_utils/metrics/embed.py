@@ -1,7 +1,7 @@
-"""Vectors in, groups and coordinates out: k-means++, classifier tests, PCA and UMAP.
+"""Clusters and embeddings of vectors: k-means++, classifier tests, PCA and UMAP.
 
-The methods are those of scikit-learn and umap-learn; here is what they are asked, and what is done
-where there is too little data. Vectors are float32 arrays of shape ``(N, D)``.
+The methods are those of scikit-learn and umap-learn. This module sets their options and handles
+small collections. Vectors are float32 arrays of shape ``(N, D)``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FOLDS = 5
 
 
 def count_distinct(vectors: np.ndarray) -> int:
-    """Return how many of the vectors differ, to the last bit."""
+    """Return the number of distinct vectors; vectors that differ in one bit are distinct."""
     return len({cache.content_hash(vector) for vector in vectors})
 
 
@@ -36,15 +36,15 @@ def count_distinct(vectors: np.ndarray) -> int:
 
 @dataclass(frozen=True)
 class Clustering:
-    """A division of vectors into clusters, numbered from 0, the largest first.
+    """A partition of vectors into clusters, numbered from 0, the largest first.
 
     Attributes
     ----------
     labels : int array, shape (N,)
-        Each vector's cluster.
+        The cluster of each vector.
     centres : float array, shape (k, D)
     distances : float array, shape (N,)
-        From each vector to its own cluster's centre.
+        From each vector to the centre of its cluster.
     """
 
     labels: np.ndarray
@@ -53,18 +53,18 @@ class Clustering:
 
     @property
     def k(self) -> int:
-        """How many clusters there are."""
+        """The number of clusters."""
         return len(self.centres)
 
     @property
     def sizes(self) -> np.ndarray:
-        """How many members each cluster has, shape ``(k,)``."""
+        """The number of members of each cluster, shape ``(k,)``."""
         return np.bincount(self.labels, minlength=self.k)
 
     def members(self, cluster: int) -> np.ndarray:
-        """Return the numbers of a cluster's members, the nearest to its centre first."""
-        numbers = np.flatnonzero(self.labels == cluster)
-        return numbers[np.argsort(self.distances[numbers], kind="stable")]
+        """Return the indices of a cluster's members, the nearest to its centre first."""
+        indices = np.flatnonzero(self.labels == cluster)
+        return indices[np.argsort(self.distances[indices], kind="stable")]
 
     def ends(self, cluster: int, *, first: int, last: int) -> np.ndarray:
         """Return the members nearest to and farthest from the centre, or all of a small cluster."""
@@ -75,18 +75,18 @@ class Clustering:
 
 
 def kmeans(vectors: np.ndarray, k: int = 10, *, seed: int = 0, starts: int = 10) -> Clustering:
-    """Divide vectors by k-means, started from k-means++ (Arthur and Vassilvitskii 2007).
+    """Cluster vectors with k-means, initialised by k-means++ (Arthur and Vassilvitskii 2007).
 
     Parameters
     ----------
     vectors
-        What is to be divided.
+        Shape ``(N, D)``.
     k
-        Number of clusters. If fewer of the vectors differ, there are only so many.
+        Number of clusters, at most the number of distinct vectors.
     seed
-        Of the starts.
+        Of the initialisations.
     starts
-        How often it begins anew; the division with the least inertia counts.
+        Number of initialisations; the clustering with the smallest inertia is returned.
     """
     from sklearn.cluster import KMeans
 
@@ -99,9 +99,10 @@ def kmeans(vectors: np.ndarray, k: int = 10, *, seed: int = 0, starts: int = 10)
 
 
 def evenness(sizes: np.ndarray) -> float:
-    """Return how evenly clusters are filled: the entropy of the shares, divided by its most.
+    """Return how even the cluster sizes are: their entropy, divided by its maximum.
 
-    1 means all alike, near 0 means nearly all in one. The second study chose its k by this.
+    1 means that all clusters have the same size, near 0 that nearly all vectors are in one. The
+    second study chose its k by this number.
     """
     from scipy.stats import entropy
 
@@ -118,26 +119,26 @@ def choose_k(
     Parameters
     ----------
     vectors
-        What is to be clustered.
+        Shape ``(N, D)``.
     ks
-        Numbers to try; those that are too many for the vectors are left out.
+        Numbers to try; those below 2 or not below the number of distinct vectors are skipped.
 
     Returns
     -------
     pandas.DataFrame
-        Row ``k``; columns ``inertia`` (sum of squared distances to the centres),
-        ``silhouette`` (mean of some 2,000 vectors at most, -1 to 1), ``evenness`` (0 to 1).
+        Indexed by ``k``; columns ``inertia`` (sum of squared distances to the centres),
+        ``silhouette`` (mean over about 2,000 vectors at most, -1 to 1), ``evenness`` (0 to 1).
 
     Raises
     ------
-    NotMeaningful
-        If fewer than three vectors differ.
+    NotEnoughData
+        If there are fewer than three distinct vectors.
 
     Notes
     -----
-    Inertia falls with k, but for the luck of the starts: look for a bend. Silhouette favours
-    few, compact clusters in high dimensions. Evenness says nothing about whether the clusters
-    mean anything.
+    Apart from chance, inertia decreases with k: look for an elbow. Silhouette favours few,
+    compact clusters in high dimensions. Evenness does not show whether the clusters mean
+    anything.
     """
     import pandas as pd
     from sklearn.metrics import silhouette_score
@@ -148,8 +149,8 @@ def choose_k(
     for k in ks:
         if 2 <= k < distinct:
             clustering = kmeans(vectors, k, seed=seed, starts=5)
-            # One member of each cluster is always there: a draw might miss the small ones.
-            chosen = np.union1d(drawn, [clustering.members(number)[0] for number in range(k)])
+            # One member of each cluster is always included: the draw might miss small clusters.
+            chosen = np.union1d(drawn, [clustering.members(cluster)[0] for cluster in range(k)])
             rows[k] = {
                 "inertia": float((clustering.distances.astype(np.float64) ** 2).sum()),
                 "silhouette": silhouette_score(vectors[chosen], clustering.labels[chosen]),
@@ -157,7 +158,7 @@ def choose_k(
             }
     if not rows:
         raise NotEnoughData(
-            f"To choose a number of clusters takes at least 3 different images; here: {distinct}."
+            f"Choosing the number of clusters takes at least 3 different images; here: {distinct}."
         )
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("k")
 
@@ -165,7 +166,7 @@ def choose_k(
 def mean_images(images: torch.Tensor, labels: np.ndarray) -> torch.Tensor:
     """Return each cluster's mean image: uint8, shape ``(k, 3, H, W)``.
 
-    For clusters of pixels these are the centroids.
+    For clusters of pixels, these are the centres.
     """
     sizes = np.bincount(labels)
     sums = [images[labels == label].sum(0, dtype=torch.float64) for label in range(len(sizes))]
@@ -176,14 +177,14 @@ def mean_images(images: torch.Tensor, labels: np.ndarray) -> torch.Tensor:
 def agreement(clusterings: Mapping[str, Clustering], known: pd.DataFrame) -> pd.DataFrame:
     """Return the adjusted Rand index of each clustering (columns) with each label (rows).
 
-    1 means the same division, 0 what chance gives (Hubert and Arabie 1985).
+    1 means identical partitions, 0 is the expected value by chance (Hubert and Arabie 1985).
 
     Parameters
     ----------
     clusterings
-        Name to clustering.
+        Clusterings by name.
     known
-        One row a vector, one column a label; rows where it is not known do not count.
+        One row per vector, one column per label; missing values are ignored.
 
     Raises
     ------
@@ -192,15 +193,15 @@ def agreement(clusterings: Mapping[str, Clustering], known: pd.DataFrame) -> pd.
 
     Notes
     -----
-    With more clusters than a label has values 1 cannot be reached, and for a label that nearly
-    all vectors share the index says little.
+    The index cannot reach 1 if there are more clusters than values of the label. It means little
+    for a label that has the same value for nearly all vectors.
     """
     import pandas as pd
     from sklearn.metrics import adjusted_rand_score
 
     if known.empty:
         raise NotEnoughData(
-            "No `labels.csv` sorts the images, so nobody can say whether the clusters are right."
+            "The images have no labels (`labels.csv`) with which the clusters could be compared."
         )
     return pd.DataFrame(
         {
@@ -217,54 +218,54 @@ def agreement(clusterings: Mapping[str, Clustering], known: pd.DataFrame) -> pd.
 
 
 def separability(one: np.ndarray, other: np.ndarray, *, seed: int = 0) -> np.ndarray:
-    """Return how well a linear classifier tells two sets of vectors apart.
+    """Return how well a linear classifier separates two sets of vectors.
 
-    The classifier two-sample test (Lopez-Paz and Oquab 2017, "Revisiting classifier two-sample
-    tests", ICLR, section 3), with the area under the curve in place of the accuracy.
+    This is the classifier two-sample test (Lopez-Paz and Oquab 2017, "Revisiting classifier
+    two-sample tests", ICLR, section 3), with the area under the ROC curve instead of the accuracy.
 
     Returns
     -------
     float array, shape (5,)
         Area under the ROC curve in each fold of a cross-validation of `modes.classifier`: 0.5 is
-        chance, 1 means that a plane lies between them.
+        chance, 1 means that a hyperplane separates the sets.
 
     Raises
     ------
-    NotMeaningful
-        If a set has fewer than ten vectors: too few for five folds.
+    NotEnoughData
+        If a set has fewer than ten vectors, which are too few for five folds.
 
     Notes
     -----
-    A difference need not be one of content: another camera, border or compression separates
-    two collections just as well. Far below 0.5 the two share images: while a copy is tested,
-    its twin has been learnt with the other name.
+    The difference need not be one of content: another camera, border or compression separates
+    two collections just as well. A value far below 0.5 means that the sets share images: when a
+    copy is tested, the classifier has learned its duplicate as a member of the other set.
     """
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
     if min(len(one), len(other)) < 2 * FOLDS:
         raise NotEnoughData(
-            f"To tell two collections apart takes {2 * FOLDS} images of each; here: "
+            f"Telling two collections apart takes at least {2 * FOLDS} images of each; here: "
             f"{len(one)} and {len(other)}."
         )
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed32(seed))
     vectors = np.concatenate([one, other])
-    which = np.repeat([0, 1], [len(one), len(other)])
-    return cross_val_score(classifier(), vectors, which, cv=folds, scoring="roc_auc")
+    groups = np.repeat([0, 1], [len(one), len(other)])
+    return cross_val_score(classifier(), vectors, groups, cv=folds, scoring="roc_auc")
 
 
 def separability_of_halves(vectors: np.ndarray, *, times: int = 5, seed: int = 0) -> np.ndarray:
-    """Return what `separability` finds between random halves of one set: chance, as it scatters.
+    """Return the `separability` of random halves of one set, which shows the range of chance.
 
-    Each time at most 1,000 of the vectors are divided.
+    Each split uses at most 1,000 of the vectors.
 
     Returns
     -------
     float array, shape ``(times,)``
-        Mean area under the curve of each division.
+        Mean area under the ROC curve of each split.
 
     Raises
     ------
-    NotMeaningful
+    NotEnoughData
         If there are fewer than twenty vectors.
     """
     rng = np.random.default_rng(seed)
@@ -277,7 +278,7 @@ def separability_of_halves(vectors: np.ndarray, *, times: int = 5, seed: int = 0
 
 @dataclass(frozen=True)
 class Components:
-    """Principal components, the one that explains most first.
+    """Principal components in descending order of explained variance.
 
     Attributes
     ----------
@@ -285,9 +286,9 @@ class Components:
     directions : float32 array, shape (n, D)
         Unit vectors.
     scores : float32 array, shape (N, n)
-        Each vector's coordinates along them.
+        Coordinates of the vectors along the directions.
     explained : float array, shape (n,)
-        Share of the variance that each explains.
+        Share of the variance that each component explains.
     """
 
     mean: np.ndarray
@@ -297,41 +298,38 @@ class Components:
 
     @property
     def axis_names(self) -> tuple[str, str]:
-        """Names of the first two, each with the share of the variance that it explains."""
+        """Names of the first two components, with the shares of the variance that they explain."""
         first, second = 100 * self.explained[:2]
         return f"first component, {first:.0f} %", f"second component, {second:.0f} %"
 
     def reconstruct(self, rows: np.ndarray, n: int) -> np.ndarray:
-        """Return some of the vectors as the first ``n`` components give them back, ``(r, D)``."""
+        """Return some vectors as reconstructed from the first ``n`` components, ``(r, D)``."""
         return self.mean + self.scores[rows, :n] @ self.directions[:n]
 
     def at(self, component: int, deviations: float) -> np.ndarray:
-        """Return the mean, moved along one component by so many deviations: shape ``(D,)``."""
+        """Return the mean moved along a component by some standard deviations, ``(D,)``."""
         step = deviations * self.scores[:, component].std()
         return self.mean + step * self.directions[component]
 
 
 def principal_components(vectors: np.ndarray, n: int, *, seed: int = 0) -> Components:
-    """Find the first ``n`` principal components, or as many as there can be.
+    """Compute the first ``n`` principal components, or as many as exist.
+
+    The vectors are centred but not scaled.
 
     Parameters
     ----------
     vectors
         Shape ``(N, D)``.
     n
-        How many.
+        Number of components.
     seed
-        Of the solver, where that draws at random: for many long vectors.
-
-    Returns
-    -------
-    Components
-        Of the vectors less their mean; their scales are left as they are.
+        Of the solver, which is randomised for many long vectors.
 
     Raises
     ------
-    NotMeaningful
-        If fewer than three vectors differ: they have no plane.
+    NotEnoughData
+        If there are fewer than three distinct vectors, which do not span a plane.
     """
     from sklearn.decomposition import PCA
 
@@ -349,57 +347,57 @@ def principal_components(vectors: np.ndarray, n: int, *, seed: int = 0) -> Compo
 def umap_embedding(
     vectors: np.ndarray, n_components: int = 2, *, n_neighbors: int = 15, seed: int = 0
 ) -> np.ndarray:
-    """Embed vectors so that neighbours stay together (McInnes, Healy and Melville 2018).
+    """Embed vectors with UMAP, which keeps neighbours together (McInnes et al. 2018).
 
     Parameters
     ----------
     vectors
         Shape ``(N, D)``.
     n_components
-        Dimensions of the result, 2 for a plane.
+        Dimensions of the result.
     n_neighbors
-        How many neighbours of each count: few show fine groups, many the whole.
+        Number of neighbours considered: few show local structure, many the global structure.
     seed
-        Of the start and the descent.
+        Of the initialisation and the optimisation.
 
     Returns
     -------
     float32 array, shape ``(N, n_components)``
-        Kept in the cache, since another system would give other coordinates.
+        It is stored in the cache, because another system would give other coordinates.
 
     Raises
     ------
-    NotMeaningful
-        If no more vectors differ than are to be neighbours.
+    NotEnoughData
+        If there are no more than ``n_neighbors`` distinct vectors.
 
     Notes
     -----
-    Who is near whom means something; distances between groups, and the size of a group, do not.
+    The neighbours of a point are meaningful. The distances between groups and their sizes are not.
     """
     distinct = count_distinct(vectors)
     if distinct <= n_neighbors:
         raise NotEnoughData(
-            f"UMAP places each image by its {n_neighbors} nearest; different images here: "
-            f"{distinct}. Choose fewer with n_neighbors, or add images."
+            f"UMAP places each image by its {n_neighbors} nearest neighbours; different images "
+            f"here: {distinct}. Reduce n_neighbors, or add images."
         )
-    made_with = [n_components, n_neighbors, seed, version("umap-learn")]
-    kept = cache.location("umap", cache.content_hash(vectors), *made_with)
-    embedding = cache.read(kept, lambda entry: entry.arrays["embedding"])
+    settings = [n_components, n_neighbors, seed, version("umap-learn")]
+    entry = cache.location("umap", cache.content_hash(vectors), *settings)
+    embedding = cache.read(entry, lambda stored: stored.arrays["embedding"])
     if embedding is not None:
         return embedding
 
-    from umap import UMAP  # compiles for seconds
+    from umap import UMAP  # the import compiles code and takes seconds
 
     reducer = UMAP(
         n_components=n_components,
         n_neighbors=n_neighbors,
-        # A spectral start needs clearly more points than dimensions.
+        # Spectral initialisation needs clearly more points than dimensions.
         init="spectral" if len(vectors) > 4 * n_components else "random",
         random_state=seed32(seed),
-        n_jobs=1,  # repeatable with one thread only
+        n_jobs=1,  # reproducible with one thread only
     )
     threads = torch.get_num_threads()
     embedding = reducer.fit_transform(vectors).astype(np.float32)
-    torch.set_num_threads(threads)  # numba has set OpenMP's number for all, PyTorch too
-    cache.write(kept, {"embedding": embedding})
+    torch.set_num_threads(threads)  # numba has changed it for PyTorch too, through OpenMP
+    cache.write(entry, {"embedding": embedding})
     return embedding

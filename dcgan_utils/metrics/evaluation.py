@@ -1,4 +1,4 @@
-"""How good a run's images are, epoch by epoch, beside what real images score."""
+"""All measures of generated images, by epoch, and the real-vs-real baseline."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 SPLITS = 10
-LAYOUT = 16  # pixels of the side, where only the layout is left
+LAYOUT = 16  # side in pixels at which only colours and layout remain
 
 
 def kid_and_diversity(
@@ -29,7 +29,7 @@ def kid_and_diversity(
 ) -> dict[str, float]:
     """Return ``kid`` and ``diversity`` of generated images against real ones.
 
-    On the features of the default extractor (see `features.extract`), all images at once.
+    They are computed on the features of the default extractor (see `features.extract`).
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def kid_and_diversity(
 
     Raises
     ------
-    NotMeaningful
+    NotEnoughData
         If one side has fewer than two images.
     """
     vectors = [features.extract(images, device=device).vectors for images in (real, generated)]
@@ -64,7 +64,7 @@ def evaluate(
     classes: Sequence[str] | None = None,
     device: str = "cpu",
 ) -> dict[str, float | int | str]:
-    """Return every measure of generated images against real ones.
+    """Return all measures of generated images against real ones.
 
     Parameters
     ----------
@@ -73,51 +73,50 @@ def evaluate(
     seed
         Of the bootstrap.
     classes
-        A label for each real image, if there are any.
+        The class of each real image, if known.
     device
         Where the extractor runs.
 
     Returns
     -------
     dict
-        ``kid`` with the ends of its interval, ``kid_low`` and ``kid_high``; ``fid``;
-        ``precision``, ``recall``, ``density``, ``coverage``; ``diversity``, ``repetition``,
-        ``memorisation`` (see `metrics`); ``layout_repetition``, the repetition of the images
-        averaged down to 16 pixels, where only colours and layout are left; ``sharpness``,
-        relative to the real images'; with ``classes`` also what `modes.mode_coverage` returns.
-        And what they rest on: ``extractor``, and the numbers of images ``real`` and
-        ``generated``.
+        ``kid`` with its interval ``kid_low`` to ``kid_high``; ``fid``; ``precision``,
+        ``recall``, ``density``, ``coverage``; ``diversity``, ``repetition``, ``memorisation``
+        (see `distances`); ``layout_repetition``, the repetition of the images averaged down to 16
+        pixels, where only colours and layout remain; ``sharpness``, relative to the real images;
+        with ``classes``, also the results of `modes.mode_coverage`. Finally, ``extractor`` and
+        the numbers of images, ``real`` and ``generated``.
 
     Raises
     ------
-    NotMeaningful
-        If there are too few images for one of them.
+    NotEnoughData
+        If there are too few images for one of the measures.
 
     Notes
     -----
-    A network that knows photographs finds all blurred images alike: ``repetition`` may be
-    near 1 for images that the eye tells apart. ``layout_repetition`` is nearer to what the
-    first study saw when it wrote that images repeat.
+    A network trained on photographs finds all blurred images similar: ``repetition`` may be near
+    1 for images that look different to a person. ``layout_repetition`` is closer to what the first
+    study means when it says that images repeat.
     """
-    found = [features.extract(images, device=device) for images in (real, generated)]
-    clear = [sharpness(images) for images in (real, generated)]
+    extracted = [features.extract(images, device=device) for images in (real, generated)]
+    sharp = [sharpness(images) for images in (real, generated)]
     layouts = [pixel_vectors(images, LAYOUT) for images in (real, generated)]
-    vectors = [side.vectors for side in found]
+    vectors = [side.vectors for side in extracted]
     low, high = distances.kid_interval(*vectors, rng=stream(seed, "bootstrap"))
-    measured = _measured(vectors, layouts, clear) | {"kid_low": low, "kid_high": high}
+    measures = _unlabelled_measures(vectors, layouts, sharp) | {"kid_low": low, "kid_high": high}
     if classes:
-        measured |= modes.mode_coverage(vectors[0], classes, vectors[1])
-    return measured | {
-        "extractor": found[0].extractor,
+        measures |= modes.mode_coverage(vectors[0], classes, vectors[1])
+    return measures | {
+        "extractor": extracted[0].extractor,
         "real": len(real),
         "generated": len(generated),
     }
 
 
-def _measured(
-    vectors: list[np.ndarray], layouts: list[np.ndarray], clear: list[np.ndarray]
+def _unlabelled_measures(
+    vectors: list[np.ndarray], layouts: list[np.ndarray], sharp: list[np.ndarray]
 ) -> dict[str, float]:
-    """Return what needs no labels, from features, small pixels and sharpness of both sides."""
+    """Return the measures that need no labels, from features, layouts and sharpness."""
     return {
         "kid": distances.kid(*vectors),
         "fid": distances.fid(*vectors),
@@ -126,7 +125,7 @@ def _measured(
         "repetition": distances.repetition(*vectors),
         "layout_repetition": distances.repetition(*layouts),
         "memorisation": distances.memorisation(*vectors),
-        "sharpness": float(clear[1].mean() / clear[0].mean()) if clear[0].any() else math.nan,
+        "sharpness": float(sharp[1].mean() / sharp[0].mean()) if sharp[0].any() else math.nan,
     }
 
 
@@ -138,10 +137,10 @@ def baseline_real_real(
     classes: Sequence[str] | None = None,
     device: str = "cpu",
 ) -> dict[str, float | int | str]:
-    """Return `evaluate` for one part of the real images against the other: means of ten splits.
+    """Return the real-vs-real baseline: `evaluate` between parts of the real images.
 
-    What a generator that draws new images as the real ones are would score, if there were
-    fewer images: ``fid`` in particular would be smaller with more.
+    The result is the mean over ten random splits. An ideal generator would have these scores if
+    there were as few images as in the parts; ``fid`` in particular decreases with more images.
 
     Parameters
     ----------
@@ -150,49 +149,50 @@ def baseline_real_real(
     seed
         Of the splits.
     generated
-        How many generated images are measured: the parts have that ratio, since coverage and
-        repetition depend on it.
+        Number of generated images to be compared with the baseline. The sizes of the two parts
+        have the ratio of real to generated images, since coverage and repetition depend on it.
     classes, device
-        As for `evaluate`. Each part has its share of each kind.
+        See `evaluate`. The splits are stratified by class.
 
     Returns
     -------
     dict
-        As from `evaluate`, without KID's interval, and with ``classes`` also ``classifier_accuracy``
-        (see `modes.classifier_accuracy`).
+        The result of `evaluate`, without the interval of KID; with ``classes``, also
+        ``classifier_accuracy`` (see `modes.classifier_accuracy`).
 
     Raises
     ------
-    NotMeaningful
+    NotEnoughData
         If one part would have fewer than six images.
     """
     share = len(real) / (len(real) + generated)
     if min(share, 1 - share) * len(real) < 6:
         raise NotEnoughData(
-            f"To measure images beside real ones, these are divided into parts of six or more "
-            f"each; here there are {len(real)}, for {generated} generated ones."
+            "For the real-vs-real baseline, the real images are divided into two parts of six or "
+            f"more each; here there are {len(real)}, for {generated} generated ones."
         )
-    found = features.extract(real, device=device)
-    layouts, clear = pixel_vectors(real, LAYOUT), sharpness(real)
+    extracted = features.extract(real, device=device)
+    of_all = extracted.vectors, pixel_vectors(real, LAYOUT), sharpness(real)
     rows = []
     for parts in _splits(len(real), seed, share=share, classes=classes):
-        vectors, small, sharp = ([of[p] for p in parts] for of in (found.vectors, layouts, clear))
-        row = _measured(vectors, small, sharp)
+        vectors, layouts, sharp = ([values[part] for part in parts] for values in of_all)
+        row = _unlabelled_measures(vectors, layouts, sharp)
         if classes:
             row |= modes.mode_coverage(vectors[0], [classes[i] for i in parts[0]], vectors[1])
         rows.append(row)
     means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
     if classes:
-        means["classifier_accuracy"] = modes.classifier_accuracy(found.vectors, classes, seed=seed)
+        accuracy = modes.classifier_accuracy(extracted.vectors, classes, seed=seed)
+        means["classifier_accuracy"] = accuracy
     sizes = dict(zip(("real", "generated"), map(len, parts), strict=True))
-    return means | {"extractor": found.extractor} | sizes
+    return means | {"extractor": extracted.extractor} | sizes
 
 
 def _splits(
     count: int, seed: int, *, share: float = 0.5, classes: Sequence[str] | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield numbers in random order, ten times, dealt to two parts, kind by kind."""
-    rng, place = stream(seed, "floor"), np.arange(count)
+    """Yield ten random splits of indices into two parts, stratified by class."""
+    rng, place = stream(seed, "floor"), np.arange(count)  # the name determines the random numbers
     first = np.floor((place + 1) * share) > np.floor(place * share)
     for _ in range(SPLITS):
         order = torch.randperm(count, generator=rng).numpy()
@@ -202,17 +202,17 @@ def _splits(
 
 
 def kid_real_real(real: torch.Tensor, *, seed: int, device: str = "cpu") -> float:
-    """Return the KID of one half of the real images against the other: the mean of ten splits.
+    """Return the KID between two halves of the real images: the mean over ten random splits.
 
-    It is about 0, and what new real images would score.
+    It is about 0; new real images would have this score.
 
     Raises
     ------
-    NotMeaningful
+    NotEnoughData
         If there are fewer than four images.
     """
     if len(real) < 4:
-        raise NotEnoughData("At least four real images are needed, for two halves.")
+        raise NotEnoughData("At least four real images are needed for two halves.")
     vectors = features.extract(real, device=device).vectors
     halves = _splits(len(real), seed)
     return float(np.mean([distances.kid(vectors[one], vectors[other]) for one, other in halves]))
@@ -227,54 +227,53 @@ def evaluate_epochs(
     device: str = "cpu",
     on_epoch: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """Measure new images from the weights that a run has kept along the way.
+    """Measure new images at each epoch whose weights a run has kept.
 
     Parameters
     ----------
     run
-        The run.
+        A run with weights of some epochs.
     real
         The collection it was trained on, uint8, shape ``(n, 3, H, W)``.
     samples
-        How many images are drawn at each epoch, from the same latent vectors throughout.
+        Number of images per epoch; the latent vectors are the same for all epochs.
     seed
-        Of these vectors.
+        Of the latent vectors.
     device
         Where generator and extractor run.
     on_epoch
-        Called with the number of epochs measured, and of all.
+        Called with the number of measured epochs and their total.
 
     Returns
     -------
     pandas.DataFrame
-        ``kid`` and ``diversity``, indexed by epoch. The best epoch is the one with the
-        smallest KID.
+        ``kid`` and ``diversity``, indexed by epoch. The best epoch has the smallest KID.
 
     Raises
     ------
-    NotMeaningful
+    NotEnoughData
         If ``samples`` is less than 2, or the run has kept no weights.
 
     Notes
     -----
-    The best of many epochs looks better than it is: part of its lead is luck. And KID rewards
-    images that are copied from the training set, whose score is even below the `kid_real_real`; see
+    The best of many epochs looks better than it is: part of its advantage is chance. KID rewards
+    copies of training images, whose score is even below `kid_real_real`; see
     `distances.memorisation`.
     """
     import pandas as pd
 
     if samples < 2:
         raise NotEnoughData(
-            "The quality over the epochs was not asked for: kid_samples says how many images "
-            "are drawn for it (300 is a good number)."
+            "Skipped: `kid_samples` is less than 2. It is the number of images generated at each "
+            "epoch, for example 300."
         )
     epochs = run.kept_epochs()
     if not epochs:
-        raise NotEnoughData(f"The run '{run.name}' has kept no weights along the way.")
+        raise NotEnoughData(f"The run '{run.name}' has kept no weights of earlier epochs.")
     rows = []
     for number, epoch in enumerate(epochs, start=1):
-        drawn = sampling.sample(run, samples, seed=seed, epoch=epoch, device=device)
-        rows.append(kid_and_diversity(real, drawn, device=device))
+        images = sampling.sample(run, samples, seed=seed, epoch=epoch, device=device)
+        rows.append(kid_and_diversity(real, images, device=device))
         if on_epoch is not None:
             on_epoch(number, len(epochs))
     return pd.DataFrame(rows, index=pd.Index(epochs, name="epoch"))

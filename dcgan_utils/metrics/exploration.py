@@ -1,4 +1,4 @@
-"""One collection as vectors, and two collections side by side: what ``eda.ipynb`` shows."""
+"""The analysis of one collection, and of two side by side, for ``eda.ipynb``."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from dcgan_utils.metrics import embed, features
 if TYPE_CHECKING:
     import pandas as pd
 
-SIDE = 64  # pixels, at most, of the images that principal components are made of
-STEPS = (1, 4, 16, 64, 256)  # numbers of components that are shown
+SIDE = 64  # of the images for principal components, in pixels, at most
+STEPS = (1, 4, 16, 64, 256)  # numbers of components for reconstructions
 
 
 class Exploration:
-    """A collection as pixels and features, its clusters, components and embeddings.
+    """A collection as pixels and features, with its clusters, components and embeddings.
 
-    Everything is computed once, when it is first asked for. What takes more data than there is
-    raises `NotEnoughData` with the reason each time.
+    Each result is computed on first use and then kept. A result that needs more data raises
+    `NotEnoughData` with the reason.
 
     Parameters
     ----------
@@ -34,15 +34,17 @@ class Exploration:
     extractor
         Network for the features; see `features.extract`.
     cluster_on
-        Which vectors give the clusters of the figures: ``"pixels"`` or ``"features"``.
+        Vectors for the clusters in the figures: ``"pixels"`` or ``"features"``.
     k
         Number of clusters.
     n_neighbors
-        How many neighbours UMAP keeps together.
-    seed, device
-        Of everything random; where the extractor runs.
+        See `embed.umap_embedding`.
+    seed
+        Of everything random.
+    device
+        Where the extractor runs.
     on_batch
-        Called with the number of images whose features are computed, and of all.
+        Called with the number of images whose features are computed and their total.
     """
 
     def __init__(
@@ -76,14 +78,14 @@ class Exploration:
 
     @cached_property
     def clusterings(self) -> dict[str, embed.Clustering]:
-        """k-means of both kinds of vectors."""
+        """The k-means clusters of pixels and of features."""
         return {
             name: embed.kmeans(rows, self.k, seed=self.seed) for name, rows in self.vectors.items()
         }
 
     @property
     def clustering(self) -> embed.Clustering:
-        """The one that gives the figures their colours."""
+        """The clustering that colours the figures."""
         return self.clusterings[self.cluster_on]
 
     @property
@@ -92,7 +94,7 @@ class Exploration:
         return [f"cluster {number}" for number in range(self.clustering.k)]
 
     def nearest_members(self, *, clusters: int = 20, members: int = 9) -> dict[str, torch.Tensor]:
-        """Return each cluster's mean image, then its members nearest to the centre."""
+        """Return for each cluster its mean image and the members nearest to its centre."""
         means = embed.mean_images(self.images, self.clustering.labels)
         return {
             f"{number} ({size})": torch.cat(
@@ -103,7 +105,7 @@ class Exploration:
 
     @cached_property
     def components(self) -> embed.Components:
-        """The first 256 principal components of the pixels, or as many as there can be."""
+        """The first 256 principal components of the pixels, or as many as exist."""
         return embed.principal_components(self._pixels(self.images), 256, seed=self.seed)
 
     def _pixels(self, images: torch.Tensor) -> np.ndarray:
@@ -111,11 +113,11 @@ class Exploration:
 
     @property
     def steps(self) -> list[int]:
-        """Growing numbers of components, at most as many as there are."""
+        """Increasing numbers of components, as far as these exist."""
         return [n for n in STEPS if n <= len(self.components.explained)]
 
     def eigenimages(self, *, count: int = 8) -> dict[str, torch.Tensor]:
-        """Return the mean image moved two deviations along each of the first components."""
+        """Return the mean image moved by two standard deviations along the first components."""
         numbers = range(min(count, len(self.components.explained)))
         return {
             name: as_images([self.components.at(n, deviations) for n in numbers])
@@ -123,7 +125,7 @@ class Exploration:
         }
 
     def reconstructions(self, *, count: int = 8) -> dict[str, torch.Tensor]:
-        """Return some images from growing numbers of components, and as they are."""
+        """Return some images reconstructed from increasing numbers of components, and originals."""
         total = len(self.images)
         some = np.linspace(0, total - 1, min(count, total)).round().astype(int)
         rebuilt = {f"{n}": as_images(self.components.reconstruct(some, n)) for n in self.steps}
@@ -145,19 +147,19 @@ class Exploration:
         )
 
     def some(self, most: int) -> np.ndarray:
-        """Return the numbers of at most so many images, drawn at random, in order."""
+        """Return the sorted indices of at most ``most`` randomly chosen images."""
         order = np.random.default_rng(self.seed).permutation(len(self.images))
         return np.sort(order[:most])
 
     def point_labels(self, categories: pd.DataFrame) -> pd.DataFrame:
-        """Return one row per image: file, cluster, and what labels know of it."""
+        """Return one row per image: file, cluster, and labels."""
         import pandas as pd
 
-        about = {"file": self.collection.files, "cluster": self.clustering.labels}
-        return pd.concat([pd.DataFrame(about), categories.reset_index(drop=True)], axis=1)
+        columns = {"file": self.collection.files, "cluster": self.clustering.labels}
+        return pd.concat([pd.DataFrame(columns), categories.reset_index(drop=True)], axis=1)
 
     def describe_clusters(self) -> str:
-        """Say in Markdown how evenly the clusters are filled."""
+        """Describe in Markdown how even the cluster sizes are."""
         text = (
             f"Their evenness is **{embed.evenness(self.clustering.sizes):.2f}**; 1 would mean that "
             "all are equally large. The largest has number 0. The colours are the same in all "
@@ -172,17 +174,17 @@ class Exploration:
 
 
 class SideBySide:
-    """Two collections, or a collection and what a run draws, compared by their features.
+    """Two collections, or a collection and images of a run, compared by their features.
 
     Parameters
     ----------
     one
-        The collection that is explored.
+        The first collection.
     other
-        The second collection; without one everything raises `NotEnoughData`.
+        The second collection; without one, everything raises `NotEnoughData`.
     on_batch
-        Called with the number of the second collection's images whose features are computed, and
-        of all.
+        Called with the number of images of the second collection whose features are computed and
+        their total.
     """
 
     def __init__(
@@ -198,27 +200,27 @@ class SideBySide:
     def other(self) -> Dataset:
         """The second collection."""
         if self._other is None:
-            raise NotEnoughData("No second collection was given: `other` names one.")
+            raise NotEnoughData("There is no second collection: set `other` to compare with one.")
         return self._other
 
     @property
     def names(self) -> list[str]:
-        """The names of both."""
+        """The names of both collections."""
         return [self.one.collection.name, self.other.name]
 
     @cached_property
     def _vectors(self) -> tuple[np.ndarray, np.ndarray]:
-        theirs = features.extract(
+        second = features.extract(
             self.other.images,
             extractor=self.one.extractor,
             device=self.one.device,
             on_batch=self.on_batch,
         )
-        return self.one.features.vectors, theirs.vectors
+        return self.one.features.vectors, second.vectors
 
     @property
     def groups(self) -> np.ndarray:
-        """Which collection each image is from, 0 or 1, in the order of the planes."""
+        """The collection of each image, 0 or 1, in the order of `components` and `plane`."""
         return np.repeat([0, 1], [len(side) for side in self._vectors])
 
     def histograms(self) -> dict[str, np.ndarray]:
@@ -230,37 +232,41 @@ class SideBySide:
         }
 
     def components(self) -> embed.Components:
-        """Return the first two principal components of the features of both."""
+        """Return the first two principal components of the features of both collections."""
         return embed.principal_components(np.concatenate(self._vectors), 2, seed=self.one.seed)
 
     def plane(self) -> np.ndarray:
-        """Return UMAP of the features of both, shape ``(N + M, 2)``."""
+        """Return UMAP of the features of both collections, shape ``(N + M, 2)``."""
         vectors = np.concatenate(self._vectors)
         return embed.umap_embedding(
             vectors, 2, n_neighbors=self.one.n_neighbors, seed=self.one.seed
         )
 
     def describe(self) -> str:
-        """Say in Markdown what is compared."""
-        ours, theirs = len(self.one.images), len(self.other.images)
-        return f"**{self.names[0]}**: {ours} images; **{self.names[1]}**: {theirs} images."
+        """Describe in Markdown what is compared."""
+        first, second = self.names
+        return (
+            f"**{first}**: {len(self.one.images)} images; "
+            f"**{second}**: {len(self.other.images)} images."
+        )
 
     def describe_separability(self) -> str:
-        """Say in Markdown how well a linear classifier tells the two apart."""
-        apart = embed.separability(*self._vectors, seed=self.one.seed)
+        """Describe in Markdown how well a linear classifier separates the collections."""
+        areas = embed.separability(*self._vectors, seed=self.one.seed)
         return (
-            "A linear classifier on the features tells the two apart with an area under the ROC "
-            f"curve of **{apart.mean():.2f}** ({apart.min():.2f} to {apart.max():.2f} over "
-            f"{len(apart)} folds). 0.5 is chance, 1 is certainty. Far below 0.5 they share images: "
-            "while one is tested, its duplicate has been learned under the other name."
+            "A linear classifier on the features separates the two with an area under the ROC "
+            f"curve of **{areas.mean():.2f}** ({areas.min():.2f} to {areas.max():.2f} over "
+            f"{len(areas)} folds). 0.5 is chance, 1 is perfect separation. A value far below 0.5 "
+            "means that they share images: when a copy is tested, the classifier has learned its "
+            "duplicate as a member of the other collection."
         )
 
     def describe_chance(self) -> str:
-        """Say in Markdown what the same classifier finds between random halves of the first."""
-        _ = self.other
+        """Describe in Markdown how well random halves of the first collection are separated."""
+        _ = self.other  # without a second collection there is nothing to compare with
         chance = embed.separability_of_halves(self._vectors[0], seed=self.one.seed)
         return (
-            f"For comparison: {self.names[0]}, split at random into two halves {len(chance)} "
-            f"times, gives **{chance.min():.2f} to {chance.max():.2f}**. With few images this "
-            "scatters widely, also below 0.5. A value within this range shows nothing."
+            f"For comparison, {len(chance)} random splits of {self.names[0]} into halves give "
+            f"**{chance.min():.2f} to {chance.max():.2f}**. With few images these values vary "
+            "widely, also below 0.5. A value within this range shows no difference."
         )

