@@ -197,16 +197,16 @@ def describe_typical_norms(prior: Prior, norms: tuple[float, float, float]) -> s
     if prior.mean == 0 and prior.skewness == 0:  # symmetric about the origin
         places += " and, since the prior is symmetric, near -1"
     return (
-        f"98 % of the vectors that the prior draws have **{low / median:.2f}** to "
+        f"98% of the vectors that the prior draws have **{low / median:.2f}** to "
         f"**{high / median:.2f}** times the median distance from {mean}. So on this walk the "
         f"generator was trained only {places}."
     )
 
 
 def midpoint_norm_ratio(prior: Prior, path: torch.Tensor) -> float:
-    """Return how far the middle of a path is from the prior's mean, relative to its start."""
+    """Return how far the middle of a path is from the prior's mean, relative to its endpoints."""
     distances = (path - prior.mean).norm(dim=1)
-    return (distances[len(path) // 2] / distances[0]).item()
+    return (distances[len(path) // 2] / distances[[0, -1]].mean()).item()
 
 
 def describe_midpoints(prior: Prior, start: torch.Tensor, end: torch.Tensor) -> str:
@@ -217,7 +217,7 @@ def describe_midpoints(prior: Prior, start: torch.Tensor, end: torch.Tensor) -> 
     )
     return (
         f"At the midpoint of the first pair, lerp is **{straight:.2f}** times as far from the "
-        f"prior's mean as at the start, prior-aware slerp **{aware:.2f}** times."
+        f"prior's mean as the endpoints are on average, prior-aware slerp **{aware:.2f}** times."
     )
 
 

@@ -332,7 +332,7 @@ class Run:
             return f"{text} The real images do not vary."
         text += f" The samples vary **{spread:.2f}** times as much as real images."
         if spread < COLLAPSED:
-            text += " **That is less than half: the generator repeats itself (mode collapse).**"
+            text += " **That is less than half: the generator repeats itself.**"
         return text
 
     @property

@@ -313,7 +313,7 @@ def describe_capacity(distances: pd.Series, others: float | None) -> str:
     """
     last = distances.iloc[-1]
     reached = (
-        f"After {distances.index[-1]} epochs the RMSE between the generated images and the "
+        f"After epoch {distances.index[-1]} the RMSE between the generated images and the "
         f"original is **{last:.1f}** (0-255)."
     )
     if others is None:

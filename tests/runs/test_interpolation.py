@@ -150,7 +150,7 @@ def test_the_midpoint_of_a_straight_line_is_closer_to_the_mean():
 def test_it_is_described_where_the_generator_was_trained(spec, seen):
     text = interpolation.describe_typical_norms(parse(spec), (8.0, 10.0, 12.5))
     assert text == (
-        "98 % of the vectors that the prior draws have **0.80** to **1.25** times the median "
+        "98% of the vectors that the prior draws have **0.80** to **1.25** times the median "
         f"distance {seen}"
     )
 

@@ -277,7 +277,7 @@ def test_copies_make_the_window_of_the_divergence_shorter(tiny, collection):
     ("spread", "sentence"),
     [
         (0.9, "The samples vary **0.90** times as much as real images."),
-        (0.4, "**That is less than half: the generator repeats itself (mode collapse).**"),
+        (0.4, "**That is less than half: the generator repeats itself.**"),
         (float("nan"), "The real images do not vary."),
     ],
 )

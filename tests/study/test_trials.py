@@ -143,7 +143,7 @@ def test_what_each_change_costs_is_described():
 def test_the_capacity_is_judged_by_the_other_images(last, verdict):
     distances = pd.Series([60.0, last], index=[20, 40])
     text = trials.describe_capacity(distances, 50.0)
-    assert text.startswith(f"After 40 epochs the RMSE between the generated images and the "
+    assert text.startswith(f"After epoch 40 the RMSE between the generated images and the "
                            f"original is **{last:.1f}** (0-255). Other images")  # fmt: skip
     assert f"so {last / 50:.0%} of that distance is left. The generator **{verdict}" in text
     assert "no other image" in trials.describe_capacity(distances, None)
