@@ -1,4 +1,4 @@
-"""What knows nothing of images and runs: errors, files, seeds, caches, parameters, the machine."""
+"""Foundations without images or runs: errors, files, seeds, cache, parameters, machine."""
 
 from dcgan_utils.core.environment import machine
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError

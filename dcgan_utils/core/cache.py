@@ -1,4 +1,4 @@
-"""Arrays that take long to make, kept in ``data/.cache`` under what they were made from."""
+"""A cache for arrays that are slow to compute: files in ``data/.cache``, named by a hash."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Entry:
-    """What was kept: named arrays, and plain values as JSON gives them back."""
+    """A cache entry: named arrays, and plain values as they come back from JSON."""
 
     arrays: dict[str, np.ndarray]
     about: Any
@@ -36,34 +36,31 @@ def content_hash(array: np.ndarray) -> str:
 
 
 def location(kind: str, *parts: Any) -> Path:
-    """Return the file for what is made from these parts (anything that JSON can hold)."""
+    """Return the cache file for these inputs, which JSON must be able to represent."""
     digest = hashlib.blake2b(json.dumps(parts).encode(), digest_size=20)
     return data_dir() / ".cache" / f"{kind}-{digest.hexdigest()}.npz"
 
 
 def read(path: Path, understood: Callable[[Entry], T]) -> T | None:
-    """Return what was kept, as ``understood`` reads it, or None; a damaged file is thrown away."""
+    """Return a cached entry as ``understood`` parses it, or None; a damaged file is deleted."""
     if not path.exists():
         return None
     try:
         with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored}  # the zip's checksums are tested
+            arrays = {name: stored[name] for name in stored}  # checks the zip's checksums
         return understood(Entry(arrays, json.loads(str(arrays.pop("about")))))
-    except Exception as error:  # whatever a damaged file makes zipfile, NumPy or json raise
-        logger.warning("The cache %s is damaged (%s) and is made again.", path.name, error)
+    except Exception as error:  # anything: zipfile, NumPy or json, on a damaged file
+        logger.warning("The cache file %s is damaged (%s): computing it again.", path.name, error)
         with contextlib.suppress(OSError):
             path.unlink()
         return None
 
 
 def write(path: Path, arrays: Mapping[str, np.ndarray], about: Any = None) -> None:
-    """Keep arrays in one step, so a killed process leaves no half file.
-
-    A cache that cannot be written is only warned of: the arrays are there.
-    """
+    """Write arrays atomically. A cache that cannot be written is only a warning."""
     try:
         ensure_dir(path.parent)
         with atomic_write(path) as stream:
             np.savez(stream, **arrays, about=np.array(json.dumps(about)))
     except WorkbookError as error:
-        logger.warning("What was computed could not be cached: %s", error)
+        logger.warning("The result could not be cached: %s", error)

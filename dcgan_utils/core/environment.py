@@ -1,4 +1,4 @@
-"""What a result rests on: the machine, and the versions of the libraries."""
+"""The environment of a result: the machine, and the versions of the libraries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dcgan_utils.core.parameters import aligned
 
 
 def environment() -> dict[str, str]:
-    """Return the versions and the machine that a result rests on."""
+    """Return library versions, system and number of threads."""
     import PIL
 
     return {
@@ -34,13 +34,13 @@ def environment() -> dict[str, str]:
 
 
 def provenance(facts: Mapping[str, Any]) -> str:
-    """Return the facts behind a notebook's results, then `environment`, one line each."""
+    """Return the facts behind a notebook's results and the `environment`, one per line."""
     return aligned({**facts, **environment()})
 
 
 @functools.cache
 def bf16_units() -> str | None:
-    """Return what multiplies bf16 in this CPU: ``"amx"``, ``"avx512_bf16"`` or ``None``."""
+    """Return the bf16 matrix units of this CPU: ``"amx"``, ``"avx512_bf16"`` or ``None``."""
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     if capabilities.get("amx_bf16"):
         return "amx"
@@ -48,14 +48,14 @@ def bf16_units() -> str | None:
 
 
 def multiplies_bf16_fast(device: str) -> bool:
-    """Tell whether bf16 is a native matrix format there (AVX512-BF16, AMX, CUDA 8.0 on)."""
+    """Return whether a device multiplies bf16 natively: AVX512-BF16, AMX, CUDA from 8.0 on."""
     if device.startswith("cuda"):
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return device == "cpu" and bf16_units() is not None
 
 
 def machine(device: str = "cpu") -> str:
-    """Return processor or GPU, cores, memory and bf16 units in words."""
+    """Describe the processor (cores, memory, bf16 units) or the GPU."""
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
     name = getattr(torch.cpu, "get_capabilities", dict)().get("cpu_name") or platform.machine()

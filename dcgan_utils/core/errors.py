@@ -1,4 +1,4 @@
-"""The errors that are meant for the reader of a notebook."""
+"""Errors that are written for the user, and helpers for their messages."""
 
 from __future__ import annotations
 
@@ -7,37 +7,36 @@ from collections.abc import Iterable
 
 
 class PlainMessage:
-    """An exception that a notebook shows as its message alone.
+    """An exception that notebooks, papermill and HTML pages show without a stack trace.
 
-    So it does under papermill and in the HTML report: the stack trace would hide the sentence
-    that helps.
+    The stack trace would hide the sentence that helps.
     """
 
     def _render_traceback_(self) -> list[str]:
-        """Return what IPython shows in place of a traceback."""
+        """Return what IPython shows instead of a traceback."""
         return [f"{type(self).__name__}: {self}"]
 
 
 class WorkbookError(PlainMessage, ValueError):
-    """Something the user can put right: the message says what, where and how."""
+    """An error that the user can fix; the message says what is wrong, where, and what to do."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ``" Did you mean 'gamma'?"`` for the known name nearest to ``word``, or ``""``."""
+    """Return ``" Did you mean 'gamma'?"`` with the known name closest to ``word``, or ``""``."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" Did you mean '{near[0]}'?" if near else ""
 
 
 class NotEnoughData(WorkbookError):
-    """There is too little for an analysis, such as a plane for one image: not a mistake."""
+    """There is too little data for an analysis, such as a plot of one image; not a mistake."""
 
 
 def first_line(error: Exception) -> str:
-    """Return the first words of a library's error, for a reason in brackets."""
+    """Return the first line of a library's error message, for use in parentheses."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:100].rstrip(".")
 
 
 def escape_markdown(text: str) -> str:
-    """Return a stranger's text so that Markdown and HTML show it letter by letter."""
+    """Escape untrusted text for Markdown and HTML."""
     harmless = " .,-"
     return "".join(c if c.isalnum() or c in harmless else f"&#{ord(c)};" for c in text)

@@ -1,4 +1,4 @@
-"""Where the workbook keeps its files, and files that are written atomically."""
+"""The folders of the project, and files that are written atomically."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
 
 
 def expand_path(path: str | Path) -> Path:
-    """Return a path with ``~`` and ``~name`` replaced by the home folders they mean.
+    """Return a path with ``~`` and ``~name`` expanded.
 
     Raises
     ------
     WorkbookError
-        If there is no such user, or the text can be no path.
+        If there is no such user, or the text is not a valid path.
     """
     try:
         return Path(path).expanduser()
-    except (RuntimeError, ValueError) as error:  # no such user; a NUL within the name
+    except (RuntimeError, ValueError) as error:  # no such user; a NUL character in the name
         raise WorkbookError(f"the path '{path}' cannot be read ({error}).") from error
 
 
 def ensure_dir(folder: Path) -> Path:
-    """Make a folder, and those above it, unless it is there.
+    """Create a folder and its parents if they do not exist.
 
     Raises
     ------
     WorkbookError
-        If it cannot be made: a full disk, no right to write, a file of that name.
+        If it cannot be created: the disk is full, permission is denied, or a file has that name.
     """
     with friendly_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -47,59 +47,59 @@ def ensure_dir(folder: Path) -> Path:
 
 @contextmanager
 def atomic_write(path: Path, *, former: Path | None = None) -> Iterator[IO[bytes]]:
-    """Open a file that takes the place of ``path`` only once all of it is on the disk.
+    """Open a file that replaces ``path`` atomically, once all of it is on the disk.
 
-    What was there before is kept as ``former``, if that is given.
+    The previous version of ``path`` is kept as ``former``, if that is given.
 
     Raises
     ------
     WorkbookError
-        If the disk is full or may not be written; then ``path`` is as it was.
+        If the disk is full or permission is denied; ``path`` is then unchanged.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     with friendly_write_errors(path):
         try:
-            with beside.open("wb") as file:
+            with partial.open("wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
             if former is not None and path.exists():
                 _keep_former(path, former)
-            beside.replace(path)
+            partial.replace(path)
         finally:
-            beside.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
 
 
 def remove_partial_files(folder: Path) -> None:
-    """Remove what `atomic_write` left below a folder when its process was killed."""
-    for half in folder.rglob(".*.*.[0-9]*-*"):
-        process = half.name.rpartition(".")[2].partition("-")[0]
+    """Remove the files that `atomic_write` left below a folder when its process was killed."""
+    for partial in folder.rglob(".*.*.[0-9]*-*"):
+        process = partial.name.rpartition(".")[2].partition("-")[0]
         if not (process.isdecimal() and psutil.pid_exists(int(process))):
-            half.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
 
 
 def _keep_former(path: Path, former: Path) -> None:
     former.unlink(missing_ok=True)
     try:
-        os.link(path, former)  # so that there is a file at `path` at every moment
-    except OSError:  # not every file system can
+        os.link(path, former)  # so `path` exists at every moment
+    except OSError:  # not every file system has hard links
         path.replace(former)
 
 
 def write_bytes(path: Path, content: bytes | memoryview, *, former: Path | None = None) -> None:
-    """Write a file whole; see `atomic_write`."""
+    """Write a file atomically; see `atomic_write`."""
     with atomic_write(path, former=former) as file:
         file.write(content)
 
 
 def write_csv(table: pd.DataFrame, path: Path, **options: Any) -> None:
-    """Write a table whole, and the folder that it lies in; options are those of pandas."""
+    """Write a table atomically, creating its folder; the options are those of pandas."""
     ensure_dir(path.parent)
     write_bytes(path, table.to_csv(**options).encode())
 
 
 def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
-    """Write tables as CSV files of their names, but for empty ones: those of a former run go."""
+    """Write each table as ``<name>.csv``; for an empty one, remove the file of an earlier run."""
     for name, table in tables.items():
         if len(table):
             write_csv(table, folder / f"{name}.csv", index=False)
@@ -108,7 +108,7 @@ def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
 
 
 def write_gif(path: Path, frames: list[Image.Image]) -> None:
-    """Write an animation that goes round, its last frame held for two seconds."""
+    """Write a looping animation that holds its last frame for two seconds."""
     durations = [120] * (len(frames) - 1) + [2000]
     with atomic_write(path) as file:
         frames[0].save(
@@ -118,16 +118,16 @@ def write_gif(path: Path, frames: list[Image.Image]) -> None:
 
 @contextmanager
 def friendly_write_errors(path: Path) -> Iterator[None]:
-    """Say in one sentence why ``path`` could not be written, as a `WorkbookError`."""
+    """Turn an `OSError` while writing ``path`` into a `WorkbookError` with the reason."""
     try:
         yield
     except (ConnectionError, TimeoutError):  # of a process or scheduler, not of the disk
         raise
     except OSError as error:
         raise WorkbookError(
-            f"'{path}' cannot be written ({error.strerror or error}). Free some space, or name "
-            "a folder that you can write to in the environment variable DCGAN_HOME. What was "
-            "saved before is intact."
+            f"'{path}' cannot be written ({error.strerror or error}). Free some space, or set the "
+            "environment variable DCGAN_HOME to a folder that you can write to. What was saved "
+            "before is intact."
         ) from error
 
 
@@ -140,9 +140,9 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 def home() -> Path:
     """Return the folder that holds ``data/`` and ``reports/``.
 
-    It is the checkout that this package was imported from, so a notebook finds its results
-    from any working directory. The environment variable ``DCGAN_HOME`` names another one;
-    a package installed without its checkout uses the working directory.
+    By default this is the checkout that the package was imported from, so a notebook finds its
+    results from any working directory. The environment variable ``DCGAN_HOME`` names another
+    folder; a package installed without its checkout uses the working directory.
     """
     chosen = os.environ.get("DCGAN_HOME")
     if chosen:
@@ -156,13 +156,13 @@ def data_dir() -> Path:
 
 
 def reports_dir() -> Path:
-    """Return the folder of the HTML pages, one subfolder a collection."""
+    """Return the folder of the HTML pages, with one subfolder per collection."""
     return home() / "reports"
 
 
 def report_dir(collection: str) -> Path:
     """Return the folder of a collection's pages."""
-    # reports/runs/ holds the run folders, so a collection of that name needs another.
+    # reports/runs/ holds the run folders, so a collection called "runs" needs another folder.
     return reports_dir() / (collection if collection != "runs" else "runs-report")
 
 
@@ -172,5 +172,5 @@ def runs_dir() -> Path:
 
 
 def notebooks_dir() -> Path:
-    """Return the folder of the notebooks as they are stored (never the executed copies)."""
+    """Return the folder of the stored notebooks (not the executed copies)."""
     return _CHECKOUT / "notebooks"

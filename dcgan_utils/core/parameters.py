@@ -1,4 +1,4 @@
-"""Parameters of notebooks: values that are checked at once, refused in plain words."""
+"""Parameters of notebooks: validated before anything runs, with plain error messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dcgan_utils.core.errors import WorkbookError, did_you_mean
 
 
 class Parameters(BaseModel):
-    """The checked parameters of a notebook; immutable."""
+    """The validated parameters of a notebook; immutable."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -22,12 +22,12 @@ class Parameters(BaseModel):
 
     @classmethod
     def resolve(cls, /, **values: Any) -> Self:
-        """Check every value.
+        """Validate every value.
 
         Raises
         ------
         WorkbookError
-            One sentence for each unknown name or impossible value, saying what is allowed.
+            With one sentence for each unknown name or invalid value that says what is allowed.
         """
         try:
             return cls(**values)
@@ -37,26 +37,23 @@ class Parameters(BaseModel):
 
 
 def aligned(values: Mapping[str, Any]) -> str:
-    """Return names and values, one per line, the values in one column."""
+    """Return names and values, one pair per line, with the values in one column."""
     width = max(map(len, values))
     return "\n".join(f"{name:{width}}  {value}" for name, value in values.items())
 
 
 def _refusal(error: dict[str, Any], known: dict[str, Any]) -> str:
-    """Say in plain words what pydantic found wrong."""
+    """Describe in plain words what pydantic found wrong."""
     name = _shortened(".".join(map(str, error["loc"])))
     if error["type"] == "extra_forbidden":
         near = did_you_mean(name, known)
         return f"'{name}' is not a parameter.{near} Available: {', '.join(known)}."
     if error["type"] == "value_error":
-        own_words = str(error["ctx"]["error"])
-        return (
-            own_words
-            if not name or isinstance(error["ctx"]["error"], WorkbookError)
-            else (f"{name} {own_words}")
-        )
-    what = error["msg"].removeprefix("Input ")
-    return f"{name} {what[0].lower()}{what[1:]}, not '{_shortened(error['input'])}'."
+        reason = error["ctx"]["error"]
+        is_sentence = not name or isinstance(reason, WorkbookError)
+        return str(reason) if is_sentence else f"{name} {reason}"
+    rule = error["msg"].removeprefix("Input ")
+    return f"{name} {rule[0].lower()}{rule[1:]}, not '{_shortened(error['input'])}'."
 
 
 def _shortened(value: Any) -> str:
@@ -64,11 +61,11 @@ def _shortened(value: Any) -> str:
     return text if len(text) <= 100 else f"{text[:100]}..."
 
 
-# --- Kinds of values ---
+# --- Types ---
 
 
 def one_of(*allowed: Any) -> BeforeValidator:
-    """Accept one of a few values, numbers also as text."""
+    """Return a validator that accepts one of a few values; numbers may come as text."""
 
     def check(value: Any) -> Any:
         for choice in allowed:
@@ -81,45 +78,45 @@ def one_of(*allowed: Any) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-def _named(value: Any) -> str:
+def _non_empty(value: Any) -> str:
     if not str(value).strip():
         raise ValueError("must not be empty.")
-    return str(value)  # a folder called 2024 comes as a number
+    return str(value)  # a folder called 2024 arrives as a number
 
 
 def _known_device(value: Any) -> str:
     name = str(value).strip().lower()
-    if name == "auto":  # never mps, which nobody has tried
+    if name == "auto":  # never mps, which is untested
         return "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, index = name.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (index and not index.isdecimal()):
         raise ValueError(f"must be auto, cpu, cuda, cuda:0 ... or mps, not '{value}'.")
-    present = {
+    counts = {
         "cpu": 1,
         "cuda": torch.cuda.device_count(),
         "mps": torch.backends.mps.is_available(),
     }
-    if int(index or 0) >= present[kind]:
-        raise ValueError(f"'{value}' is not on this machine; auto takes what there is.")
+    if int(index or 0) >= counts[kind]:
+        raise ValueError(f"'{value}' is not on this machine; use auto for the best device here.")
     return name if kind == "cuda" else kind
 
 
 def _no_bool(value: Any) -> Any:
-    """Let ``60.0`` and ``"60"`` pass as 60; a bool is not a number here."""
+    """Refuse a bool, which pydantic would accept as an integer (``60.0`` and ``"60"`` are 60)."""
     if isinstance(value, bool):
         raise ValueError(f"must be an integer, not {value}.")
     return value
 
 
 def _split_commas(value: Any) -> Any:
-    """Read ``"128, 64"`` as two things; one may come as a number."""
+    """Split ``"128, 64"`` into two values; a single one may be a number."""
     pieces = value if isinstance(value, tuple | list) else str(value).strip("()[] ").split(",")
     texts = (piece.strip() if isinstance(piece, str) else piece for piece in pieces)
     return tuple(piece for piece in texts if piece != "")
 
 
 Integer = Annotated[int, BeforeValidator(_no_bool)]
-Named = Annotated[str, BeforeValidator(_named)]
+Named = Annotated[str, BeforeValidator(_non_empty)]
 Device = Annotated[str, BeforeValidator(_known_device)]
 Seed = Annotated[Integer, Field(ge=0, lt=2**63)]
 CommaSeparated = BeforeValidator(_split_commas)

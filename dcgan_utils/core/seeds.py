@@ -1,4 +1,4 @@
-"""Independent streams of random numbers, all from one seed."""
+"""Independent random streams from one seed."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import torch
 
 
 def stream(seed: int, purpose: str) -> torch.Generator:
-    """Return a generator on the CPU for one purpose, such as ``"init"`` or ``"noise"``.
+    """Return a CPU generator for one purpose, such as ``"init"`` or ``"noise"``.
 
     Streams of different purposes are independent. So two runs with the same seed and
-    different priors start from the same weights and see the images in the same order:
-    they are *paired*, and what differs between them is the prior's doing.
+    different priors start from the same weights and see the images in the same order: they
+    are *paired*, and any difference between them is due to the prior.
     """
     digest = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
 
 
 def seed32(seed: int) -> int:
-    """Fit a seed of up to 64 bits into the 32 that NumPy's older generators take."""
+    """Reduce a seed of up to 64 bits to 32, the limit of NumPy's legacy generators."""
     return seed % 2**32
