@@ -1,4 +1,4 @@
-"""The GAN itself in plain PyTorch: priors, networks, augmentation, updates. It touches no file."""
+"""The GAN in plain PyTorch: priors, networks, augmentation, updates. It touches no file."""
 
 from dcgan_utils.gan.augment import POLICIES
 from dcgan_utils.gan.config import PRESETS, TrainConfig

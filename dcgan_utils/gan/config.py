@@ -1,4 +1,4 @@
-"""The parameters of a training, in one validated object, and the presets."""
+"""The validated parameters of a training, and the presets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dcgan_utils.gan import networks, priors
 from dcgan_utils.gan.augment import POLICIES, resolve_policy
 from dcgan_utils.gan.priors import Prior
 
-# What the presets share: the DCGAN paper's, the first study's, and nothing beyond.
+# Shared by all presets: the settings of the DCGAN paper and the first study.
 _SHARED = {
     "noise": "normal",
     "noise_size": 100,
@@ -46,10 +46,10 @@ _SHARED = {
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # Minutes on a laptop; what the default report trains. Small batches, since at this budget the
-    # number of updates decides: 8 and 25 epochs gave more varied images than 16 and 40. And short
-    # latent vectors: with 100 coordinates gamma shows no images yet at this budget, with 16 it
-    # does (one seed each). A mean adds up over the coordinates faster than their differences do.
+    # Minutes on a laptop; the default of the report. At this budget the number of updates decides,
+    # so batches are small: batch size 8 for 25 epochs gave more varied images than 16 for 40. So
+    # are latent vectors: with 100 coordinates gamma gives no images yet, with 16 it does (one seed
+    # each), since means add up over the coordinates faster than their differences do.
     "quick": _SHARED
     | {
         "noise_size": 16,
@@ -60,10 +60,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "sample_size": 32,
         "ema": 0.99,
     },
-    # The first study. It names no width and no batch: these are the PyTorch tutorial's.
+    # The first study. It gives no width and no batch size: these are the PyTorch tutorial's.
     "monet": _SHARED
     | {"img_size": 64, "width": 64, "batch_size": 64, "epochs": 400, "sample_size": 64},
-    # The second study. It names no width: this one trains in an evening on two cores.
+    # The second study. It gives no width: this one trains in an evening on two cores.
     "pokemon": _SHARED
     | {
         "architecture": "pokemon",
@@ -79,9 +79,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "kid_samples": 300,
         "show_epochs": (600, 700),
     },
-    # For few images: on 300 paintings in 300 epochs less than half the first study's KID, and it
-    # improves until epoch 900. Small batches for more updates, no grid of transposed convolutions,
-    # augmentation as needed.
+    # For small collections: on 300 paintings its KID after 300 epochs is less than half the first
+    # study's, and improves until epoch 900. Small batches give more updates, resize-convolutions
+    # avoid checkerboard artifacts, and ADA augments as needed.
     "best": _SHARED
     | {
         "architecture": "resize",
@@ -111,13 +111,13 @@ Architecture = Annotated[str, one_of(*networks.ARCHITECTURES)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
-_AFTERWARDS = {"kid_samples", "show_epochs"}  # what the notebook does with a trained run
+_AFTERWARDS = {"kid_samples", "show_epochs"}  # used by the notebook after the training
 
 
 class TrainConfig(Parameters):
-    """The resolved parameters of one run; immutable.
+    """The validated parameters of one run; immutable.
 
-    Build it with :meth:`resolve`, which fills what is not given from the preset.
+    Create it with :meth:`resolve`, which takes missing values from the preset.
     """
 
     dataset: Named
@@ -146,13 +146,13 @@ class TrainConfig(Parameters):
     show_epochs: Annotated[tuple[Annotated[int, Field(ge=1)], ...], CommaSeparated]
     seed: Seed
     device: Device
-    precision: Annotated[str, one_of("auto", "fp32", "bf16")]  # after device: auto asks it
+    precision: Annotated[str, one_of("auto", "fp32", "bf16")]  # after device, which auto depends on
 
     @field_validator("precision", mode="before")
     @classmethod
     def _choose_precision(cls, value: Any, seen: ValidationInfo) -> Any:
         device = seen.data.get("device", "cpu")
-        if value == "bf16" and device.startswith("mps"):
+        if value == "bf16" and device == "mps":
             raise ValueError("must be fp32 on mps.")
         if value != "auto":
             return value
@@ -160,21 +160,15 @@ class TrainConfig(Parameters):
 
     @field_validator("kid_samples")
     @classmethod
-    def _some_or_none(cls, samples: int) -> int:
+    def _not_one(cls, samples: int) -> int:
         if samples == 1:
             raise ValueError("must be 0, for none, or at least 2.")
         return samples
 
     @model_validator(mode="after")
-    def _can_turn(self) -> Self:
-        if self.device.startswith("mps") and self.augment in ("layers", "both"):
-            raise ValueError(
-                f"augment={self.augment} does not work on mps: use cpu or diffaugment."
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _labels_apart(self) -> Self:
+    def _check_combinations(self) -> Self:
+        if self.device == "mps" and self.augment in ("layers", "both"):
+            raise ValueError(f"augment={self.augment} does not work on mps: use diffaugment.")
         if self.real_label <= self.fake_label:
             raise ValueError(
                 f"real_label ({self.real_label:g}) must be greater than fake_label "
@@ -184,17 +178,12 @@ class TrainConfig(Parameters):
 
     @classmethod
     def resolve(cls, /, **parameters: Any) -> Self:
-        """Fill in the preset and check every value.
-
-        Parameters
-        ----------
-        **parameters
-            Any of the fields. ``None``, or leaving it out, means 'as the preset says'.
+        """Validate every value; a missing one, or ``None``, means the preset's value.
 
         Raises
         ------
         WorkbookError
-            One sentence for each unknown name or impossible value, saying what is allowed.
+            With one sentence for each unknown name or invalid value that says what is allowed.
         """
         given = {name: value for name, value in parameters.items() if value is not None}
         preset = str(given.get("preset", "quick")).strip().lower()
@@ -213,18 +202,18 @@ class TrainConfig(Parameters):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """What decides about the networks' shapes."""
+        """The parameters that determine the shapes of the networks."""
         return self.model_dump(include={"noise_size", "img_size", "width"})
 
     def changed(self, **changes: Any) -> Self:
-        """Return the parameters with some of them changed, and all checked anew."""
+        """Return a copy with some parameters changed, validated again."""
         return self.resolve(**{**self.model_dump(), **changes})
 
     def for_collection(self, images: int) -> Self:
-        """Return the parameters with ``augment="auto"`` replaced by what suits so many."""
+        """Return a copy with ``augment="auto"`` resolved for this number of images."""
         return self.model_copy(update={"augment": resolve_policy(self.augment, images)})
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What makes two runs the same: what the trained networks depend on."""
+        """The parameters that the trained networks depend on; equal for equal runs."""
         return self.model_dump(exclude=_AFTERWARDS | {"dataset", "preset", "device"})

@@ -1,4 +1,4 @@
-"""One generator, one discriminator, and how they learn from each other."""
+"""One generator, one discriminator, and their training steps."""
 
 from __future__ import annotations
 
@@ -21,24 +21,18 @@ from dcgan_utils.gan.equilibrium import equilibrium_losses
 class DCGAN:
     """The model of the first study: two networks, two losses, two optimisers.
 
-    :meth:`train_discriminator` and :meth:`train_generator` make one update each;
-    :meth:`train_step` makes both on one batch. The update of the generator reuses the
-    images that the discriminator was just shown: its weights have not changed since, so
-    drawing new ones would cost a forward pass and gain nothing (the PyTorch tutorial does so
-    too; the study draws anew).
-
-    Parameters
-    ----------
-    config
-        Architecture, prior, labels, optimiser and precision.
+    :meth:`train_discriminator` and :meth:`train_generator` do one update each, and
+    :meth:`train_step` does both on one batch. The generator's update reuses the images that the
+    discriminator has just seen, like the PyTorch tutorial: the generator has not changed since,
+    so new images would only cost another forward pass (the study generates new ones).
 
     Attributes
     ----------
     generator, discriminator : torch.nn.Module
         The networks in training.
     ema : torch.nn.Module
-        The generator whose weights and running statistics are exponential moving averages
-        of the trained one's; it draws every image that is shown or measured.
+        The EMA generator: its weights and running statistics are exponential moving averages of
+        the generator's. It generates every image that is shown or measured.
     """
 
     def __init__(self, config: TrainConfig):
@@ -54,7 +48,7 @@ class DCGAN:
             network.to(self.device, memory_format=self.memory_format)
         self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.steps = 0
-        self.noise_scale = 1.0  # annealing factor of instance and layer noise; the loop lowers it
+        self.noise_scale = 1.0  # annealing factor of instance and layer noise
         self.augment_probability = 0.0  # of ADA
         self.generator_optimizer = self._adam(self.generator)
         self.discriminator_optimizer = self._adam(self.discriminator)
@@ -83,11 +77,8 @@ class DCGAN:
     def real_loss(self, logits: torch.Tensor) -> torch.Tensor:
         """Return the binary cross entropy against ``real_label`` (0.8 in the first study).
 
-        Parameters
-        ----------
-        logits
-            The discriminator's output, shape ``(n,)``, before the sigmoid. The study applies
-            the sigmoid in the network and takes BCELoss; taken together they are stable.
+        The logits are the discriminator's output before the sigmoid, shape ``(n,)``. The study has
+        the sigmoid in the network and uses BCELoss; combining both is numerically stable.
         """
         return self._cross_entropy(logits, self.config.real_label)
 
@@ -96,9 +87,9 @@ class DCGAN:
         return self._cross_entropy(logits, self.config.fake_label)
 
     def _update_augment_probability(self, on_real: torch.Tensor) -> None:
-        balance = equilibrium_losses(self.config.real_label, self.config.fake_label)["probability"]
+        p = equilibrium_losses(self.config.real_label, self.config.fake_label)["probability"]
         self.augment_probability = augment.update_probability(
-            self.augment_probability, on_real, balance=math.log(balance / (1 - balance))
+            self.augment_probability, on_real, balance=math.log(p / (1 - p))
         )
 
     @staticmethod
@@ -107,7 +98,7 @@ class DCGAN:
         return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
 
     def generate(self, n: int) -> torch.Tensor:
-        """Return ``n`` images from new latent vectors, shape ``(n, 3, H, W)``, attached to the graph."""
+        """Return ``n`` new images, shape ``(n, 3, H, W)``, attached to the autograd graph."""
         z = self.prior.sample(
             n, self.config.noise_size, generator=self.noise_rng, device=self.device
         )
@@ -122,25 +113,25 @@ class DCGAN:
             self.augment_rng,
             probability=self.augment_probability,
         )
-        images = self._noisy(images, self.config.instance_noise)
-        layer_noise = functools.partial(self._noisy, deviation=self.config.layer_noise)
+        images = self._add_noise(images, self.config.instance_noise)
+        layer_noise = functools.partial(self._add_noise, deviation=self.config.layer_noise)
         with self._autocast():
             return self.discriminator(
                 images.contiguous(memory_format=self.memory_format),
                 layer_noise if self.config.layer_noise else None,
             )
 
-    def _noisy(self, fields: torch.Tensor, deviation: float) -> torch.Tensor:
+    def _add_noise(self, x: torch.Tensor, deviation: float) -> torch.Tensor:
         """Add normal noise of this standard deviation, times the annealing factor.
 
         Source: Jenni and Favaro 2019, "On Stabilizing Generative Adversarial Training with
-        Noise", arXiv:1906.04612: noise makes the two distributions overlap.
+        Noise", arXiv:1906.04612. The noise makes the two distributions overlap.
         """
         deviation = deviation * self.noise_scale
         if not deviation:
-            return fields
-        drawn = torch.randn(fields.shape, generator=self.augment_rng)
-        return fields + deviation * drawn.to(fields)
+            return x
+        noise = torch.randn(x.shape, generator=self.augment_rng)
+        return x + deviation * noise.to(x)
 
     def _autocast(self) -> contextlib.AbstractContextManager:
         return networks.autocast(self.config.precision, self.device)
@@ -150,18 +141,18 @@ class DCGAN:
     ) -> dict[str, torch.Tensor]:
         """Update the discriminator once: towards real images, away from generated ones.
 
-        The first study's algorithm 2 (where it feeds G for D in line 7, D is meant).
+        Source: the first study's algorithm 2 (where line 7 says G, D is meant).
 
         Parameters
         ----------
         real_images, fake_images
-            float, shape ``(n, 3, H, W)``, in [-1, 1]. No gradient reaches the generator.
+            float, shape ``(n, 3, H, W)``, in [-1, 1]; the generator gets no gradient.
 
         Returns
         -------
         dict of torch.Tensor
-            ``d_loss_real``, ``d_loss_fake`` and the mean probabilities ``d_real`` = D(x) and
-            ``d_fake`` = D(G(z)), before the update.
+            ``d_loss_real``, ``d_loss_fake``, and the average outputs ``d_real`` = D(x) and
+            ``d_fake`` = D(G(z)) as probabilities; all before the update.
         """
         # max over D:  E[log D(x)] + E[log(1 - D(G(z)))], as two cross entropies to minimise
         on_real = self.discriminate(real_images)
@@ -180,16 +171,18 @@ class DCGAN:
         }
 
     def train_generator(self, fake_images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Update the generator once, so that its images pass for real.
+        """Update the generator once: towards images that the discriminator takes for real.
 
-        Non-saturating: it minimises the loss against the *real* label instead of maximising
-        that against the fake one, whose gradient vanishes while the discriminator wins
-        (Goodfellow et al. 2014, section 3). The first study's algorithm 3.
+        The loss is non-saturating: it is minimised against the *real* label instead of maximised
+        against the fake one, whose gradient vanishes while the discriminator wins (Goodfellow et
+        al. 2014, section 3).
+
+        Source: the first study's algorithm 3.
 
         Parameters
         ----------
         fake_images
-            What :meth:`generate` returned, attached to the graph (requires grad).
+            From :meth:`generate`, attached to the graph (requires grad).
 
         Returns
         -------
@@ -197,7 +190,7 @@ class DCGAN:
             ``g_loss``, before the update.
         """
         # max over G:  E[log D(G(z))], the non-saturating form of  min E[log(1 - D(G(z)))]
-        self.discriminator.requires_grad_(False)  # its weight gradients would be thrown away
+        self.discriminator.requires_grad_(False)  # its weight gradients are not needed
         loss = self.real_loss(self.discriminate(fake_images))
         self.generator_optimizer.zero_grad()
         loss.backward()
@@ -206,7 +199,7 @@ class DCGAN:
         return {"g_loss": loss.detach()}
 
     def train_step(self, real_images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Update both networks on one batch, then the moving average; return the losses."""
+        """Update both networks and the EMA generator on one batch; return losses and outputs."""
         fake_images = self.generate(len(real_images))
         losses = self.train_discriminator(real_images, fake_images)
         losses |= self.train_generator(fake_images)
@@ -215,10 +208,9 @@ class DCGAN:
 
     @torch.no_grad()
     def _update_ema(self) -> None:
-        """Move the average towards the generator.
+        """Update the exponential moving average of the generator.
 
-        The decay is smaller in the first steps, so that a short training is not an average
-        over its own beginning.
+        The decay is smaller in the first steps, so that the initial weights are soon forgotten.
         """
         self.steps += 1
         decay = min(self.config.ema, self.steps / (self.steps + 9))
@@ -230,12 +222,12 @@ class DCGAN:
                 average.copy_(current)
 
     def is_finite(self) -> bool:
-        """Tell whether all weights and running statistics are finite numbers."""
-        both = (*_tensors(self.generator), *_tensors(self.discriminator))
-        return all(bool(tensor.isfinite().all()) for tensor in both)
+        """Return whether all weights and running statistics are finite."""
+        tensors = (*_tensors(self.generator), *_tensors(self.discriminator))
+        return all(bool(tensor.isfinite().all()) for tensor in tensors)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that a later training step depends on, as tensors and plain types."""
+        """Return everything that later training steps depend on, as tensors and plain types."""
         return {
             "steps": self.steps,
             "augment_probability": self.augment_probability,
@@ -244,7 +236,7 @@ class DCGAN:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what :meth:`state_dict` returned."""
+        """Restore a state that :meth:`state_dict` returned."""
         self.steps = state["steps"]
         self.augment_probability = state["augment_probability"]
         for name in _PARTS:

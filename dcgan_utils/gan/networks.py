@@ -1,4 +1,4 @@
-"""Generators and discriminators, and how their weights begin."""
+"""Generators and discriminators, and their weight initialisation."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Noise = Callable[[torch.Tensor], torch.Tensor]
 
 
 def _channels(img_size: int, width: int) -> list[int]:
-    """Return the channels at 4, 8, ... ``img_size / 2`` pixels, from coarse to fine.
+    """Return the channels of the feature maps of 4, 8, ... ``img_size / 2`` pixels.
 
-    They double towards the coarse end, as in the paper's figure 1, but never past eight
-    times ``width``: at 256 pixels the doubling alone would ask for 32 times.
+    They double from each resolution to the next lower one, as in the paper's figure 1, up to
+    eight times ``width``: at 256 pixels doubling alone would lead to 32 times.
     """
     steps = int(math.log2(img_size // 4))
     return [width * min(2**level, 8) for level in reversed(range(steps))]
@@ -34,9 +34,9 @@ def _channels(img_size: int, width: int) -> list[int]:
 class Generator(nn.Module):
     """DCGAN generator: latent vectors in, images out.
 
-    A transposed convolution 4x4 turns the vector into a 4x4 field, others of stride 2 double
-    it up to ``img_size``. BatchNorm and ReLU follow each but the last, which ends in tanh.
-    Convolutions have no bias, since the BatchNorm after them would cancel it.
+    A 4x4 transposed convolution turns the vector into a 4x4 feature map, and others of stride 2
+    double its resolution up to ``img_size``. BatchNorm and ReLU follow each but the last, which is
+    followed by tanh. Convolutions have no bias, since the BatchNorm after them would cancel it.
 
     Source: Radford, Metz and Chintala 2016, arXiv:1511.06434, section 3 and figure 1.
 
@@ -47,17 +47,18 @@ class Generator(nn.Module):
     img_size
         Side of the images in pixels: 32, 64, 128 or 256.
     width
-        Channels of the finest hidden field; 64 in the PyTorch tutorial, 128 in the paper.
+        Channels of the hidden feature map of the highest resolution: 64 in the PyTorch tutorial,
+        128 in the paper.
     """
 
     def __init__(self, *, noise_size: int = 100, img_size: int = 64, width: int = 64):
         super().__init__()
-        fields = _channels(img_size, width)
-        blocks = [self._first(noise_size, fields[0])]
-        for before, after in pairwise(fields):
+        channels = _channels(img_size, width)
+        blocks = [self._first(noise_size, channels[0])]
+        for before, after in pairwise(channels):
             up = self._up(before, after)
             blocks.append(nn.Sequential(up, nn.BatchNorm2d(after), nn.ReLU(inplace=True)))
-        blocks.append(nn.Sequential(self._up(fields[-1], 3), nn.Tanh()))
+        blocks.append(nn.Sequential(self._up(channels[-1], 3), nn.Tanh()))
         self.blocks = nn.Sequential(*blocks)
 
     @staticmethod
@@ -78,24 +79,24 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """DCGAN discriminator: images in, one logit each out.
+    """DCGAN discriminator: images in, one logit per image out.
 
-    Convolutions 4x4 of stride 2 halve the image down to 4x4, a last one reads the logit
-    off. BatchNorm follows each but the first and the last, LeakyReLU 0.2 each but the last.
+    4x4 convolutions of stride 2 halve the resolution down to 4x4, and a last one computes the
+    logit. BatchNorm follows each but the first and the last, LeakyReLU 0.2 each but the last.
 
     Source: Radford, Metz and Chintala 2016, arXiv:1511.06434, section 3.
 
     Notes
     -----
-    The study's sigmoid is not here but inside the loss, where it is numerically stable. The
-    output is a logit; ``D(x)`` as a probability is ``torch.sigmoid`` of it.
+    The study's sigmoid is not part of the network but of the loss, where it is numerically
+    stable. The output is a logit; the probability ``D(x)`` is its ``torch.sigmoid``.
     """
 
     def __init__(self, *, img_size: int = 64, width: int = 64):
         super().__init__()
-        fields = _channels(img_size, width)[::-1]
-        blocks = [nn.Sequential(self._conv(3, fields[0]), nn.LeakyReLU(0.2, inplace=True))]
-        for before, after in pairwise(fields):
+        channels = _channels(img_size, width)[::-1]
+        blocks = [nn.Sequential(self._conv(3, channels[0]), nn.LeakyReLU(0.2, inplace=True))]
+        for before, after in pairwise(channels):
             blocks.append(
                 nn.Sequential(
                     self._conv(before, after),
@@ -103,7 +104,7 @@ class Discriminator(nn.Module):
                     nn.LeakyReLU(0.2, inplace=True),
                 )
             )
-        blocks.append(nn.Sequential(Conv2d(fields[-1], 1, 4, bias=False)))
+        blocks.append(nn.Sequential(Conv2d(channels[-1], 1, 4, bias=False)))
         self.blocks = nn.Sequential(*blocks)
 
     @staticmethod
@@ -113,12 +114,7 @@ class Discriminator(nn.Module):
     def forward(self, images: torch.Tensor, noise: Noise | None = None) -> torch.Tensor:
         """Map images ``(n, 3, H, W)`` in [-1, 1] to logits ``(n,)``.
 
-        Parameters
-        ----------
-        images
-            Real or generated ones.
-        noise
-            Applied to what each block but the last puts out.
+        ``noise`` is applied to the output of each block but the last.
         """
         *blocks, last = self.blocks
         for block in blocks:
@@ -129,22 +125,20 @@ class Discriminator(nn.Module):
 class PokemonGenerator(Generator):
     """The second study's generator: a fully connected layer, then 5x5 transposed convolutions.
 
-    The first block has no BatchNorm: it carries the latent vector's scale on, where that of
-    `Generator` takes it away.
+    Its first block has no BatchNorm, so it keeps the scale of the latent vector, which the first
+    block of `Generator` cancels. The parameters are those of `Generator`.
 
-    Source: the second study, section 4.1.1, figures 9 and 16, which show no numbers of
-    channels that can be read; here they double towards the coarse end.
-
-    Parameters
-    ----------
-    noise_size, img_size, width
-        As for `Generator`.
+    Source: the second study, section 4.1.1, figures 9 and 16. The numbers of channels there are
+    illegible; here they are those of `Generator`.
     """
 
     @staticmethod
     def _first(noise_size: int, channels: int) -> nn.Sequential:
-        field = nn.Linear(noise_size, channels * 16), nn.Unflatten(1, (channels, 4, 4))
-        return nn.Sequential(*field, nn.ReLU(inplace=True))
+        return nn.Sequential(
+            nn.Linear(noise_size, channels * 16),
+            nn.Unflatten(1, (channels, 4, 4)),
+            nn.ReLU(inplace=True),
+        )
 
     @staticmethod
     def _up(before: int, after: int) -> nn.Module:
@@ -158,7 +152,7 @@ class PokemonGenerator(Generator):
 class PokemonDiscriminator(Discriminator):
     """The second study's discriminator: one 3x3 convolution, then 5x5 ones, all of stride 2.
 
-    They halve the image down to 2x2 and a fully connected layer reads the logit off.
+    They halve the resolution down to 2x2, and a fully connected layer computes the logit.
     BatchNorm follows each but the first (as in the DCGAN paper) and the one before the output
     (the study's change); LeakyReLU follows each.
 
@@ -166,17 +160,17 @@ class PokemonDiscriminator(Discriminator):
 
     Notes
     -----
-    The study calls these convolutions "upsampling"; they make the field smaller.
+    The study calls these convolutions "upsampling", but they downsample.
     """
 
     def __init__(self, *, img_size: int = 64, width: int = 64):
         nn.Module.__init__(self)
-        fields = [width, *_channels(img_size, width)[::-1]]
+        channels = [width, *_channels(img_size, width)[::-1]]
         blocks = [self._block(3, width, 3, normalised=False)]
-        for before, after in pairwise(fields[:-1]):
+        for before, after in pairwise(channels[:-1]):
             blocks.append(self._block(before, after, 5, normalised=True))
-        blocks.append(self._block(*fields[-2:], 5, normalised=False))
-        blocks.append(nn.Sequential(nn.Flatten(), nn.Linear(4 * fields[-1], 1)))
+        blocks.append(self._block(*channels[-2:], 5, normalised=False))
+        blocks.append(nn.Sequential(nn.Flatten(), nn.Linear(4 * channels[-1], 1)))
         self.blocks = nn.Sequential(*blocks)
 
     @staticmethod
@@ -189,13 +183,7 @@ class PokemonDiscriminator(Discriminator):
 
 
 class ResizeGenerator(Generator):
-    """`Generator` with resize-convolutions in place of the transposed ones: no grid is left.
-
-    Parameters
-    ----------
-    noise_size, img_size, width
-        As for `Generator`.
-    """
+    """`Generator` with resize-convolutions, which avoid the checkerboard artifacts."""
 
     @staticmethod
     def _up(before: int, after: int) -> nn.Module:
@@ -212,7 +200,7 @@ ARCHITECTURES = {
 def build_networks(
     architecture: str, *, noise_size: int, img_size: int, width: int
 ) -> tuple[nn.Module, nn.Module]:
-    """Return a generator and a discriminator that fit each other, weights as torch begins."""
+    """Return a matching generator and discriminator with PyTorch's default initialisation."""
     generator, discriminator = ARCHITECTURES[architecture]
     return (
         generator(noise_size=noise_size, img_size=img_size, width=width),
@@ -221,44 +209,35 @@ def build_networks(
 
 
 def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
-    """Return the context in which networks compute: ``"fp32"`` as they are, or ``"bf16"``."""
+    """Return the context for a precision: none for ``"fp32"``, autocast for ``"bf16"``."""
     if precision == "fp32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, torch.bfloat16)
 
 
 def memory_format(device: torch.device) -> torch.memory_format:
-    """Return how fields lie in memory there: channels last, which is faster on CPU and CUDA.
+    """Return the memory format of images and feature maps: channels last on CPU and CUDA.
 
-    On MPS its gradients have been wrong (pytorch issue 175189).
+    It is faster there; on MPS its gradients have been wrong (pytorch issue 175189).
     """
-    fast = device.type in ("cpu", "cuda")
-    return torch.channels_last if fast else torch.contiguous_format
+    is_faster = device.type in ("cpu", "cuda")
+    return torch.channels_last if is_faster else torch.contiguous_format
 
 
 def initialise_weights(network: nn.Module, rng: torch.Generator) -> None:
-    """Draw the weights anew: N(0, 0.02), those of BatchNorm from N(1, 0.02), biases 0.
+    """Initialise all weights in place: N(0, 0.02), BatchNorm's N(1, 0.02), biases 0.
 
-    0.02 is the standard deviation. The first study's algorithm 1 swaps its two conditions
-    ("does *not* occur in the class name"); what it meant, and what the PyTorch tutorial that
-    it follows does, is this.
+    0.02 is the standard deviation; ``rng`` is on the CPU. The first study's algorithm 1 swaps its
+    two conditions ("does *not* occur in the class name"). This is what it means, and what the
+    PyTorch tutorial that it follows does.
 
     Source: Radford, Metz and Chintala 2016, section 4; PyTorch DCGAN tutorial.
-
-    Parameters
-    ----------
-    network
-        Changed in place.
-    rng
-        Source of randomness, on the CPU.
     """
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | ResizeConv2d | nn.Linear):
             nn.init.normal_(module.weight, 0.0, 0.02, generator=rng)
-            if module.bias is not None:
+            if getattr(module, "bias", None) is not None:
                 nn.init.zeros_(module.bias)
-        elif isinstance(module, ResizeConv2d):
-            nn.init.normal_(module.weight, 0.0, 0.02, generator=rng)
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.weight, 1.0, 0.02, generator=rng)
             nn.init.zeros_(module.bias)
@@ -266,26 +245,22 @@ def initialise_weights(network: nn.Module, rng: torch.Generator) -> None:
 
 @torch.no_grad()
 def layer_table(network: nn.Module, input_shape: tuple[int, ...]) -> pd.DataFrame:
-    """Return one row a layer: what it is, the shape that leaves it, how many weights it has.
+    """Return one row per layer: its type, the shape of its output, its number of parameters.
 
-    Parameters
-    ----------
-    network
-        Left as it was, running statistics included.
-    input_shape
-        Shape of one input without the batch: ``(100,)`` or ``(3, 64, 64)``.
+    ``input_shape`` is that of one input without the batch, such as ``(100,)`` or ``(3, 64, 64)``.
+    The network is left unchanged, including running statistics.
     """
     import pandas as pd
 
     rows: list[dict] = []
 
-    def note(module: nn.Module, _inputs, output: torch.Tensor) -> None:
+    def add_row(module: nn.Module, _inputs, output: torch.Tensor) -> None:
         parameters = sum(p.numel() for p in module.parameters())
         shape = " × ".join(str(side) for side in output.shape[1:])
         rows.append({"layer": _describe(module), "output": shape, "parameters": parameters})
 
     leaves = [module for module in network.modules() if not list(module.children())]
-    hooks = [leaf.register_forward_hook(note) for leaf in leaves]
+    hooks = [leaf.register_forward_hook(add_row) for leaf in leaves]
     was_training = network.training
     try:
         network.eval()(torch.zeros(1, *input_shape, device=next(network.parameters()).device))

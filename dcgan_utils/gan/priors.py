@@ -1,9 +1,9 @@
-"""The noise priors: distributions from which latent vectors are drawn, and their specs as text.
+"""The noise priors: distributions of the latent vectors, and their specs as text.
 
-A prior is written as its *spec*: ``gamma``, ``gamma(2, 1)``, ``normal(mean=1, std=1)``,
-``standardized(gamma(2, 1))``; or in mathematical notation as papers print it: ``N(0, 100)``, where
-the second number is the **variance** (in ``normal(0, 10)`` it is the standard deviation). `parse`
-turns a spec into a `Prior`; ``str(prior)`` gives the spec back.
+A *spec* is ``gamma``, ``gamma(2, 1)``, ``normal(mean=1, std=1)``, ``standardized(gamma(2, 1))``, or
+the mathematical notation of papers: ``N(0, 100)``, where the second number is the **variance** (in
+``normal(0, 10)`` it is the standard deviation). `parse` turns a spec into a `Prior`, and
+``str(prior)`` returns the spec.
 """
 
 from __future__ import annotations
@@ -24,28 +24,46 @@ if TYPE_CHECKING:
 
 
 def _number(value: float) -> str:
-    """Write a number so that it reads back as the same float, without a needless ``.0``."""
+    """Format a number so that it parses to the same float, without a trailing ``.0``."""
     return repr(float(value)).removesuffix(".0")
 
 
 class Prior:
     """A distribution of independent, identically distributed latent coordinates.
 
-    Subclasses are dataclasses whose fields are the parameters. Each has ``mean``, ``std`` and
-    ``skewness`` of one coordinate, exact, not estimated.
+    Subclasses are frozen dataclasses whose fields are the parameters. They define `_moments`,
+    `_draw` and `_scipy`.
     """
 
     name: ClassVar[str]
-    symbol: ClassVar[str]  # as papers print it, without the parameters
+    symbol: ClassVar[str]  # in mathematical notation, without the parameters
     discrete: ClassVar[bool] = False
 
-    mean: float
-    std: float
-    skewness: float
+    def _moments(self) -> tuple[float, float, float]:
+        """Return the exact mean, standard deviation and skewness of one coordinate.
+
+        They are formulas because every config check needs them and SciPy takes a second to import.
+        """
+        raise NotImplementedError
+
+    @property
+    def mean(self) -> float:
+        """Exact mean of one coordinate."""
+        return self._moments()[0]
+
+    @property
+    def std(self) -> float:
+        """Exact standard deviation of one coordinate."""
+        return self._moments()[1]
+
+    @property
+    def skewness(self) -> float:
+        """Exact skewness of one coordinate; NaN where it is undefined."""
+        return self._moments()[2]
 
     @property
     def ratio(self) -> float:
-        """``|mean| / std``: what the generator's first BatchNorm cannot cancel."""
+        """``|mean| / std``, which the generator's first BatchNorm cannot cancel."""
         return abs(self.mean) / self.std
 
     @property
@@ -54,7 +72,7 @@ class Prior:
         return tuple(getattr(self, field.name) for field in fields(self))
 
     def __str__(self) -> str:
-        """Return the spec, which `priors.parse` reads back to an equal prior."""
+        """Return the spec, which `parse` turns into an equal prior."""
         if not self.parameters:
             return self.name
         return f"{self.name}({', '.join(_number(value) for value in self.parameters)})"
@@ -65,7 +83,7 @@ class Prior:
         return f"{self.symbol}({', '.join(f'{value:.6g}' for value in self.parameters)})"
 
     def describe(self) -> str:
-        """Describe in Markdown its moments, and what they mean for a generator."""
+        """Describe the moments, and what they mean for a generator, in Markdown."""
         skewness = "undefined" if math.isnan(self.skewness) else f"{self.skewness:.3g}"
         return (
             f"**{self.label}** has mean {self.mean:.3g}, standard deviation {self.std:.3g} and "
@@ -77,7 +95,7 @@ class Prior:
 
     @property
     def slug(self) -> str:
-        """A name for files: ``gamma``, or ``gamma_3_1`` where it is not the default gamma."""
+        """A name for files: ``gamma`` for the default parameters, else such as ``gamma_3_1``."""
         if self.name in PRIORS and self == PRIORS[self.name]():
             return self.name
         return re.sub(r"[^\w.+-]+", "_", str(self)).strip("_")
@@ -94,15 +112,11 @@ class Prior:
 
         Parameters
         ----------
-        n
-            Number of vectors.
-        noise_size
-            Length of each vector.
         generator
-            Source of randomness. Numbers are drawn on its device (the CPU without one), then
-            moved, so the same seed gives the same vectors whatever ``device`` is.
+            Random numbers are drawn on its device (without one, on the CPU) and then moved, so the
+            same seed gives the same vectors on every ``device``.
         device
-            Where the result lies.
+            Of the result.
 
         Returns
         -------
@@ -114,56 +128,56 @@ class Prior:
         return z.to(device) if device is not None else z
 
     def _draw(self, z: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
-        """Fill ``z``, or return a tensor like it, with samples."""
+        """Return samples in the shape of ``z``, which may be overwritten."""
         raise NotImplementedError
 
     def density(self, x: ArrayLike, *, noise_size: int = 100) -> np.ndarray:
         """Return the probability density of one coordinate at ``x``.
 
-        For a discrete prior these are probabilities, not densities. ``noise_size`` matters to
-        :class:`Sphere` alone.
+        A discrete prior returns probabilities. Only :class:`Sphere` depends on ``noise_size``.
         """
         import numpy as np
-        from scipy import stats  # slow to import, and needed for figures only
+        from scipy import stats  # slow to import, and only needed for figures
 
         return self._scipy(stats, noise_size).pdf(np.asarray(x, dtype=float))
 
     def to_gaussian(self, z: torch.Tensor) -> torch.Tensor:
-        """Return latent vectors ``(n, noise_size)`` as N(0, 1) would have them.
+        """Return the normal scores of latent vectors ``(n, noise_size)``.
 
-        Coordinate by coordinate, the quantile that has the same share of the distribution
-        below it. `from_gaussian` is the way back.
+        This is the probability integral transform: the prior's distribution function maps each
+        coordinate to [0, 1], and the quantile function of N(0, 1) maps it to a normal score.
+        `from_gaussian` is the inverse.
         """
         from scipy import stats
 
-        share = self._scipy(stats, z.shape[1]).cdf(z.cpu().double().numpy())
-        return torch.special.ndtri(torch.from_numpy(share.clip(1e-12, 1 - 1e-12))).float()
+        u = self._scipy(stats, z.shape[1]).cdf(z.cpu().double().numpy())
+        return torch.special.ndtri(torch.from_numpy(u.clip(1e-12, 1 - 1e-12))).float()
 
     def from_gaussian(self, scores: torch.Tensor) -> torch.Tensor:
-        """Return the vectors of this prior that have the quantiles of N(0, 1) ones.
+        """Return the latent vectors of normal scores; the inverse of `to_gaussian`.
 
         Parameters
         ----------
         scores
-            Shape ``(n, noise_size)``, as `to_gaussian` returns them or drawn from N(0, 1).
+            Shape ``(n, noise_size)``, from `to_gaussian` or drawn from N(0, 1).
 
         Returns
         -------
         torch.Tensor
-            float32 on the CPU, the same shape.
+            float32, same shape, on the CPU.
         """
         from scipy import stats
 
-        share = torch.special.ndtr(scores.cpu().double()).numpy()
-        return torch.from_numpy(self._scipy(stats, scores.shape[1]).ppf(share)).float()
+        u = torch.special.ndtr(scores.cpu().double()).numpy()
+        return torch.from_numpy(self._scipy(stats, scores.shape[1]).ppf(u)).float()
 
     def _scipy(self, stats, noise_size: int):
         """Return the frozen ``scipy.stats`` distribution of one coordinate."""
         raise NotImplementedError
 
 
-def _refuse(prior: Prior, why: str) -> WorkbookError:
-    return WorkbookError(f"noise '{prior}': {why}.")
+def _invalid(prior: Prior, reason: str) -> WorkbookError:
+    return WorkbookError(f"noise '{prior}': {reason}.")
 
 
 @dataclass(frozen=True)
@@ -174,21 +188,13 @@ class Uniform(Prior):
     high: float = 1.0
     name: ClassVar[str] = "uniform"
     symbol: ClassVar[str] = "U"
-    skewness: ClassVar[float] = 0.0
 
     def __post_init__(self):
         if not self.low < self.high:
-            raise _refuse(self, "low must be smaller than high")
+            raise _invalid(self, "low must be smaller than high")
 
-    @property
-    def mean(self) -> float:
-        """Exact mean."""
-        return (self.low + self.high) / 2
-
-    @property
-    def std(self) -> float:
-        """Exact standard deviation."""
-        return (self.high - self.low) / math.sqrt(12)
+    def _moments(self):
+        return (self.low + self.high) / 2, (self.high - self.low) / math.sqrt(12), 0.0
 
     def _draw(self, z, generator):
         return z.uniform_(self.low, self.high, generator=generator)
@@ -205,16 +211,18 @@ class Normal(Prior):
     std: float = 1.0
     name: ClassVar[str] = "normal"
     symbol: ClassVar[str] = "N"
-    skewness: ClassVar[float] = 0.0
 
     def __post_init__(self):
         if not self.std > 0:
-            raise _refuse(self, "the standard deviation must be positive")
+            raise _invalid(self, "the standard deviation must be positive")
 
     @property
     def label(self) -> str:
         """``N(mean, variance)``."""
         return f"N({self.mean:.6g}, {self.std**2:.6g})"
+
+    def _moments(self):
+        return self.mean, self.std, 0.0
 
     def _draw(self, z, generator):
         return z.normal_(self.mean, self.std, generator=generator)
@@ -234,22 +242,11 @@ class Gamma(Prior):
 
     def __post_init__(self):
         if not (self.shape > 0 and self.scale > 0):
-            raise _refuse(self, "shape and scale must be positive")
+            raise _invalid(self, "shape and scale must be positive")
 
-    @property
-    def mean(self) -> float:
-        """Exact mean."""
-        return self.shape * self.scale
-
-    @property
-    def std(self) -> float:
-        """Exact standard deviation."""
-        return math.sqrt(self.shape) * self.scale
-
-    @property
-    def skewness(self) -> float:
-        """Exact skewness."""
-        return 2 / math.sqrt(self.shape)
+    def _moments(self):
+        root = math.sqrt(self.shape)
+        return self.shape * self.scale, root * self.scale, 2 / root
 
     def _draw(self, z, generator):
         return _standard_gamma(z, self.shape, generator) * self.scale
@@ -259,32 +256,24 @@ class Gamma(Prior):
 
 
 def _standard_gamma(like: torch.Tensor, shape: float, generator) -> torch.Tensor:
-    # torch.distributions.Gamma takes no generator; this is the function that it calls.
+    # torch.distributions.Gamma has no generator argument; this is the function that it calls.
     return torch._standard_gamma(torch.full_like(like, shape), generator=generator)
 
 
 @dataclass(frozen=True)
 class Exponential(Prior):
-    """Exponential with the given ``scale``, which is both its mean and its deviation."""
+    """Exponential; ``scale`` is both its mean and its standard deviation."""
 
     scale: float = 1.0
     name: ClassVar[str] = "exponential"
     symbol: ClassVar[str] = "Exponential"
-    skewness: ClassVar[float] = 2.0
 
     def __post_init__(self):
         if not self.scale > 0:
-            raise _refuse(self, "the scale must be positive")
+            raise _invalid(self, "the scale must be positive")
 
-    @property
-    def mean(self) -> float:
-        """Exact mean."""
-        return self.scale
-
-    @property
-    def std(self) -> float:
-        """Exact standard deviation."""
-        return self.scale
+    def _moments(self):
+        return self.scale, self.scale, 2.0
 
     def _draw(self, z, generator):
         return z.exponential_(1 / self.scale, generator=generator)
@@ -301,19 +290,16 @@ class Laplace(Prior):
     scale: float = 1.0
     name: ClassVar[str] = "laplace"
     symbol: ClassVar[str] = "Laplace"
-    skewness: ClassVar[float] = 0.0
 
     def __post_init__(self):
         if not self.scale > 0:
-            raise _refuse(self, "the scale must be positive")
+            raise _invalid(self, "the scale must be positive")
 
-    @property
-    def std(self) -> float:
-        """Exact standard deviation."""
-        return math.sqrt(2) * self.scale
+    def _moments(self):
+        return self.mean, math.sqrt(2) * self.scale, 0.0
 
     def _draw(self, z, generator):
-        # The difference of two independent exponentials is Laplace distributed.
+        # The difference of two independent exponentials has a Laplace distribution.
         first, second = torch.empty_like(z), torch.empty_like(z)
         first.exponential_(generator=generator)
         second.exponential_(generator=generator)
@@ -327,30 +313,19 @@ class Laplace(Prior):
 class StudentT(Prior):
     """Student's t with ``df`` degrees of freedom: heavy tails.
 
-    Notes
-    -----
-    The skewness of samples does not settle for three degrees of freedom or fewer: it is not
-    defined there, and ``skewness`` is NaN.
+    For ``df`` of 3 or less the skewness is undefined (NaN).
     """
 
     df: float = 3.0
     name: ClassVar[str] = "student_t"
     symbol: ClassVar[str] = "t"
-    mean: ClassVar[float] = 0.0
 
     def __post_init__(self):
         if not self.df > 2:
-            raise _refuse(self, "df must be greater than 2, else its variance is not finite")
+            raise _invalid(self, "df must be greater than 2, or the variance is infinite")
 
-    @property
-    def std(self) -> float:
-        """Exact standard deviation."""
-        return math.sqrt(self.df / (self.df - 2))
-
-    @property
-    def skewness(self) -> float:
-        """Zero, or NaN where it is not defined."""
-        return 0.0 if self.df > 3 else math.nan
+    def _moments(self):
+        return 0.0, math.sqrt(self.df / (self.df - 2)), 0.0 if self.df > 3 else math.nan
 
     def _draw(self, z, generator):
         chi2 = 2 * _standard_gamma(z, self.df / 2, generator)
@@ -362,7 +337,7 @@ class StudentT(Prior):
 
 @dataclass(frozen=True)
 class Bernoulli(Prior):
-    """Coins: +1 with probability ``p``, else -1."""
+    """+-1 Bernoulli: +1 with probability ``p``, else -1 (Rademacher for ``p`` = 1/2)."""
 
     p: float = 0.5
     name: ClassVar[str] = "bernoulli"
@@ -371,22 +346,11 @@ class Bernoulli(Prior):
 
     def __post_init__(self):
         if not 0 < self.p < 1:
-            raise _refuse(self, "p must lie between 0 and 1")
+            raise _invalid(self, "p must lie between 0 and 1")
 
-    @property
-    def mean(self) -> float:
-        """Exact mean."""
-        return 2 * self.p - 1
-
-    @property
-    def std(self) -> float:
-        """Exact standard deviation."""
-        return 2 * math.sqrt(self.p * (1 - self.p))
-
-    @property
-    def skewness(self) -> float:
-        """Exact skewness."""
-        return (1 - 2 * self.p) / math.sqrt(self.p * (1 - self.p))
+    def _moments(self):
+        root = math.sqrt(self.p * (1 - self.p))
+        return 2 * self.p - 1, 2 * root, (1 - 2 * self.p) / root
 
     def _draw(self, z, generator):
         return 2 * z.bernoulli_(self.p, generator=generator) - 1
@@ -399,18 +363,19 @@ class Bernoulli(Prior):
         return np.where(x == 1, self.p, np.where(x == -1, 1 - self.p, 0.0))
 
     def to_gaussian(self, z):
-        """Return scores spread evenly over the quantiles that a coin's side stands for."""
+        """Return normal scores, spread evenly over the quantiles that belong to each value."""
         n, size = z.shape
-        place = torch.arange(n)[:, None] * 2**0.5 + torch.arange(size)[None] * 5**0.5 / 2
-        spread = (place.double() % 1).clip(1e-6, 1 - 1e-6)  # irrational steps fill [0, 1] evenly
-        tails = 1 - self.p
-        share = torch.where(z.cpu() > 0, tails + self.p * spread, tails * spread)
-        return torch.special.ndtri(share).float()
+        steps = torch.arange(n)[:, None] * 2**0.5 + torch.arange(size)[None] * 5**0.5 / 2
+        spread = (steps.double() % 1).clip(1e-6, 1 - 1e-6)  # irrational steps fill [0, 1] evenly
+        q = 1 - self.p
+        return torch.special.ndtri(
+            torch.where(z.cpu() > 0, q + self.p * spread, q * spread)
+        ).float()
 
     def from_gaussian(self, scores):
-        """Return +1 for the largest scores, a share of ``p``, and -1 for the others."""
-        line = torch.special.ndtri(torch.tensor(1 - self.p, dtype=torch.double))
-        return torch.where(scores.cpu() > line, 1.0, -1.0)
+        """Return +1 for scores above the quantile ``1 - p`` of N(0, 1), else -1."""
+        threshold = torch.special.ndtri(torch.tensor(1 - self.p, dtype=torch.double))
+        return torch.where(scores.cpu() > threshold, 1.0, -1.0)
 
 
 @dataclass(frozen=True)
@@ -422,29 +387,29 @@ class Sphere(Prior):
 
     name: ClassVar[str] = "sphere"
     symbol: ClassVar[str] = "Sphere"
-    mean: ClassVar[float] = 0.0
-    std: ClassVar[float] = 1.0
-    skewness: ClassVar[float] = 0.0
 
     @property
     def label(self) -> str:
-        """The bare name: there are no parameters."""
+        """The name alone: there are no parameters."""
         return self.symbol
+
+    def _moments(self):
+        return 0.0, 1.0, 0.0
 
     def _draw(self, z, generator):
         z = z.normal_(generator=generator)
         return math.sqrt(z.shape[1]) * torch.nn.functional.normalize(z, dim=1)
 
     def to_gaussian(self, z):
-        """Return the vectors as they are: on the sphere there is no tail to bring in."""
+        """Return the vectors unchanged: they are nearly normal, and rescaling is the inverse."""
         return z.float().cpu()
 
     def from_gaussian(self, scores):
-        """Return the vectors brought to the sphere."""
+        """Return the scores, rescaled to the sphere."""
         return math.sqrt(scores.shape[1]) * torch.nn.functional.normalize(scores, dim=1)
 
     def density(self, x, *, noise_size=100):
-        """Return the density at ``x``; NaN for vectors of one coordinate, which is +1 or -1."""
+        """Return the density at ``x``; NaN for ``noise_size`` 1, where each vector is +1 or -1."""
         import numpy as np
 
         if noise_size == 1:
@@ -458,12 +423,10 @@ class Sphere(Prior):
 
 @dataclass(frozen=True)
 class Standardized(Prior):
-    """Another prior shifted and scaled to mean 0 and variance 1; its shape stays."""
+    """Another prior, shifted and scaled to mean 0 and variance 1."""
 
     inner: Prior
     name: ClassVar[str] = "standardized"
-    mean: ClassVar[float] = 0.0
-    std: ClassVar[float] = 1.0
 
     def __str__(self) -> str:
         """Return the spec."""
@@ -471,7 +434,7 @@ class Standardized(Prior):
 
     @property
     def label(self) -> str:
-        """The inner prior's notation, announced as standardized."""
+        """``standardized`` and the label of the inner prior."""
         return f"standardized {self.inner.label}"
 
     @property
@@ -479,30 +442,28 @@ class Standardized(Prior):
         """Whether the inner prior is discrete."""
         return self.inner.discrete
 
-    @property
-    def skewness(self) -> float:
-        """The inner prior's: shifting and scaling do not change it."""
-        return self.inner.skewness
+    def _moments(self):
+        return 0.0, 1.0, self.inner.skewness
 
     def _draw(self, z, generator):
         return (self.inner._draw(z, generator) - self.inner.mean) / self.inner.std
 
     def to_gaussian(self, z):
-        """Return what the inner prior's vectors have for scores."""
+        """Return the normal scores of the inner prior's vectors."""
         return self.inner.to_gaussian(z * self.inner.std + self.inner.mean)
 
     def from_gaussian(self, scores):
-        """Return the inner prior's vectors of these scores, standardized."""
+        """Return the inner prior's vectors, standardized."""
         return (self.inner.from_gaussian(scores) - self.inner.mean) / self.inner.std
 
     def density(self, x, *, noise_size=100):
         """Return the density (for a discrete prior the probability) at ``x``."""
         import numpy as np
 
-        original = np.asarray(x, dtype=float) * self.inner.std + self.inner.mean
+        inner_x = np.asarray(x, dtype=float) * self.inner.std + self.inner.mean
         if self.discrete:
-            return self.inner.density(np.round(original, 9), noise_size=noise_size)
-        return self.inner.density(original, noise_size=noise_size) * self.inner.std
+            return self.inner.density(np.round(inner_x, 9), noise_size=noise_size)
+        return self.inner.density(inner_x, noise_size=noise_size) * self.inner.std
 
 
 _FAMILIES = (Uniform, Normal, Gamma, Exponential, Laplace, StudentT, Bernoulli, Sphere)
@@ -510,7 +471,7 @@ PRIORS: dict[str, type[Prior]] = {family.name: family for family in _FAMILIES}
 
 
 def catalogue() -> str:
-    """Return all priors with the names and defaults of their parameters, in one line."""
+    """Return all priors, with the names and defaults of their parameters, as one line."""
     signatures = []
     for name, family in PRIORS.items():
         defaults = ", ".join(f"{f.name}={_number(f.default)}" for f in fields(family))
@@ -521,32 +482,27 @@ def catalogue() -> str:
 # --- Specs ---
 
 
-_SYMBOLS = {family.symbol: family for family in PRIORS.values()}  # read with exactly this case
+_SYMBOLS = {family.symbol: family for family in PRIORS.values()}  # case-sensitive
 
-_HUGE = 1e30  # float32 ends at 3e38, and a tail reaches beyond the deviation
+_HUGE = 1e30  # float32 ends at 3e38, and tails reach far beyond the standard deviation
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _CALL = re.compile(r"\s*(\w+)\s*(?:\((.*)\))?\s*", re.DOTALL)
 
 
 def parse(spec: str) -> Prior:
-    """Read a spec.
+    """Parse a spec; ``parse(str(prior)) == prior`` for every prior.
 
     Parameters
     ----------
     spec
         ``gamma``, ``gamma(2, 1)``, ``gamma(shape=2, scale=1)``, ``standardized(gamma)``, or
-        mathematical notation ``U(-1, 1)``, ``N(0, 100)`` (mean and variance), ``Gamma(2, 1)``.
-
-    Returns
-    -------
-    Prior
-        ``parse(str(prior)) == prior`` for every prior.
+        mathematical notation: ``U(-1, 1)``, ``N(0, 100)`` (mean and variance), ``Gamma(2, 1)``.
 
     Raises
     ------
     WorkbookError
-        If the spec is not understood; the message names what exists and the nearest name.
+        If the spec is invalid; the message lists the available priors or the parameters.
     """
     match = _CALL.fullmatch(str(spec))
     if match is None:
@@ -557,14 +513,14 @@ def parse(spec: str) -> Prior:
     family = _SYMBOLS.get(word) or PRIORS.get(word.lower())
     if family is None:
         near = did_you_mean(word.lower(), [*PRIORS, Standardized.name])
-        raise WorkbookError(f"noise '{spec}' is not known.{near} There are: {catalogue()}.")
+        raise WorkbookError(f"noise '{spec}' is not known.{near} Available: {catalogue()}.")
     if word == Normal.symbol:
         prior = _parse_mathematical_normal(spec, inside)
     else:
         names = list(inspect.signature(family).parameters)
         prior = family(**_arguments(spec, family.name, names, inside))
     if not (abs(prior.mean) < _HUGE and 1 / _HUGE < prior.std < _HUGE):
-        raise WorkbookError(f"noise '{spec}': its numbers are too large or small for float32.")
+        raise WorkbookError(f"noise '{spec}': its parameters are too large or small for float32.")
     return prior
 
 
@@ -579,40 +535,40 @@ def _parse_mathematical_normal(spec: str, inside: str | None) -> Normal:
 def _parse_standardized(spec: str, inside: str | None) -> Standardized:
     if not inside or Standardized.name in inside.lower():
         raise WorkbookError(
-            f"noise '{spec}': standardized takes one other prior, such as standardized(gamma)."
+            f"noise '{spec}': standardized takes one other prior: write standardized(gamma)."
         )
     return Standardized(parse(inside))
 
 
 def _arguments(spec: str, word: str, names: list[str], inside: str | None) -> dict[str, float]:
-    """Return the numbers between the parentheses by parameter name."""
+    """Return the numbers between the parentheses, by parameter name."""
     usage = f"{word}({', '.join(names)})" if names else word
     pieces = inside.split(",") if inside and inside.strip() else []
     if len(pieces) > len(names):
-        raise WorkbookError(f"noise '{spec}' has too many parameters: it is {usage}.")
+        raise WorkbookError(f"noise '{spec}' has too many parameters: write {usage}.")
     arguments: dict[str, float] = {}
     for position, piece in enumerate(pieces):
         key, equals, text = (part.strip() for part in piece.rpartition("="))
         key = key if equals else names[position]
         if key not in names or key in arguments:
-            raise WorkbookError(f"noise '{spec}': '{key}' does not fit here: it is {usage}.")
+            raise WorkbookError(f"noise '{spec}': '{key}' does not fit here: write {usage}.")
         if not _NUMBER.fullmatch(text) or not math.isfinite(float(text)):
-            raise WorkbookError(f"noise '{spec}': '{text}' is not a number: it is {usage}.")
+            raise WorkbookError(f"noise '{spec}': '{text}' is not a number: write {usage}.")
         arguments[key] = float(text)
     return arguments
 
 
 def parse_list(specs: str) -> list[Prior]:
-    """Read several specs separated by commas, such as ``"uniform, normal(0, 1), gamma"``.
+    """Parse several specs separated by commas, such as ``"uniform, normal(0, 1), gamma"``.
 
     Raises
     ------
     WorkbookError
-        If one is not understood, if one occurs twice, or if there is none.
+        If a spec is invalid, if a prior occurs twice, or if there is none.
     """
     pieces = [piece for piece in re.split(r",(?![^()]*\))", specs) if piece.strip()]
     if not pieces:
-        raise WorkbookError(f"no noise is named. Write one or several of: {catalogue()}.")
+        raise WorkbookError(f"no noise is named: write one or several of {catalogue()}.")
     priors = [parse(piece) for piece in pieces]
     for prior in priors:
         if priors.count(prior) > 1:
