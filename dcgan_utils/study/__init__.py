@@ -1,4 +1,4 @@
-"""Many runs: grids and who trains them, comparisons and claims, theory, trials, the benchmark."""
+"""Many runs: grids and their training, comparisons, claims, theory, trials, the benchmark."""
 
 from dcgan_utils.study.benchmark import (
     TEXTBOOK,

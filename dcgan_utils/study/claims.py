@@ -1,8 +1,9 @@
-"""What the first study claims about the noise, and what the runs say to it.
+"""The first study's claims about the noise, tested on runs.
 
-Each claim is put as a comparison of two sides of paired runs (same seed, all else equal), with
-what theory predicts beside it (see `prediction`). The verdict is computed, and is one of three:
-where the interval does not decide, neither do we.
+Each claim is stated as a comparison of paired runs (same seed, all else equal), together with the
+prediction of theory (see `dcgan_utils.study.theory`). The verdict follows from confidence
+intervals: confirmed, refuted, undecided if an interval does not exclude either, or not tested if
+runs are missing.
 """
 
 from __future__ import annotations
@@ -20,17 +21,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-CONFIRMED, REFUTED, UNDECIDED = "confirmed", "refuted", "not decided"
+CONFIRMED, REFUTED = "confirmed", "refuted"
+UNDECIDED, NOT_TESTED = "undecided", "not tested"
+VERDICTS = (CONFIRMED, REFUTED, UNDECIDED, NOT_TESTED)
 NEGLIGIBLE = 0.1  # of the value for N(0, 1): a smaller difference counts as none
-MUCH = 0.25  # likewise: what "much" means
+MUCH = 0.25  # of the value for N(0, 1): what "much" means
 REFERENCE = "normal(0, 1)"
 GAMMA = "gamma(2, 1)"
-CURED = f"standardized({GAMMA})"
+STANDARDIZED = f"standardized({GAMMA})"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of the study, what theory says to it, what was measured, and the verdict."""
+    """A claim of the study, the prediction of theory, the measurement, and the verdict."""
 
     letter: str
     study: str
@@ -60,8 +63,8 @@ def _are_alike(intervals: Iterable[Interval], *, within: float) -> list[str]:
 
 
 def _not(verdicts: list[str]) -> list[str]:
-    turned = {CONFIRMED: REFUTED, REFUTED: CONFIRMED, UNDECIDED: UNDECIDED}
-    return [turned[verdict] for verdict in verdicts]
+    opposite = {CONFIRMED: REFUTED, REFUTED: CONFIRMED, UNDECIDED: UNDECIDED}
+    return [opposite[verdict] for verdict in verdicts]
 
 
 def _every(verdicts: list[str]) -> str:
@@ -82,7 +85,7 @@ def _some(verdicts: list[str]) -> str:
 
 
 def _is_mostly_within(prior: Prior) -> bool:
-    """Tell whether a prior is symmetric about 0 and mostly within (-1, 1)."""
+    """Return whether a prior is symmetric about 0 and mostly within (-1, 1)."""
     if prior.mean != 0 or abs(prior.skewness) > 0:  # the skewness of t(3) is NaN
         return False
     z = prior.sample(200, 100, generator=stream(0, "within"))
@@ -103,28 +106,33 @@ def _is_wide(prior: Prior) -> bool:
 
 @dataclass(frozen=True)
 class _Runs:
-    """The table of runs, read by noise."""
+    """The table of runs, by prior."""
 
     table: pd.DataFrame
 
-    def which(self, fits: Callable[[Prior], bool]) -> list[str]:
-        return [spec for spec in self.table["noise"].unique() if fits(priors.parse(spec))]
+    def specs(self, matches: Callable[[Prior], bool]) -> list[str]:
+        return [spec for spec in self.table["noise"].unique() if matches(priors.parse(spec))]
 
-    def of(self, specs: list[str], metric: str) -> pd.Series:
-        """Return the mean over some noises, indexed by seed; only where all of them ran."""
+    def have(self, *groups: list[str]) -> bool:
+        """Return whether there are runs of each group of priors, and of N(0, 1)."""
+        return all(groups) and REFERENCE in set(self.table["noise"])
+
+    def mean(self, specs: list[str], metric: str) -> pd.Series:
+        """Return the mean over some priors, indexed by seed; NaN if a prior lacks the seed."""
         wide = self.table.pivot_table(index="seed", columns="noise", values=metric)
         return wide.reindex(columns=specs).mean(axis=1, skipna=False)
 
-    def against(self, specs: list[str], others: list[str], metric: str) -> dict[str, Interval]:
-        other = self.of(others, metric)
+    def differences(self, specs: list[str], others: list[str], metric: str) -> dict[str, Interval]:
+        """Return for each prior, by label, how it differs from the mean over others."""
+        other = self.mean(others, metric)
         return {
-            _label(spec): paired(self.of([spec], metric), other, comparisons=len(specs))
+            _label(spec): paired(self.mean([spec], metric), other, comparisons=len(specs))
             for spec in specs
         }
 
-    def usual(self, metric: str) -> float:
-        """Return the size of what N(0, 1) has; a KID near its floor may be negative."""
-        return abs(float(self.of([REFERENCE], metric).mean()))
+    def reference(self, metric: str) -> float:
+        """Return the absolute value for N(0, 1); a KID near 0 may be negative."""
+        return abs(float(self.mean([REFERENCE], metric).mean()))
 
 
 def _label(spec: str) -> str:
@@ -132,27 +140,28 @@ def _label(spec: str) -> str:
 
 
 def judge(table: pd.DataFrame) -> list[Claim]:
-    """Hold the study's claims against runs.
+    """Test the study's claims on runs.
 
     Parameters
     ----------
     table
-        One row a run: ``noise`` (a spec), ``seed``, and ``kid``, ``layout_repetition``,
-        ``sharpness`` as `evaluation.evaluate` returns them. The runs differ in nothing else.
+        One row per run: ``noise`` (a spec), ``seed``, and ``kid``, ``layout_repetition`` and
+        ``sharpness`` from `evaluation.evaluate`. The runs must not differ in anything else.
 
     Returns
     -------
     list of Claim
-        Each with the numbers behind its verdict. A claim whose noises did not run says so.
+        Each with the numbers behind its verdict, or with the runs that it lacks.
 
     Notes
     -----
-    A difference of less than a tenth of N(0, 1)'s value (of repeated layouts: of all images)
-    counts as none, a quarter and more as much: our choice, as the study names no numbers. The
-    intervals of one claim hold together in 95 of 100 studies; those of all claims do not.
+    The study gives no numbers, so the thresholds are our choice: a difference of less than a
+    tenth of the value for N(0, 1) counts as none, and a quarter or more as "much". For repeated
+    layouts, the tenth is of all images. The intervals of one claim hold together in 95 of 100
+    studies, but not those of all claims together.
     """
     runs = _Runs(table)
-    return [look(runs) for look in (_symmetric, _repeats, _shift, _variance, _blur, _cure)]
+    return [test(runs) for test in (_symmetric, _repeats, _shift, _variance, _blur, _cure)]
 
 
 def _claim(
@@ -167,25 +176,16 @@ def _claim(
 ) -> Claim:
     if not found:
         return Claim(
-            letter, study, prediction, f"Not tested: it takes runs with {needed}.", UNDECIDED
+            letter, study, prediction, f"Nothing: this takes runs with {needed}.", NOT_TESTED
         )
     numbers = "; ".join(f"{name} {interval}" for name, interval in found.items())
     return Claim(letter, study, prediction, f"{what}: {numbers}", verdict())
 
 
-def _has(runs: _Runs, *groups: list[str]) -> bool:
-    return all(groups) and REFERENCE in set(runs.table["noise"])
-
-
 def _symmetric(runs: _Runs) -> Claim:
-    within = runs.which(_is_mostly_within)
-    others = [spec for spec in runs.which(lambda prior: True) if spec not in within]
-    found = runs.against(others, within, "kid") if _has(runs, within, others) else {}
-
-    def verdict() -> str:
-        least = NEGLIGIBLE * runs.usual("kid")
-        return _every(_is_larger(found.values(), than=least))
-
+    within = runs.specs(_is_mostly_within)
+    others = runs.specs(lambda prior: not _is_mostly_within(prior))
+    found = runs.differences(others, within, "kid") if runs.have(within, others) else {}
     return _claim(
         "a",
         "Symmetric noise that lies mostly within (-1, 1), such as U(-1, 1) and N(0, 1), gives the "
@@ -193,15 +193,15 @@ def _symmetric(runs: _Runs) -> Claim:
         "Not for that reason. What counts is |mean| / std: N(0, 100) lies mostly outside, and "
         "standardized Gamma(2, 1) is not symmetric; both should be as good.",
         found,
-        verdict,
-        what=f"KID less the mean of {', '.join(map(_label, within))}",
-        needed="N(0, 1) and some noise that is not like it",
+        lambda: _every(_is_larger(found.values(), than=NEGLIGIBLE * runs.reference("kid"))),
+        what=f"Difference in KID to the average of {', '.join(map(_label, within))}",
+        needed="N(0, 1) and noise that is not symmetric or not mostly within (-1, 1)",
     )
 
 
 def _repeats(runs: _Runs) -> Claim:
-    gammas = runs.which(lambda prior: str(prior) == GAMMA)
-    found = runs.against(gammas, [REFERENCE], "layout_repetition") if _has(runs, gammas) else {}
+    gammas = runs.specs(lambda prior: str(prior) == GAMMA)
+    found = runs.differences(gammas, [REFERENCE], "layout_repetition") if runs.have(gammas) else {}
     return _claim(
         "b",
         "With Gamma(2, 1) the images often repeat.",
@@ -209,54 +209,49 @@ def _repeats(runs: _Runs) -> Claim:
         "the differences between images.",
         found,
         lambda: _every(_is_larger(found.values(), than=NEGLIGIBLE)),
-        what="Share of images whose layout repeats, less that of N(0, 1)",
+        what="Difference to N(0, 1) in the share of images whose layout repeats",
         needed="N(0, 1) and Gamma(2, 1)",
     )
 
 
 def _shift(runs: _Runs) -> Claim:
-    shifted = runs.which(_is_shifted)
-    found = runs.against(shifted, [REFERENCE], "kid") if _has(runs, shifted) else {}
-
-    def verdict() -> str:
-        much = MUCH * runs.usual("kid")
-        return _some(_is_larger(found.values(), than=much))
-
+    shifted = runs.specs(_is_shifted)
+    found = runs.differences(shifted, [REFERENCE], "kid") if runs.have(shifted) else {}
     return _claim(
         "c",
         "Another mean can make normal noise much worse.",
         "Yes: a mean does not cancel in BatchNorm. With |mean| / std = 1 half of the variance is "
         "left.",
         found,
-        verdict,
-        what="KID less that of N(0, 1)",
-        needed="N(0, 1) and normal noise of another mean",
+        lambda: _some(_is_larger(found.values(), than=MUCH * runs.reference("kid"))),
+        what="Difference in KID to N(0, 1)",
+        needed="N(0, 1) and normal noise with another mean",
     )
 
 
 def _variance(runs: _Runs) -> Claim:
-    scaled = runs.which(_is_scaled)
-    found = runs.against(scaled, [REFERENCE], "kid") if _has(runs, scaled) else {}
+    scaled = runs.specs(_is_scaled)
+    found = runs.differences(scaled, [REFERENCE], "kid") if runs.have(scaled) else {}
     return _claim(
         "d",
         "Another variance does not matter much. (The study adds that the difference can be seen: "
         "that is claim e.)",
-        "It matters not at all: the scale cancels in the first BatchNorm of the architecture "
+        "It does not matter at all: the scale cancels in the first BatchNorm of the architecture "
         "dcgan, in the images and in the gradients.",
         found,
-        lambda: _every(_are_alike(found.values(), within=MUCH * runs.usual("kid"))),
-        what="KID less that of N(0, 1)",
-        needed="N(0, 1) and normal noise of mean 0 and another variance",
+        lambda: _every(_are_alike(found.values(), within=MUCH * runs.reference("kid"))),
+        what="Difference in KID to N(0, 1)",
+        needed="N(0, 1) and normal noise with mean 0 and another variance",
     )
 
 
 def _blur(runs: _Runs) -> Claim:
-    wide = runs.which(_is_wide)
-    found = runs.against(wide, [REFERENCE], "sharpness") if _has(runs, wide) else {}
+    wide = runs.specs(_is_wide)
+    found = runs.differences(wide, [REFERENCE], "sharpness") if runs.have(wide) else {}
 
     def verdict() -> str:
-        least = NEGLIGIBLE * runs.usual("sharpness")
-        return _every(_is_larger([-i for i in found.values()], than=least))
+        least = NEGLIGIBLE * runs.reference("sharpness")
+        return _every(_is_larger([-difference for difference in found.values()], than=least))
 
     return _claim(
         "e",
@@ -264,39 +259,40 @@ def _blur(runs: _Runs) -> Claim:
         "No: the scale cancels.",
         found,
         verdict,
-        what="Sharpness (real images: 1) less that of N(0, 1)",
-        needed="N(0, 1) and normal noise of mean 0 and a variance of 100 or more",
+        what="Difference in sharpness (real images: 1) to N(0, 1)",
+        needed="N(0, 1) and normal noise with mean 0 and a variance of 100 or more",
     )
 
 
 def _cure(runs: _Runs) -> Claim:
-    cured, gamma = runs.which(lambda prior: str(prior) == CURED), [GAMMA]
+    gamma = runs.specs(lambda prior: str(prior) == GAMMA)
+    standardized = runs.specs(lambda prior: str(prior) == STANDARDIZED)
     found: dict[str, Interval] = {}
-    if _has(runs, cured, runs.which(lambda prior: str(prior) == GAMMA)):
-        for others in (gamma, [REFERENCE]):
-            pair = runs.of(cured, "kid"), runs.of(others, "kid")
-            found[f"less {_label(others[0])}"] = paired(*pair, comparisons=2)
+    if runs.have(gamma, standardized):
+        kid = runs.mean(standardized, "kid")
+        for spec in (GAMMA, REFERENCE):
+            found[f"to {_label(spec)}"] = paired(kid, runs.mean([spec], "kid"), comparisons=2)
 
     def verdict() -> str:
-        least = NEGLIGIBLE * runs.usual("kid")
-        than_gamma, than_reference = found.values()
-        better = _is_larger([-than_gamma], than=least)
-        return _every(better + _not(_is_larger([than_reference], than=least)))
+        least = NEGLIGIBLE * runs.reference("kid")
+        to_gamma, to_reference = found.values()
+        is_better = _is_larger([-to_gamma], than=least)
+        return _every(is_better + _not(_is_larger([to_reference], than=least)))
 
     return _claim(
         "f",
         "(Ours, not the study's.) Standardising cures Gamma(2, 1).",
-        "Yes: with mean 0 nothing is taken from the differences between images; the skewness "
-        "that stays does not matter.",
+        "Yes: with mean 0, the differences between images keep all of the variance; the remaining "
+        "skewness does not matter.",
         found,
         verdict,
-        what="KID of standardized Gamma(2, 1)",
+        what="Difference in KID of standardized Gamma(2, 1)",
         needed="N(0, 1), Gamma(2, 1) and standardized(gamma(2, 1))",
     )
 
 
 def as_markdown(claims: Iterable[Claim]) -> str:
-    """Write claims for a notebook: a paragraph each, the verdict at its end."""
+    """Return claims as Markdown, one paragraph per claim, with the verdict at its end."""
     return "\n\n".join(
         f"**({claim.letter}) {claim.study}**<br>\n*Predicted:* {claim.prediction}<br>\n"
         f"*Measured:* {claim.measured.rstrip('.')}.<br>\n**Verdict: {claim.verdict}.**"
@@ -305,7 +301,7 @@ def as_markdown(claims: Iterable[Claim]) -> str:
 
 
 def as_table(claims: Iterable[Claim]) -> str:
-    """Write claims and verdicts alone as a Markdown table."""
+    """Return claims and verdicts as a Markdown table."""
     rows = (
         f"| ({claim.letter}) {claim.study.replace('|', '&#124;')} | **{claim.verdict}** |"
         for claim in claims

@@ -1,8 +1,9 @@
-"""Runs side by side: their names, samples, measures, differences and claims."""
+"""Comparison of runs: names, samples, measures, differences and claims."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -26,15 +27,15 @@ from dcgan_utils.study import claims
 
 
 def label_runs(runs: Sequence[Run]) -> dict[str, Run]:
-    """Give each run a short name for figures.
+    """Return the runs by short names for figures.
 
-    The noise's label, and, where two runs share it, also the parameters in which the runs
-    differ; the folder's name if even that does not tell them apart.
+    A name is the label of the prior. If two runs share it, the parameters in which the runs differ
+    are added. If names are still not unique, they are the names of the run folders.
 
     Raises
     ------
     WorkbookError
-        If a run has not completed an epoch: there is nothing to compare yet.
+        If a run has no complete epoch.
     """
     for run in runs:
         if run.history().empty:
@@ -59,16 +60,16 @@ def label_runs(runs: Sequence[Run]) -> dict[str, Run]:
 
 
 def summary(labelled: dict[str, Run]) -> pd.DataFrame:
-    """Return one row a run: the noise's moments and where the training ended.
+    """Return one row per run: the moments of its prior and the end of its training.
 
-    Losses, D(x), D(G(z)) and spread are means over the last tenth of the epochs, since single
-    epochs jump.
+    Losses, D(x), D(G(z)) and spread are means over the last tenth of the epochs, because single
+    epochs fluctuate.
 
     Notes
     -----
-    Losses say how the contest between the networks stands, not how good the images are. A
-    spread near 1 does not mean that the images resemble the real ones, only that they
-    differ as much from each other; a spread near 0 does mean that they repeat.
+    Losses describe the balance between the networks, not the quality of the images. A spread near
+    1 means only that the images differ from each other as much as real ones, not that they
+    resemble them. A spread near 0 means that the images repeat.
     """
     rows = {}
     for label, run in labelled.items():
@@ -89,31 +90,31 @@ def summary(labelled: dict[str, Run]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("noise")
 
 
-# --- Runs that differ in noise and seed alone ----------------------------------------------
+# --- Runs that differ only in noise and seed ---
 
 
 def require_same_settings(runs: Sequence[Run]) -> Dataset:
-    """Check that runs differ in nothing but noise and seed, and return their images.
+    """Check that runs differ only in noise and seed, and return their images.
 
     Raises
     ------
-    NotMeaningful
-        If they do; the message tells in what.
+    NotEnoughData
+        If the runs differ in other settings; the message lists them.
     WorkbookError
-        If the images are not there any more.
+        If the images no longer exist.
     """
-    apart = _apart(runs)
-    if apart:
-        listed = "; ".join(f"{name}: {', '.join(values)}" for name, values in apart.items())
+    differing = _differing_settings(runs)
+    if differing:
+        listed = "; ".join(f"{name}: {', '.join(values)}" for name, values in differing.items())
         raise NotEnoughData(
-            f"These runs differ in more than noise and seed ({listed}). Numbers that do not "
-            "compare are not put beside each other: name fewer runs."
+            f"These runs differ in more than noise and seed ({listed}), so their numbers cannot "
+            "be compared: choose fewer runs."
         )
     return sampling.collection_of(runs[0])
 
 
-def _apart(runs: Sequence[Run]) -> dict[str, list[str]]:
-    """Return in what runs differ, but for noise and seed, with the values."""
+def _differing_settings(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """Return the settings other than noise and seed in which runs differ, with their values."""
     settings = [
         run.config.identity
         | {"noise": None, "seed": None}
@@ -121,15 +122,15 @@ def _apart(runs: Sequence[Run]) -> dict[str, list[str]]:
         for run in runs
     ]
     values = {name: sorted({str(setting[name]) for setting in settings}) for name in settings[0]}
-    return {name: several for name, several in values.items() if len(several) > 1}
+    return {name: distinct for name, distinct in values.items() if len(distinct) > 1}
 
 
 def group_by_noise(labelled: dict[str, Run]) -> dict[str, list[Run]]:
-    """Return the runs of each noise under its label, the smallest seed first.
+    """Group runs by the label of their prior, the smallest seed first.
 
-    Runs that differ in more than noise and seed stand alone, under the names they have.
+    If the runs differ in more than noise and seed, each run is a group of its own.
     """
-    if _apart(list(labelled.values())):
+    if _differing_settings(list(labelled.values())):
         return {label: [run] for label, run in labelled.items()}
     grouped: dict[str, list[Run]] = {}
     for run in sorted(labelled.values(), key=lambda run: run.config.seed):
@@ -138,10 +139,10 @@ def group_by_noise(labelled: dict[str, Run]) -> dict[str, list[Run]]:
 
 
 def sample_aligned(run: Run, n: int, *, seed: int, device: str = "cpu") -> torch.Tensor:
-    """Draw images that can be put beside those of other noises, one by one.
+    """Generate images that can be compared one by one with those of other priors.
 
-    The same normal scores are brought to each noise by their quantiles: what is the largest
-    coordinate of a vector from N(0, 1) is the largest of the vector from Gamma(2, 1) too.
+    The latent vectors of all priors come from the same N(0, 1) vectors by mapping quantiles. So
+    the largest coordinate of a vector from N(0, 1) is also the largest one from Gamma(2, 1).
 
     Returns
     -------
@@ -162,49 +163,51 @@ def evaluate_runs(
     device: str = "cpu",
     on_run: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """Measure new images of each run; the numbers also go into its ``metrics.json``.
+    """Measure new images of each run, and write the measures to its ``metrics.json``.
 
     Parameters
     ----------
     runs
-        As `require_same_settings` allows them.
+        Runs that pass `require_same_settings`.
     real
-        What they were trained on.
+        The collection on which they were trained.
     samples
-        How many images of each are measured.
+        Number of images per run.
     seed
-        Of the latent vectors.
+        Of the latent vectors and the bootstrap.
     classes
-        See `labels.classes_of`.
+        The class of each real image, if known.
     device
         Where generators and extractor run.
     on_run
-        Called with the number of runs measured, and of all.
+        Called with the number of measured runs and their total.
 
     Returns
     -------
     pandas.DataFrame
-        One row a run: ``label`` and ``noise`` (a spec), ``seed``, ``|mean| / std``, and what
-        `evaluation.evaluate` returns.
+        One row per run: ``label`` and ``noise`` (a spec), ``seed``, ``|mean| / std``, the result
+        of `evaluation.evaluate`, and the name of the ``run``.
 
     Raises
     ------
-    NotMeaningful
+    NotEnoughData
         If there are too few images.
     """
     rows = []
     for number, run in enumerate(runs, start=1):
         prior = run.config.prior
         images = sampling.sample(run, samples, seed=seed, device=device)
-        found = evaluation.evaluate(real.images, images, seed=seed, classes=classes, device=device)
-        run.save_metrics(found | {"epochs": len(run.history()), "sample_seed": seed})
+        measures = evaluation.evaluate(
+            real.images, images, seed=seed, classes=classes, device=device
+        )
+        run.save_metrics(measures | {"epochs": len(run.history()), "sample_seed": seed})
         rows.append(
             {
                 "label": prior.label,
                 "noise": str(prior),
                 "seed": run.config.seed,
                 "|mean| / std": prior.ratio,
-                **found,
+                **measures,
                 "run": run.name,
             }
         )
@@ -216,7 +219,7 @@ def evaluate_runs(
 def select_examples(
     real: torch.Tensor, generated: torch.Tensor, *, device: str = "cpu", pairs: int = 3
 ) -> dict[str, torch.Tensor]:
-    """Choose images that a person should look at, by rule.
+    """Select generated images that a person should look at, by fixed rules.
 
     Parameters
     ----------
@@ -225,27 +228,26 @@ def select_examples(
     device
         Where the extractor runs.
     pairs
-        How many pairs; of the others twice as many images are chosen.
+        Number of pairs; the other rules select twice as many images.
 
     Returns
     -------
     dict of torch.Tensor
-        Generated images, uint8. ``nearest to real ones`` and ``farthest from real ones``, by the
-        distance of the features to the nearest real image; and ``most alike``, pairs beside each
-        other, none twice.
+        uint8 images. ``nearest to real ones`` and ``farthest from real ones`` are selected by the
+        distance of the features to the nearest real image. ``most alike`` are pairs side by side
+        without repetitions.
     """
     vectors = [features.extract(images, device=device).vectors for images in (real, generated)]
-    apart = distances.nearest(*vectors)[1].argsort(kind="stable")
+    by_distance = distances.nearest(*vectors)[1].argsort(kind="stable")
     count = 2 * pairs
     return {
-        "nearest to real ones": generated[apart[:count]],
-        "farthest from real ones": generated[apart[::-1][:count].copy()],
+        "nearest to real ones": generated[by_distance[:count]],
+        "farthest from real ones": generated[by_distance[::-1][:count].copy()],
         "most alike": generated[distances.closest_pairs(vectors[1], pairs).flatten()],
     }
 
 
 # --- Tables over the seeds ---
-
 
 RESAMPLES = 10_000
 CLOSENESS = ("kid", "fid", "precision", "recall", "density", "coverage")
@@ -261,69 +263,70 @@ VARIETY = (
 
 
 def over_seeds(
-    table: pd.DataFrame, floor: dict[str, float | int | str], measures: Sequence[str]
+    table: pd.DataFrame, baseline: dict[str, float | int | str], measures: Sequence[str]
 ) -> pd.DataFrame:
-    """Return mean and 95 % interval of measures over the seeds, as text, one row a noise.
+    """Return mean and 95 % interval of measures over the seeds, as text, one row per prior.
 
-    Student's t; a single seed has no interval. The first row is the ``floor`` (see
-    `evaluation.baseline_real_real`). Measures that the table does not have are left out.
+    The intervals are Student's t; a single seed has none. The first row is the ``baseline`` (see
+    `evaluation.baseline_real_real`). Measures that are not in the table are skipped.
     """
 
-    def told(values: pd.Series) -> str:
+    def with_interval(values: pd.Series) -> str:
         half = intervals.half_width(values)
         return f"{values.mean():.3f}" + (f" ± {half:.3f}" if math.isfinite(half) else "")
 
     names = [name for name in measures if name in table]
-    by_noise = table.groupby("label", sort=False)
-    rows = by_noise[names].agg(told).assign(seeds=by_noise["seed"].nunique().astype(str))
-    real = {name: f"{floor[name]:.3f}" for name in names} | {"seeds": ""}
-    both = pd.concat([pd.DataFrame(real, index=["real-vs-real baseline"]), rows])
-    return both.rename(columns=lambda name: name.replace("_", " "))
+    by_prior = table.groupby("label", sort=False)
+    rows = by_prior[names].agg(with_interval).assign(seeds=by_prior["seed"].nunique().astype(str))
+    first = {name: f"{baseline[name]:.3f}" for name in names} | {"seeds": ""}
+    rows = pd.concat([pd.DataFrame(first, index=["real-vs-real baseline"]), rows])
+    return rows.rename(columns=lambda name: name.replace("_", " "))
 
 
 def describe_samples(
-    table: pd.DataFrame, floor: dict[str, float | int | str], classes: pd.Series | None
+    table: pd.DataFrame, baseline: dict[str, float | int | str], classes: pd.Series | None
 ) -> str:
-    """Say what the numbers of `over_seeds` rest on."""
+    """Describe in Markdown how the numbers of `over_seeds` were measured."""
     row = table.iloc[0]
-    said = (
-        f"On {row['extractor']}; {row['generated']} generated images of each run against "
-        f"{row['real']} real ones (the first row: {floor['generated']} against {floor['real']}). "
+    text = (
+        f"Features of {row['extractor']}; {row['generated']} generated images of each run against "
+        f"{row['real']} real ones (first row: {baseline['generated']} against {baseline['real']}). "
         "With several seeds: mean and 95 % interval (Student's t) over the seeds."
     )
     if classes is None:
-        return said
-    return said + (
-        f" The kinds are those of the label '{escape_markdown(str(classes.name))}': {classes.nunique()}. Their "
-        f"classifier is right on {floor['classifier_accuracy']:.0%} of the real images that it "
-        "has not seen, each kind counting alike."
+        return text
+    label = escape_markdown(str(classes.name))
+    return text + (
+        f" The classes are the values of the label '{label}': {classes.nunique()}. The classifier "
+        f"is right on {baseline['classifier_accuracy']:.0%} of the held-out real images, averaged "
+        "over the classes."
     )
 
 
 def describe_seeds(table: pd.DataFrame) -> str:
-    """Say how many seeds each noise shares with N(0, 1), and what that means."""
+    """Describe in Markdown how many seeds each prior shares with N(0, 1)."""
     seeds = {label: set(runs["seed"]) for label, runs in table.groupby("label", sort=False)}
     reference = next(iter(table["label"][table["noise"] == claims.REFERENCE]), None)
     if reference is None:
-        return "There is no run with N(0, 1), so nothing is decided."
+        return "There is no run with N(0, 1), so nothing can be decided."
     shared = {
         label: len(own & seeds[reference]) for label, own in seeds.items() if label != reference
     }
     few = [label for label, count in shared.items() if count < 2]
     counts = ", ".join(f"{label}: {count}" for label, count in shared.items()) or "none"
-    said = f"Seeds in common with N(0, 1): {counts}."
+    text = f"Seeds in common with N(0, 1): {counts}."
     if few:
-        said += f" **With one seed nothing can be decided** ({', '.join(few)})."
-    return said
+        text += f" **With one seed nothing can be decided** ({', '.join(few)})."
+    return text
 
 
 def differences(table: pd.DataFrame, measure: str, *, seed: int = 0) -> pd.DataFrame:
-    """Return how each noise differs from N(0, 1) in a measure, over the seeds that both have.
+    """Return how each prior differs from N(0, 1) in a measure, over the seeds that both share.
 
     Parameters
     ----------
     table
-        From `compare.evaluate_runs`.
+        From `evaluate_runs`.
     measure
         One of its columns.
     seed
@@ -332,74 +335,76 @@ def differences(table: pd.DataFrame, measure: str, *, seed: int = 0) -> pd.DataF
     Returns
     -------
     pandas.DataFrame
-        One row a noise that shares a seed with N(0, 1): ``difference``, the mean over pairs of
+        One row per prior that shares a seed with N(0, 1): ``difference``, the mean over pairs of
         the same seed; ``low`` and ``high``, Student's t interval, corrected for the number of
-        noises (see `intervals.paired`); ``bootstrap_low`` and ``bootstrap_high``, the percentile
-        bootstrap over the pairs; ``pairs``; ``decided``, whether the corrected interval leaves
-        0 out. Where an interval says nothing, its ends are NaN.
+        priors (see `intervals.paired`); ``bootstrap_low`` and ``bootstrap_high``, the percentile
+        bootstrap over the pairs; ``pairs``; ``decided``, whether the corrected interval excludes
+        0. The ends of an infinite interval are NaN.
 
     Raises
     ------
-    NotMeaningful
-        If no noise shares a seed with N(0, 1).
+    NotEnoughData
+        If no prior shares a seed with N(0, 1).
     """
-    label = dict(zip(table["noise"], table["label"], strict=True))
+    labels = dict(zip(table["noise"], table["label"], strict=True))
     wide = table.pivot_table(index="seed", columns="noise", values=measure)
-    wide = wide.reindex(columns=[claims.REFERENCE, *label.keys() - {claims.REFERENCE}])
-    apart = wide.sub(wide[claims.REFERENCE], axis="index").drop(columns=claims.REFERENCE)
-    apart = apart.dropna(axis="columns", how="all")
-    if apart.empty:
-        raise NotEnoughData("Differences take runs with N(0, 1) and with another noise, same seed.")
+    wide = wide.reindex(columns=[claims.REFERENCE, *labels.keys() - {claims.REFERENCE}])
+    paired = wide.sub(wide[claims.REFERENCE], axis="index").drop(columns=claims.REFERENCE)
+    paired = paired.dropna(axis="columns", how="all")
+    if paired.empty:
+        raise NotEnoughData(
+            "Differences take runs with N(0, 1) and with another prior, with the same seed."
+        )
     rng, rows = stream(seed, "pairs"), {}
-    for noise in [noise for noise in label if noise in apart]:
-        values = apart[noise].dropna()
-        interval = intervals.paired(values, 0 * values, comparisons=len(apart.columns))
-        known = np.isfinite(interval.low)
-        again = torch.randint(len(values), (RESAMPLES, len(values)), generator=rng).numpy()
-        means = values.to_numpy()[again].mean(axis=1)
-        rows[label[noise]] = {
+    for noise in [noise for noise in labels if noise in paired]:
+        values = paired[noise].dropna()
+        interval = intervals.paired(values, 0 * values, comparisons=len(paired.columns))
+        is_finite = np.isfinite(interval.low)
+        resampled = torch.randint(len(values), (RESAMPLES, len(values)), generator=rng).numpy()
+        means = values.to_numpy()[resampled].mean(axis=1)
+        rows[labels[noise]] = {
             "difference": interval.difference,
-            "low": interval.low if known else np.nan,
-            "high": interval.high if known else np.nan,
-            "bootstrap_low": np.quantile(means, 0.025) if known else np.nan,
-            "bootstrap_high": np.quantile(means, 0.975) if known else np.nan,
+            "low": interval.low if is_finite else np.nan,
+            "high": interval.high if is_finite else np.nan,
+            "bootstrap_low": np.quantile(means, 0.025) if is_finite else np.nan,
+            "bootstrap_high": np.quantile(means, 0.975) if is_finite else np.nan,
             "pairs": interval.pairs,
             "decided": interval.low > 0 or interval.high < 0,
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("noise")
 
 
-# --- All of it in one object ---
+# --- All results in one object ---
 
 
 class Comparison:
-    """Runs side by side: samples, histories, measures, differences and claims.
+    """A comparison of runs: samples, histories, measures, differences and claims.
 
     Samples, histories and summary exist for any runs. Measures, differences and claims exist only
-    for runs that differ in nothing but noise and seed: for others each of them raises
-    `NotEnoughData` with the reason. Everything is computed once, when it is first asked for.
+    for runs that differ only in noise and seed; for other runs they raise `NotEnoughData` with the
+    reason. The long computations are done once, on first use.
 
     Parameters
     ----------
     runs
         At least one, each with a complete epoch.
     samples
-        How many images of each run are measured.
+        Number of images per run that are measured.
     label_column
-        Of the collection's labels, for the mode coverage; see `labels.classes_of`.
+        Column of the collection's labels for the mode coverage; see `labels.classes_of`.
     seed
         Of the latent vectors, the bootstrap and the embedding.
     device
         Where generators and extractor run.
     on_run
-        Called with the number of runs measured, and of all.
+        Called with the number of measured runs and their total.
 
     Attributes
     ----------
     labelled : dict of Run
-        Each run under a short name.
+        See `label_runs`.
     grouped : dict of list of Run
-        The runs of each prior under its label, the smallest seed first.
+        See `group_by_noise`.
     first : dict of Run
         The first run of each group.
     """
@@ -422,21 +427,21 @@ class Comparison:
 
     @property
     def name(self) -> str:
-        """Collection and architecture, for names of files."""
+        """Collection and architecture, for file names."""
         return f"{self.runs[0].about['data']['name']}-{self.runs[0].config.architecture}"
 
     @property
     def priors(self) -> list[Prior]:
-        """The priors of the runs, none twice."""
+        """The distinct priors of the runs."""
         return list(dict.fromkeys(run.config.prior for run in self.runs))
 
     @property
     def noise_size(self) -> int:
-        """The shortest latent vector among the runs."""
+        """The smallest ``noise_size`` of the runs."""
         return min(run.config.noise_size for run in self.runs)
 
     def samples(self, n: int = 16) -> dict[str, torch.Tensor]:
-        """Return images of the first run of each prior; the same place has vectors of same ranks.
+        """Return images of the first run of each group, from aligned latent vectors.
 
         Returns
         -------
@@ -449,14 +454,14 @@ class Comparison:
         }
 
     def histories(self) -> dict[str, pd.DataFrame]:
-        """Return the histories of each group, those of several seeds below each other."""
+        """Return the history of each group; those of several seeds are concatenated."""
         return {
             name: pd.concat([run.history() for run in group])
             for name, group in self.grouped.items()
         }
 
     def summary(self) -> pd.DataFrame:
-        """Return one row per run: the prior's moments and how the training ended; see `summary`."""
+        """Return the module's `summary`: one row per run."""
         return summary(self.labelled)
 
     @cached_property
@@ -466,26 +471,26 @@ class Comparison:
 
     @cached_property
     def classes(self) -> pd.Series | None:
-        """The class of each real image, if labels say it for all of them."""
+        """The class of each real image, or None without complete labels."""
         return classes_of(self.real, self.label_column)
 
     @property
-    def _shared(self) -> dict[str, Any]:
+    def _settings(self) -> dict[str, Any]:
         classes = None if self.classes is None else self.classes.tolist()
         return {"seed": self.seed, "classes": classes, "device": self.device}
 
     @cached_property
     def baseline(self) -> dict[str, float | int | str]:
-        """What real images score against real ones; see `evaluation.baseline_real_real`."""
+        """The real-vs-real baseline; see `evaluation.baseline_real_real`."""
         images = self.real.images
-        return evaluation.baseline_real_real(images, generated=self.count, **self._shared)
+        return evaluation.baseline_real_real(images, generated=self.count, **self._settings)
 
     @cached_property
     def table(self) -> pd.DataFrame:
         """One row per run: all measures of new images; see `evaluate_runs`."""
-        _ = self.baseline  # refuses too few images before the long work
+        _ = self.baseline  # raises an error for too few images before the long computation
         return evaluate_runs(
-            self.runs, self.real, samples=self.count, on_run=self.on_run, **self._shared
+            self.runs, self.real, samples=self.count, on_run=self.on_run, **self._settings
         )
 
     def measures(self, names: Sequence[str]) -> pd.DataFrame:
@@ -493,31 +498,32 @@ class Comparison:
         return over_seeds(self.table, self.baseline, names)
 
     def differences(self, measure: str) -> pd.DataFrame:
-        """Return how each prior differs from N(0, 1); see `differences`."""
+        """Return how each prior differs from N(0, 1); see the module's `differences`."""
         return differences(self.table, measure, seed=self.seed)
 
     @cached_property
     def claims(self) -> list[claims.Claim]:
-        """The study's claims, each with its verdict; see `claims.judge`."""
+        """The study's claims with their verdicts; see `claims.judge`."""
         return claims.judge(self.table)
 
     def describe_samples(self) -> str:
-        """Say what the numbers of `measures` rest on."""
+        """Describe in Markdown how the numbers of `measures` were measured."""
         return describe_samples(self.table, self.baseline, self.classes)
 
     def describe_claims(self) -> str:
-        """Return the verdicts in brief, as Markdown."""
-        counts = pd.Series([claim.verdict for claim in self.claims]).value_counts()
-        brief = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        """Describe in Markdown how many claims have each verdict, and list the verdicts."""
+        counts = Counter(claim.verdict for claim in self.claims)
+        brief = ", ".join(f"{counts[v]} {v}" for v in claims.VERDICTS if counts[v])
         return f"{brief}. {describe_seeds(self.table)}\n\n{claims.as_table(self.claims)}"
 
     @cached_property
-    def _sides(self) -> dict[str, torch.Tensor]:
-        drawn = {
+    def _images(self) -> dict[str, torch.Tensor]:
+        """The real images, and new ones of the first run of each group."""
+        generated = {
             name: sampling.sample(run, self.count, seed=self.seed, device=self.device)
             for name, run in self.first.items()
         }
-        return {"real": self.real.images, **drawn}
+        return {"real": self.real.images, **generated}
 
     def embedding(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Embed real and generated images in one plane (UMAP of their features).
@@ -526,27 +532,29 @@ class Comparison:
         -------
         points : float32 array, shape (N, 2)
         groups : int array, shape (N,)
-            Each point's number in ``names``.
+            Index into ``names`` of each point.
         names : list of str
             ``real``, and the groups of runs.
         """
-        sides = self._sides
-        vectors = [features.extract(side, device=self.device).vectors for side in sides.values()]
-        points = umap_embedding(np.concatenate(vectors), seed=self.seed)
-        return points, np.repeat(range(len(vectors)), list(map(len, vectors))), list(sides)
+        vectors = {
+            name: features.extract(images, device=self.device).vectors
+            for name, images in self._images.items()
+        }
+        points = umap_embedding(np.concatenate(list(vectors.values())), seed=self.seed)
+        sizes = [len(rows) for rows in vectors.values()]
+        return points, np.repeat(range(len(sizes)), sizes), list(vectors)
 
     def examples(self) -> dict[str, dict[str, torch.Tensor]]:
-        """Return images of each prior that are chosen by rule; see `select_examples`."""
-        real, *_ = self._sides.values()
-        chosen = {
-            name: select_examples(real, self._sides[name], device=self.device)
+        """Return example images by rule and group; see `select_examples`."""
+        examples = {
+            name: select_examples(self.real.images, self._images[name], device=self.device)
             for name in self.first
         }
-        rules = next(iter(chosen.values()))
-        return {rule: {name: found[rule] for name, found in chosen.items()} for rule in rules}
+        rules = next(iter(examples.values()))
+        return {rule: {name: chosen[rule] for name, chosen in examples.items()} for rule in rules}
 
     def write(self, folder: Path) -> None:
-        """Write measures and claims as CSV; see `table` and `claims`."""
+        """Write `table` and `claims` as CSV files."""
         write_csv(self.table, folder / f"{self.name}-measures.csv", index=False)
         verdicts = pd.DataFrame([vars(claim) for claim in self.claims])
         write_csv(verdicts, folder / f"{self.name}-claims.csv", index=False)

@@ -1,14 +1,14 @@
-"""What theory says about the noise before anything is trained.
+"""The theory of the noise: its effect on a generator before training.
 
 The generator `dcgan` begins with a linear map without bias (a transposed convolution from 1x1 to
-4x4) and BatchNorm. So the *scale* of the latent vectors cancels: BatchNorm divides by the
-deviation, and only its epsilon remembers. Their *mean* does not cancel: it adds the same pattern
-of 4x4 numbers to every image's field. BatchNorm normalises over images and places together,
-and so the pattern takes up room that the differences between images would need.
+4x4) and BatchNorm. So the *scale* of the latent vectors cancels: BatchNorm divides by the standard
+deviation, apart from its epsilon. Their *mean* does not cancel: it adds the same pattern of 4x4
+numbers to the feature map of every image. BatchNorm normalises over images and positions
+together, so this pattern leaves less variance for the differences between images.
 
-With latent coordinates of mean m and standard deviation s, and weights of variance v, a place of
-the field has the variance ``n s^2 v`` between images and ``n m^2 v`` between places. The
-images' share of both is ``1 / (1 + (m / s)^2)``, whatever the scale.
+With n latent coordinates of mean m and standard deviation s, and weights of variance v, the
+feature map has the variance ``n s^2 v`` between images and ``n m^2 v`` between positions. The
+share of the variance between images is ``1 / (1 + (m / s)^2)``, whatever the scale.
 """
 
 from __future__ import annotations
@@ -37,36 +37,24 @@ def predicted_share(ratio: float) -> float:
     Returns
     -------
     float
-        1 where the mean is 0, near 0 where it is many standard deviations.
+        1 if the mean is 0, near 0 if it is many standard deviations.
     """
     return 1 / (1 + ratio**2)
 
 
 @torch.no_grad()
 def measured_share(prior: Prior, *, noise_size: int = 100, seed: int = 0) -> float:
-    """Return the same share, measured in a `dcgan` generator before any training.
+    """Measure the same share in an untrained `dcgan` generator.
 
-    Parameters
-    ----------
-    prior
-        Where the latent vectors come from.
-    noise_size
-        Their length.
-    seed
-        Of weights and vectors.
-
-    Returns
-    -------
-    float
-        The mean over the channels of the variance between images, divided by that over
-        images and places together, which is what BatchNorm divides by.
+    The variance between images is divided by the variance over images and positions, by whose
+    root BatchNorm divides. The result is the mean over the channels.
     """
     generator = networks.Generator(noise_size=noise_size, img_size=64, width=32)
     networks.initialise_weights(generator, stream(seed, "init"))
     z = prior.sample(256, noise_size, generator=stream(seed, "sample"))
-    places = generator.blocks[0][0](z[:, :, None, None]).flatten(2).double()
-    between = places.var(dim=0, correction=0).mean(dim=1)
-    return (between / places.var(dim=(0, 2), correction=0)).mean().item()
+    feature_map = generator.blocks[0][0](z[:, :, None, None]).flatten(2).double()
+    between_images = feature_map.var(dim=0, correction=0).mean(dim=1)
+    return (between_images / feature_map.var(dim=(0, 2), correction=0)).mean().item()
 
 
 def shares(priors: list[Prior], *, noise_size: int = 100, seed: int = 0) -> pd.DataFrame:
@@ -92,60 +80,63 @@ def shares(priors: list[Prior], *, noise_size: int = 100, seed: int = 0) -> pd.D
 
 @torch.no_grad()
 def sensitivity(generator: nn.Module, z: torch.Tensor) -> dict[str, float]:
-    """Return how much a generator's images change when the latent vectors do.
+    """Return how much the images of a generator change with the scale and mean of the noise.
 
-    In training mode, as the discriminator sees them: BatchNorm normalises by the batch.
+    The generator is used in training mode, as for the discriminator: BatchNorm normalises by the
+    batch.
 
     Parameters
     ----------
     generator
-        Its running statistics are left as they were.
+        It is left unchanged, including its running statistics.
     z
         Shape ``(n, noise_size)``, with mean 0.
 
     Returns
     -------
     dict of float
-        For each change, the root of the mean squared difference of the images, divided by
-        that between images of different vectors: 0 is no change, 1 is as if each image had
-        become another one. A change that all images share may exceed 1.
+        For each change, the RMS difference between the images before and after, divided by the
+        RMS difference between images of different vectors: 0 means no change, 1 means that each
+        image became another one. A change that all images share may exceed 1.
     """
     changes = {"std × 0.1": 0.1 * z, "std × 10": 10 * z, "mean + 1 std": z + z.std()}
     before = {name: value.clone() for name, value in generator.state_dict().items()}
     was_training = generator.training
     generator.train()
     images = generator(z)
-    others = _apart(images, images.roll(1, dims=0))
-    apart = {name: _apart(generator(z), images) / others for name, z in changes.items()}
+    between_images = _rms_difference(images, images.roll(1, dims=0))
+    changed = {
+        name: _rms_difference(generator(z), images) / between_images for name, z in changes.items()
+    }
     generator.load_state_dict(before)
     generator.train(was_training)
-    return apart
+    return changed
 
 
 def sensitivities(*, seed: int = 0) -> pd.DataFrame:
-    """Return the `sensitivity` of untrained generators, a row each.
+    """Return the `sensitivity` of untrained generators, one row per generator.
 
-    Of `dcgan`, of `pokemon`, and of `pokemon` with the biases of its first block drawn from
-    N(0, 0.02²), as far as a training moves them early on; they begin as 0.
+    The generators are `dcgan`, `pokemon`, and `pokemon` with the biases of its first block drawn
+    from N(0, 0.02²). They are initialised as 0, and training soon changes them by about as much.
     """
     import pandas as pd
 
     z = Normal().sample(128, 100, generator=stream(seed, "show"))
     rows = {}
-    for name, moved in (("dcgan", 0.0), ("pokemon", 0.0), ("pokemon", 0.02)):
+    for name, bias_std in (("dcgan", 0.0), ("pokemon", 0.0), ("pokemon", 0.02)):
         generator, _ = networks.build_networks(name, noise_size=100, img_size=64, width=16)
         networks.initialise_weights(generator, stream(seed, "init"))
-        _move_biases(generator, moved, stream(seed, "biases"))
-        rows[f"{name}, biases moved" if moved else name] = sensitivity(generator, z)
+        _draw_biases(generator, bias_std, stream(seed, "biases"))
+        rows[f"{name}, random biases" if bias_std else name] = sensitivity(generator, z)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("generator")
 
 
-def _move_biases(generator: nn.Module, deviation: float, rng: torch.Generator) -> None:
-    """Draw the biases of linear layers from a normal distribution."""
+def _draw_biases(generator: nn.Module, std: float, rng: torch.Generator) -> None:
+    """Draw the biases of linear layers from N(0, std²)."""
     for module in generator.modules():
         if isinstance(module, nn.Linear):
-            nn.init.normal_(module.bias, 0.0, deviation, generator=rng)
+            nn.init.normal_(module.bias, 0.0, std, generator=rng)
 
 
-def _apart(one: torch.Tensor, other: torch.Tensor) -> float:
+def _rms_difference(one: torch.Tensor, other: torch.Tensor) -> float:
     return (one - other).square().mean().sqrt().item()

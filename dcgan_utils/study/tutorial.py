@@ -1,10 +1,11 @@
-"""A DCGAN's training as the textbooks write it, for `dcgan_utils.study.benchmark` to compare with.
+"""The DCGAN training of the textbooks, with which `dcgan_utils.study.benchmark` compares ours.
 
-After the PyTorch DCGAN tutorial (https://docs.pytorch.org/tutorials/beginner/dcgan_faces_tutorial):
-float32, images read from their files by a `DataLoader` in every epoch, sigmoid and `BCELoss`,
-and the discriminator's weight gradients computed in the generator's update too. Unlike there the
-loading processes outlive an epoch: small collections would wait for new ones all the time. The
-architecture is that of `dcgan_utils.gan.networks`; nothing else here is used by the workbook.
+It follows the PyTorch DCGAN tutorial
+(https://docs.pytorch.org/tutorials/beginner/dcgan_faces_tutorial): float32, a `DataLoader` that
+reads the image files in every epoch, sigmoid and `BCELoss`, and weight gradients of the
+discriminator that are also computed in the generator's update. Unlike in the tutorial, the loading
+processes persist between epochs: with small collections, starting new ones would dominate. The
+architecture is that of `dcgan_utils.gan.networks`. Only the benchmark uses this module.
 """
 
 from __future__ import annotations
@@ -41,13 +42,13 @@ def discriminator(*, img_size: int, width: int) -> nn.Sequential:
 
 
 def _channels(img_size: int, width: int) -> list[int]:
-    """Return the channels at 4, 8, ... pixels: doubled towards the coarse end, up to 8 times."""
+    """Return the channels at 4, 8, ... pixels: more at lower resolutions, up to 8 x ``width``."""
     steps = img_size.bit_length() - 3
     return [width * min(2**step, 8) for step in reversed(range(steps))]
 
 
 class _Images(torch.utils.data.Dataset):
-    """Files, read and scaled whenever they are asked for."""
+    """Image files that are read and scaled at each access."""
 
     def __init__(self, files: Sequence[Path], img_size: int):
         from torchvision import transforms
@@ -77,13 +78,11 @@ class Textbook:
     Parameters
     ----------
     files
-        Paths of the images.
-    img_size, width, noise_size, batch_size
-        As in `config.TrainConfig`.
-    device
-        Where the networks are.
+        Image files.
+    img_size, width, noise_size, batch_size, device
+        See `config.TrainConfig`.
     workers
-        Processes that read the images; the tutorial takes 2.
+        Number of processes that read the images; the tutorial uses 2.
     """
 
     def __init__(
@@ -114,7 +113,7 @@ class Textbook:
         self.optimizerG = optim.Adam(self.netG.parameters(), lr=0.0002, betas=(0.5, 0.999))
 
     def train_epoch(self) -> list[tuple[float, float]]:
-        """Show every image once; return the losses of D and G for each batch."""
+        """Train on every image once; return the losses of D and G for each batch."""
         losses = []
         for data in self.loader:
             # Update D: maximise log(D(x)) + log(1 - D(G(z))), first on real images.
