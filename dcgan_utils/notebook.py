@@ -1,6 +1,6 @@
-"""What a notebook's cell needs: parameters, progress, things that move, and provenance.
+"""Helpers for notebook cells: parameters, progress, display and provenance.
 
-This is the only room that displays; the rooms to its left return values and log.
+Only this module displays and prints; the rest of the package returns values and logs.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ Config = TypeVar("Config", bound=Parameters)
 
 
 def configure(namespace: dict[str, Any], kind: type[Config]) -> Config:
-    """Check the notebook's parameters, show them, and let the package's log appear in the cell.
+    """Check and print the notebook's parameters, and show the package's log in the cells.
 
     Parameters
     ----------
     namespace
-        The notebook's ``globals()``, seen from the cell right after the parameters.
+        The notebook's ``globals()``. The calling cell must follow the parameters cell.
     kind
-        Whose fields the parameters are.
+        The class whose fields are the parameters.
 
     Raises
     ------
     WorkbookError
-        One sentence for each unknown name or impossible value, saying what is allowed.
+        With one sentence for each unknown name or invalid value, saying what is allowed.
     """
     log_to_cell()
     config = kind.resolve(**collect_parameters(namespace, kind))
@@ -57,12 +57,12 @@ def configure(namespace: dict[str, Any], kind: type[Config]) -> Config:
 
 
 def collect_parameters(namespace: dict[str, Any], kind: type[Parameters]) -> dict[str, Any]:
-    """Collect the parameters that a notebook has set, misspelt ones included.
+    """Collect the parameters that a notebook has set, including misspelt ones.
 
-    papermill only warns of a parameter that the notebook does not have, and would work for
-    hours without it. So the names assigned by the parameters cell and by the cell that papermill
-    injected after it are read from IPython's history, and a name that is not a parameter stays
-    in the result, to be refused.
+    papermill only warns about a parameter that the notebook does not have, and may then run for
+    hours without it. So the assigned names are read, in IPython's history, from the parameters
+    cell and the cell that papermill injects after it. Unknown names remain in the result, so that
+    they are refused later.
     """
     found = {name: namespace[name] for name in kind.model_fields if name in namespace}
     for source in reversed(namespace.get("In", [])[:-1]):
@@ -74,7 +74,7 @@ def collect_parameters(namespace: dict[str, Any], kind: type[Parameters]) -> dic
 
 
 def _assigned(source: str) -> list[str]:
-    """Return the names that a cell sets to plain values, or none if it does anything else."""
+    """Return the names that a cell assigns literals to, or none if it does anything else."""
     try:
         statements = ast.parse(source).body
     except SyntaxError:
@@ -83,13 +83,13 @@ def _assigned(source: str) -> list[str]:
     for statement in statements:
         targets = getattr(statement, "targets", [getattr(statement, "target", None)])
         value = getattr(statement, "value", None)
-        if not all(isinstance(t, ast.Name) for t in targets) or not _is_plain(value):
+        if not all(isinstance(t, ast.Name) for t in targets) or not _is_literal(value):
             return []
         names += [target.id for target in targets]
     return names
 
 
-def _is_plain(value: ast.expr | None) -> bool:
+def _is_literal(value: ast.expr | None) -> bool:
     if value is None:
         return False
     try:
@@ -103,7 +103,7 @@ def _is_plain(value: ast.expr | None) -> bool:
 
 
 def log_to_cell() -> None:
-    """Show the package's log in the cell that causes it, as plain text."""
+    """Show the package's log as plain text in the cell that runs."""
     package = logging.getLogger("dcgan_utils")
     if not package.handlers:
         handler = logging.StreamHandler(sys.stdout)
@@ -114,13 +114,13 @@ def log_to_cell() -> None:
 
 
 def epoch_reporter(epochs: int) -> Callable[[dict[str, float]], None]:
-    """Return a function that reports one epoch's row of the history.
+    """Return a function that reports the progress of a training, given each row of its history.
 
-    It is a bar in JupyterLab and in a terminal. Under papermill a bar would stick at its first
-    state; there each epoch is one line of text.
+    JupyterLab and terminals show a progress bar. Under papermill, a bar would stay in its first
+    state, so each epoch is one line of text.
     """
     if not (in_jupyterlab() or sys.stderr.isatty()):
-        return lambda row: logger.info("%s", _line(row, epochs))
+        return lambda row: logger.info("%s", _epoch_line(row, epochs))
 
     from tqdm.auto import tqdm
 
@@ -136,7 +136,10 @@ def epoch_reporter(epochs: int) -> Callable[[dict[str, float]], None]:
 
 
 def step_reporter(what: str) -> Callable[[int, int], None]:
-    """Return a function that reports how many of all steps are done; as text, each quarter."""
+    """Return a function that reports progress, given the number of finished steps and the total.
+
+    JupyterLab shows a progress bar; elsewhere each quarter is one line of text.
+    """
     if not in_jupyterlab():
         reported = 0
 
@@ -150,7 +153,7 @@ def step_reporter(what: str) -> Callable[[int, int], None]:
 
     from tqdm.auto import tqdm
 
-    bar = None  # until there is something to do: results may come from the cache
+    bar = None  # created at the first step: there is none if the results are in the cache
 
     def advance(done: int, of: int) -> None:
         nonlocal bar
@@ -163,7 +166,7 @@ def step_reporter(what: str) -> Callable[[int, int], None]:
 
 
 def in_jupyterlab() -> bool:
-    """Tell whether a person looks on in JupyterLab, rather than papermill running this."""
+    """Return whether the notebook runs in JupyterLab rather than under papermill."""
     return "JPY_SESSION_NAME" in os.environ  # set by the Jupyter server for its notebooks
 
 
@@ -175,31 +178,26 @@ def _losses(row: dict[str, float]) -> str:
     )
 
 
-def _line(row: dict[str, float], epochs: int) -> str:
+def _epoch_line(row: dict[str, float], epochs: int) -> str:
     width = len(str(epochs))
     return f"epoch {row['epoch']:{width}d}/{epochs}  {_losses(row)}  {row['seconds']:.1f} s"
 
 
 def train(dataset: str | Path, **parameters: Any) -> Run:
-    """Train a DCGAN on a collection, and show its progress.
+    """Train a DCGAN on a collection and show the progress; an interrupted training is resumed.
 
     Parameters
     ----------
     dataset
         A known name, or the path of a folder or zip; see `data.load_dataset`.
     **parameters
-        Any of `gan.TrainConfig`, such as ``noise="gamma", epochs=60``; what is left out comes
-        from the preset.
-
-    Returns
-    -------
-    Run
-        Finished. A training that was interrupted resumes where it stopped.
+        Those of `gan.TrainConfig`, such as ``noise="gamma", epochs=60``. The preset supplies
+        the defaults.
 
     Raises
     ------
     WorkbookError
-        If a parameter or the collection is wrong, or the training fails; see `runs.train`.
+        If a parameter or the collection is invalid, or the training fails; see `runs.train`.
     """
     from dcgan_utils.data.load import load_dataset
     from dcgan_utils.gan.config import TrainConfig
@@ -215,7 +213,7 @@ def train(dataset: str | Path, **parameters: Any) -> Run:
 
 @contextlib.contextmanager
 def skip_if_not_enough_data() -> Iterator[None]:
-    """Show the reason in place of a result, if there is too little data for it."""
+    """Show the reason instead of a result if there is not enough data for it."""
     from IPython import display
 
     try:
@@ -225,25 +223,23 @@ def skip_if_not_enough_data() -> Iterator[None]:
 
 
 def show_source(*functions: Callable[..., Any]) -> display.Markdown:
-    """Show the package's own source of some functions, without their docstrings."""
+    """Show the source code of functions, without their docstrings."""
     from IPython import display
 
     sources = []
     for function in functions:
-        tree = ast.parse(inspect.cleandoc("\n" + inspect.getsource(function)))
-        (definition,) = tree.body
-        lines = inspect.cleandoc("\n" + inspect.getsource(function)).splitlines()
-        text = definition.body[0]
-        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
-            del lines[text.lineno - 1 : text.end_lineno]
+        source = inspect.cleandoc("\n" + inspect.getsource(function))
+        lines, first = source.splitlines(), ast.parse(source).body[0].body[0]
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+            del lines[first.lineno - 1 : first.end_lineno]
         sources.append("\n".join(lines))
     return display.Markdown("```python\n" + "\n\n\n".join(sources) + "\n```")
 
 
 def animate(path: Path, description: str, *, width: int = 480) -> display.HTML:
-    """Show an animated GIF, recoded as WebP to keep the page small.
+    """Show an animated GIF, converted to WebP to keep the page small.
 
-    Of a long one every n-th frame is shown, about 60 in all, and the last.
+    A long animation is reduced to about 60 evenly spaced frames and the last one.
     """
     from html import escape
 
@@ -257,8 +253,8 @@ def animate(path: Path, description: str, *, width: int = 480) -> display.HTML:
             if number % step == 0 or number == gif.n_frames:
                 durations.append(frame.info.get("duration", 120))
                 frames.append(ImageOps.contain(frame.convert("RGB"), (width, width)))
-    look = {"duration": durations, "loop": 0, "quality": 70, "method": 2}
-    frames[0].save(buffer, "WEBP", save_all=True, append_images=frames[1:], **look)
+    options = {"duration": durations, "loop": 0, "quality": 70, "method": 2}
+    frames[0].save(buffer, "WEBP", save_all=True, append_images=frames[1:], **options)
     data = base64.b64encode(buffer.getvalue()).decode()
     return display.HTML(
         f'<img src="data:image/webp;base64,{data}" width="{width}" alt="{escape(description)}">'
@@ -266,14 +262,14 @@ def animate(path: Path, description: str, *, width: int = 480) -> display.HTML:
 
 
 def slider(images: torch.Tensor, names: Sequence[str]) -> widgets.VBox | None:
-    """Return images under a slider in JupyterLab; nothing where nobody could move it.
+    """Return a slider through images in JupyterLab; elsewhere it would not work: return None.
 
     Parameters
     ----------
     images
         uint8, shape ``(n, 3, H, W)``.
     names
-        One for each image, shown beside the slider.
+        One per image, shown next to the slider.
     """
     if not in_jupyterlab():
         return None
@@ -287,13 +283,13 @@ def slider(images: torch.Tensor, names: Sequence[str]) -> widgets.VBox | None:
         as_image(image).resize((256, 256), 0).save(buffer, "PNG")
         encoded.append(buffer.getvalue())
     middle = len(encoded) // 2
-    shown = widgets.Image(value=encoded[middle], format="png")
-    options = [(name, number) for number, name in enumerate(names)]
-    place = widgets.SelectionSlider(options=options, value=middle, layout={"width": "360px"})
-    place.observe(lambda change: setattr(shown, "value", encoded[change["new"]]), "value")
-    return widgets.VBox([place, shown])
+    image = widgets.Image(value=encoded[middle], format="png")
+    options = [(name, index) for index, name in enumerate(names)]
+    selection = widgets.SelectionSlider(options=options, value=middle, layout={"width": "360px"})
+    selection.observe(lambda change: setattr(image, "value", encoded[change["new"]]), "value")
+    return widgets.VBox([selection, image])
 
 
 def provenance(**facts: Any) -> None:
-    """Print what the results of a notebook were made with: its facts, machine and versions."""
+    """Print the provenance of a notebook's results: facts, machine and versions."""
     print(provenance_text(facts))

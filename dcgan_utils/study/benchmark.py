@@ -144,8 +144,8 @@ def describe_speed(by_batch: Mapping[int, pd.DataFrame], table: pd.DataFrame) ->
     """Describe in Markdown how many times as fast as the textbook the workbook is."""
     return " ".join(
         f"At batch size {batch} the {loop}, is **{ratio.median():.2f} times** as fast as the "
-        f"textbook (median of {len(ratio)} turns, {ratio.min():.2f} to {ratio.max():.2f}) and reaches "
-        f"{table.loc[(batch, loop), 'of the ceiling']:.0%} of the machine's ceiling."
+        f"textbook (median of {len(ratio)} turns, {ratio.min():.2f} to {ratio.max():.2f}) and "
+        f"reaches {table.loc[(batch, loop), 'of the ceiling']:.0%} of the machine's ceiling."
         for batch, turns in by_batch.items()
         for loop, ratio in ratios(turns).items()
     )
