@@ -355,9 +355,9 @@ def _weighted_off_diagonal_mean(matrix: np.ndarray, weights: np.ndarray) -> np.n
 
 def _bootstrap_counts(n: int, resamples: int, rng: torch.Generator) -> np.ndarray:
     """Return how often each of n items is drawn with replacement, one row per resample."""
-    drawn = torch.randint(n, (resamples, n), generator=rng)
+    indices = torch.randint(n, (resamples, n), generator=rng)
     counts = torch.zeros(resamples, n, dtype=torch.float64)
-    return counts.scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.float64)).numpy()
+    return counts.scatter_add_(1, indices, torch.ones_like(indices, dtype=torch.float64)).numpy()
 
 
 def _distances_between(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -144,16 +144,16 @@ def choose_k(
     from sklearn.metrics import silhouette_score
 
     distinct = count_distinct(vectors)
-    drawn = np.random.default_rng(seed).permutation(len(vectors))[:2000]
+    subset = np.random.default_rng(seed).permutation(len(vectors))[:2000]
     rows = {}
     for k in ks:
         if 2 <= k < distinct:
             clustering = kmeans(vectors, k, seed=seed, starts=5)
-            # One member of each cluster is always included: the draw might miss small clusters.
-            chosen = np.union1d(drawn, [clustering.members(cluster)[0] for cluster in range(k)])
+            # One member of each cluster is always included: the subset might miss small clusters.
+            sampled = np.union1d(subset, [clustering.members(cluster)[0] for cluster in range(k)])
             rows[k] = {
                 "inertia": float((clustering.distances.astype(np.float64) ** 2).sum()),
-                "silhouette": silhouette_score(vectors[chosen], clustering.labels[chosen]),
+                "silhouette": silhouette_score(vectors[sampled], clustering.labels[sampled]),
                 "evenness": evenness(clustering.sizes),
             }
     if not rows:

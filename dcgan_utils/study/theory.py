@@ -46,8 +46,8 @@ def predicted_share(ratio: float) -> float:
 def measured_share(prior: Prior, *, noise_size: int = 100, seed: int = 0) -> float:
     """Measure the same share in an untrained `dcgan` generator.
 
-    The variance between images is divided by the variance over images and positions, by whose
-    root BatchNorm divides. The result is the mean over the channels.
+    It is the variance between images, divided by the variance over images and positions that
+    BatchNorm normalises by, averaged over the channels.
     """
     generator = networks.Generator(noise_size=noise_size, img_size=64, width=32)
     networks.initialise_weights(generator, stream(seed, "init"))
