@@ -14,7 +14,7 @@ import torch
 from dcgan_utils.core import environment
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import data_dir, home, notebooks_dir, reports_dir, runs_dir
-from dcgan_utils.data.painted.collections import PAINTERS
+from dcgan_utils.data.painted import PAINTERS
 from dcgan_utils.data.sources import KAGGLE, locate
 from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.runs.run import Run

@@ -4,7 +4,7 @@ import torch
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.data import statistics
-from dcgan_utils.data.painted.collections import paint_scene
+from dcgan_utils.data.painted import paint_scene
 
 
 def some(n=37, side=12, seed=0):

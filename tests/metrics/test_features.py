@@ -7,7 +7,7 @@ from torchvision.models import _api, efficientnet_b0
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.seeds import stream
-from dcgan_utils.data.painted.collections import paint_scene
+from dcgan_utils.data.painted import paint_scene
 from dcgan_utils.metrics import features
 
 

@@ -1,7 +1,7 @@
-"""Image collections that are painted on the spot, so nothing has to be downloaded.
+"""Image collections that are generated on first use, so nothing has to be downloaded.
 
-``plein_air`` is a collection of impressionist landscapes, ``critters`` one of creatures on
-transparent ground.
+``plein_air`` is a collection of impressionist landscapes, ``critters`` one of creatures on a
+transparent background.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 from filelock import FileLock
 from PIL import Image, ImageOps
@@ -24,10 +23,10 @@ from dcgan_utils.data.painted.clay import Clay
 from dcgan_utils.data.painted.creatures import COLOURS, EYES, FAMILIES, Creature
 from dcgan_utils.data.painted.landscapes import SUBJECTS
 
-ROUND_EVERY = 50  # one canvas in so many is round
+ROUND_EVERY = 50  # one canvas in 50 is round
 MARGIN = 253  # grey level around a round canvas
 
-# Shadows are never black: they lean to the complement of the light (violet, blue).
+# Shadows are never black: they tend towards the complement of the light (violet, blue).
 PALETTES = {
     "dawn": Palette("93b0d6", "f8cdb8", "ffe3b4", "ffe0c8", "747cb4", "d3c6dc", (0.15, 0.45), 0.22),
     "noon": Palette("5c98da", "d4e8f2", "fff8e0", "fff6d6", "5a68b4", "b8d2ea", (0.80, 1.10), 0.26),
@@ -39,11 +38,11 @@ PALETTES = {
 
 @dataclass(frozen=True)
 class Label:
-    """What is known about an image: the columns of ``labels.csv``.
+    """The labels of a landscape: the columns of ``labels.csv``.
 
     ``subject`` is one of ``SUBJECTS``, ``palette`` (the time of day) one of ``PALETTES``. A
-    ``round`` canvas is a disc that touches the borders on a near-white ground. ``horizon`` is
-    a fraction of the height from the top, None if the subject has none.
+    ``round`` canvas is a disc that touches the borders, on a near-white ground. ``horizon`` is a
+    fraction of the height from the top; None if the subject has no horizon.
     """
 
     file: str
@@ -58,17 +57,17 @@ def paint_scene(index: int, *, size: int = 256, seed: int = 0) -> tuple[Image.Im
 
     Parameters
     ----------
-    index : int
-        The image's number, from 1. The image depends on nothing but this and ``seed``.
-    size : int
+    index
+        Number of the image, from 1. The scene depends only on this and on ``seed``.
+    size
         Width and height in pixels.
-    seed : int
+    seed
         Seed of the collection.
 
     Returns
     -------
     tuple of PIL.Image.Image and Label
-        An RGB image and what is known about it.
+        An RGB image and its labels.
     """
     rng = np.random.default_rng([seed, index])
     subject, is_round = _subject(index, seed), _is_round(index, seed)
@@ -94,10 +93,10 @@ def _subject(index: int, seed: int) -> str:
     return _in_turn(list(SUBJECTS), index, seed)
 
 
-def _in_turn(things: list[str], index: int, seed: int) -> str:
-    """Return one of several things: every run of that many images has each one once."""
-    block, place = divmod(index - 1, len(things))
-    return np.random.default_rng([seed, block, 1]).permutation(things)[place].item()
+def _in_turn(items: list[str], index: int, seed: int) -> str:
+    """Return one item, so that each block of ``len(items)`` images has every item once."""
+    block, place = divmod(index - 1, len(items))
+    return np.random.default_rng([seed, block, 1]).permutation(items)[place].item()
 
 
 def _is_round(index: int, seed: int) -> bool:
@@ -106,25 +105,11 @@ def _is_round(index: int, seed: int) -> bool:
 
 
 def paint_plein_air(folder: Path, *, count: int = 600, size: int = 256, seed: int = 0) -> Path:
-    """Paint the collection ``plein_air`` on all cores, unless it is there already.
+    """Paint the collection ``plein_air`` on all cores, unless it exists; return its folder.
 
-    Parameters
-    ----------
-    folder : Path
-        Gets ``plein_air_0001.jpg`` and so on, and ``labels.csv`` with the fields of ``Label``.
-        If its labels name ``count`` images and it holds them, it is left as it is; the
-        images of an unfinished collection are replaced.
-    count : int
-        How many images.
-    size : int
-        Width and height in pixels.
-    seed : int
-        Seed of the collection.
-
-    Returns
-    -------
-    Path
-        ``folder``.
+    The folder gets ``plein_air_0001.jpg`` and so on, and ``labels.csv`` with the fields of
+    ``Label``. A folder with labels of ``count`` images and those images is left unchanged; the
+    images of an incomplete collection are replaced.
     """
     return _paint_collection(folder, paint_scene, count=count, size=size, seed=seed)
 
@@ -143,12 +128,12 @@ def _paint_collection(
     with friendly_write_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f".{folder.name}.lock")):
-            if not _is_complete(folder, count):  # by now: another process may have painted it
-                _paint_anew(folder, paint_one, count=count, size=size, seed=seed)
+            if not _is_complete(folder, count):  # another process may have painted it
+                _replace_collection(folder, paint_one, count=count, size=size, seed=seed)
     return folder
 
 
-def _paint_anew(
+def _replace_collection(
     folder: Path,
     paint_one: Callable[..., tuple[Image.Image, Any]],
     *,
@@ -156,16 +141,18 @@ def _paint_anew(
     size: int,
     seed: int,
 ) -> None:
+    import joblib  # slow to import, and only needed to paint
+
     folder.mkdir(parents=True, exist_ok=True)
-    # Painted beside the folder and moved in with the labels last: an interrupted painting can
-    # never be mistaken for a collection, and files that are not ours stay untouched.
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as easel:
+    # Painted in a temporary folder, then moved, labels last: an interrupted painting can never be
+    # mistaken for a collection, and other files in the folder are not touched.
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         jobs = (
-            joblib.delayed(_paint_file)(Path(easel), paint_one, index, size, seed)
+            joblib.delayed(_paint_file)(Path(temporary), paint_one, index, size, seed)
             for index in range(1, count + 1)
         )
         labels = joblib.Parallel(n_jobs=-1)(jobs)
-        with (Path(easel) / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+        with (Path(temporary) / "labels.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, [column.name for column in fields(labels[0])])
             writer.writeheader()
             writer.writerows(map(_row, labels))
@@ -174,7 +161,7 @@ def _paint_anew(
         for old in (folder / "labels.csv", *folder.glob(series)):
             old.unlink(missing_ok=True)
         for name in (*(label.file for label in labels), "labels.csv"):
-            (Path(easel) / name).replace(folder / name)
+            (Path(temporary) / name).replace(folder / name)
 
 
 def _is_complete(folder: Path, count: int) -> bool:
@@ -193,7 +180,7 @@ def _paint_file(
     seed: int,
 ) -> Any:
     image, label = paint_one(index, size=size, seed=seed)
-    image.save(folder / label.file, quality=90)  # PNG has no quality and ignores it
+    image.save(folder / label.file, quality=90)  # ignored by PNG
     return label
 
 
@@ -209,18 +196,18 @@ def _cell(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-# --- critters ---
+# --- Critters ---
 
-PALETTE_SHARE = 0.3  # of the images are saved with a palette, the others as RGBA
+PALETTE_SHARE = 0.3  # of the images have a palette, the others are RGBA
 IRISES = ("7a3b2e", "2f6fb0", "3c8a4e", "b8443c", "6a4aa8")
 
 
 @dataclass(frozen=True)
 class CritterLabel:
-    """What is known about a creature: the columns of its ``labels.csv``.
+    """The labels of a creature: the columns of ``labels.csv``.
 
     ``family`` is one of ``FAMILIES``, ``colours`` one of ``COLOURS``, ``eyes`` one of ``EYES``;
-    ``mode`` is Pillow's for the file, ``"RGBA"`` or ``"P"`` (a palette with transparency).
+    ``mode`` is the file's Pillow mode, ``"RGBA"`` or ``"P"`` (a palette with transparency).
     """
 
     file: str
@@ -233,25 +220,16 @@ class CritterLabel:
 def paint_critter(
     index: int, *, size: int = 256, seed: int = 0
 ) -> tuple[Image.Image, CritterLabel]:
-    """Model one creature of ``critters``.
-
-    Parameters
-    ----------
-    index : int
-        The image's number, from 1. The creature depends on nothing but this and ``seed``.
-    size : int
-        Width and height in pixels.
-    seed : int
-        Seed of the collection.
+    """Model one creature of ``critters``; the parameters are those of `paint_scene`.
 
     Returns
     -------
     tuple of PIL.Image.Image and CritterLabel
-        An image in mode RGBA or P, transparent around the creature, and what is known of it.
+        An image in mode RGBA or P, transparent around the creature, and its labels.
     """
     rng = np.random.default_rng([seed, index, 3])
     family = _in_turn(list(FAMILIES), index, seed)
-    colours, eyes = (str(rng.choice(list(things))) for things in (COLOURS, EYES))
+    colours, eyes = (str(rng.choice(list(items))) for items in (COLOURS, EYES))
     main, accent, iris = map(as_rgb, (*COLOURS[colours], str(rng.choice(IRISES))))
     mode = "P" if rng.random() < PALETTE_SHARE else "RGBA"
     clay = Clay(size, zoom=rng.uniform(0.8, 1.0))
@@ -263,20 +241,10 @@ def paint_critter(
 
 
 def paint_critters(folder: Path, *, count: int = 720, size: int = 256, seed: int = 0) -> Path:
-    """Model the collection ``critters`` on all cores, unless it is there already.
+    """Model the collection ``critters`` on all cores, unless it exists; return its folder.
 
-    Parameters
-    ----------
-    folder : Path
-        Gets ``critter_0001.png`` and so on, and ``labels.csv`` with the fields of
-        ``CritterLabel``; see `paint_plein_air`.
-    count, size, seed : int
-        How many images, their width and height in pixels, and the seed of the collection.
-
-    Returns
-    -------
-    Path
-        ``folder``.
+    The folder gets ``critter_0001.png`` and so on, and ``labels.csv`` with the fields of
+    ``CritterLabel``; see `paint_plein_air`.
     """
     return _paint_collection(folder, paint_critter, count=count, size=size, seed=seed)
 

@@ -1,11 +1,11 @@
-"""The subjects of ``plein_air``: what a painter of landscapes lays down, back to front."""
+"""The subjects of ``plein_air``, painted back to front as a landscape painter would."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from numpy.typing import ArrayLike
 
 from dcgan_utils.data.painted.brush import (
     ACROSS,
@@ -28,7 +28,13 @@ from dcgan_utils.data.painted.brush import (
 WHITE = "fffcf4"
 
 
-# --- things that occur in several subjects ------------------------------------------------
+def _blurred(values: np.ndarray, sigma: ArrayLike) -> np.ndarray:
+    from scipy.ndimage import gaussian_filter  # slow to import, and only needed to paint
+
+    return gaussian_filter(values, sigma)
+
+
+# --- Elements of several subjects ---
 
 
 def _sky(s: Sketch, clouds: float | None = None) -> None:
@@ -53,7 +59,7 @@ def _sky(s: Sketch, clouds: float | None = None) -> None:
 
 
 def _hills(s: Sketch, layers: int, height: float, green: Colour = "6f9a62") -> None:
-    """Lay ranges of hills behind the horizon, the farther the bluer and paler."""
+    """Lay ranges of hills behind the horizon, bluer and paler with distance."""
     for far in range(layers, 0, -1):
         top = s.horizon - height * (0.35 + 0.4 * far) * (0.25 + ridge(s, 2 + far))
         light = 0.25 + 0.6 * noise(s, 8, 14)
@@ -62,16 +68,16 @@ def _hills(s: Sketch, layers: int, height: float, green: Colour = "6f9a62") -> N
 
 
 def _water(s: Sketch, shore: np.ndarray, local: Colour, calm: float) -> None:
-    """Lay water below the shore's line; it mirrors what stands above, broken by ripples."""
+    """Lay water below the shoreline; it mirrors what is above, broken by ripples."""
     p, depth = s.palette, np.clip((Y - shore) / (1 - s.horizon), 0, 1)
     sway, waves = receding(s, 3, 26, 1), receding(s, 5, 26, 1)
     rows = 2 * shore - Y + (sway - 0.5) * 0.12 * (0.2 + depth)
     columns = X + (waves - 0.5) * 0.10 * (0.2 + depth)
     far = (0.9 - 0.8 * calm) * np.exp(-depth / 0.12)
     rows, columns = (np.clip(v * GRID, 0, GRID - 1).astype(int) for v in (rows, columns))
-    mirrored = gaussian_filter(s.rgb[rows, columns], (1.2, 0.7, 0))
+    mirrored = _blurred(s.rgb[rows, columns], (1.2, 0.7, 0))
     rgb = mix(mirrored, s.lit(mix(local, p.zenith, 0.4), 0.4), (1 - calm) * (0.7 + 0.7 * depth))
-    # Far off, water mirrors little: a darker band keeps the horizon.
+    # Distant water reflects little: a darker band keeps the horizon visible.
     rgb = mix(rgb, s.lit(mix(local, p.shadow, 0.3), 0.35), far)
     rgb = mix(rgb, p.shadow, 0.3 * smooth_step(0.58, 0.85, waves) * (0.4 + depth))
     rgb = mix(rgb, mix(p.glow, p.low_sky, 0.5), 0.40 * smooth_step(0.40, 0.18, waves))
@@ -79,7 +85,7 @@ def _water(s: Sketch, shore: np.ndarray, local: Colour, calm: float) -> None:
 
 
 def _glitter(s: Sketch, shore: float, count: int) -> None:
-    """Dab the sun's path onto the water."""
+    """Dab the reflection of the sun onto the water."""
     depth = s.rng.random(count) ** 1.4
     x, length = s.sun[0] + s.rng.normal(0, 0.02 + 0.07 * depth), 0.02 + 0.05 * depth
     colour = mix(s.palette.glow, "ff8a4c", (0.45 if s.low_sun else 0.15) * s.rng.random(count))
@@ -87,7 +93,7 @@ def _glitter(s: Sketch, shore: float, count: int) -> None:
 
 
 def _meadow(s: Sketch, grass: Colour, other: Colour) -> None:
-    """Lay ground up to the horizon: patches of two colours in changing light."""
+    """Lay the ground up to the horizon: patches of two colours in varying light."""
     patches, light = receding(s, 3, 12, 3), receding(s, 5, 12, 3)
     tone = s.lit(mix(grass, other, smooth_step(0.3, 0.7, patches)), 0.1 + 0.75 * light)
     tone = mix(tone, s.palette.low_sky, 0.16 if s.low_sun else 0.08)
@@ -98,7 +104,7 @@ def _meadow(s: Sketch, grass: Colour, other: Colour) -> None:
 def _tree(
     s: Sketch, x: float, base: float, height: float, width: float, local: Colour, haze: float
 ) -> None:
-    """Lay a tree: a trunk and a ragged crown that is lit from the sun's side."""
+    """Lay a tree: a trunk and a ragged crown, lit from the side of the sun."""
     u, v = (X - x) / width, (Y - base + 0.55 * height) / (0.5 * height)
     ragged = noise(s, 16, 16)
     crown = smooth_step(1.25, 1.05, np.hypot(u, v) + 0.75 * (ragged - 0.35))
@@ -124,7 +130,7 @@ def _house(s: Sketch, x: float, base: float, width: float, roof: Colour, haze: f
     s.lay(gable, s.lit(wall, 1 - sunny, haze), UP, 0.3)
     slope = shape(x, base, width, -1.1, 0.65, -0.75, 1.35, 0.68, 1.35, 0.32, 0.65)
     s.lay(slope, as_rgb(roof), 0.1, 0.3)
-    if width > 0.05:  # what is smaller stays without details
+    if width > 0.05:  # smaller houses have no details
         panes, dark = x + width * np.array([-0.7, -0.1, 0.65]), s.lit("5a5878", 0.1, haze)
         s.dab(panes, base - 0.35 * width, 0.26 * width, 0.15 * width, UP, dark)
         stack, brick = base - 1.45 * width, s.lit(wall, 0.3, haze)
@@ -150,7 +156,7 @@ def _boat(s: Sketch, x: float, base: float, height: float, sail: Colour) -> None
     s.dab(x + spread * height, y, 0.22 * height, thick, 0, tone)
 
 
-# --- the subjects ---
+# --- Subjects ---
 
 
 def _cliffs(s: Sketch) -> None:
@@ -203,11 +209,11 @@ def _haystacks(s: Sketch) -> None:
 
 
 def _haystack(s: Sketch, x: float, base: float, width: float, haze: float) -> None:
-    """Lay a haystack, round body under a conical roof, and the shadow it casts."""
+    """Lay a haystack, a round body under a conical roof, and its shadow."""
     away, low = s.away(x), 1.6 if s.low_sun else 0.7
     left, right, end = low * away - 0.3, low * away + 0.7, -0.55 * low
     shadow = shape(x, base, width, -0.85, 0.1, 0.85, 0.1, right, end, left, end)
-    s.lay(0.72 * gaussian_filter(shadow, 1.5), mix(s.palette.shadow, "7c6cac", 0.4), 0.1)
+    s.lay(0.72 * _blurred(shadow, 1.5), mix(s.palette.shadow, "7c6cac", 0.4), 0.1)
     u = (X - x) / width
     v = (base - Y) / width + 0.05 * np.cos(1.5 * u)
     edge = np.abs(u) + 0.1 * (noise(s, 24, 24) - 0.5)
