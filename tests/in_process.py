@@ -21,23 +21,25 @@ def execute_cells(name, **parameters):
     """
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.utils.capture import capture_output
+    from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook
     from traitlets.config import Config
 
-    notebook = nbformat.read(notebooks_dir() / f"{name}.ipynb", as_version=4)
-    notebook = parameterize_notebook(notebook, parameters)
-    with _own_log(), capture_output() as shown:
-        shell = InteractiveShell.instance(
-            config=Config({"HistoryManager": {"enabled": False}}),
-            user_module=types.ModuleType("notebook_in_a_test"),
-        )
-        try:
+    stored = load_notebook_node(str(notebooks_dir() / f"{name}.ipynb"))
+    notebook = parameterize_notebook(stored, parameters)
+    shell = InteractiveShell.instance(
+        config=Config({"HistoryManager": {"enabled": False}}),
+        user_module=types.ModuleType("notebook_in_a_test"),
+    )
+    try:
+        with _own_log(), capture_output() as shown:
             for cell in notebook.cells:
                 if cell.cell_type == "code":
                     shell.run_cell(cell.source, store_history=True).raise_error()
-        finally:
-            InteractiveShell.clear_instance()
-    return "\n".join([shown.stdout, *(str(output.data) for output in shown.outputs)])
+    finally:
+        InteractiveShell.clear_instance()
+    texts = (str(text) for output in shown.outputs for text in output.data.values())
+    return "\n".join([shown.stdout, *texts])
 
 
 @contextmanager

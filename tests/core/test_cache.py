@@ -57,3 +57,13 @@ def test_a_file_that_holds_something_else_is_thrown_away():
     cache.write(path, {"other": np.zeros(3)})
     assert cache.read(path, lambda entry: entry.arrays["vectors"]) is None
     assert not path.exists()
+
+
+def test_collections_keep_their_hashes():
+    ramp = np.arange(96, dtype=np.uint8).reshape(2, 3, 4, 4)
+    assert cache.content_hash(ramp) == "757383b1a6755fc8b9097a5cb1c4172c"
+
+
+def test_what_is_cached_keeps_its_place():
+    assert cache.location("k", "part", [1]).name == cache.location("k", "part", (1,)).name
+    assert cache.location("k", "part", 1).name.startswith("k-")

@@ -64,3 +64,43 @@ def test_transparency_is_respected(mode):
 def test_a_image_without_a_visible_pixel_passes():
     for variant in made_of(Image.new("RGBA", (4, 4), (9, 9, 9, 0))).values():
         assert variant.getextrema()[3] == (0, 0)
+
+
+def test_there_are_the_studys_five_in_their_order():
+    assert decode.COPIES == (
+        "green hue",
+        "red hue",
+        "saturation x 2.5",
+        "saturation x 0.5",
+        "contrast x 2",
+    )
+
+
+@pytest.mark.parametrize(
+    ("colour", "kind", "expected"),
+    [
+        # Saturation and value stay as they are.
+        ((40, 60, 200), "green hue", (40, 200, 40)),
+        ((40, 60, 200), "red hue", (200, 40, 40)),
+        ((90, 150, 60), "green hue", (60, 150, 60)),
+        ((90, 150, 60), "red hue", (150, 60, 60)),
+        # The grey of this colour is 0.299 * 120 + 0.587 * 100 + 0.114 * 80 = 104.
+        ((120, 100, 80), "saturation x 2.5", (144, 94, 44)),
+        ((120, 100, 80), "saturation x 0.5", (112, 102, 92)),
+        ((120, 100, 80), "contrast x 2", (136, 96, 56)),
+        # And here it is 0.587 * 250 = 147.
+        ((0, 250, 0), "saturation x 2.5", (0, 255, 0)),
+        ((0, 250, 0), "saturation x 0.5", (73, 198, 73)),
+        ((0, 250, 0), "contrast x 2", (0, 255, 0)),
+    ],
+)
+def test_each_copy_in_numbers(colour, kind, expected):
+    assert first(decode.coloured_copy(rgb(colour), kind)) == pytest.approx(expected, abs=1)
+
+
+def test_contrast_is_doubled_about_the_mean_grey_of_the_whole_image():
+    image = rgb((100, 100, 100))
+    image.paste((160, 130, 120), (0, 0, 2, 8))  # a quarter, with a grey of 138
+    doubled = decode.coloured_copy(image, "contrast x 2")
+    assert doubled.getpixel((7, 7)) == pytest.approx((90, 90, 90), abs=1)
+    assert doubled.getpixel((0, 0)) == pytest.approx((210, 150, 130), abs=1)

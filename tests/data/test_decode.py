@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -406,3 +407,81 @@ def test_rows_are_those_of_torchvision(n, columns):
     if n == 1:  # which it leaves without gaps
         theirs = images[0]
     assert torch.equal(our_grid(images, columns, gap=2), theirs.permute(1, 2, 0))
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"), [(0.4, 0), (0.6, 1), (100.4, 100), (100.6, 101), (254.4, 254)]
+)
+def test_levels_are_rounded_to_the_nearest(level, expected):
+    assert to_uint8(torch.tensor(level / 127.5 - 1)).item() == expected
+
+
+@pytest.mark.parametrize(("level", "value"), [(0, -1), (51, -0.6), (102, -0.2), (255, 1)])
+def test_levels_are_spread_evenly_from_minus_1_to_1(level, value):
+    levels = torch.tensor(level, dtype=torch.uint8)
+    assert to_float(levels).item() == pytest.approx(value, abs=1e-6)
+
+
+# --- The filter and the place ----------------------------------------------------------------
+
+
+def noise_image(width, height):
+    rng = np.random.default_rng(width * height)
+    return Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8))
+
+
+@pytest.mark.parametrize("size", [(32, 32), (8, 8), (5, 5)])
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_images_are_resized_by_lanczos(size, fit):
+    image = noise_image(*size)
+    expected = np.asarray(image.resize((8, 8), Image.Resampling.LANCZOS))
+    np.testing.assert_array_equal(pixels(encode(image), fit=fit), expected)
+    if size != (8, 8):
+        bicubic = np.asarray(image.resize((8, 8), Image.Resampling.BICUBIC))
+        assert not np.array_equal(expected, bicubic)
+
+
+@pytest.mark.parametrize(
+    ("size", "rows", "columns"),
+    [
+        ((12, 8), (0, 8), (2, 10)),
+        ((13, 8), (0, 8), (2, 10)),
+        ((8, 14), (3, 11), (0, 8)),
+        ((8, 15), (3, 11), (0, 8)),
+    ],
+)
+def test_the_crop_lies_in_the_centre(size, rows, columns):
+    image = noise_image(*size)
+    expected = np.asarray(image)[slice(*rows), slice(*columns)]
+    np.testing.assert_array_equal(pixels(encode(image)), expected)
+
+
+@pytest.mark.parametrize(
+    ("size", "inner", "left", "top"),
+    [((8, 4), (8, 4), 0, 2), ((10, 6), (8, 5), 0, 1), ((6, 16), (3, 8), 2, 0)],
+)
+def test_the_whole_image_lies_in_the_centre_of_its_background(size, inner, left, top):
+    image = noise_image(*size)
+    expected = Image.new("RGB", (8, 8), PINK)
+    expected.paste(image.resize(inner, Image.Resampling.LANCZOS), (left, top))
+    np.testing.assert_array_equal(pixels(encode(image), fit="pad"), np.asarray(expected))
+
+
+@pytest.mark.parametrize(
+    ("size", "img_size", "asked"),
+    [
+        ((256, 256), 32, (32, 32)),
+        ((256, 256), 33, (64, 64)),
+        ((256, 256), 64, (64, 64)),
+        ((256, 512), 65, (128, 256)),
+        ((256, 256), 129, None),
+        ((100, 100), 50, (50, 50)),
+        ((101, 200), 16, None),
+        ((102, 200), 16, (51, 100)),
+    ],
+)
+def test_a_jpeg_is_decoded_at_the_smallest_exact_fraction(size, img_size, asked):
+    drafts = []
+    image = SimpleNamespace(size=size, draft=lambda mode, size: drafts.append((mode, size)))
+    decode._shrink_while_decoding(image, img_size)
+    assert drafts == ([(None, asked)] if asked else [])

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.data import labels
 from dcgan_utils.data.labels import (
     categories,
     classes_of,
@@ -111,3 +112,56 @@ def test_kinds_come_from_the_labels(image_folder, collection):
     lines = [f"{n:02d}.png,{'sea' if n < 4 else 'land'}" for n in range(10)]
     (image_folder / "labels.csv").write_text("\n".join(["file,subject", *lines]))
     assert classes_of(collection) is None, "four images are too few to learn from"
+
+
+def test_precision_is_of_the_found_and_recall_of_what_is_there():
+    assert precision_recall([0, 2, 3], [True, True, False, False]) == (1 / 3, 1 / 2)
+
+
+@pytest.mark.parametrize(
+    ("values", "images", "sorts"),
+    [
+        (1, 60, False),
+        (2, 60, True),
+        (30, 60, True),
+        (31, 62, False),
+        (9, 10, True),
+        (10, 10, False),
+    ],
+)
+def test_two_to_thirty_values_sort_images(values, images, sorts):
+    known = pd.DataFrame({"kind": [f"kind {number % values}" for number in range(images)]})
+    assert (list(categories(known)) == ["kind"]) == sorts
+
+
+def written(image_folder, **columns):
+    names = pd.Index([f"{number:02d}.png" for number in range(10)], name="file")
+    pd.DataFrame(columns, index=names).to_csv(image_folder / "labels.csv")
+
+
+SIXES = ["sea"] * 6 + ["land"] * 4
+FIVES = ["rain"] * 5 + ["sun"] * 5
+
+
+def test_kinds_have_five_images_or_more(image_folder, collection):
+    written(image_folder, subject=SIXES)
+    assert classes_of(collection) is None
+    with pytest.raises(WorkbookError, match="What does: none"):
+        classes_of(collection, "subject")
+    written(image_folder, subject=SIXES, weather=FIVES)
+    assert classes_of(collection).tolist() == FIVES
+
+
+def test_the_column_asked_for_is_the_one_that_counts(image_folder, collection):
+    written(image_folder, weather=FIVES, place=["a", "b"] * 5)
+    assert classes_of(collection).name == "weather"
+    asked = classes_of(collection, "place")
+    assert (asked.name, asked.tolist()) == ("place", ["a", "b"] * 5)
+
+
+def test_kinds_are_known_of_all_images(collection, monkeypatch):
+    known = pd.DataFrame({"partly": ["a", "b", None] * 6, "whole": ["a", "b"] * 9})
+    monkeypatch.setattr(labels, "read_labels", lambda dataset: known)
+    assert classes_of(collection).name == "whole"
+    with pytest.raises(WorkbookError, match="What does: whole"):
+        classes_of(collection, "partly")

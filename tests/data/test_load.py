@@ -18,6 +18,7 @@ from PIL import Image
 from tfrecord.writer import TFRecordWriter
 
 from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.seeds import stream
 from dcgan_utils.data import decode, load
 from dcgan_utils.data.decode import COPIES
 from dcgan_utils.data.load import load_copies, load_dataset
@@ -704,3 +705,41 @@ def test_a_zip_of_two_folders_is_found_again_as_it_was(data, tiny):
     assert len(load_copies(dataset)) == 12
     run = Run.create(tiny(dataset="pokemon"), dataset)
     assert collection_of(Run(run.folder)) == dataset
+
+
+# --- What decides about the pixels ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda patch: patch.setattr(load, "DECODER_VERSION", load.DECODER_VERSION + 1),
+        lambda patch: patch.setattr(load, "FORMATS", load.FORMATS[:2]),
+        lambda patch: patch.setattr(load.PIL, "__version__", "0"),
+    ],
+    ids=["decoder", "formats", "Pillow"],
+)
+def test_another_decoder_decodes_anew(tmp_path, data, monkeypatch, change):
+    folder = fill(tmp_path / "p", a=RED)
+    first = load_dataset(folder, 8)
+    assert len(cached(data)) == 1
+    change(monkeypatch)
+    assert load_dataset(folder, 8) == first
+    assert len(cached(data)) == 2
+
+
+def test_images_are_drawn_without_repetition_from_a_seed(image_folder):
+    collection = load_dataset(image_folder, 8)
+    order = torch.randperm(10, generator=stream(3, "draw"))
+    assert torch.equal(collection.draw(4, seed=3), collection.images[order[:4]])
+    assert len(collection.draw(99, seed=3).flatten(1).unique(dim=0)) == 10
+    assert not torch.equal(collection.draw(4, seed=3), collection.draw(4, seed=4))
+
+
+def test_axes_are_image_channel_row_column(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    stored = io.BytesIO()
+    Image.fromarray(pixels).save(stored, "PNG")
+    write(tmp_path / "p" / "a.png", stored.getvalue())
+    (image,) = load_dataset(tmp_path / "p", 8).images.numpy()
+    np.testing.assert_array_equal(image, pixels.transpose(2, 0, 1))

@@ -180,3 +180,94 @@ def test_sharpness_is_its_definition_written_out():
     ]
     expected = torch.stack(laplacian).var(correction=0).item()
     assert statistics.sharpness(some(1, 5))[0] == pytest.approx(expected)
+
+
+# --- Thresholds ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("drop", "share", "ramp", "clear"),
+    [
+        (3, 0.5, 0.5, True),
+        (2.99, 0.5, 0.5, False),
+        (3, 0.49, 0, False),
+        (3, 0.5, 0.51, False),
+        (3, 0.8, 0.8, True),
+        (90, 0.8, 0.81, False),
+    ],
+)
+def test_a_horizon_is_clear_from_its_thresholds_on(drop, share, ramp, clear):
+    assert statistics.Horizon(0.5, drop, share, ramp, np.zeros(4)).is_clear == clear
+
+
+def test_the_horizon_s_numbers_are_written_out():
+    rows = np.array([9.0, 8, 3, 2, 0])
+    found = statistics.find_horizon(rows[None, :, None] * np.ones((3, 5, 4)))
+    assert found.position == 2 / 5
+    assert found.drop == pytest.approx(8.5 - 5 / 3)
+    between = (2 * (8.5 - 4.4) ** 2 + 3 * (5 / 3 - 4.4) ** 2) / 5
+    assert found.share == pytest.approx(between / rows.var())
+    assert found.ramp == pytest.approx(np.corrcoef(rows, range(5))[0, 1] ** 2)
+    np.testing.assert_allclose(found.brightness, rows)
+
+
+def radii(side=100):
+    middle = torch.arange(side) + 0.5 - side / 2
+    return torch.hypot(middle, middle[:, None]) / (side / 2)
+
+
+def canvas(white, level=255):
+    image = torch.full((3, *white.shape), 100, dtype=torch.uint8)
+    image[:, white] = level
+    return image
+
+
+def found_round(image):
+    return statistics.find_round_canvases(image[None]) == [0]
+
+
+@pytest.mark.parametrize(("level", "found"), [(229, False), (230, True)])
+def test_white_begins_at_230_in_all_colours(level, found):
+    image = canvas(radii() > 1)
+    for colour in range(3):
+        one = image.clone()
+        one[colour, radii() > 1] = level
+        assert found_round(one) == found
+
+
+@pytest.mark.parametrize(("missing", "found"), [(0, True), (1, False)])
+def test_nine_tenths_of_the_corners_beyond_1_03_are_white(missing, found):
+    corners = torch.nonzero(radii().flatten() > 1.03).flatten()
+    outwards = corners[radii().flatten()[corners].argsort()]
+    white = radii() > 0.9
+    if found:
+        white &= radii() > 1.03
+    white.view(-1)[outwards[: len(corners) // 10 + missing]] = False
+    assert found_round(canvas(white)) == found
+
+
+@pytest.mark.parametrize("edge", ["inner", "outer"])
+@pytest.mark.parametrize(("more", "found"), [(0, True), (1, False)])
+def test_a_tenth_of_the_ring_from_0_8_to_0_9_may_be_white(more, found, edge):
+    ring = torch.nonzero(((radii() > 0.8) & (radii() < 0.9)).flatten()).flatten()
+    order = ring[radii().flatten()[ring].argsort(descending=edge == "outer")]
+    white = radii() > 1.03
+    if found:
+        white |= (radii() <= 0.8) | (radii() >= 0.9)
+    white.view(-1)[order[: len(ring) // 10 + more]] = True
+    assert found_round(canvas(white)) == found
+
+
+def test_sharpness_in_numbers():
+    """A bright point of 8 gives the Laplacians 8, four times -2, and four times 0."""
+    image = torch.zeros(1, 3, 5, 5, dtype=torch.uint8)
+    image[:, :, 2, 2] = 8
+    assert statistics.sharpness(image) == pytest.approx([(8**2 + 4 * 2**2) / 9])
+    image[:, :2] = 0
+    assert statistics.sharpness(image) == pytest.approx([(8**2 + 4 * 2**2) / 9 / 9])
+
+
+def test_vectors_are_means_over_squares():
+    image = torch.tensor([[1, 3, 10, 20], [5, 7, 30, 41], [0, 0, 9, 9], [0, 1, 9, 9]])
+    vectors = statistics.pixel_vectors(image.expand(1, 3, 4, 4).to(torch.uint8), 2)
+    assert vectors[0].tolist() == [4, 25.25, 0.25, 9] * 3

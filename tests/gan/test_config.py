@@ -3,6 +3,7 @@ import torch
 
 from dcgan_utils.core import environment
 from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.gan import config
 from dcgan_utils.gan.config import PRESETS, TrainConfig
 
 
@@ -134,3 +135,106 @@ def test_what_mps_cannot_do_is_refused(monkeypatch):
     assert TrainConfig.resolve(device="mps", augment="diffaugment").device == "mps"
     with pytest.raises(WorkbookError, match="augment=both does not work on mps"):
         TrainConfig.resolve(device="mps", augment="both", precision="fp32")
+
+
+STUDIED = {
+    "noise": "normal(0, 1)",
+    "noise_size": 100,
+    "architecture": "dcgan",
+    "img_size": 64,
+    "lr": 2e-4,
+    "beta1": 0.5,
+    "beta2": 0.999,
+    "eps": 1e-8,
+    "real_label": 0.8,
+    "fake_label": 0.1,
+    "augment": "none",
+    "flip": False,
+    "instance_noise": 0,
+    "layer_noise": 0,
+    "ema": 0.999,
+    "patience": 0,
+    "kid_samples": 0,
+    "show_epochs": (),
+    "seed": 0,
+}
+
+
+@pytest.mark.parametrize(
+    ("preset", "values"),
+    [
+        (
+            "monet",
+            {"width": 64, "batch_size": 64, "epochs": 400, "sample_size": 64},
+        ),
+        (
+            "pokemon",
+            {"width": 32, "batch_size": 128, "epochs": 700, "sample_size": 16}
+            | {"architecture": "pokemon", "eps": 1e-7, "real_label": 1.0, "fake_label": 0.0}
+            | {"augment": "both", "kid_samples": 300, "show_epochs": (600, 700)},
+        ),
+        (
+            "quick",
+            {"width": 32, "batch_size": 8, "epochs": 25, "sample_size": 32}
+            | {"noise_size": 16, "ema": 0.99},
+        ),
+        (
+            "best",
+            {"width": 32, "batch_size": 16, "epochs": 1000, "sample_size": 64}
+            | {"architecture": "resize", "augment": "ada", "flip": True, "kid_samples": 300},
+        ),
+    ],
+)
+def test_presets_have_their_published_values(preset, values):
+    resolved = TrainConfig.resolve(preset=preset, device="cpu", precision="fp32").model_dump()
+    named = {"dataset": "plein_air", "preset": preset, "device": "cpu", "precision": "fp32"}
+    assert resolved == named | STUDIED | values
+
+
+@pytest.mark.parametrize(
+    ("change", "decides"),
+    [
+        ({"dataset": "there"}, False),
+        ({"preset": "monet"}, False),
+        ({"device": "mps"}, False),
+        ({"kid_samples": 7}, False),
+        ({"show_epochs": (1,)}, False),
+        ({"noise": "gamma(2, 1)"}, True),
+        ({"epochs": 7}, True),
+        ({"sample_size": 7}, True),
+        ({"eps": 1e-7}, True),
+        ({"ema": 0.5}, True),
+        ({"patience": 7}, True),
+        ({"flip": True}, True),
+        ({"layer_noise": 0.1}, True),
+        ({"augment": "ada"}, True),
+        ({"precision": "bf16"}, True),
+    ],
+)
+def test_what_decides_the_result_makes_another_run(change, decides):
+    one = TrainConfig.resolve(device="cpu", precision="fp32")
+    assert (one.identity != one.model_copy(update=change).identity) == decides
+
+
+@pytest.mark.parametrize(
+    ("device", "units", "capability", "fast"),
+    [
+        ("cpu", None, None, False),
+        ("cpu", "amx", None, True),
+        ("cpu", "avx512_bf16", None, True),
+        ("cuda", None, (7, 5), False),
+        ("cuda:1", None, (8, 0), True),
+        ("mps", "amx", None, False),
+    ],
+)
+def test_bf16_is_fast_where_it_is_native(monkeypatch, device, units, capability, fast):
+    monkeypatch.setattr(environment, "bf16_units", lambda: units)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert config.multiplies_bf16_fast(device) is fast
+
+
+def test_a_collection_settles_auto_and_nothing_else():
+    automatic = TrainConfig.resolve(augment="auto", device="cpu")
+    changed = {name: value for name, value in automatic.model_dump().items() if name != "augment"}
+    for count, policy in ((1999, "diffaugment"), (2000, "ada"), (20_001, "none")):
+        assert automatic.for_collection(count).model_dump() == changed | {"augment": policy}

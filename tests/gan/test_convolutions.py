@@ -155,10 +155,11 @@ def test_frozen_weights_cost_no_gradient(units, monkeypatch):
     ("operation", "channels", "units", "products"),
     [
         ("weight_gradient", 128, "amx", True),
-        ("weight_gradient", 64, "amx", False),
+        ("weight_gradient", 127, "amx", False),
+        ("up", 127, "amx", False),
         ("up", 128, "amx", True),
         ("weight_gradient", 256, "avx512_bf16", True),
-        ("weight_gradient", 128, "avx512_bf16", False),
+        ("weight_gradient", 255, "avx512_bf16", False),
         ("up", 512, "avx512_bf16", False),
         ("weight_gradient", 512, None, False),
     ],
@@ -215,3 +216,22 @@ def test_a_resize_convolution_leaves_no_grid():
     rough = convolutions.ConvTranspose2d(6, 2, 4, stride=2, padding=1, bias=False)(constant)[inner]
     assert smooth.std(dim=(2, 3)).max() < 1e-6
     assert rough.std(dim=(2, 3)).min() > 1e-3
+
+
+def test_a_resize_convolution_begins_as_the_other_layers_do():
+    weight = convolutions.ResizeConv2d(64, 64).weight
+    assert weight.mean().item() == pytest.approx(0, abs=1e-3)
+    assert weight.std().item() == pytest.approx(0.02, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "units"),
+    [
+        ({"amx_bf16": True, "avx512_bf16": True}, "amx"),
+        ({"amx_bf16": False, "avx512_bf16": True}, "avx512_bf16"),
+        ({"avx512_f": True}, None),
+    ],
+)
+def test_the_units_are_the_fastest_that_the_cpu_has(monkeypatch, capabilities, units):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert environment.bf16_units.__wrapped__() == units

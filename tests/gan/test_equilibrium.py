@@ -73,3 +73,48 @@ def test_nothing_has_parted_before_the_window_is_full():
     assert divergence_epoch([0.95] * 9) is None
     assert divergence_epoch([0.95] * 10) == 10
     assert divergence_epoch([0.95] * 3, window=2) == 2
+
+
+@pytest.mark.parametrize(
+    ("real_label", "fake_label", "discriminator", "generator", "verdict"),
+    [
+        (1.0, 0.0, 1.386294, 0.693147, 0.5),
+        (0.8, 0.1, 1.376278, 0.758375, 0.45),
+        (0.9, 0.0, 1.376278, 0.778442, 0.45),
+    ],
+)
+def test_balanced_losses_in_numbers(real_label, fake_label, discriminator, generator, verdict):
+    assert equilibrium_losses(real_label, fake_label) == pytest.approx(
+        {"discriminator": discriminator, "generator": generator, "verdict": verdict}, abs=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("d_loss", "real_label", "fake_label", "expected"),
+    [
+        (2 * math.log(2), 1.0, 0.0, 0.0),
+        (math.log(2), 1.0, 0.0, 0.5),
+        (0.0, 1.0, 0.0, 1.0),
+        (4 * math.log(2), 1.0, 0.0, -1.0),
+        # The entropies of the study's labels are 0.500402 and 0.325083.
+        (1.376278, 0.8, 0.1, 0.0),
+        (0.825485, 0.8, 0.1, 1.0),
+    ],
+)
+def test_the_lead_is_a_share_of_the_way_from_balance_to_certainty(
+    d_loss, real_label, fake_label, expected
+):
+    (found,) = discriminator_advantage([d_loss], real_label=real_label, fake_label=fake_label)
+    assert found == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(("level", "parted"), [(0.79, None), (0.8, 2), (0.81, 2)])
+def test_losses_part_at_a_lead_of_0_8(level, parted):
+    assert divergence_epoch([level, level], window=2) == parted
+    assert divergence_epoch([0.0, 0.0, 2 * level], window=2) == (3 if parted else None)
+
+
+def test_the_window_has_ten_epochs_without_being_asked():
+    assert divergence_epoch([1.0] * 9) is None
+    assert divergence_epoch([0.0, 0.0, 0.0] + [1.0] * 7) is None
+    assert divergence_epoch([0.0] + [1.0] * 9) == 10

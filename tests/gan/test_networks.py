@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from dcgan_utils.core.seeds import stream
+from dcgan_utils.core.seeds import seed32, stream
 from dcgan_utils.gan import convolutions, networks
 
 
@@ -132,3 +132,86 @@ def test_the_scale_of_the_noise_cancels_but_its_mean_does_not():
     assert torch.allclose(plain, scaled, atol=1e-2)
     assert not torch.allclose(plain, shifted, atol=0.5)
     assert shifted.var(dim=0).mean() < 0.5 * plain.var(dim=0).mean()
+
+
+@pytest.mark.parametrize("architecture", networks.ARCHITECTURES)
+def test_both_networks_begin_with_a_deviation_of_0_02(architecture):
+    kernels, factors, zeros = [], [], []
+    for network in networks.build_networks(architecture, noise_size=100, img_size=64, width=32):
+        networks.initialise_weights(network, stream(0, "init"))
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                factors.append(module.weight)
+            elif hasattr(module, "weight"):
+                kernels.append(module.weight.flatten())
+                assert module.weight.std().item() == pytest.approx(0.02, rel=0.1)
+            if getattr(module, "bias", None) is not None:
+                zeros.append(module.bias)
+    assert torch.cat(kernels).mean().item() == pytest.approx(0, abs=1e-4)
+    assert torch.cat(kernels).std().item() == pytest.approx(0.02, rel=0.01)
+    assert torch.cat(factors).mean().item() == pytest.approx(1, abs=0.003)
+    assert torch.cat(factors).std().item() == pytest.approx(0.02, rel=0.1)
+    assert not torch.cat(zeros).any()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "of_generator", "of_discriminator"),
+    [
+        # A kernel k x k of a to b channels has a b k k weights, a BatchNorm of c channels 2 c.
+        ("dcgan", 2048 + 2048 + 512 + 192 + 56, 192 + 512 + 2048 + 256 + 48),
+        ("resize", 2048 + 1152 + 288 + 108 + 56, 192 + 512 + 2048 + 256 + 48),
+        ("pokemon", 2304 + 3200 + 800 + 300 + 24, 112 + 408 + 816 + 3216 + 65),
+    ],
+)
+def test_each_network_has_its_number_of_weights(architecture, of_generator, of_discriminator):
+    built = networks.build_networks(architecture, noise_size=8, img_size=32, width=4)
+    counts = [sum(p.numel() for p in network.parameters()) for network in built]
+    assert counts == [of_generator, of_discriminator]
+
+
+@pytest.mark.parametrize("architecture", networks.ARCHITECTURES)
+def test_activations_are_the_papers(architecture):
+    generator, discriminator = networks.build_networks(
+        architecture, noise_size=8, img_size=64, width=4
+    )
+    *hidden, last = (block[-1] for block in generator.blocks)
+    assert [type(activation) for activation in hidden] == [nn.ReLU] * len(hidden)
+    assert isinstance(last, nn.Tanh)
+    *hidden, last = (block[-1] for block in discriminator.blocks)
+    assert [activation.negative_slope for activation in hidden] == [0.2] * len(hidden)
+    assert last.weight.shape[0] == 1
+
+
+@pytest.mark.parametrize("architecture", networks.ARCHITECTURES)
+def test_normalisation_is_torchs_usual_one(architecture):
+    for network in networks.build_networks(architecture, noise_size=8, img_size=64, width=4):
+        norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+        assert {(m.eps, m.momentum, m.affine) for m in norms} == {(1e-5, 0.1, True)}
+
+
+@pytest.mark.parametrize(
+    ("seed", "purpose", "state", "numbers"),
+    [
+        (0, "init", 7797302695267191734, [693, 316, 224, 978]),
+        (0, "noise", 6667201576106393138, [507, 438, 852, 682]),
+        (1, "noise", 8776460420632715637, [181, 565, 496, 515]),
+        (0, "order", 5618756638689033999, [576, 140, 992, 398]),
+        (2**32, "init", 2455674946376769857, [240, 834, 948, 381]),
+    ],
+)
+def test_published_seeds_keep_their_numbers(seed, purpose, state, numbers):
+    assert stream(seed, purpose).initial_seed() == state
+    drawn = torch.randint(0, 1000, (4,), generator=stream(seed, purpose))
+    assert drawn.tolist() == numbers
+
+
+def test_streams_are_independent_of_one_another():
+    purposes = ("init", "noise", "augment", "order", "flip", "preview", "sample", "draw")
+    streams = [stream(seed, purpose) for purpose in purposes for seed in (0, 1)]
+    drawn = torch.stack([torch.rand(10_000, generator=rng) for rng in streams])
+    assert (torch.corrcoef(drawn) - torch.eye(16)).abs().max() < 0.05
+
+
+@pytest.mark.parametrize(("seed", "fitted"), [(7, 7), (2**32 - 1, 2**32 - 1), (2**32 + 5, 5)])
+def test_a_long_seed_is_fitted_into_32_bits(seed, fitted):
+    assert seed32(seed) == fitted

@@ -122,3 +122,97 @@ def test_a_prior_describes_its_moments():
     assert "**Gamma(2, 1)** has mean 2, standard deviation 1.41 and skewness 1.41." in text
     assert "The ratio |mean| / std is **1.41**." in text
     assert "skewness undefined" in priors.parse("student_t(3)").describe()
+
+
+@pytest.mark.parametrize(
+    ("spec", "mean", "std", "skewness"),
+    [
+        ("uniform(0, 6)", 3, math.sqrt(3), 0),
+        ("normal(-1, 3)", -1, 3, 0),
+        ("N(0, 100)", 0, 10, 0),
+        ("gamma(2, 1)", 2, math.sqrt(2), math.sqrt(2)),
+        ("gamma(4, 3)", 12, 6, 1),
+        ("exponential(3)", 3, 3, 2),
+        ("laplace(1, 2)", 1, math.sqrt(8), 0),
+        ("student_t(4)", 0, math.sqrt(2), 0),
+        ("bernoulli(0.2)", -0.6, 0.8, 1.5),
+        ("bernoulli(0.9)", 0.8, 0.6, -0.8 / 0.3),
+        ("sphere", 0, 1, 0),
+        ("standardized(gamma(4, 3))", 0, 1, 1),
+        ("standardized(bernoulli(0.2))", 0, 1, 1.5),
+    ],
+)
+def test_moments_in_numbers(spec, mean, std, skewness):
+    prior = priors.parse(spec)
+    assert (prior.mean, prior.std, prior.skewness) == pytest.approx((mean, std, skewness))
+    assert prior.ratio == pytest.approx(abs(mean) / std)
+
+
+@pytest.mark.parametrize(
+    "spec", ["gamma(3, 2)", "laplace(1, 2)", "exponential(4)", "uniform(1, 4)"]
+)
+def test_exact_skewness_agrees_with_scipy(spec):
+    prior = priors.parse(spec)
+    assert prior.skewness == pytest.approx(float(prior._scipy(stats, 100).stats(moments="s")))
+
+
+QUARTILE = 0.6744898  # of N(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("spec", "value", "score"),
+    [
+        ("normal(1, 10)", 11, 1),
+        ("uniform(-1, 1)", 0.5, QUARTILE),
+        ("uniform(0, 4)", 1, -QUARTILE),
+        ("gamma(2, 1)", 1.6783470, 0),
+        ("gamma(2, 3)", 3 * 1.6783470, 0),
+        ("exponential(3)", 3 * math.log(4), QUARTILE),
+        ("laplace(1, 2)", 1 + 2 * math.log(2), QUARTILE),
+        ("student_t(3)", 0.7648923, QUARTILE),
+        ("sphere", 0.5, 0.5),
+        ("standardized(exponential(3))", math.log(4) - 1, QUARTILE),
+        ("standardized(gamma(2, 1))", (1.6783470 - 2) / math.sqrt(2), 0),
+    ],
+)
+def test_scores_are_those_of_the_same_quantile(spec, value, score):
+    prior = priors.parse(spec)
+    assert prior.to_gaussian(torch.tensor([[value]]))[0, 0].item() == pytest.approx(score, abs=1e-5)
+    if spec != "sphere":
+        back = prior.from_gaussian(torch.tensor([[score]]))[0, 0].item()
+        assert back == pytest.approx(value, abs=1e-5)
+
+
+def test_scores_at_the_ends_of_a_range_are_finite():
+    scores = priors.parse("uniform").to_gaussian(torch.tensor([[-1.0, 1.0]]))
+    assert scores[0].tolist() == pytest.approx([-7.0345, 7.0345], abs=1e-3)
+
+
+@pytest.mark.parametrize(("p", "line"), [(0.2, 0.841621), (0.5, 0.0), (0.9, -1.281552)])
+def test_coins_are_cut_where_their_share_lies_above(p, line):
+    coin = priors.parse(f"bernoulli({p})")
+    assert coin.from_gaussian(torch.tensor([[line - 0.001, line + 0.001]])).tolist() == [[-1, 1]]
+    scores = coin.to_gaussian(torch.ones(50, 40))
+    assert scores.min() == pytest.approx(line, abs=0.05)
+    assert coin.to_gaussian(-torch.ones(50, 40)).max() == pytest.approx(line, abs=0.05)
+
+
+def test_vectors_are_brought_to_the_sphere_without_being_turned():
+    scores = torch.tensor([[3.0, 4.0], [0.0, -7.0]])
+    back = priors.parse("sphere").from_gaussian(scores)
+    expected = math.sqrt(2) * torch.tensor([[0.6, 0.8], [0.0, -1.0]])
+    assert torch.allclose(back, expected)
+
+
+def test_coordinates_and_vectors_are_independent():
+    for spec in STUDIED:
+        z = draw(priors.parse(spec), n=2000, noise_size=3)
+        correlations = torch.corrcoef(torch.cat([z[1:].T, z[:-1].T]))
+        assert (correlations - torch.eye(6)).abs().max() < 0.08
+
+
+def test_a_coordinate_of_a_sphere_in_space_is_uniform():
+    # Archimedes: the zones of a sphere between parallel planes have the area of the cylinder's.
+    x = np.linspace(-1.7, 1.7, 9)
+    density = priors.parse("sphere").density(x, noise_size=3)
+    assert density == pytest.approx(1 / (2 * math.sqrt(3)))

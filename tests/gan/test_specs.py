@@ -121,3 +121,47 @@ def test_lists():
         priors.parse_list("gamma, Gamma(2, 1)")
     with pytest.raises(WorkbookError, match="no noise is named"):
         priors.parse_list(" , ")
+
+
+@pytest.mark.parametrize(
+    ("spec", "fits"),
+    [
+        ("normal(0, 9e29)", True),
+        ("normal(0, 2e30)", False),
+        ("normal(0, 2e-30)", True),
+        ("normal(0, 5e-31)", False),
+        ("normal(9e29, 1)", True),
+        ("normal(2e30, 1)", False),
+        ("normal(-2e30, 1)", False),
+    ],
+)
+def test_numbers_beyond_float32_are_refused_at_both_ends(spec, fits):
+    if fits:
+        assert priors.parse(spec).sample(2, 3).isfinite().all()
+    else:
+        with pytest.raises(WorkbookError, match="too large or small"):
+            priors.parse(spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "prior"),
+    [
+        ("U(0, 2)", priors.Uniform(low=0, high=2)),
+        ("N(3, 4)", priors.Normal(mean=3, std=2)),
+        ("normal(3, 4)", priors.Normal(mean=3, std=4)),
+        ("Gamma(3, 4)", priors.Gamma(shape=3, scale=4)),
+        ("exponential(3)", priors.Exponential(scale=3)),
+        ("laplace(3, 4)", priors.Laplace(mean=3, scale=4)),
+        ("student_t(5)", priors.StudentT(df=5)),
+        ("bernoulli(0.25)", priors.Bernoulli(p=0.25)),
+        ("uniform", priors.Uniform(low=-1, high=1)),
+        ("normal", priors.Normal(mean=0, std=1)),
+        ("gamma", priors.Gamma(shape=2, scale=1)),
+        ("exponential", priors.Exponential(scale=1)),
+        ("laplace", priors.Laplace(mean=0, scale=1)),
+        ("student_t", priors.StudentT(df=3)),
+        ("bernoulli", priors.Bernoulli(p=0.5)),
+    ],
+)
+def test_parameters_stand_in_the_order_of_the_books(spec, prior):
+    assert priors.parse(spec) == prior

@@ -89,6 +89,24 @@ def test_neighbourhoods_are_those_of_prdc(k):
     assert distances.prdc(real, generated, k=k) == pytest.approx(theirs)
 
 
+def test_neighbourhoods_are_those_counted_by_hand():
+    real, generated = np.array([0.0, 1, 3, 7, 50, 51]), np.array([0.5, 0.7, 5, 5.5, 20])
+    # The balls reach 1, 1, 2, 4, 1, 1 around the real ones, .2, .2, .5, .5, 14.5 around the others.
+    assert distances.prdc(real[:, None], generated[:, None], k=1) == {
+        "precision": 4 / 5,
+        "recall": 1 / 6,
+        "density": (2 + 2 + 2 + 1) / 5,
+        "coverage": 4 / 6,
+    }
+
+
+def test_five_neighbours_are_usual():
+    real, generated = cloud(30), cloud(30, mean=0.5, seed=1)
+    usual = distances.prdc(real, generated)
+    assert usual == distances.prdc(real, generated, k=5)
+    assert usual != distances.prdc(real, generated, k=4)
+
+
 def test_neighbourhoods_need_more_images_than_neighbours():
     with pytest.raises(NotEnoughData, match="More than 5"):
         distances.prdc(cloud(50), cloud(5))
@@ -112,6 +130,25 @@ def test_the_interval_is_repeatable_and_narrows_with_more_images():
     widths = [high - low for low, high in (interval(*few), interval(*many))]
     assert widths[0] > 2 * widths[1] > 0
     assert np.isfinite(interval(cloud(2), cloud(2, seed=1))).all()
+
+
+def test_the_interval_is_its_definition_written_out():
+    real, generated = cloud(4, 3), cloud(3, 3, mean=1, seed=1)
+    rng, kids = stream(5, "bootstrap"), []
+    again = [torch.randint(n, (1000, n), generator=rng).tolist() for n in (4, 3)]
+
+    def k(x, y):
+        return (float(np.dot(x, y)) / 3 + 1) ** 3
+
+    def within(side, drawn):
+        return np.mean([k(side[i], side[j]) for i in drawn for j in drawn if i != j])
+
+    for one, other in zip(*again, strict=True):
+        if len(set(one)) > 1 and len(set(other)) > 1:
+            across = np.mean([k(real[i], generated[j]) for i in one for j in other])
+            kids.append(within(real, one) + within(generated, other) - 2 * across)
+    expected = np.quantile(kids, [0.025, 0.975])
+    assert interval(real, generated, seed=5) == pytest.approx(expected, rel=1e-6)
 
 
 # --- What each number must see -------------------------------------------------------------
@@ -267,3 +304,28 @@ def test_memorisation_is_described():
     text = distances.describe_memorisation({"pixels": 0.5, "features": 0.04}, 300)
     assert text.startswith("Of 300 samples **4%** are suspiciously close to a training image by")
     assert "and **50%** by pixels." in text
+
+
+# --- What counts as near -------------------------------------------------------------------
+
+# Their nearest neighbours lie 1, 1, 2, 3, ... 40 away: nearer than 2 are 5 % of them.
+LINE = np.cumsum(np.arange(41.0))[:, None]
+
+
+@pytest.mark.parametrize(("apart", "share"), [(1.99, 1), (2, 0), (2.01, 0)])
+def test_near_is_nearer_than_all_but_a_twentieth_of_the_real_images(apart, share):
+    before = LINE[:1] - apart
+    assert distances.memorisation(LINE, np.repeat(before, 2, axis=0)) == share
+    pairs = 1000.0 * np.arange(5).repeat(2)[:, None] + [[0], [apart]] * 5
+    assert distances.repetition(LINE, pairs) == share
+
+
+@pytest.mark.parametrize(("apart", "share"), [(0.99e-4, 1), (1.01e-4, 0)])
+def test_twins_are_nearer_than_a_millionth_of_the_greatest_distance(apart, share):
+    real = np.arange(0, 101, 10.0).repeat(2)[:, None] + [[0], [apart]] * 11
+    real[-2:] = 100
+    assert distances.memorisation(real, np.array([[4.0], [55]])) == share
+
+
+def test_memorisation_is_the_share_of_the_generated_images():
+    assert distances.memorisation(LINE, np.array([[-1.0], [-9], [-99], [-999]])) == 1 / 4

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 import torch
 from helpers import groups
+from sklearn import model_selection
 
 from dcgan_utils.core.errors import NotEnoughData
 from dcgan_utils.metrics import embed
@@ -125,3 +126,68 @@ def test_halves_of_one_set_are_told_apart_by_chance_only():
 def test_few_images_cannot_be_told_apart():
     with pytest.raises(NotEnoughData, match="here: 9 and 20"):
         embed.separability(np.eye(9, 20), np.eye(20))
+
+
+# --- The numbers written out ---------------------------------------------------------------
+
+
+def divided(labels):
+    return embed.Clustering(np.array(labels), np.zeros((max(labels) + 1, 1)), np.zeros(1))
+
+
+@pytest.mark.parametrize(
+    ("labels", "index"),
+    [([0, 0, 1, 1], 1), ([1, 1, 0, 0], 1), ([0, 0, 1, 2], 4 / 7), ([0, 1, 0, 1], -1 / 2)],
+)
+def test_agreement_is_the_rand_index_adjusted_for_chance(labels, index):
+    known = pd.DataFrame({"kind": ["a", "a", "b", "b"]})
+    found = embed.agreement({"by k-means": divided(labels)}, known)
+    assert found.loc["kind", "by k-means"] == pytest.approx(index)
+
+
+def test_the_criteria_are_written_out():
+    found = embed.choose_k(np.array([[0.0], [2], [10], [12], [14]]), [2]).loc[2]
+    assert found["inertia"] == pytest.approx(1 + 1 + 4 + 0 + 4)
+    nearer, farther = np.array([2, 2, 3, 2, 3]), np.array([12, 10, 9, 11, 13])
+    assert found["silhouette"] == pytest.approx(np.mean(1 - nearer / farther))
+    shares = np.array([2 / 5, 3 / 5])
+    assert found["evenness"] == pytest.approx(-(shares * np.log2(shares)).sum())
+
+
+@pytest.mark.parametrize(("levels", "mean"), [((100, 101, 101), 101), ((100, 100, 101), 100)])
+def test_mean_images_are_rounded(levels, mean):
+    images = torch.tensor(levels, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 2, 2)
+    assert embed.mean_images(images, np.zeros(3, int)).unique().tolist() == [mean]
+
+
+def test_distances_are_those_to_the_own_centre():
+    found = embed.kmeans(np.array([[0.0, 0], [6, 8], [100, 0]]), 2)
+    assert found.distances.tolist() == pytest.approx([5, 5, 0])
+    assert found.members(0).tolist() == [0, 1]
+
+
+def test_two_sets_are_told_apart_by_the_area_under_the_curve_of_five_folds(monkeypatch):
+    asked = []
+
+    def cross_val_score(classifier, vectors, which, *, cv, scoring):
+        asked.append((which.tolist(), cv.n_splits, cv.shuffle, cv.random_state, scoring))
+        return np.zeros(5)
+
+    monkeypatch.setattr(model_selection, "cross_val_score", cross_val_score)
+    embed.separability(np.zeros((10, 2)), np.zeros((12, 2)), seed=3)
+    assert asked == [([0] * 10 + [1] * 12, 5, True, 3, "roc_auc")]
+
+
+@pytest.mark.parametrize(("n", "half"), [(60, 30), (1000, 500), (3000, 500)])
+def test_halves_are_those_of_a_thousand_at_most(monkeypatch, n, half):
+    sizes = []
+
+    def separability(one, other, *, seed):
+        assert not {*one[:, 0]} & {*other[:, 0]}
+        sizes.append((len(one), len(other)))
+        return np.array([0.25, 0.75])
+
+    monkeypatch.setattr(embed, "separability", separability)
+    found = embed.separability_of_halves(np.arange(float(n))[:, None])
+    assert found.tolist() == [0.5] * 5
+    assert sizes == [(half, half)] * 5

@@ -1,9 +1,14 @@
+from itertools import count
+
+import numpy as np
 import pytest
 import torch
 from helpers import some
+from sklearn.neighbors import KNeighborsClassifier
 
 from dcgan_utils.core.errors import NotEnoughData
-from dcgan_utils.metrics import evaluation, features
+from dcgan_utils.data.statistics import pixel_vectors, sharpness
+from dcgan_utils.metrics import distances, evaluation, features, modes
 from dcgan_utils.runs import sampling
 from dcgan_utils.runs.training import train
 
@@ -102,3 +107,133 @@ def test_rare_kinds_are_in_both_parts():
         for parts in evaluation._splits(60, seed, classes=kinds):
             assert sorted([*parts[0], *parts[1]]) == list(range(60))
             assert all({kinds[number] for number in part} == set(kinds) for part in parts)
+
+
+def test_every_measure_is_its_own_of_real_and_generated_images():
+    pool = some(70)
+    real, drawn = pool[:40], torch.cat([pool[:4], *2 * [pool[60:] // 2], pool[40:60]])
+    one, other = (evaluation.features.extract(images).vectors for images in (real, drawn))
+    layouts = [pixel_vectors(images, 16) for images in (real, drawn)]
+    expected = {
+        "kid": distances.kid(one, other),
+        "fid": distances.fid(one, other),
+        **distances.prdc(one, other, k=5),
+        "diversity": distances.diversity(one, other),
+        "repetition": distances.repetition(one, other, quantile=0.05),
+        "layout_repetition": distances.repetition(*layouts, quantile=0.05),
+        "memorisation": distances.memorisation(one, other, quantile=0.05),
+        "sharpness": sharpness(drawn).mean() / sharpness(real).mean(),
+    }
+    found = evaluation.evaluate(real, drawn, seed=0)
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert evaluation.kid_and_diversity(real, drawn)["diversity"] == found["diversity"]
+
+
+def test_the_seed_is_that_of_the_bootstrap():
+    real, drawn = some(20), some(20) // 2
+    ends = [
+        [found["kid_low"], found["kid_high"]]
+        for found in (evaluation.evaluate(real, drawn, seed=seed) for seed in (0, 0, 1))
+    ]
+    assert ends[0] == ends[1] != ends[2]
+
+
+def greys(levels, side=64):
+    return torch.tensor(levels, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, side, side)
+
+
+@pytest.mark.parametrize(("cell", "repeated"), [(1, 1), (2, 1), (4, 0), (8, 0)])
+def test_layouts_are_compared_at_sixteen_pixels(cell, repeated):
+    """At 64 px a chequerboard of 2 px is lost there, and one of 4 px is not."""
+    y, x = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
+    chequered = 20 * ((x // cell + y // cell) % 2 * 2 - 1)
+    pairs = greys([40, 80, 120, 160, 200]).repeat_interleave(2, dim=0).int()
+    pairs[::2] += chequered
+    pairs[1::2] -= chequered
+    real = greys(range(0, 240, 20))
+    found = evaluation.evaluate(real, pairs.to(torch.uint8), seed=0)
+    assert found["layout_repetition"] == repeated
+
+
+def test_a_generator_of_flat_images_has_no_sharpness_and_flat_reals_give_none():
+    flat = greys(range(0, 240, 20), side=32)
+    assert evaluation.evaluate(some(12), flat, seed=0)["sharpness"] == 0
+    assert np.isnan(evaluation.evaluate(flat, some(12), seed=0)["sharpness"])
+
+
+@pytest.fixture
+def sorted_by_the_nearest(monkeypatch):
+    """Sort images by their nearest one: logistic regression learns too little from so few."""
+    monkeypatch.setattr(modes, "classifier", lambda: KNeighborsClassifier(1))
+
+
+def dark_and_light(*counts):
+    return torch.cat([some(n) // 4 + shift for n, shift in zip(counts, (0, 150), strict=True)])
+
+
+@pytest.mark.usefixtures("sorted_by_the_nearest")
+def test_the_labels_are_those_of_the_real_images_in_their_order():
+    real, drawn = dark_and_light(30, 10), dark_and_light(20, 20)
+    kinds = ["dark"] * 30 + ["light"] * 10
+    three_to_one = 0.75 * np.log(4 / 3) + 0.25 * np.log(4)
+    found = evaluation.evaluate(real, drawn, seed=0, classes=kinds)
+    assert found["mode_entropy"] == pytest.approx(np.log(2) / three_to_one)
+    assert evaluation.evaluate(real, real[:30], seed=0, classes=kinds)["mode_coverage"] == 0.5
+    reversed_ = evaluation.evaluate(real, drawn, seed=0, classes=kinds[::-1])
+    assert reversed_["mode_entropy"] != pytest.approx(found["mode_entropy"], abs=0.01)
+
+
+@pytest.mark.usefixtures("sorted_by_the_nearest")
+def test_the_floor_knows_the_labels_of_each_part(monkeypatch):
+    order = np.random.default_rng(0).permutation(60)
+    real, kinds = dark_and_light(40, 20)[order], np.repeat(["dark", "light"], [40, 20])[order]
+    splits = count(1)
+
+    def mode_coverage(one, labels, other):
+        assert labels == ["light" if vector[0] > 0.5 else "dark" for vector in one]
+        assert 13 <= labels.count("light") <= 14 and len(other) == 20
+        return {"mode_coverage": next(splits)}
+
+    monkeypatch.setattr(evaluation.modes, "mode_coverage", mode_coverage)
+    floor = evaluation.baseline_real_real(real, seed=0, generated=30, classes=kinds.tolist())
+    assert (floor["mode_coverage"], floor["classifier_accuracy"]) == (5.5, 1)
+    permuted = kinds[::-1].tolist()
+    vectors = evaluation.features.extract(real).vectors
+    assert modes.classifier_accuracy(vectors, permuted, seed=0) < 0.7
+
+
+@pytest.mark.parametrize(("beside", "parts"), [(60, (30, 30)), (30, (40, 20)), (120, (20, 40))])
+def test_the_floor_is_the_mean_of_ten_splits_in_the_ratio_of_what_is_measured(
+    monkeypatch, beside, parts
+):
+    sizes, numbers = [], count()
+
+    def kid(one, other):
+        sizes.append((len(one), len(other)))
+        return next(numbers)
+
+    monkeypatch.setattr(evaluation.metrics, "kid", kid)
+    assert evaluation.baseline_real_real(some(60), seed=0, generated=beside)["kid"] == 4.5
+    assert sizes == [parts] * 10
+    assert evaluation.kid_real_real(some(60), seed=0) == 14.5
+    assert sizes[10:] == [(30, 30)] * 10
+
+
+@pytest.mark.parametrize(("n", "enough"), [(12, True), (11, False)])
+def test_the_parts_of_the_floor_have_six_images_or_more(n, enough):
+    if enough:
+        assert evaluation.baseline_real_real(some(n), seed=0, generated=n)["real"] == 6
+    else:
+        with pytest.raises(NotEnoughData, match="six or more"):
+            evaluation.baseline_real_real(some(n), seed=0, generated=n)
+
+
+def test_four_images_have_a_floor():
+    assert np.isfinite(evaluation.kid_real_real(some(4), seed=0))
+
+
+def test_a_run_is_measured_on_the_samples_of_its_seed(tiny, collection):
+    run = train(tiny(epochs=1), collection)
+    found = evaluation.evaluate_run(run, collection.images, samples=9, seed=3)
+    assert found == evaluation.kid_and_diversity(collection.images, sampling.sample(run, 9, seed=3))
+    assert found != evaluation.evaluate_run(run, collection.images, samples=9)

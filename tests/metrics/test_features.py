@@ -1,4 +1,5 @@
 import urllib.error
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,6 +69,83 @@ def test_the_weights_are_those_of_a_trained_network():
     distances = np.linalg.norm(vectors[:, None] - vectors, axis=2)
     np.fill_diagonal(distances, np.inf)
     assert (subjects[distances.argmin(1)] == subjects).mean() > 0.7
+
+
+PLACES = {224: [0, 7, 11, 12, 13, 25, 28, 29], 64: [2, 9, 17, 21, 36, 40, 42, 54]}
+
+
+@pytest.mark.parametrize(
+    ("side", "input_size", "expected"),
+    [
+        (64, 224, [2.52474, 2.45172, 0.63588, 0.87337, 1.45625, 0.69555, 0.56549, 1.01330]),
+        (256, 64, [2.46389, 3.46130, 4.11216, 0.67343, 3.06011, 3.12566, 0.34567, 2.45169]),
+    ],
+    ids=["enlarged", "reduced"],
+)
+def test_the_features_of_a_fixed_image_stay_what_they_were(side, input_size, expected):
+    """Another scale, order of colours or way to resize would move every published number."""
+    y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    image = torch.stack([255 * x // (side - 1), 255 * y // (side - 1), x * y % 256])
+    found = features.extract(image.to(torch.uint8)[None], input_size=input_size).vectors[0]
+    np.testing.assert_allclose(found[PLACES[input_size]], expected, rtol=1e-3)
+
+
+class Means(torch.nn.Module):
+    """Stands for a network: tells the mean of each colour as it is handed over."""
+
+    def forward(self, images):
+        return images.mean((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("extractor", "mean", "std"),
+    [
+        ("efficientnet_lite0", (127, 127, 127), (128, 128, 128)),
+        ("efficientnet_b0", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+    ],
+)
+def test_each_network_is_given_the_scale_it_was_trained_on(monkeypatch, extractor, mean, std):
+    recipe = replace(features.EXTRACTORS[extractor], load=Means)
+    monkeypatch.setitem(features.EXTRACTORS, extractor, recipe)
+    levels = torch.tensor([10, 100, 250], dtype=torch.uint8)
+    image = levels[None, :, None, None].expand(1, 3, 8, 8)
+    found = features.extract(image, extractor=extractor, input_size=16).vectors[0]
+    expected = (levels.numpy() - np.array(mean)) / std
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_features_are_of_the_default_network_at_its_own_size():
+    found = features.extract(some(1))
+    assert (found.extractor, found.input_size) == ("efficientnet_lite0", 224)
+
+
+@pytest.mark.parametrize(
+    "changed", ["nothing", "pixels", "extractor", "input size", "preprocessing", "package"]
+)
+def test_features_are_kept_under_all_that_they_were_made_with(monkeypatch, changed):
+    runs = []
+
+    def run(recipe, images, numbers, *others):
+        runs.append(recipe)
+        return np.zeros((len(numbers), 1280), np.float32)
+
+    monkeypatch.setattr(features, "_run", run)
+    other = replace(features.EXTRACTORS[features.DEFAULT])
+    monkeypatch.setitem(features.EXTRACTORS, "other", other)
+    images, options = some(), {"input_size": 64}
+    features.extract(images, **options)
+    if changed == "pixels":
+        images = images.flip(1)
+    elif changed == "extractor":
+        options["extractor"] = "other"
+    elif changed == "input size":
+        options["input_size"] = 65
+    elif changed == "preprocessing":
+        monkeypatch.setattr(features, "PREPROCESSING", features.PREPROCESSING + 1)
+    elif changed == "package":
+        monkeypatch.setattr(features, "version", lambda package: f"another {package}")
+    features.extract(images, **options)
+    assert len(runs) == (1 if changed == "nothing" else 2)
 
 
 def test_the_second_time_comes_from_the_cache():

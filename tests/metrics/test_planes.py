@@ -24,6 +24,20 @@ def test_components_give_the_vectors_back():
     assert moved == pytest.approx(2 * found.scores[:, 0].std(), rel=1e-3)
 
 
+def test_components_are_written_out():
+    """The scales stay: the first axis has nine times the variance of the second."""
+    vectors = np.array([[8.0, 7], [2, 7], [5, 8], [5, 6]])
+    found = principal_components(vectors.astype(np.float32), 2)
+    assert found.mean == pytest.approx([5, 7])
+    assert np.abs(found.directions) == pytest.approx(np.eye(2), abs=1e-6)
+    assert found.explained == pytest.approx([0.9, 0.1])
+    np.testing.assert_allclose(found.scores, (vectors - [5, 7]) @ found.directions.T, atol=1e-6)
+    deviation = np.sqrt(18 / 4)
+    assert np.abs(found.at(0, 2) - found.mean) == pytest.approx([2 * deviation, 0], abs=1e-5)
+    first = found.reconstruct(np.array([0, 2]), 1)
+    np.testing.assert_allclose(first, [[8, 7], [5, 7]], atol=1e-5)
+
+
 def test_there_are_fewer_components_than_images():
     assert principal_components(np.eye(5, 50), 100).scores.shape == (5, 4)
 

@@ -1,6 +1,8 @@
+import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy import stats
 
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.gan import networks
@@ -167,3 +169,78 @@ def test_a_projection_is_described():
     assert "RMSE (0-255) is **15**" in text
     assert "0.50 to 2.00 times" in text
     assert "beyond 1.25" in text
+
+
+def test_usual_distances_are_the_quantiles_of_theory():
+    """Those of 100 coordinates of N(5, 4) are twice those of the chi distribution."""
+    expected = 2 * stats.chi(100).ppf([0.01, 0.5, 0.99])
+    found = interpolation.typical_norms(parse("N(5, 4)"), 100, seed=0)
+    assert found == pytest.approx(expected, rel=0.015)
+    prior, drawn = parse("gamma"), parse("gamma").sample(2000, 9, generator=stream(4, "usual"))
+    written = np.quantile((drawn - 2).norm(dim=1).numpy(), [0.01, 0.5, 0.99])
+    assert interpolation.typical_norms(prior, 9, seed=4) == pytest.approx(written, rel=1e-5)
+
+
+def test_the_way_round_is_an_arc_of_even_steps():
+    start, end = torch.tensor([[3.0, 0], [0, 3]])
+    way = interpolation.slerp(parse("normal"), start, end, 4)
+    angles = torch.tensor([0, 30, 60, 90.0]).deg2rad()
+    expected = 3 * torch.stack([angles.cos(), angles.sin()], dim=1)
+    torch.testing.assert_close(way, expected, atol=1e-3, rtol=0)
+    torch.testing.assert_close(way.norm(dim=1), torch.full((4,), 3.0), atol=1e-3, rtol=0)
+
+
+def test_the_straight_way_has_even_steps():
+    way = interpolation.lerp(torch.tensor([0.0, 4]), torch.tensor([8.0, 0]), 5)
+    assert way.tolist() == [[0, 4], [2, 3], [4, 2], [6, 1], [8, 0]]
+
+
+def test_halfway_is_measured_from_the_prior_s_mean():
+    way = torch.tensor([[7.0, 3], [3, 5], [3, 7]])
+    assert interpolation.midpoint_norm_ratio(parse("N(3, 1)"), way) == 0.5
+
+
+@pytest.fixture
+def grey(tiny, collection, monkeypatch):
+    """Return a run whose generator draws grey images, lighter with the sum of a vector."""
+    run = train(tiny(epochs=1, noise="N(0, 4)"), collection)
+
+    def generator(z):
+        return (1e-6 * z.sum(dim=1))[:, None, None, None].expand(-1, 3, 32, 32)
+
+    monkeypatch.setattr(sampling, "load_generator", lambda run, **where: generator)
+    return run
+
+
+@pytest.mark.parametrize(("level", "error"), [(255, 127.5), (0, 127.5), (102, 25.5)])
+def test_the_error_of_a_projection_is_in_levels(grey, level, error):
+    images = torch.full((2, 3, 32, 32), level, dtype=torch.uint8)
+    _, found = interpolation.project(grey, images, steps=1, restarts=2)
+    assert found.tolist() == pytest.approx([error] * 2, abs=0.01)
+
+
+def test_a_step_of_a_projection_is_a_tenth_of_the_deviation(grey):
+    white = torch.full((1, 3, 32, 32), 255, dtype=torch.uint8)
+    first = parse("N(0, 4)").sample(1, 8, generator=stream(2, "project"))
+    for steps in (1, 3):
+        found, _ = interpolation.project(grey, white, steps=steps, restarts=1, seed=2)
+        torch.testing.assert_close(
+            found - first, torch.full((1, 8), 0.2 * steps), rtol=0.01, atol=0
+        )
+
+
+def test_of_several_starts_the_nearest_is_kept_for_each_image(grey):
+    levels = torch.tensor([255, 0], dtype=torch.uint8)
+    images = levels[:, None, None, None].expand(-1, 3, 32, 32)
+    first = parse("N(0, 4)").sample(12, 8, generator=stream(2, "project"))
+    lightest, darkest = first[:6].sum(dim=1).argmax(), first[6:].sum(dim=1).argmin()
+    found, _ = interpolation.project(grey, images, steps=1, restarts=6, seed=2)
+    expected = torch.stack([first[:6][lightest] + 0.2, first[6:][darkest] - 0.2])
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize(("cell", "sizes"), [(32, 3), (16, 3), (8, 2), (4, 2), (2, 1), (1, 1)])
+def test_the_distance_counts_squares_of_one_four_and_sixteen(cell, sizes):
+    y, x = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
+    chequered = 3.0 * ((x // cell + y // cell) % 2 * 2 - 1).expand(1, 3, 32, 32)
+    assert interpolation._apart(chequered, torch.zeros(1, 3, 32, 32)).tolist() == [9 * sizes]

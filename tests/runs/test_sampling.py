@@ -1,7 +1,9 @@
+import copy
 import shutil
 
 import pytest
 import torch
+from helpers import equal_states
 from PIL import Image
 
 from dcgan_utils.core import environment
@@ -10,7 +12,8 @@ from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.load import load_dataset
 from dcgan_utils.data.tensors import to_float, to_uint8
 from dcgan_utils.gan.model import DCGAN
-from dcgan_utils.runs import sampling
+from dcgan_utils.report import playground
+from dcgan_utils.runs import interpolation, sampling, training
 from dcgan_utils.runs.run import Run
 from dcgan_utils.runs.training import train
 
@@ -150,3 +153,69 @@ def test_images_that_moved_are_found_by_their_name(tiny, image_folder, collectio
     (home / "data").mkdir(exist_ok=True)
     image_folder.rename(home / "data" / "moved")
     assert sampling.collection_of(run).data_hash == collection.data_hash
+
+
+# --- The averaged generator -----------------------------------------------------------------
+
+
+def test_the_averaged_generator_is_what_is_drawn_and_kept(tiny, collection, monkeypatch):
+    models, states = [], {}
+
+    class Noted(DCGAN):
+        def __init__(self, config):
+            super().__init__(config)
+            models.append(self)
+
+    def note(row):
+        networks = models[0].ema, models[0].generator
+        states[row["epoch"]] = [copy.deepcopy(network).eval() for network in networks]
+
+    monkeypatch.setattr(training, "DCGAN", Noted)
+    run = train(tiny(epochs=3, batch_size=2, lr=0.05), collection, on_epoch=note)
+    fixed = run.config.prior.sample(6, 8, generator=stream(0, "preview"))
+    new = run.config.prior.sample(6, 8, generator=stream(5, "sample"))
+    for epoch, (average, raw) in states.items():
+        assert_levels(run.samples(epoch), to_uint8(average(fixed)), but_not=to_uint8(raw(fixed)))
+        kept = run.load_weights(epoch)
+        for name, weight in average.state_dict().items():
+            halved = weight.half().float() if weight.ndim > 1 else weight
+            assert torch.equal(kept[name], halved), name
+        average.load_state_dict(kept)
+        for drawn in (
+            sampling.sample(run, 6, seed=5, epoch=epoch),
+            sampling.draw(run, new, epoch=epoch),
+        ):
+            assert_levels(drawn, to_uint8(average(new)), but_not=to_uint8(raw(new)))
+    average, raw = states[3]
+    assert_levels(
+        sampling.sample(run, 6, seed=5), to_uint8(average(new)), but_not=to_uint8(raw(new))
+    )
+    last = models[0].ema.state_dict()
+    assert equal_states(dict(run.load_weights()), dict(last))
+    assert equal_states(dict(sampling.load_generator(run).state_dict()), dict(last))
+
+
+def assert_levels(images, expected, *, but_not):
+    """Check the pixels to a level or two, and that this tells the two generators apart."""
+    assert (images.int() - expected.int()).abs().max() <= 2
+    assert (images.int() - but_not.int()).abs().max() > 10
+
+
+def test_the_playground_and_the_walks_load_the_same_generator():
+    assert playground.load_generator is sampling.load_generator
+    assert interpolation.sampling is sampling
+
+
+def test_a_run_in_single_precision_is_drawn_in_it(tiny, collection, monkeypatch):
+    run = train(tiny(), collection)
+    plain = sampling.sample(run, 20)
+    monkeypatch.setattr(environment, "multiplies_bf16_fast", lambda device: True)
+    assert torch.equal(sampling.sample(run, 20), plain)
+
+
+def test_many_vectors_are_drawn_in_their_order(tiny, collection):
+    run = train(tiny(epochs=3, batch_size=2, lr=0.05), collection)
+    z = run.config.prior.sample(300, 8, generator=stream(0, "sample"))
+    drawn, some = sampling.sample(run, 300), [0, 255, 256, 299]
+    assert drawn.shape == (300, 3, 32, 32)
+    assert_levels(drawn[some], sampling.draw(run, z[some]), but_not=drawn[some].flip(0))

@@ -3,14 +3,19 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
-from helpers import GAUGES, TINY, assert_equal_runs
+from helpers import GAUGES, TINY, assert_equal_runs, some
 from PIL import Image
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import runs_dir
+from dcgan_utils.core.seeds import stream
+from dcgan_utils.data.load import synthetic_dataset
 from dcgan_utils.data.tensors import to_float
 from dcgan_utils.gan import augment
 from dcgan_utils.gan.model import DCGAN
@@ -339,3 +344,109 @@ def test_images_of_another_size_are_refused_at_once(tiny, collection):
     with pytest.raises(WorkbookError, match="the images have 32 px and img_size is 64"):
         train(tiny(img_size=64), collection)
     assert not runs_dir().exists()
+
+
+# --- What an epoch shows and notes -----------------------------------------------------------
+
+
+def noise_images(n, side=32):
+    """Return a collection of noise."""
+    files = tuple(f"{number}.png" for number in range(n))
+    return synthetic_dataset(
+        some(n, side), name="noise", files=files, source=Path("noise"), kind="PNG"
+    )
+
+
+def untrained(monkeypatch, losses=None):
+    """Return a list that receives the batches; nothing is learned from them."""
+    shown = []
+
+    def note(model, images):
+        shown.append(images.clone())
+        return {"g_loss": losses[len(shown) - 1] if losses else 1.0}
+
+    monkeypatch.setattr(training, "train_batch", note)
+    return shown
+
+
+def test_losses_of_an_epoch_are_means_over_its_images(tiny, collection, monkeypatch):
+    untrained(monkeypatch, losses=[1.0, 2.0, 3.0, 4.0, 5.0, 9.0])  # of 4, 4 and 2 images
+    history = train(tiny(batch_size=4, epochs=2), collection).history()
+    assert history["g_loss"].tolist() == pytest.approx([1.8, 5.4])
+
+
+@pytest.mark.parametrize("augment", ["none", "pil"])
+def test_sample_spread_is_the_deviation_of_samples_over_that_of_the_collection(
+    tiny, collection, monkeypatch, augment
+):
+    untrained(monkeypatch)
+    run = train(tiny(augment=augment, epochs=1), collection)
+    samples, reals = (
+        np.sqrt(images.numpy().astype(float).var(axis=0, ddof=1).mean())
+        for images in (run.samples(1), collection.images)
+    )
+    assert run.history()["sample_spread"][0] == pytest.approx(samples / reals, rel=1e-5)
+
+
+@pytest.mark.parametrize(("count", "every"), [(256, 1), (257, 2), (600, 3)])
+def test_the_spread_of_a_collection_is_measured_on_at_most_256_images(tiny, count, every):
+    collection = noise_images(count)
+    config = tiny()
+    loop = training._Loop(config, collection, Run.create(config, collection))
+    chosen = collection.images[::every].numpy().astype(float)
+    assert loop.real_spread == pytest.approx(np.sqrt(chosen.var(axis=0, ddof=1).mean()), rel=1e-6)
+
+
+def test_flip_mirrors_each_image_with_probability_one_half(tiny, monkeypatch):
+    shown, collection = untrained(monkeypatch), noise_images(1000)
+    train(tiny(flip=True, epochs=2, batch_size=100), collection)
+    rows = {tuple(image[0, 0].tolist()) for image in collection.images}
+    shares = [
+        sum(tuple(image[0, 0].tolist()) not in rows for image in batch) / len(batch)
+        for batch in shown
+    ]
+    assert sum(shares) / len(shares) == pytest.approx(0.5, abs=0.03)
+    assert 0.25 < min(shares) < max(shares) < 0.75, "image by image, not batch by batch"
+
+
+def test_paired_runs_see_the_images_in_the_same_order(tiny, monkeypatch):
+    shown, collection = untrained(monkeypatch), noise_images(12)
+    for spec in ("normal", "gamma"):
+        train(tiny(noise=spec, epochs=2, batch_size=12), collection)
+    rng = stream(0, "order")
+    first, second = (collection.images[torch.randperm(12, generator=rng)] for _ in range(2))
+    for seen, expected in zip(shown, (first, second, first, second), strict=True):
+        assert torch.equal(seen, expected)
+    assert not torch.equal(first, second)
+
+
+def test_previews_are_drawn_from_the_prior_with_a_seed_of_their_own(tiny, collection):
+    config = tiny(noise="gamma", seed=3)
+    loop = training._Loop(config, collection, Run.create(config, collection))
+    expected = config.prior.sample(6, 8, generator=stream(3, "preview"))
+    assert torch.equal(loop.fixed_noise, expected)
+
+
+def test_writing_checkpoints_takes_at_most_a_twentieth_of_the_time(tiny, collection, monkeypatch):
+    config = tiny()
+    loop = training._Loop(config, collection, Run.create(config, collection))
+    clock = iter([100.0, 103.0])
+    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    loop._save()
+    assert loop.saving_due == pytest.approx(103 + 20 * 3)
+
+
+def test_a_batch_reaches_the_model_between_minus_1_and_1(tiny):
+    model, images = DCGAN(tiny()), some(4)
+    images[0, 0, 0, :3] = torch.tensor([0, 255, 51], dtype=torch.uint8)
+    seen = []
+    model.train_step = lambda real: seen.append(real) or {"g_loss": torch.tensor(0.25)}
+    assert training.train_batch(model, images) == {"g_loss": 0.25}
+    assert seen[0][0, 0, 0, :3].tolist() == pytest.approx([-1, 1, -0.6])
+
+
+def test_a_training_rounds_the_same_each_time():
+    with training.reproducible():
+        cudnn = torch.backends.cudnn
+        settings = cudnn.enabled, cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32
+    assert settings == (True, True, False, False)

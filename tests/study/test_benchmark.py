@@ -62,6 +62,17 @@ def test_the_summary_is_arithmetic():
     assert row["peak MB"] == 1000
 
 
+def test_the_summary_tells_the_median_the_range_and_the_highest_peak():
+    turns = table(textbook=(1, 2, 3), ours=(10, 20, 60)).assign(
+        peak_memory=[9e6, 9e6, 9e6, 1e6, 3e6, 2e6]
+    )
+    rates = {benchmark.TEXTBOOK: 1e9, OURS: 80e9}
+    assert benchmark.summary({8: turns}, 2e9, rates).loc[(8, OURS)].to_dict() == {
+        "images/s": 20, "slowest": 10, "fastest": 60, "GFLOP/s": 40, "of the ceiling": 0.5,
+        "peak MB": 3,
+    }  # fmt: skip
+
+
 def test_the_memory_is_weighed_after_each_epoch(tiny, image_folder):
     weighed = benchmark.memory_over_epochs(tiny(dataset=str(image_folder)), epochs=3)
     assert weighed["epoch"].tolist() == [1, 2, 3]

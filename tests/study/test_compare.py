@@ -1,10 +1,12 @@
 import json
 
+import pandas as pd
 import pytest
 import torch
 from helpers import equal_states
 
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
+from dcgan_utils.core.seeds import stream
 from dcgan_utils.gan.model import DCGAN
 from dcgan_utils.metrics import features
 from dcgan_utils.runs.run import Run
@@ -49,6 +51,23 @@ def test_summary_averages_the_last_tenth(make):
     assert gamma["minutes"] == 20
     assert table.loc["N(1, 4)", "std"] == 2
     assert table.loc["N(1, 4)", "spread"] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(("epochs", "averaged"), [(1, 1), (10, 1), (11, 2), (20, 2), (21, 3)])
+def test_the_last_tenth_is_rounded_up(make, epochs, averaged):
+    end = summary(label_runs([make(epochs=epochs)])).iloc[0]
+    assert end["spread"] == pytest.approx((epochs - (averaged - 1) / 2) / 10)
+    assert end["epochs"] == epochs
+
+
+def test_the_summary_tells_each_gauge_under_its_own_name(tiny, collection):
+    run = Run.create(tiny(epochs=1, noise="N(3, 4)"), collection)
+    gauges = {"d_loss_real": 1, "d_loss_fake": 2, "g_loss": 4, "d_real": 8, "d_fake": 16}
+    run.log_epoch({"epoch": 1, **gauges, "sample_spread": 32, "seconds": 90})
+    assert summary(label_runs([run])).iloc[0].to_dict() == {
+        "mean": 3, "std": 2, "|mean| / std": 1.5, "epochs": 1, "loss of D": 3, "loss of G": 4,
+        "D(x)": 8, "D(G(z))": 16, "spread": 32, "minutes": 1.5,
+    }  # fmt: skip
 
 
 # --- Measures over several runs ------------------------------------------------------------
@@ -113,7 +132,7 @@ def test_histories_of_several_seeds_stand_under_one_noise(trained):
     assert {name: [run.config.seed for run in runs] for name, runs in grouped.items()} == {
         "N(0, 1)": [0, 1], "Gamma(2, 1)": [0, 1]
     }  # fmt: skip
-    found = compare.histories(grouped)
+    found = compare.Comparison(trained(seeds=(1, 0))).histories()
     assert found["N(0, 1)"]["epoch"].tolist() == [1, 2, 1, 2]
 
 
@@ -138,3 +157,81 @@ def test_exhibits_are_chosen_by_rule(monkeypatch):
         "farthest from real ones": [200, 141, 92, 90],
         "most alike": [90, 92, 10, 50],
     }
+
+
+def test_the_images_put_beside_each_other_have_the_same_scores(make, monkeypatch):
+    monkeypatch.setattr(compare.sampling, "draw", lambda run, z, *, device: z)
+    scores = torch.randn(6, 8, generator=stream(3, "scores"))
+    for noise in ("normal", "gamma", "N(1, 4)"):
+        run = make(noise=noise)
+        found = compare.sample_aligned(run, 6, seed=3)
+        assert torch.equal(found, run.config.prior.from_gaussian(scores))
+        assert torch.equal(found.argsort(dim=1), scores.argsort(dim=1))
+
+
+def test_a_run_is_measured_with_the_labels_seed_and_samples_asked_for(
+    make, collection, monkeypatch
+):
+    runs, asked = [make(noise="N(1, 4)"), make(seed=1)], []
+
+    def sample(run, n, *, seed, device):
+        return torch.full((n, 3, 2, 2), run.config.seed + 10 * seed, dtype=torch.uint8)
+
+    def full(real, generated, *, seed, classes, device):
+        asked.append((real is collection.images, len(generated), seed, classes))
+        return {"kid": float(generated[0, 0, 0, 0])}
+
+    monkeypatch.setattr(compare.sampling, "sample", sample)
+    monkeypatch.setattr(compare.evaluation, "evaluate", full)
+    kinds = ["sea", "land"] * 5
+    table = compare.evaluate_runs(runs, collection, samples=7, seed=4, classes=kinds)
+    assert asked == [(True, 7, 4, kinds)] * 2
+    assert table.drop(columns="run").to_dict("records") == [
+        {"label": "N(1, 4)", "noise": "normal(1, 2)", "seed": 0, "|mean| / std": 0.5, "kid": 40},
+        {"label": "N(0, 1)", "noise": "normal(0, 1)", "seed": 1, "|mean| / std": 0, "kid": 41},
+    ]
+    kept = json.loads((runs[1].folder / "metrics.json").read_text())
+    assert (kept["kid"], kept["sample_seed"]) == (41, 4)
+
+
+@pytest.mark.parametrize(
+    ("column", "named"), [(None, "subject"), ("subject", "subject"), ("weather", "weather")]
+)
+def test_a_comparison_measures_with_the_column_asked_for(
+    make, image_folder, collection, monkeypatch, column, named
+):
+    classes = {"subject": ["sea", "land"] * 5, "weather": ["rain"] * 5 + ["sun"] * 5}
+    labels = pd.DataFrame(classes, index=pd.Index(collection.files, name="file"))
+    labels.to_csv(image_folder / "labels.csv")
+    asked = []
+
+    def ask(*images, seed, generated=0, samples=0, classes=None, on_run=None, device):
+        asked.append((generated or samples, seed, classes))
+
+    monkeypatch.setattr(compare.evaluation, "baseline_real_real", ask)
+    monkeypatch.setattr(compare, "evaluate_runs", ask)
+    comparison = compare.Comparison([make()], label_column=column, samples=9, seed=3)
+    assert comparison.table is None
+    assert asked == [(9, 3, classes[named])] * 2
+
+
+def test_a_comparison_of_runs_that_differ_in_more_has_samples_but_no_measures(trained):
+    runs = trained(["normal"], [0]) + trained(["normal"], [0], width=4)
+    comparison = compare.Comparison(runs)
+    assert list(comparison.samples(2)) == ["N(0, 1), width 8", "N(0, 1), width 4"]
+    for what in ("table", "baseline", "claims", "real"):
+        with pytest.raises(NotEnoughData, match="width: 4, 8"):
+            getattr(comparison, what)
+
+
+def test_a_comparison_writes_what_it_measured(trained, tmp_path):
+    comparison = compare.Comparison(trained(["normal", "gamma"], [0]), samples=8)
+    comparison.write(tmp_path)
+    measures = pd.read_csv(tmp_path / f"{comparison.name}-measures.csv")
+    assert measures["noise"].tolist() == ["normal(0, 1)", "gamma(2, 1)"]
+    claims = pd.read_csv(tmp_path / f"{comparison.name}-claims.csv")
+    assert claims["verdict"].tolist() == [claim.verdict for claim in comparison.claims]
+    points, groups, names = comparison.embedding()
+    assert names == ["real", "N(0, 1)", "Gamma(2, 1)"]
+    assert points.shape == (10 + 8 + 8, 2)
+    assert groups.tolist() == [0] * 10 + [1] * 8 + [2] * 8

@@ -122,3 +122,46 @@ def test_a_device_that_only_the_workers_have_is_allowed(image_folder):
 
 def test_the_grid_beside_the_notebooks_is_a_grid():
     assert len(load_grid("grid.yaml").noises) == 4
+
+
+def test_what_a_grid_does_not_say_is_settled():
+    grid = Grid.resolve(collections="plein_air", noises="normal")
+    said = (grid.name, grid.seeds, grid.architectures, grid.samples, grid.kinds)
+    assert said == ("study", (0,), ("dcgan",), 300, None)
+
+
+@pytest.mark.parametrize(("samples", "allowed"), [(5, False), (6, True), (100_001, False)])
+def test_six_samples_are_the_least(samples, allowed):
+    values = {"collections": "plein_air", "noises": "normal", "samples": samples}
+    if allowed:
+        assert Grid.resolve(**values).samples == samples
+    else:
+        with pytest.raises(WorkbookError, match="samples"):
+            Grid.resolve(**values)
+
+
+def test_each_run_has_the_noise_seed_and_architecture_that_it_is_named_after(image_folder):
+    grid = Grid.resolve(
+        collections=str(image_folder), noises=["normal", "gamma"], seeds=[3, 1],
+        architectures=["pokemon", "dcgan"], parameters={"img_size": 32, "epochs": 7},
+    )  # fmt: skip
+    found = tasks(grid)
+    told = [(task.architecture, task.seed, task.noise) for task in found]
+    assert told == [
+        (architecture, seed, noise)
+        for architecture in ("pokemon", "dcgan")
+        for seed in (3, 1)
+        for noise in ("normal(0, 1)", "gamma(2, 1)")
+    ]
+    assert {task.epochs for task in found} == {7}
+    names = ("architecture", "seed", "noise")
+    assert [tuple(task.parameters[name] for name in names) for task in found] == told
+
+
+def test_the_column_asked_for_must_sort_the_images(image_folder):
+    lines = [f"{number:02d}.png,{number % 2},{number}" for number in range(10)]
+    (image_folder / "labels.csv").write_text("\n".join(["file,subject,number", *lines]))
+    values = {"collections": str(image_folder), "noises": "normal", "parameters": {"img_size": 32}}
+    assert len(tasks(Grid.resolve(**values, kinds="subject"))) == 1
+    with pytest.raises(WorkbookError, match="'number' does not sort"):
+        tasks(Grid.resolve(**values, kinds="number"))

@@ -1,4 +1,9 @@
+from contextlib import contextmanager
+from types import SimpleNamespace
+
 import pytest
+import torch
+from torch.autograd import DeviceType
 
 from dcgan_utils.study import benchmark
 
@@ -27,3 +32,26 @@ def test_layers_are_timed_both_ways(tiny):
     assert times["layer"].unique().tolist() == ["3 × 32 × 32, 4", "4 × 16 × 16, 8", "8 × 8 × 8, 16"]
     assert (times[["torch", "products"]] > 0).all(axis=None)
     assert set(times["by the rule"]) == {"torch"}, "these layers are too small"
+
+
+def test_a_profile_is_milliseconds_of_one_step(tiny, monkeypatch):
+    microseconds = {
+        "aten::mkldnn_convolution": 6000, "aten::addmm": 3000, "aten::native_batch_norm": 1500,
+        "aten::leaky_relu": 750, "aten::tanh": 750, "aten::_fused_adam_": 600, "aten::copy_": 300,
+        "aten::add_": 150, "aten::zeros": 60,
+    }  # fmt: skip
+    events = [
+        SimpleNamespace(key=key, device_type=DeviceType.CPU, self_cpu_time_total=time)
+        for key, time in microseconds.items()
+    ]
+    kernel = SimpleNamespace(key="aten::add_", device_type=DeviceType.CUDA, self_cpu_time_total=9e9)
+
+    @contextmanager
+    def profile(activities):
+        yield SimpleNamespace(key_averages=lambda: [*events, kernel])
+
+    monkeypatch.setattr(torch.profiler, "profile", profile)
+    assert benchmark.profile_step(tiny(), steps=3).to_dict() == pytest.approx({
+        "convolutions": 2, "matrix products": 1, "BatchNorm": 0.5, "activations": 0.5,
+        "optimiser and average": 0.2, "copies and casts": 0.1, "sums": 0.05, "other": 0.02,
+    })  # fmt: skip

@@ -1,7 +1,12 @@
+import numpy as np
 import pandas as pd
 import pytest
+import torch
+from scipy import stats
 
 from dcgan_utils.core.errors import NotEnoughData
+from dcgan_utils.core.seeds import stream
+from dcgan_utils.metrics.intervals import Interval
 from dcgan_utils.study import compare
 
 
@@ -68,3 +73,32 @@ def test_means_and_intervals_over_the_seeds_stand_below_the_floor():
     assert list(means.index) == ["real against real", "normal", "gamma"]
     assert means["kid"].tolist() == ["0.250", "0.200 ± 1.271", "0.500"]
     assert means["seeds"].tolist() == ["", "2", "1"]
+
+
+def test_the_intervals_of_differences_are_written_out():
+    usual = np.arange(10.0, 17)
+    values = {"gamma": usual**1.5 % 5, "uniform": usual**2.5 % 7 - 3}
+    table = numbers(normal=usual, **{name: usual + apart for name, apart in values.items()})
+    found, rng = compare.differences(table, "kid", seed=3), stream(3, "pairs")
+    for name, apart in values.items():
+        row, mean = found.loc[name], apart.mean()
+        half = stats.t.ppf(1 - 0.025 / 2, 6) * apart.std(ddof=1) / np.sqrt(7)
+        means = apart[torch.randint(7, (10_000, 7), generator=rng).numpy()].mean(axis=1)
+        low, high = np.quantile(means, [0.025, 0.975])
+        assert row.drop("decided").to_dict() == pytest.approx({
+            "difference": mean, "low": mean - half, "high": mean + half, "bootstrap_low": low,
+            "bootstrap_high": high, "pairs": 7,
+        })  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("difference", "decided"),
+    [(1.01, True), (1, False), (0.99, False), (-0.99, False), (-1, False), (-1.01, True)],
+)
+def test_what_leaves_zero_out_is_decided(monkeypatch, difference, decided):
+    def paired(one, other, *, comparisons):
+        return Interval(difference, difference - 1, difference + 1, 2)
+
+    monkeypatch.setattr(compare.intervals, "paired", paired)
+    found = compare.differences(numbers(normal=[0.1, 0.2], gamma=[0.3, 0.4]), "kid")
+    assert found.loc["gamma", "decided"] == decided

@@ -7,6 +7,7 @@ from dcgan_utils.gan import networks, priors
 from dcgan_utils.gan.model import DCGAN
 from dcgan_utils.study import theory
 
+ROOT = 2**0.5
 EXPLAINING = (
     "uniform, normal, gamma, N(-1, 1), N(1, 1), N(0, 0.01), N(0, 100), "
     "standardized(gamma(2, 1)), N(3, 1), bernoulli, laplace, student_t(3), sphere"
@@ -32,6 +33,54 @@ def test_the_measured_share_is_the_predicted_one(noise_size):
     assert table.loc["N(1, 1)", "predicted"] == 0.5
     assert table.loc["Gamma(2, 1)", "predicted"] == pytest.approx(1 / 3)
     assert table.loc["standardized Gamma(2, 1)", "measured"] > 0.99
+
+
+@pytest.mark.parametrize(
+    ("ratio", "share"), [(0, 1), (0.5, 0.8), (1, 0.5), (-1, 0.5), (ROOT, 1 / 3), (2, 0.2), (3, 0.1)]
+)
+def test_the_predicted_share_is_one_over_one_and_the_ratio_s_square(ratio, share):
+    assert theory.predicted_share(ratio) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("prior", "share"),
+    [("N(0, 1)", 1), ("N(1, 1)", 1 / 2), ("N(0, 100)", 1), ("N(-2, 1)", 1 / 5), ("N(3, 1)", 1 / 10),
+     ("gamma(2, 1)", 1 / 3), ("uniform(0, 1)", 1 / 4), ("bernoulli(0.5)", 1)],
+)  # fmt: skip
+def test_the_measured_share_of_known_priors(prior, share):
+    assert theory.measured_share(priors.parse(prior)) == pytest.approx(share, rel=0.2)
+
+
+def test_the_measured_share_is_that_of_the_variance_between_images(monkeypatch):
+    """Two channels of two places, and two images: 1 of 2 and 4 of 4 parts lie between these."""
+    places = torch.tensor([[[0.0, 2.0], [0.0, 0.0]], [[2.0, 4.0], [4.0, 4.0]]])
+    blocks = [[lambda z: places[..., None]]]
+    stub = type("Stub", (), {"blocks": blocks})()
+    monkeypatch.setattr(theory.networks, "Generator", lambda **sizes: stub)
+    monkeypatch.setattr(theory.networks, "weights_init", lambda *given: None)
+    assert theory.measured_share(priors.parse("normal")) == pytest.approx((1 / 2 + 1) / 2)
+
+
+def test_sensitivity_is_relative_to_the_difference_of_other_images():
+    z = torch.tensor([[1.0], [-1.0]])
+    assert theory.sensitivity(nn.Identity(), z) == pytest.approx(
+        {"std × 0.1": 0.9 / 2, "std × 10": 9 / 2, "mean + 1 std": ROOT / 2}
+    )
+
+
+def test_the_biases_are_moved_by_a_fiftieth(monkeypatch):
+    deviations = []
+
+    def sensitivity(generator, z):
+        assert z.shape == (128, 100)
+        linear = [m for m in generator.modules() if isinstance(m, nn.Linear)]
+        deviations.append([m.bias.std().item() for m in linear])
+        return {}
+
+    monkeypatch.setattr(theory, "sensitivity", sensitivity)
+    theory.sensitivities()
+    assert deviations[:2] == [[], [0]]
+    assert deviations[2] == [pytest.approx(0.02, rel=0.1)]
 
 
 def gradients(generator, z):

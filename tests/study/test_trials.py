@@ -163,3 +163,45 @@ def test_images_are_shown_as_the_discriminator_sees_them(collection):
 def test_changes_that_change_nothing_are_refused(tiny, change):
     with pytest.raises(WorkbookError, match="changes nothing that is learned"):
         trials.ablations(tiny(), change)
+
+
+@pytest.mark.parametrize(
+    ("budget", "none", "pil"), [(120, 12, 2), (125, 12, 2), (96, 10, 2), (84, 8, 1), (4, 1, 1)]
+)
+def test_the_budget_is_met_as_nearly_as_whole_epochs_allow(tiny, collection, budget, none, pil):
+    configs = trials.augmentations(tiny(), ("none", "pil"), collection, budget)
+    assert [config.epochs for config in configs.values()] == [none, pil]
+    assert [config.augment for config in configs.values()] == ["none", "pil"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "shown"), [("none", 10), ("layers", 10), ("pil", 60), ("both", 60)]
+)
+def test_an_epoch_over_copies_shows_six_times_as_many(collection, policy, shown):
+    assert trials.images_per_epoch(policy, collection) == shown
+
+
+def test_each_run_is_measured_on_the_samples_of_its_own_seed(tiny, collection, monkeypatch):
+    asked = []
+
+    def of_run(run, real, *, samples, seed, device):
+        asked.append((real is collection.images, samples, seed))
+        return {"kid": 0.25, "diversity": 0.5}
+
+    monkeypatch.setattr(trials, "evaluate_run", of_run)
+    configs = {"one": tiny(epochs=1), "other": tiny(epochs=1, seed=5)}
+    table = trials.run_trials(configs, collection, samples=17)
+    trials.run_trials(configs, collection)
+    assert asked == [(True, 17, 0), (True, 17, 5), (True, 300, 0), (True, 300, 5)]
+    assert table["diversity"].tolist() == [0.5, 0.5]
+
+
+def test_distances_are_in_levels(tiny, collection):
+    run = train(tiny(epochs=1), collection)
+    flat = torch.full((3, 32, 32), 100, dtype=torch.uint8)
+    apart = (run.samples(1).double() - 100).square().mean().sqrt().item()
+    assert trials.distance_by_epoch(run, flat)[1] == pytest.approx(apart, rel=1e-5)
+    grey = replace(collection, images=flat.expand(10, -1, -1, -1).clone())
+    grey.images[3] = 103
+    assert trials.distance_to_others(grey, 0) == pytest.approx(1)
+    assert trials.distance_to_others(grey, 3) == pytest.approx(3)
