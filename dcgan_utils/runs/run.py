@@ -312,9 +312,9 @@ class Run:
         epoch = self.divergence_epoch()
         outcome = "did not diverge" if epoch is None else f"diverged at epoch {epoch}"
         return (
-            f"**The losses {outcome}.** They have diverged where the discriminator, on average "
+            f"**The losses {outcome}.** They count as diverged once the discriminator, on average "
             f"over {self.divergence_window} epochs, is at least four fifths of the way from "
-            "guessing to being always right, and stays there to the end. It then wins without "
+            "guessing to being always right, and stays there to the end: it then wins without "
             "effort. The second study stopped its training at that sign, as the parameter "
             "`patience` does. The images may still improve afterwards."
         )
