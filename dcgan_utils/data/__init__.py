@@ -1,4 +1,4 @@
-"""Collections of images: a name, folder or zip in; one checked uint8 tensor and its report out."""
+"""Image collections: a name, folder or zip in; one validated uint8 tensor and a report out."""
 
 from dcgan_utils.data.decode import COPIES
 from dcgan_utils.data.duplicates import describe_duplicates, find_duplicates

@@ -1,7 +1,7 @@
-"""One image: bytes of any common kind in, a square of RGB pixels out.
+"""One image: bytes of any common format in, a square of RGB pixels out.
 
-Everything that can be odd about an image file is dealt with here, so that the collection
-(`dcgan_utils.data.load`) and the training see nothing but ``uint8`` RGB squares.
+All peculiarities of image files are handled here, so that the collection (`dcgan_utils.data.load`)
+and the training see only ``uint8`` RGB squares.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from PIL import Image, ImageColor, ImageEnhance, ImageOps
 from dcgan_utils.core.errors import WorkbookError, first_line
 
 Image.init()
-# No EPS or PDF (they are programs) and no format without a signature (any file could be one).
+# No EPS or PDF (they are programs), and no format without a signature (any file might match).
 FORMATS = tuple(
     name
     for name in ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
@@ -28,7 +28,7 @@ IMAGE_ENDINGS = frozenset(
     {ending for ending, name in Image.registered_extensions().items() if name in FORMATS}
     | _UNREAD_ENDINGS
 )
-MAX_PIXELS = 89_478_485  # Pillow's own limit, where it only warns
+MAX_PIXELS = 89_478_485  # the limit at which Pillow itself only warns
 _TOO_LARGE = f"too large (more than {MAX_PIXELS:,} pixels: perhaps a decompression bomb)"
 
 
@@ -37,12 +37,12 @@ class DamagedImage(Exception):
 
 
 class NotAnImage(Exception):
-    """The bytes are no image of a known format; the message is a plain reason."""
+    """The bytes are not an image of a known format; the message is a plain reason."""
 
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """A decoded image and what its file was like.
+    """A decoded image and the properties of its file.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class DecodedImage:
     format : str
         Pillow's name, such as ``"JPEG"``.
     mode : str
-        Pillow's mode as stored, such as ``"CMYK"``.
+        Pillow's name of the stored mode, such as ``"CMYK"``.
     size : tuple of int
         Original (width, height) in pixels, after the EXIF rotation.
     """
@@ -69,33 +69,32 @@ def decode_image(
     background: tuple[int, int, int],
     copy: str | None = None,
 ) -> DecodedImage:
-    """Decode an image, judged by its content alone, to an RGB square.
+    """Decode an image to an RGB square; the format is recognised by content, not by name.
 
-    A JPEG of twice the size or more, whose sides divide by two (or four, or eight), is halved (or
-    quartered ...) while it is decoded, and the Lanczos filter does the rest. On paintings of 256
-    pixels brought to 64, where nothing rests, that moved the levels by 2.3 in the mean from a
-    full decoding, as much as a box filter does, and kept 97 % of the sharpness.
+    A JPEG of at least twice the size whose sides are divisible by two (or four, or eight) is
+    reduced by that factor while it is decoded, and a Lanczos filter does the rest. For paintings
+    of 256 pixels reduced to 64, where no rest remains, this changes the levels by 2.3 on average
+    compared with a full decoding, as much as a box filter does, and keeps 97 % of the sharpness.
 
     Parameters
     ----------
-    data : bytes
-        The whole file. Of an animation the first frame counts.
-    img_size : int
+    data
+        The whole file. Only the first frame of an animation is used.
+    img_size
         Side of the square in pixels.
     fit : {"crop", "pad"}
-        What becomes of an image that is not square: keep its centre, or keep all of it on a
-        square of `background`.
-    background : tuple of int
-        RGB in 0..255, put under transparent parts.
-    copy : str or None
-        One of `COPIES`: what is done to the image before that.
+        For images that are not square: keep the centre, or pad to a square with `background`.
+    background
+        RGB in 0..255, also used behind transparent parts.
+    copy
+        One of `COPIES`, applied to the image before resizing.
 
     Raises
     ------
-    NotAImage
-        When no known format recognises the bytes.
+    NotAnImage
+        If no known format recognises the bytes.
     DamagedImage
-        When the image is too large or cannot be decoded.
+        If the image is too large or cannot be decoded.
     """
     image = _open(data)
     file_format, mode, size = image.format, image.mode, image.size
@@ -104,17 +103,17 @@ def decode_image(
         stored = image.size
         image.load()
         _scale_key_colour(image, data)
-        _turn_upright(image)
+        _apply_rotation(image)
         size = size if image.size == stored else size[::-1]
         image = _flatten(image, background, copy)
         square = _crop(image, img_size) if fit == "crop" else _pad(image, img_size, background)
-    except Exception as error:  # Pillow raises whatever its parsers stumble on
+    except Exception as error:  # Pillow's parsers raise many types
         raise DamagedImage(f"damaged or cut short ({first_line(error)})") from error
     return DecodedImage(np.asarray(square), file_format, mode, size)
 
 
 def _open(data: bytes) -> Image.Image:
-    """Read the header and refuse decompression bombs before a pixel is decoded."""
+    """Read the header, and refuse decompression bombs before any pixel is decoded."""
     if not data:
         raise NotAnImage("the file is empty")
     try:
@@ -130,28 +129,28 @@ def _open(data: bytes) -> Image.Image:
 
 
 def _shrink_while_decoding(image: Image.Image, img_size: int) -> None:
-    """Have a JPEG decoded at the smallest fraction that leaves the size wanted."""
+    """Make Pillow decode a JPEG at the smallest scale that is at least the target size."""
     for scale in (8, 4, 2):
         width, height = (side // scale for side in image.size)
-        # Else the last column would stand for fewer pixels than the others.
+        # Otherwise the last row or column would cover fewer pixels than the others.
         exact = (width * scale, height * scale) == image.size
         if exact and min(width, height) >= img_size:
             image.draft(None, (width, height))
             return
 
 
-def _turn_upright(image: Image.Image) -> None:
+def _apply_rotation(image: Image.Image) -> None:
     """Apply the EXIF rotation in place."""
-    # A broken EXIF block says nothing about the pixels. Where Pillow can read the rotation but
-    # not write the other tags back, it has turned the image by then.
+    # A broken EXIF block does not affect the pixels. If Pillow can read the rotation but cannot
+    # write the other tags back, it has already rotated the image.
     with contextlib.suppress(Exception):
         ImageOps.exif_transpose(image, in_place=True)
 
 
 def _scale_key_colour(image: Image.Image, data: bytes) -> None:
-    """Bring a PNG's one transparent colour to the 8 bits of its decoded pixels.
+    """Scale the transparent colour of a PNG to the 8 bits of its decoded pixels.
 
-    The file holds it in its own depth, and Pillow hands it on as it is.
+    Pillow returns it in the bit depth of the file.
     """
     key = image.info.get("transparency")
     if image.format != "PNG" or key is None:
@@ -176,10 +175,10 @@ def _flatten(image: Image.Image, background: tuple[int, int, int], copy: str | N
 
 
 def _deep_to_8bit(image: Image.Image) -> Image.Image:
-    """Scale grey of 16 or 32 bits to 8, where Pillow's own conversion would clip.
+    """Scale grey of 16 or 32 bits to 8 bits; Pillow's own conversion would clip it.
 
-    Integers count as 16 bit: 65535 is white. Floats are white at 1, unless some value is
-    above 1: then they are white at 255.
+    Integers are taken as 16 bit (65535 is white). Floats are white at 1, or at 255 if any value is
+    above 1.
     """
     values = np.nan_to_num(np.asarray(image).astype(np.float32))
     white = 65535.0
@@ -193,10 +192,10 @@ def _deep_to_8bit(image: Image.Image) -> Image.Image:
 
 
 def _crop(image: Image.Image, img_size: int) -> Image.Image:
-    """Cut out the central square and resize it."""
+    """Crop the central square and resize it."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    # Whole pixels: an image that has the right size already stays as it is.
+    # Integer coordinates: an image that already has the right size stays unchanged.
     box = (left, top, left + side, top + side)
     return image.resize((img_size, img_size), Image.Resampling.LANCZOS, box=box)
 
@@ -217,7 +216,7 @@ def parse_background(background: str) -> tuple[int, int, int]:
     Raises
     ------
     WorkbookError
-        When it is no colour that Pillow knows.
+        If Pillow does not know the colour.
     """
     try:
         colour = ImageColor.getcolor(background, "RGB")
@@ -225,7 +224,7 @@ def parse_background(background: str) -> tuple[int, int, int]:
             raise ValueError("above 255")
     except (ValueError, TypeError, AttributeError) as error:
         raise WorkbookError(
-            f"background={background!r} is no colour: give a name such as 'white' "
+            f"background={background!r} is not a colour: give a name such as 'white' "
             "or a code such as '#ffeedd'."
         ) from error
     return colour
@@ -245,37 +244,34 @@ def _saturation(image: Image.Image, factor: float) -> Image.Image:
     return ImageEnhance.Color(image).enhance(factor)
 
 
-def _contrast(image: Image.Image, factor: float, seen: Image.Image | None) -> Image.Image:
-    """Stretch the levels about the mean grey of the parts that are seen."""
-    weights = None if seen is None or not seen.getextrema()[1] else np.asarray(seen)
+def _contrast(image: Image.Image, factor: float, alpha: Image.Image | None) -> Image.Image:
+    """Stretch the levels about the mean grey level, weighted by opacity."""
+    weights = None if alpha is None or not alpha.getextrema()[1] else np.asarray(alpha)
     mean = round(np.average(np.asarray(image.convert("L")), weights=weights))
     return Image.blend(Image.new("RGB", image.size, (mean,) * 3), image, factor)
 
 
 _CHANGES: dict[str, Callable[[Image.Image, Image.Image | None], Image.Image]] = {
-    "green hue": lambda image, seen: _hue(image, GREEN),
-    "red hue": lambda image, seen: _hue(image, RED),
-    "saturation x 2.5": lambda image, seen: _saturation(image, 2.5),
-    "saturation x 0.5": lambda image, seen: _saturation(image, 0.5),
-    "contrast x 2": lambda image, seen: _contrast(image, 2, seen),
+    "green hue": lambda image, alpha: _hue(image, GREEN),
+    "red hue": lambda image, alpha: _hue(image, RED),
+    "saturation x 2.5": lambda image, alpha: _saturation(image, 2.5),
+    "saturation x 0.5": lambda image, alpha: _saturation(image, 0.5),
+    "contrast x 2": lambda image, alpha: _contrast(image, 2, alpha),
 }
-
-
 COPIES = tuple(_CHANGES)
 
 
 def coloured_copy(image: Image.Image, kind: str) -> Image.Image:
     """Return one of the second study's five variants of an image.
 
-    Every hue turned to green or to red, the saturation times 2.5 or 0.5, the contrast
-    doubled. Transparent parts stay as transparent as they are and do not count in the mean
-    about which the contrast is stretched. White and black keep their colour; so does grey, but
-    when the contrast is changed.
+    All hues green or red, the saturation times 2.5 or 0.5, or the contrast doubled. Transparency
+    does not change, and transparent parts do not count in the mean about which the contrast is
+    stretched. White and black keep their colour; grey keeps its own except with more contrast.
 
     Parameters
     ----------
     image
-        Of 8 bits, in any mode of Pillow's.
+        Any 8-bit Pillow mode.
     kind
         One of `COPIES`.
 
@@ -284,8 +280,8 @@ def coloured_copy(image: Image.Image, kind: str) -> Image.Image:
     PIL.Image.Image
         RGB, or RGBA where the image has transparency.
     """
-    seen = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
-    changed = _CHANGES[kind](image.convert("RGBA").convert("RGB"), seen)
-    if seen is not None:
-        changed.putalpha(seen)
+    alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+    changed = _CHANGES[kind](image.convert("RGBA").convert("RGB"), alpha)
+    if alpha is not None:
+        changed.putalpha(alpha)
     return changed

@@ -1,4 +1,4 @@
-"""What is known about the images of a collection: its ``labels.csv``, if it has one."""
+"""The labels of a collection, from its ``labels.csv`` files, if it has any."""
 
 from __future__ import annotations
 
@@ -25,19 +25,14 @@ MAX_CATEGORIES = 30
 def read_labels(dataset: Dataset) -> pd.DataFrame:
     """Read every ``labels.csv`` of a collection.
 
-    Such a file has a column ``file``, relative to its own folder, and any others. The embedded
-    collections have one; so may yours.
-
-    Parameters
-    ----------
-    dataset
-        A collection, from a folder or a zip.
+    Such a file has a column ``file``, with paths relative to its own folder, and any others. The
+    embedded collections have one, and yours may too.
 
     Returns
     -------
     pandas.DataFrame
-        One row an image, in the order of `Dataset.files`; text in every column, None where
-        nothing is known. Without labels it has no columns.
+        One row per image, in the order of `Dataset.files`; text in every column, None for missing
+        values. Without labels it has no columns.
     """
     import pandas as pd
 
@@ -59,79 +54,69 @@ def _rows(file: SourceFile) -> Iterator[tuple[str, dict[str, str]]]:
         named = [(normalise_name(str(folder / row.pop("file"))), row) for row in rows]
     except (NotAnImage, UnicodeDecodeError, csv.Error, KeyError, TypeError) as error:
         logger.warning(
-            "%s is left aside (%r): it should be a table in UTF-8, separated by commas, with a "
-            "column 'file'.",
+            "%s is ignored (%r): it must be a comma-separated table in UTF-8 with a column 'file'.",
             file.name,
             error,
         )
         return
     for name, row in named:
-        row.pop(None, None)  # cells beyond the last column
+        row.pop(None, None)  # cells after the last column
         yield name, {column: value or None for column, value in row.items()}
 
 
 def categories(labels: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns that sort images into groups: 2 to 30, not one for each image."""
-    sorting = [
+    """Return the columns that divide the images into 2 to 30 groups, and fewer than images."""
+    dividing = [
         column
         for column, values in labels.items()
         if 2 <= values.nunique() <= min(MAX_CATEGORIES, values.count() - 1)
     ]
-    return labels[sorting]
+    return labels[dividing]
 
 
 def parse_booleans(values: pd.Series) -> list[bool]:
-    """Read a column of yes and no: ``true``, ``yes`` and ``1`` in any case mean yes."""
+    """Parse a column of yes and no: ``true``, ``yes`` and ``1`` mean yes, in any case."""
     return [str(value).strip().lower() in ("true", "yes", "1") for value in values]
 
 
 def precision_recall(found: Collection[int], truth: Sequence[bool]) -> tuple[float, float]:
-    """Return which share of the found is true, and which share of the true is found.
+    """Return precision and recall, 0 to 1; NaN if nothing was found, or nothing is true.
 
     Parameters
     ----------
     found
-        Numbers of images.
+        Indices of images.
     truth
-        Whether each image is one of those to be found.
-
-    Returns
-    -------
-    tuple of float
-        Precision and recall, 0 to 1; NaN where nothing was found, or is there to find.
+        For each image, whether it should be found.
     """
     hits = sum(bool(truth[number]) for number in found)
-    there = sum(map(bool, truth))
+    positives = sum(map(bool, truth))
     return (
         hits / len(found) if len(found) else float("nan"),
-        hits / there if there else float("nan"),
+        hits / positives if positives else float("nan"),
     )
 
 
 def classes_of(dataset: Dataset, column: str | None = None) -> pd.Series | None:
-    """Return each image's kind, named as the column is, if there are labels for all of them.
+    """Return each image's class, as a series with the name of the column, or None.
 
-    Parameters
-    ----------
-    dataset
-        The images.
-    column
-        Of their labels; without one the first that sorts them into kinds of five images or more,
-        so that a classifier can learn and be tested on each.
+    Every class must have at least five images, so that a classifier can be trained and tested on
+    each, and every image must have one. Without a ``column`` the first suitable one is used; the
+    result is None if there is none.
 
     Raises
     ------
     WorkbookError
-        If the column named does not.
+        If the given column is not suitable.
     """
     known = categories(read_labels(dataset)).dropna(axis="columns")
-    enough = [name for name, kinds in known.items() if kinds.value_counts().min() >= 5]
+    suitable = [name for name, classes in known.items() if classes.value_counts().min() >= 5]
     if column is None:
-        column = next(iter(enough), None)
-    elif column not in enough:
-        listed = ", ".join(enough) or "none"
+        column = next(iter(suitable), None)
+    elif column not in suitable:
+        available = ", ".join(suitable) or "none"
         raise WorkbookError(
-            f"'{column}' does not sort all images of {dataset.name} into kinds of five or more. "
-            f"What does: {listed}."
+            f"the label '{column}' does not sort all images of {dataset.name} into classes of five "
+            f"or more. Available: {available}."
         )
     return None if column is None else known[column]

@@ -1,7 +1,7 @@
-"""Load a collection: a name, a folder or a zip in; one checked tensor and a report out.
+"""Load a collection: a name, folder or zip in; one validated tensor and a report out.
 
-`sources.locate` says where a collection is, at no cost; `load_dataset` reads it. The images are
-decoded on all cores and kept in ``data/.cache``, under a key made from their content.
+`sources.locate` finds a collection without reading it; `load_dataset` reads it. The images are
+decoded on all cores and cached in ``data/.cache`` under a hash of their content.
 """
 
 from __future__ import annotations
@@ -51,19 +51,19 @@ from dcgan_utils.data.sources import (
 if TYPE_CHECKING:
     import pandas as pd
 
-KEPT_BYTES = 1 << 28  # of a folder's files, while they are decoded
-DECODER_VERSION = 3  # raise it whenever the same bytes would give other pixels or reasons
+KEPT_BYTES = 1 << 28  # a folder's files up to this total are read once and kept until decoded
+DECODER_VERSION = 4  # to be raised when the same bytes give other pixels or reasons
 TFRECORD_ENDINGS = (".tfrec", ".tfrecord")
 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What was found in a collection.
+    """The files of a collection: what was loaded, skipped and ignored.
 
     Attributes
     ----------
     formats, modes : dict
-        How many images have each file format (``"JPEG"``) and Pillow mode (``"RGB"``).
+        Number of images of each file format (``"JPEG"``) and Pillow mode (``"RGB"``).
     sizes : tuple of (int, int)
         Original (width, height) of each image in pixels, in the order of `Dataset.files`.
     file_sizes : tuple of int
@@ -71,7 +71,7 @@ class LoadReport:
     skipped : tuple of (str, str)
         Files that should be images but could not be used, each with the reason.
     ignored : tuple of str
-        Files that are no images, such as text.
+        Files that are not images, such as text.
     """
 
     formats: dict[str, int]
@@ -84,27 +84,27 @@ class LoadReport:
     def __str__(self) -> str:
         smallest, largest = (f(self.sizes, key=lambda size: size[0] * size[1]) for f in (min, max))
         span = _by(smallest) + (f" to {_by(largest)}" if len(set(self.sizes)) > 1 else "")
-        kinds = f"{_counts(self.formats)}; {_counts(self.modes)}; {span}"
-        lines = [f"Images: {len(self.sizes)} ({kinds})"]
+        details = f"{_counts(self.formats)}; {_counts(self.modes)}; {span}"
+        lines = [f"Images: {len(self.sizes)} ({details})"]
         if self.skipped:
             lines.append(f"Skipped: {len(self.skipped)} ({first_reasons(self.skipped)})")
         if self.ignored:
-            lines.append(f"Ignored, being no images: {len(self.ignored)}")
+            lines.append(f"Ignored (not images): {len(self.ignored)}")
         return "\n".join(lines)
 
     def skipped_table(self) -> pd.DataFrame:
-        """Return one row per image file that was left out, with the reason.
+        """Return one row per image file that was skipped, with the reason.
 
         Raises
         ------
         NotEnoughData
-            If none was.
+            If no file was skipped.
         """
         import pandas as pd
 
         if not self.skipped:
-            raise NotEnoughData("No image file had to be left out.")
-        return pd.DataFrame(self.skipped, columns=["left out", "reason"])
+            raise NotEnoughData("No image file was skipped.")
+        return pd.DataFrame(self.skipped, columns=["skipped", "reason"])
 
 
 def _counts(counts: dict[str, int]) -> str:
@@ -116,14 +116,14 @@ def _by(size: tuple[int, int]) -> str:
 
 
 def first_reasons(skipped: tuple[tuple[str, str], ...], most: int = 3) -> str:
-    """Name the first files that were skipped, each with its reason."""
+    """List the first skipped files with their reasons, and the number of the others."""
     shown = "; ".join(f"{name}: {reason}" for name, reason in skipped[:most])
     return shown + (f"; and {len(skipped) - most} more" if len(skipped) > most else "")
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What became of a file: an image, a reason to skip it, or neither (it is ignored)."""
+    """The result for one file: an image, a reason to skip it, or neither (it is ignored)."""
 
     name: str
     image: DecodedImage | None = None
@@ -133,7 +133,7 @@ class _Outcome:
 
 @dataclass(frozen=True)
 class Content:
-    """A decoded collection, as it is cached."""
+    """A decoded collection, in the form that is cached."""
 
     images: np.ndarray
     files: tuple[str, ...]
@@ -143,17 +143,17 @@ class Content:
 def decode_all(
     path: Path, files: list[SourceFile], decode: Callable[[bytes], DecodedImage]
 ) -> Content:
-    """Decode all files of a collection that are images.
+    """Decode all images of a collection.
 
     Raises
     ------
     WorkbookError
-        If none can be used, or a reader for a kind of file is not installed.
+        If no image can be used, or the reader of TFRecord files is not installed.
     """
     if any(file.path and is_tfrecord(file.name) for file in files):
         _require_tfrecord(path)
     with warnings.catch_warnings():
-        # Pillow warns about what the report says better (and the filters are not per thread).
+        # The report covers what Pillow warns about. Set here, since filters are not per thread.
         warnings.simplefilter("ignore")
         batches = thread_map(functools.partial(_decode_file, decode=decode), files)
         outcomes = [outcome for batch in batches for outcome in batch]
@@ -162,17 +162,17 @@ def decode_all(
 
 
 def thread_map(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-    """Return the results in order.
+    """Apply ``work`` to all items in a pool of threads; return the results in order.
 
-    Threads are enough: Pillow, zlib and hashlib let go of Python's lock. Of many items each takes
-    a handful at a time, since handing over costs about as much as decoding a small image.
+    Threads suffice, since Pillow, zlib and hashlib release the GIL. Each task is a chunk of items,
+    since scheduling a task costs about as much as decoding a small image.
     """
     cores = os.cpu_count() or 1
     size = max(1, min(32, len(items) // (4 * cores)))
-    handfuls = [items[start : start + size] for start in range(0, len(items), size)]
+    chunks = [items[start : start + size] for start in range(0, len(items), size)]
     with ThreadPoolExecutor(max_workers=cores) as pool:
-        results = pool.map(lambda few: [work(item) for item in few], handfuls)
-        return [result for few in results for result in few]
+        results = pool.map(lambda chunk: [work(item) for item in chunk], chunks)
+        return [result for chunk in results for result in chunk]
 
 
 def _gather(path: Path, outcomes: list[_Outcome]) -> Content:
@@ -181,8 +181,8 @@ def _gather(path: Path, outcomes: list[_Outcome]) -> Content:
     if not loaded:
         reasons = f" ({len(skipped)} skipped: {first_reasons(skipped)})" if skipped else ""
         raise WorkbookError(
-            f"There is no usable image in '{path}'{reasons}: put JPEG, PNG or other images "
-            "there, or name another folder or zip."
+            f"There is no usable image in '{path}'{reasons}: put JPEG, PNG or other images there, "
+            "or give another folder or zip."
         )
     decoded = [outcome.image for outcome in loaded]
     report = LoadReport(
@@ -194,26 +194,25 @@ def _gather(path: Path, outcomes: list[_Outcome]) -> Content:
         ignored=tuple(o.name for o in outcomes if not o.image and not o.reason),
     )
     side = len(decoded[0].pixels)
-    images = np.empty((len(decoded), 3, side, side), np.uint8)  # not stacked: half the memory
-    places = zip(images, decoded, strict=True)
-    thread_map(_put, list(places))
+    images = np.empty((len(decoded), 3, side, side), np.uint8)  # np.stack needs twice the memory
+    thread_map(_copy_pixels, list(zip(images, decoded, strict=True)))
     return Content(images, tuple(outcome.name for outcome in loaded), report)
 
 
-def _put(place_and_image: tuple[np.ndarray, DecodedImage]) -> None:
-    place, image = place_and_image
-    np.copyto(place, image.pixels.transpose(2, 0, 1))
+def _copy_pixels(target_and_image: tuple[np.ndarray, DecodedImage]) -> None:
+    target, image = target_and_image
+    np.copyto(target, image.pixels.transpose(2, 0, 1))
 
 
 def _tally(names: Iterable[str]) -> dict[str, int]:
-    """Count each name, the commonest first."""
+    """Count each name, the most frequent first."""
     return dict(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0])))
 
 
 def _decode_file(file: SourceFile, decode: Callable[[bytes], DecodedImage]) -> list[_Outcome]:
     if not is_tfrecord(file.name):
-        may_be_else = PurePosixPath(file.name).suffix.lower() not in IMAGE_ENDINGS
-        return [_decode_one(file.name, file.read, decode, may_be_else=may_be_else)]
+        optional = PurePosixPath(file.name).suffix.lower() not in IMAGE_ENDINGS
+        return [_decode_one(file.name, file.read, decode, optional=optional)]
     if file.path is None:
         return [_Outcome(file.name, reason="a TFRecord file inside a zip: unpack the zip")]
     return _decode_tfrecord(file, decode)
@@ -224,20 +223,20 @@ def _decode_one(
     read: Callable[[], bytes],
     decode: Callable[[bytes], DecodedImage],
     *,
-    may_be_else: bool,
+    optional: bool,
 ) -> _Outcome:
-    """Decode one image; with `may_be_else`, what does not look like one is ignored."""
+    """Decode one image; with ``optional``, a file that is not an image is ignored."""
     try:
         data = read()
         return _Outcome(name, image=decode(data), file_size=len(data))
     except DamagedImage as error:
         return _Outcome(name, reason=str(error))
     except NotAnImage as error:
-        return _Outcome(name, reason=None if may_be_else else str(error))
+        return _Outcome(name, reason=None if optional else str(error))
 
 
 def is_tfrecord(name: str) -> bool:
-    """Tell by its name whether a file is one of TensorFlow's records."""
+    """Return whether a file name is that of a TFRecord file."""
     return name.lower().endswith(TFRECORD_ENDINGS)
 
 
@@ -246,7 +245,7 @@ def _require_tfrecord(path: Path) -> None:
         importlib.import_module("tfrecord.reader")
     except ImportError:
         raise WorkbookError(
-            f"'{path}' holds TFRecord files, whose reader is not installed: run "
+            f"'{path}' contains TFRecord files, whose reader is not installed: run "
             'pip install -e ".[tfrecord]" in the folder of the checkout.'
         ) from None
 
@@ -264,34 +263,34 @@ def _decode_tfrecord(file: SourceFile, decode: Callable[[bytes], DecodedImage]) 
         for record in tfrecord_loader(str(file.path), None, features):
             name = normalise_name(str(folder / record["image_name"].decode("utf-8", "replace")))
             read = functools.partial(bytes, record["image"])
-            outcomes.append(_decode_one(name, read, decode, may_be_else=False))
-    except Exception as error:  # whatever the parser stumbles on
+            outcomes.append(_decode_one(name, read, decode, optional=False))
+    except Exception as error:  # the parser raises many types
         return [_Outcome(file.name, reason=f"a damaged TFRecord file ({error!r:.80})")]
     return outcomes
 
 
 def _is_complete_tfrecord(path: Path) -> bool:
-    """Follow the record lengths: the library trusts them, and would reserve any amount."""
+    """Check the record lengths, which the library trusts: it would allocate any amount."""
     try:
         with path.open("rb") as stream:
             end, position = stream.seek(0, os.SEEK_END), 0
             while position < end:
                 stream.seek(position)
                 length = int.from_bytes(stream.read(8), "little")
-                position += 8 + 4 + length + 4  # the length and the data have a checksum each
+                position += 8 + 4 + length + 4  # length and data have a checksum each
             return 0 < end == position
     except OSError:
         return False
 
 
-# --- What decides about the result -----------------------------------------------------------
+# --- The cache key ---
 
 
 def content_key(path: Path, files: list[SourceFile], recipe: dict) -> tuple[str, list[SourceFile]]:
-    """Hash all that decides about the result: names, bytes, recipe and decoder.
+    """Hash everything that determines the result: names, bytes, recipe and decoder.
 
-    The files come back too: those of a folder that fits in memory have been read by then, so
-    that what is decoded is what was hashed, and is read once.
+    The files are returned too. Those of a small folder are then already in memory, so the decoded
+    bytes are the hashed ones and each file is read only once.
     """
     digest = hashlib.blake2b(digest_size=20)
     decoder = [DECODER_VERSION, PIL.__version__, FORMATS]
@@ -318,9 +317,9 @@ def _read_and_hash(file: SourceFile, *, keep: bool) -> tuple[bytes, SourceFile]:
 
 def _file_hash(path: Path) -> bytes:
     try:
-        about = path.stat()
-        if about.st_size > MAX_FILE_BYTES and not zipfile.is_zipfile(path):
-            return f"not read: {about.st_size} bytes, {about.st_mtime_ns}".encode()
+        status = path.stat()
+        if status.st_size > MAX_FILE_BYTES and not zipfile.is_zipfile(path):
+            return f"not read: {status.st_size} bytes, {status.st_mtime_ns}".encode()
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "blake2b").digest()
     except OSError:
@@ -335,26 +334,25 @@ MAX_IMG_SIZE = 1024
 
 @dataclass(frozen=True)
 class Dataset:
-    """A collection that is ready for training.
+    """A collection, ready for training.
 
     Attributes
     ----------
     name : str
-        Short and safe in file names.
+        Short, and safe in file names.
     images : uint8 tensor, shape (N, 3, img_size, img_size)
         Pixels in 0..255.
     files : tuple of str
         Name of each image, relative to `source`, in sorted order.
     report : LoadReport
     data_hash : str
-        Hex digest of the pixels, their order and their shape; it stands for `images` when two
-        datasets are compared with ``==``.
+        Hex digest of the pixels, their order and shape; ``==`` compares it instead of `images`.
     source : Path
         The folder or zip that was read.
     folders : tuple of str
         See `sources.Location`.
     options : dict
-        What `load_dataset` was told of `fit` and `background`.
+        The arguments `fit` and `background` of `load_dataset`.
     """
 
     name: str
@@ -368,15 +366,15 @@ class Dataset:
 
     @property
     def location(self) -> Location:
-        """Where the same images are found again."""
+        """Where to load the same images again."""
         return Location(self.name, self.source, self.folders)
 
     def __str__(self) -> str:
-        """Return how many images there are, and what tells them from others."""
+        """Return the number of images and the beginning of their hash."""
         return f"{len(self.images)}, data hash {self.data_hash[:16]}"
 
     def draw(self, n: int, *, seed: int) -> torch.Tensor:
-        """Return ``n`` images at random, or all if there are fewer, none of them twice."""
+        """Return ``n`` random images without replacement, or all if there are fewer."""
         order = torch.randperm(len(self.images), generator=stream(seed, "draw"))
         return self.images[order[:n]]
 
@@ -394,53 +392,52 @@ def load_dataset(
 
     Parameters
     ----------
-    source : str, Path or Location
-        A known name (``plein_air``, ``monet``, ...), or a path to a folder, which is searched
-        recursively, or to a zip. See `locate`.
-    img_size : int
+    source
+        A known name (``plein_air``, ``monet``, ...), or the path of a zip or of a folder, which is
+        searched recursively. See `locate`.
+    img_size
         Side of the square images in pixels, 1 to 1024.
     fit : {"crop", "pad"}
-        Keep the centre of an image that is not square, or keep all of it on a square of
-        `background`.
-    background : str
-        Colour put under transparent parts: a name, or a code such as ``#ffeedd``.
-    strict : bool
-        Refuse the collection when an image in it cannot be used, instead of skipping it.
-    copy : str or None
-        One of `decode.COPIES`: load what that makes of the images.
+        For images that are not square: keep the centre, or pad to a square with `background`.
+    background
+        Colour behind transparent parts: a name, or a code such as ``#ffeedd``.
+    strict
+        Refuse the collection if an image cannot be used, instead of skipping the image.
+    copy
+        One of `decode.COPIES`: load this variant of the images.
 
     Raises
     ------
     WorkbookError
-        When the source or a value is wrong, a collection cannot be fetched, no image can be
-        used, or `strict` finds one that cannot.
+        If the source or a value is invalid, the download fails, no image can be used, or, with
+        `strict`, any image cannot be used.
     """
     recipe = _checked_recipe(img_size, fit, background, copy)
     location = source if isinstance(source, Location) else locate(source)
     path = location.path or ensure_available(location.name)
     with open_listing(path, location.folders) as files:
         key, files = content_key(path, files, recipe)
-        kept = cache.location("images", key)
-        content, decoded = cache.read(kept, _parse_entry), None
+        cached = cache.location("images", key)
+        content, decoded = cache.read(cached, _parse_entry), None
         if content is None:
             decode = functools.partial(decode_image, **recipe)
             content = decoded = decode_all(path, files, decode)
-    with ThreadPoolExecutor(1) as beside:
-        hashed = beside.submit(cache.content_hash, content.images)
+    with ThreadPoolExecutor(1) as thread:
+        data_hash = thread.submit(cache.content_hash, content.images)
         if decoded:
-            _write_cache(kept, decoded)
+            _write_cache(cached, decoded)
     skipped = content.report.skipped
     if strict and skipped:
         raise WorkbookError(
             f"Images in '{path}' that cannot be used: {len(skipped)} "
-            f"({first_reasons(skipped)}); repair or remove them, or load with strict=False."
+            f"({first_reasons(skipped)}). Repair or remove them, or load with strict=False."
         )
     return Dataset(
         name=location.name,
         images=torch.from_numpy(content.images),
         files=content.files,
         report=content.report,
-        data_hash=hashed.result(),
+        data_hash=data_hash.result(),
         source=path,
         folders=location.folders,
         options={"fit": fit, "background": background},
@@ -457,18 +454,19 @@ def synthetic_dataset(
     size: tuple[int, int] | None = None,
     file_size: int = 0,
 ) -> Dataset:
-    """Return images that were not read as they are, as a collection.
+    """Return images that were not read from files of their own as a `Dataset`.
 
     Parameters
     ----------
     images
         uint8, shape ``(n, 3, side, side)``.
     name, files, source
-        As in `Dataset`.
+        See `Dataset`.
     kind
-        What the report calls their format.
+        Name of their format in the report.
     size, file_size
-        Of each original in pixels and bytes; without one, that of the image, and 0.
+        Original (width, height) in pixels and bytes of each image; by default the size of the
+        images, and 0.
     """
     n = len(images)
     sizes = (size or (images.shape[-1],) * 2,) * n
@@ -477,9 +475,9 @@ def synthetic_dataset(
 
 
 def load_copies(dataset: Dataset) -> torch.Tensor:
-    """Return a collection's images followed by their five copies each: 721 become 4,326.
+    """Return the images of a collection and five coloured copies of each: 721 become 4,326.
 
-    The copies are made of the files, before transparency is flattened and the size is changed.
+    The copies are made from the files, before transparency is flattened and images are resized.
 
     Returns
     -------
@@ -490,7 +488,7 @@ def load_copies(dataset: Dataset) -> torch.Tensor:
     Raises
     ------
     WorkbookError
-        If the files are no longer there, or no longer the same.
+        If the files have been removed or changed.
     """
     parts = [dataset.images]
     for kind in COPIES:
@@ -498,46 +496,45 @@ def load_copies(dataset: Dataset) -> torch.Tensor:
         copied = load_dataset(dataset.location, side, copy=kind, **dataset.options)
         if copied.files != dataset.files:
             raise WorkbookError(
-                f"the images in '{dataset.source}' have changed since they were loaded: load "
-                "them again before copies are made of them."
+                f"the images in '{dataset.source}' have changed since they were loaded: load them "
+                "again, then make the copies."
             )
         parts.append(copied.images)
     return torch.cat(parts)
 
 
 def image_files(dataset: str, img_size: int) -> list[Path]:
-    """Return the paths of a collection's images.
+    """Return the paths of the images of a collection.
 
     Raises
     ------
     WorkbookError
-        If they are not files of a folder.
+        If they are not separate files in a folder.
     """
     collection = load_dataset(dataset, img_size)
     files = [collection.source / name for name in collection.files]
     if not all(file.is_file() for file in files):
         raise WorkbookError(
-            f"the textbook reads image by image from a folder, and '{dataset}' is none, or "
-            "packs its images: unpack it, and name the folder."
+            f"the textbook loop reads image files from a folder, and '{dataset}' is a zip or has "
+            "TFRecord files: unpack it and give the folder."
         )
     return files
 
 
 def _checked_recipe(img_size: int, fit: str, background: str, copy: str | None) -> dict:
-    """Check everything besides the files that decides about the pixels."""
+    """Validate everything, except the files, that determines the pixels."""
     try:
         side = operator.index(img_size)
     except TypeError:
         side = 0
     if isinstance(img_size, bool) or not 1 <= side <= MAX_IMG_SIZE:
         raise WorkbookError(
-            f"img_size={img_size!r} is not possible: give a whole number of pixels from 1 to "
-            f"{MAX_IMG_SIZE}."
+            f"img_size must be an integer from 1 to {MAX_IMG_SIZE} (pixels), not {img_size!r}."
         )
     if fit not in ("crop", "pad"):
-        raise WorkbookError(f"fit={fit!r} is not known: it is 'crop' or 'pad'.")
+        raise WorkbookError(f"fit must be 'crop' or 'pad', not {fit!r}.")
     if copy is not None and copy not in COPIES:
-        raise WorkbookError(f"copy={copy!r} is not known: it is one of {', '.join(COPIES)}.")
+        raise WorkbookError(f"copy must be one of {', '.join(COPIES)}, not {copy!r}.")
     recipe = {"img_size": side, "fit": fit, "background": parse_background(background)}
     return recipe if copy is None else recipe | {"copy": copy}
 
@@ -556,7 +553,7 @@ def _write_cache(path: Path, content: Content) -> None:
 
 
 def _report_from_json(report: dict) -> LoadReport:
-    """Turn JSON's lists back into tuples."""
+    """Convert lists from JSON back to tuples."""
     return LoadReport(
         formats=report["formats"],
         modes=report["modes"],

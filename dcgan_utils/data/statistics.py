@@ -1,4 +1,4 @@
-"""What the bare pixels tell: statistics at each place, a horizon, round canvases.
+"""Statistics of pixels: moments and histograms, the horizon, round canvases, sharpness.
 
 Images are uint8 tensors of shape ``(N, 3, H, W)`` with values in 0..255 throughout.
 """
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLOURS = ("red", "green", "blue")
-NEAR_WHITE = 230  # all three colours at least that
+NEAR_WHITE = 230  # the minimum of all three colours
 
 
 # --- Statistics ---
 
 
 class PixelStatistics:
-    """Minimum, maximum, mean, variance and histogram at each place, in one pass.
+    """Minimum, maximum, mean, variance and histogram per pixel, in one pass.
 
-    Memory does not grow with the number of images. Pixels are whole numbers, so their sums
-    and sums of squares are exact in float64 (up to 2**53, some 10**11 images): there is no
-    rounding that Welford's update would have to tame.
+    Memory does not grow with the number of images. Pixels are integers, so their sums and sums of
+    squares are exact in float64 (up to 2**53, some 10**11 images), and Welford's algorithm is not
+    needed.
 
     Attributes
     ----------
     count : int
-        Images seen.
+        Number of images.
     histogram : int64 array, shape (3, 256)
         How often each value occurs in red, green and blue.
     """
@@ -47,12 +47,12 @@ class PixelStatistics:
         self.histogram = np.zeros((3, 256), np.int64)
 
     def update(self, images: torch.Tensor) -> None:
-        """Take in more images.
+        """Add images.
 
         Raises
         ------
         WorkbookError
-            If they are no uint8 RGB images, or of another size than those before.
+            If they are not uint8 RGB images, or differ in size from earlier ones.
         """
         if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] != 3:
             raise WorkbookError(
@@ -61,21 +61,21 @@ class PixelStatistics:
             )
         if self.count and images.shape[1:] != self._sum.shape:
             raise WorkbookError(
-                f"images of {tuple(images.shape[1:])} do not fit those of "
-                f"{tuple(self._sum.shape)} before: load all at one img_size."
+                f"images of shape {tuple(images.shape[1:])} do not match the earlier ones of shape "
+                f"{tuple(self._sum.shape)}: load all at one img_size."
             )
-        for part in images.split(64):  # as float64 a part is eight times as large
-            self._take(part)
+        for part in images.split(64):  # float64 needs eight times the memory
+            self._add(part)
 
-    def _take(self, images: torch.Tensor) -> None:
+    def _add(self, images: torch.Tensor) -> None:
         values = images.to(torch.float64)
-        lowest, highest = images.amin(0).numpy(), images.amax(0).numpy()
+        low, high = images.amin(0).numpy(), images.amax(0).numpy()
         total, squares = values.sum(0).numpy(), values.square_().sum(0).numpy()
         if not self.count:
-            self._low, self._high, self._sum, self._squares = lowest, highest, total, squares
+            self._low, self._high, self._sum, self._squares = low, high, total, squares
         else:
-            self._low = np.minimum(self._low, lowest)
-            self._high = np.maximum(self._high, highest)
+            self._low = np.minimum(self._low, low)
+            self._high = np.maximum(self._high, high)
             self._sum = self._sum + total
             self._squares = self._squares + squares
         self.count += len(images)
@@ -85,7 +85,7 @@ class PixelStatistics:
     def per_colour(self) -> dict[str, np.ndarray]:
         """Return each statistic over the images, shape ``(3, H, W)``.
 
-        Variance and deviation are the population's (divided by N): 0 for a single image.
+        Variance and standard deviation are those of the population (divided by N).
         """
         return self._moments(self._low, self._high, self._sum, self._squares, self.count)
 
@@ -109,27 +109,27 @@ class PixelStatistics:
 
 
 def pixel_statistics(batches: Iterable[torch.Tensor]) -> PixelStatistics:
-    """Gather the statistics of images that come in batches; see `PixelStatistics`."""
-    gathered = PixelStatistics()
+    """Return the statistics of images in batches; see `PixelStatistics`."""
+    statistics = PixelStatistics()
     for images in batches:
-        gathered.update(images)
-    return gathered
+        statistics.update(images)
+    return statistics
 
 
 @dataclass(frozen=True)
 class Horizon:
-    """Where an image's rows fall into a bright part above and a darker one below.
+    """The boundary between a bright upper and a darker lower part of an image.
 
     Attributes
     ----------
     position : float
-        As a fraction of the height from the top.
+        Fraction of the height, from the top.
     drop : float
-        How much darker the lower part is on average, in levels of 255.
+        How much darker the lower part is on average, in levels (0..255).
     share : float
-        Share of the differences between rows that this one step explains, 0 to 1.
+        Share of the variance between rows that this one step explains, 0 to 1.
     ramp : float
-        Share that a steady slope from top to bottom explains, 0 to 1.
+        Share of the variance that a linear slope from top to bottom explains, 0 to 1.
     brightness : float64 array, shape (H,)
         Mean of each row.
     """
@@ -142,28 +142,28 @@ class Horizon:
 
     @property
     def is_clear(self) -> bool:
-        """Tell whether the step is worth the name.
+        """Whether the step is distinct.
 
-        It drops by 3 levels or more, and explains most of the differences between rows, and
-        more of them than a steady slope does.
+        The brightness drops by 3 levels or more, and the step explains at least half of the
+        variance between rows, and no less than a linear slope.
         """
         return self.drop >= 3 and self.share >= max(0.5, self.ramp)
 
 
 def find_horizon(image: np.ndarray) -> Horizon:
-    """Find the row that best divides an image into bright above and dark below.
+    """Find the row that best divides an image into a bright upper and a dark lower part.
 
-    Best is the division with the greatest variance between the two parts, as in Otsu's
-    threshold (1979, "A threshold selection method from gray-level histograms").
+    The best row maximises the variance between the two parts, as in Otsu's threshold (1979, "A
+    threshold selection method from gray-level histograms").
 
     Parameters
     ----------
     image
-        Such as the mean image; shape ``(3, H, W)`` or ``(H, W)``.
+        Shape ``(3, H, W)`` or ``(H, W)``, such as the mean image.
 
     Notes
     -----
-    Where trees and hills stand before the sky, this is their upper edge in the mean, somewhat
+    With trees and hills in front of the sky, the result is their average upper edge, somewhat
     above the geometric horizon.
     """
     rows = image.reshape(-1, *image.shape[-2:]).mean((0, 2))
@@ -186,20 +186,20 @@ def find_horizon(image: np.ndarray) -> Horizon:
 
 
 def describe_horizon(horizon: Horizon, labels: pd.DataFrame) -> str:
-    """Say in Markdown where the horizon of the mean image is, and what the labels know of it."""
+    """Describe in Markdown the horizon of the mean image, and that of the labels."""
     import pandas as pd
 
     text = (
         f"The mean image has a **horizon at {100 * horizon.position:.0f} %** of its height: the "
         f"rows above are {horizon.drop:.0f} levels brighter, and this one step explains "
-        f"{100 * horizon.share:.0f} % of the differences between rows."
+        f"{100 * horizon.share:.0f} % of the variance between rows."
         if horizon.is_clear
-        else "The mean image shows **no horizon**: no row divides bright above from dark below."
+        else "The mean image shows **no horizon**: no row divides it into bright and dark."
     )
     if "horizon" in labels:
         known = pd.to_numeric(labels["horizon"], errors="coerce").dropna()
-        text += f" The labels of {len(known)} images say where theirs is"
-        text += f": at {100 * known.mean():.0f} % on average." if len(known) else "."
+        text += f" The labels give the horizon of {len(known)} images"
+        text += f": {100 * known.mean():.0f} % on average." if len(known) else "."
     return text
 
 
@@ -207,15 +207,15 @@ def describe_horizon(horizon: Horizon, labels: pd.DataFrame) -> str:
 
 
 def find_round_canvases(images: torch.Tensor) -> list[int]:
-    """Return the numbers of the images that look painted on a round canvas.
+    """Return the indices of the images that look painted on a round canvas.
 
-    Two questions: are the corners, outside the circle that touches the borders, near white
-    (9 in 10 of their pixels)? And is a ring inside it, at 0.8 to 0.9 of its radius, painted all
-    round (at most 1 in 10 near white)?
+    Two conditions must hold. The corners, outside the circle that touches the borders, are near
+    white (at least 90 % of their pixels). A ring inside the circle, at 0.8 to 0.9 of its radius,
+    is painted (at most 10 % near white).
 
     Notes
     -----
-    It cannot tell a canvas from a round subject that fills the frame on a white ground.
+    A round subject that fills the frame on a white ground looks the same.
     """
     side = images.shape[-1]
     middle = torch.arange(side) + 0.5 - side / 2
@@ -232,12 +232,12 @@ def find_round_canvases(images: torch.Tensor) -> list[int]:
 
 
 def describe_round_canvases(found: Sequence[int], labels: pd.DataFrame) -> str:
-    """Say in Markdown how many round canvases were found, and how many the labels know."""
+    """Describe in Markdown how well the round canvases that were found match the labels."""
     if "round" not in labels:
-        return "There is no label *round* to check this by: look at them."
+        return "There is no label *round* to compare with: check these by eye."
     truth = parse_booleans(labels["round"])
     precision, recall = precision_recall(found, truth)
-    text = f"The labels know {sum(truth)} round canvases."
+    text = f"Round canvases according to the labels: {sum(truth)}."
     if found:
         text += f" Of those found, **{precision:.0%}** are round (precision)."
     if any(truth):
@@ -249,11 +249,13 @@ def describe_round_canvases(found: Sequence[int], labels: pd.DataFrame) -> str:
 
 
 def sharpness(images: torch.Tensor) -> np.ndarray:
-    """Return how much fine structure each image has: the variance of its Laplacian.
+    """Return the variance of the Laplacian of each image, a measure of fine detail.
 
-    Of the mean of the three colours, in levels (0..255); each pixel less the mean of its four
-    neighbours, borders left out. Source: Pech-Pacheco et al. 2000, "Diatom autofocusing in
-    brightfield microscopy: a comparative study", ICPR, section 3.
+    The Laplacian is each grey pixel (mean of the three colours, 0..255) minus the mean of its four
+    neighbours, without the borders.
+
+    Source: Pech-Pacheco et al. 2000, "Diatom autofocusing in brightfield microscopy: a comparative
+    study", ICPR, section 3.
 
     Parameters
     ----------
@@ -263,25 +265,25 @@ def sharpness(images: torch.Tensor) -> np.ndarray:
     Returns
     -------
     float64 array, shape (N,)
-        0 for an image of one colour or of an even slope; it grows with contrast too.
+        0 for an image of one colour or a linear gradient; it also grows with contrast.
 
     Notes
     -----
-    Noise and grids are fine structure as well: a sharp image need not be a clear one.
+    Noise and checkerboard artifacts count as detail too: sharper is not always better.
     """
-    found = []
+    variances = []
     for part in images.split(256):
         grey = part.double().mean(dim=1)
         neighbours = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
-        found.append((grey[:, 1:-1, 1:-1] - neighbours / 4).var(dim=(1, 2), correction=0))
-    return torch.cat(found).numpy()
+        variances.append((grey[:, 1:-1, 1:-1] - neighbours / 4).var(dim=(1, 2), correction=0))
+    return torch.cat(variances).numpy()
 
 
-# --- Pixels as vectors ---------------------------------------------------------------------
+# --- Pixels as vectors ---
 
 
 def pixel_vectors(images: torch.Tensor, side: int) -> np.ndarray:
-    """Return each image, averaged down to at most ``side`` pixels, as one vector.
+    """Return each image as one vector, averaged down to at most ``side`` pixels per side.
 
     Returns
     -------
@@ -293,7 +295,7 @@ def pixel_vectors(images: torch.Tensor, side: int) -> np.ndarray:
 
 
 def as_images(vectors: Sequence[np.ndarray] | np.ndarray) -> torch.Tensor:
-    """Return vectors such as those of `pixel_vectors` as images, clamped to 0..255.
+    """Return vectors (see `pixel_vectors`) as images, clamped to 0..255.
 
     Returns
     -------

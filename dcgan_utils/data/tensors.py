@@ -1,4 +1,4 @@
-"""Images as tensors: uint8 for storage and display, float for the networks, grids, Pillow's."""
+"""Image tensors: uint8 for storage and display, float for the networks; grids; Pillow images."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from PIL import Image
 
 
 def as_image(image: torch.Tensor) -> Image.Image:
-    """Return a uint8 image ``(3, H, W)`` as Pillow's."""
+    """Return a uint8 image ``(3, H, W)`` as a Pillow image."""
     return Image.fromarray(image.permute(1, 2, 0).numpy())
 
 
 def make_grid(images: torch.Tensor, columns: int, *, gap: int = 0, fill: int = 255) -> torch.Tensor:
-    """Lay images out in rows, as torchvision's ``make_grid`` does, whose import takes a second.
+    """Arrange images in a grid, like torchvision's ``make_grid`` (whose import takes a second).
 
     Parameters
     ----------
     images
         uint8, shape ``(n, 3, H, W)``.
     columns
-        How many stand in a row, at most.
+        Maximum number of images per row.
     gap
-        Pixels between them.
+        Pixels between images.
     fill
-        Level of the gaps, and of places that stay empty.
+        Grey level of gaps and empty cells, 0..255.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def make_grid(images: torch.Tensor, columns: int, *, gap: int = 0, fill: int = 2
 
 def to_float(images: torch.Tensor, device: torch.device | str | None = None) -> torch.Tensor:
     """Return ``uint8`` pixels (0..255) as ``float32`` in [-1, 1], the range of tanh."""
-    return images.to(device).float() / 127.5 - 1  # moved as bytes: a quarter of the traffic
+    return images.to(device).float() / 127.5 - 1  # move bytes: a quarter of the data
 
 
 def to_uint8(images: torch.Tensor) -> torch.Tensor:
