@@ -1,4 +1,4 @@
-"""The equilibrium between the two networks, judged by their losses alone."""
+"""The equilibrium between the two networks, and how far their losses are from it."""
 
 from __future__ import annotations
 

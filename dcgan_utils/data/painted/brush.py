@@ -1,9 +1,8 @@
-"""How an image is painted: a sketch of colours, stroke directions and sizes, then strokes.
+"""A painting: first a sketch of colours, stroke directions and stroke sizes, then the strokes.
 
-A sketch is a small plan that is laid down back to front, as a painter would. It is then painted
-in layers of brush strokes from broad to fine, with impasto and canvas. All places and lengths
-are fractions of the image's side (0..1, from the left and from the top), so an image looks
-the same at any size.
+A sketch is a small plan, laid down back to front. It is then painted in layers of brush strokes
+from broad to fine, with the relief of impasto and canvas. All positions and lengths are fractions
+of the image's side (0..1, from the left and from the top), so an image looks the same at any size.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw
 
-GRID = 128  # side of a sketch: colours need less resolution than strokes
-UP = np.pi / 2  # direction of an upright stroke
+GRID = 128  # side of a sketch: its colours need less resolution than the strokes
+UP = np.pi / 2  # direction of a vertical stroke
 
 ACROSS = (np.arange(GRID, dtype=np.float32) + 0.5) / GRID
 X, Y = np.meshgrid(ACROSS, ACROSS)
@@ -32,15 +31,15 @@ def as_rgb(colour: Colour) -> np.ndarray:
 
 
 def mix(a: Colour, b: Colour, share: ArrayLike) -> np.ndarray:
-    """Return ``a`` blended with a share (0..1, a number or a map) of ``b``."""
+    """Blend ``a`` with a share (0..1, a number or a map) of ``b``."""
     a, share = as_rgb(a), np.asarray(share, np.float32)
     return a + (as_rgb(b) - a) * (share[..., None] if share.ndim else share)
 
 
 class Palette(NamedTuple):
-    """The colours of a time of day, the range of the sun's height, how often it is chosen.
+    """The colours of a time of day, the range of the sun's height, and the probability.
 
-    The sun's height is a fraction of the sky's height, above the horizon.
+    The sun's height above the horizon is a fraction of the height of the sky.
     """
 
     zenith: str
@@ -55,12 +54,12 @@ class Palette(NamedTuple):
 
 @dataclass
 class Sketch:
-    """A plan for an image: maps of shape (GRID, GRID) and a list of last touches.
+    """A plan of an image: maps of shape (GRID, GRID), and single strokes on top.
 
-    ``horizon`` (0 if there is none) and ``sun`` (x, y) are places; ``rgb`` has a colour axis
-    (0..255); ``angle`` is the strokes' direction (radians, 0 along x), ``scale`` their size (1
-    is broad); ``region`` numbers the things laid down. ``dabs`` are single strokes put on
-    last, arrays of shape (n, 8): x, y, length, width, angle, r, g, b.
+    ``horizon`` (0 if there is none) and ``sun`` (x, y) are positions. ``rgb`` has a colour axis
+    (0..255); ``angle`` is the direction of the strokes (radians, 0 along x), ``scale`` their size
+    (1 is broad); ``region`` numbers the objects. ``dabs`` are single strokes that are painted
+    last: arrays of shape (n, 8) with x, y, length, width, angle, r, g, b.
     """
 
     rng: np.random.Generator
@@ -76,14 +75,16 @@ class Sketch:
     def lay(
         self, mask: np.ndarray, rgb: Colour, angle: ArrayLike, scale: float | None = None
     ) -> None:
-        """Lay a colour where ``mask`` (0..1); with a ``scale`` it becomes a region of its own."""
+        """Lay a colour where ``mask`` is (0..1); with a ``scale`` it becomes a new region."""
         self.rgb = mix(self.rgb, rgb, mask)
         inside = mask > 0.5
         self.angle = np.where(inside, angle, self.angle)
         if scale is not None:
             self.scale = np.where(inside, np.float32(scale), self.scale)
             self.region = np.where(inside, self.region.max() + 1, self.region)
-            self.dabs = [dabs[~_at(inside, dabs[:, :2])] for dabs in self.dabs]  # covered ones
+            self.dabs = [
+                dabs[~_at(inside, dabs[:, :2])] for dabs in self.dabs
+            ]  # remove covered ones
 
     def dab(self, *stroke: ArrayLike) -> None:
         """Add single strokes: x, y, length, width, angle, rgb (all broadcast)."""
@@ -92,7 +93,7 @@ class Sketch:
         self.dabs.append(np.stack(rows, axis=1).astype(np.float32))
 
     def lit(self, local: Colour, amount: ArrayLike, haze: float = 0.0) -> np.ndarray:
-        """Return a thing's colour in shadow (``amount`` 0) to sunlight (1), behind haze."""
+        """Return an object's colour between shadow (``amount`` 0) and sunlight (1), behind haze."""
         p, amount = self.palette, np.asarray(amount, np.float32)
         shade = mix(0.72 * as_rgb(local), p.shadow, 0.55)
         plain = as_rgb(local) * (0.4 + 0.6 * as_rgb(p.light) / 255)
@@ -101,29 +102,29 @@ class Sketch:
         return mix(colour, p.haze, haze)
 
     def away(self, x: float) -> float:
-        """Return which way shadows fall at ``x``: 1 to the right, -1 to the left."""
+        """Return the direction of shadows at ``x``: 1 to the right, -1 to the left."""
         return 1.0 if x > self.sun[0] else -1.0
 
     @property
     def low_sun(self) -> bool:
-        """Whether the sun stands low at this time of day."""
+        """Whether the sun is low at this time of day."""
         return self.palette.sun[1] < 0.5
 
 
-def _at(values: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Look up a map at places (x, y), shape (n, 2)."""
-    column, row = np.clip(places * GRID, 0, GRID - 1).astype(int).T
+def _at(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Look up a map at positions (x, y), shape (n, 2)."""
+    column, row = np.clip(positions * GRID, 0, GRID - 1).astype(int).T
     return values[row, column]
 
 
 def smooth_step(low: float, high: float, value: np.ndarray) -> np.ndarray:
-    """Return 0 below ``low``, 1 above ``high`` and a smooth passage between."""
+    """Return 0 below ``low``, 1 above ``high``, and a smooth transition in between."""
     t = np.clip((value - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
 
 def noise(s: Sketch, across: int, down: int, octaves: int = 2) -> np.ndarray:
-    """Return a map of smooth noise, 0..1, with so many cells across and down."""
+    """Return a map of smooth noise, 0..1, with the given numbers of cells across and down."""
     total = np.zeros_like(X)
     for octave in range(octaves):
         cells = s.rng.random((down * 2**octave + 1, across * 2**octave + 1), np.float32)
@@ -133,7 +134,7 @@ def noise(s: Sketch, across: int, down: int, octaves: int = 2) -> np.ndarray:
 
 
 def receding(s: Sketch, across: int, down: int, octaves: int = 2) -> np.ndarray:
-    """Return noise as if on the ground: it is finer toward the horizon."""
+    """Return noise in the perspective of the ground: finer towards the horizon."""
     depth = np.clip((ACROSS - s.horizon) / (1 - s.horizon), 0, 1)
     rows = np.log1p(12 * depth) / np.log(13) * (GRID - 1)
     return noise(s, across, down, octaves)[rows.astype(int)]
@@ -145,7 +146,7 @@ def ridge(s: Sketch, cells: int, octaves: int = 3) -> np.ndarray:
 
 
 def below(line: ArrayLike) -> np.ndarray:
-    """Return the mask of what is below a height, or below a line of shape (GRID,)."""
+    """Return the mask of the area below a height, or below a line of shape (GRID,)."""
     return np.clip((Y - line) * GRID + 0.5, 0, 1)
 
 
@@ -157,13 +158,13 @@ def shape(x: float, base: float, unit: float, *corners: float) -> np.ndarray:
     return np.asarray(image.reduce(2), np.float32) / 255
 
 
-# --- the brush ---
+# --- The brush ---
 
-# A stroke's outline, along and across (-1..1): it starts full and thins out.
+# The outline of a stroke, along and across (-1..1): full at its start, thin at its end.
 _ALONG = np.array([-1, -0.7, 0.5, 1, 1, 0.5, -0.7, -1], np.float32)
 _BESIDE = np.array([-0.4, -0.95, -1, -0.35, 0.35, 1, 0.95, 0.4], np.float32)
-# The layers: distance between strokes, their length and width at scale 1, and up to which
-# scale a layer covers everything; broader parts of the sketch get ever fewer of its strokes.
+# The layers: distance between strokes, their length and width at scale 1, and the scale up to
+# which a layer covers everything; broader parts of the sketch get fewer of its strokes.
 _LAYERS = (
     (0.050, 0.150, 0.050, 9.0),
     (0.027, 0.080, 0.024, 9.0),
@@ -173,30 +174,32 @@ _LAYERS = (
 
 
 def _layer(s: Sketch, gap: float, length: float, width: float, finest: float) -> np.ndarray:
-    """Return a layer's strokes in random order, an array like those of ``Sketch.dabs``."""
+    """Return the strokes of a layer in random order, an array like those of ``Sketch.dabs``."""
     rng, ticks = s.rng, np.arange(0, 1, gap, np.float32)
-    places = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
-    places = rng.permutation(places + gap * rng.random(places.shape, np.float32))
-    scale = _at(s.scale, places)
-    chosen = rng.random(len(places)) < np.where(scale > finest, (finest / scale) ** 3, 1)
-    places, scale = places[chosen], np.clip(scale[chosen], 0.3, 0.8 if finest < 1 else 1.2)
-    n = len(places)
-    angle = _at(s.angle, places) + rng.normal(0, 0.16, n)
+    positions = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
+    positions = rng.permutation(positions + gap * rng.random(positions.shape, np.float32))
+    scale = _at(s.scale, positions)
+    chosen = rng.random(len(positions)) < np.where(scale > finest, (finest / scale) ** 3, 1)
+    positions, scale = positions[chosen], np.clip(scale[chosen], 0.3, 0.8 if finest < 1 else 1.2)
+    n = len(positions)
+    angle = _at(s.angle, positions) + rng.normal(0, 0.16, n)
     lengths = length * scale * rng.uniform(0.7, 1.3, n)
     ahead = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    for end in (-0.5, 0.5):  # a stroke that would leave its region is cut short
-        strays = _at(s.region, places + end * lengths[:, None] * ahead) != _at(s.region, places)
+    for end in (-0.5, 0.5):  # a stroke that would leave its region is shortened
+        strays = _at(s.region, positions + end * lengths[:, None] * ahead) != _at(
+            s.region, positions
+        )
         lengths = np.where(strays, 0.55 * lengths, lengths)
-    # Broken colour: each stroke is a bit off in value and hue, some lean to light or shadow.
-    rgb = _at(s.rgb, places) + rng.normal(0, 5, (n, 1)) + rng.normal(0, 6, (n, 3))
+    # Broken colour: strokes vary in value and hue, and some are mixed with light or shadow.
+    rgb = _at(s.rgb, positions) + rng.normal(0, 5, (n, 1)) + rng.normal(0, 6, (n, 3))
     partner = np.where(rng.random((n, 1)) < 0.5, as_rgb(s.palette.light), as_rgb(s.palette.shadow))
     rgb = mix(rgb, partner, 0.22 * (rng.random(n) < 0.18))
     widths = width * scale * rng.uniform(0.75, 1.25, n)
-    return np.column_stack([places, lengths, widths, angle, rgb])
+    return np.column_stack([positions, lengths, widths, angle, rgb])
 
 
 def paint(s: Sketch, size: int) -> np.ndarray:
-    """Return the painted sketch, float RGB of shape (size, size, 3)."""
+    """Paint the sketch; return float RGB, shape (size, size, 3)."""
     strokes = np.concatenate([*(_layer(s, *layer) for layer in _LAYERS), *s.dabs])
     x, y, length, width, angle = strokes[:, :5, None].transpose(1, 0, 2)
     n, side = len(strokes), 2 * size  # painted at twice the size, for smooth edges
@@ -206,7 +209,7 @@ def paint(s: Sketch, size: int) -> np.ndarray:
     py = y + along * np.sin(angle) + beside * np.cos(angle)
     outlines = (side * np.stack([px, py], axis=-1)).reshape(n, -1).tolist()
     rgb = np.clip(strokes[:, 5:] + s.rng.normal(0, 3, (n, 3)), 0, 255)
-    thickness = s.rng.integers(60, 256, n)  # of the paint, kept in the alpha channel
+    thickness = s.rng.integers(60, 256, n)  # of the paint, stored in the alpha channel
     image = Image.new("RGBA", (side, side), (200, 190, 180, 60))
     draw = ImageDraw.Draw(image)
     inks = np.column_stack([rgb, thickness]).astype(int).tolist()
@@ -218,13 +221,13 @@ def paint(s: Sketch, size: int) -> np.ndarray:
 
 
 def _relief(s: Sketch, thickness: np.ndarray, size: int) -> np.ndarray:
-    """Return the light and shade of impasto, bristles and canvas, shape (size, size)."""
+    """Return the light and shadow of impasto, bristles and canvas, shape (size, size)."""
     rows, columns = np.indices((size, size), np.float32)
     angle = s.angle[(rows * GRID / size).astype(int), (columns * GRID / size).astype(int)]
     cos, sin = np.cos(angle), np.sin(angle)
     grain = s.rng.standard_normal((size, size), np.float32)
     bristles = np.zeros_like(grain)
-    for k in range(-3, 4):  # the grain is smeared along the strokes
+    for k in range(-3, 4):  # smear the grain along the strokes
         row, column = (rows + k * sin).astype(np.int32), (columns + k * cos).astype(np.int32)
         bristles += grain.take(row * size + column, mode="wrap")
     height = 0.1 * thickness + 1.3 * bristles

@@ -95,13 +95,13 @@ def _subject(index: int, seed: int) -> str:
 
 def _in_turn(items: list[str], index: int, seed: int) -> str:
     """Return one item, so that each block of ``len(items)`` images has every item once."""
-    block, place = divmod(index - 1, len(items))
-    return np.random.default_rng([seed, block, 1]).permutation(items)[place].item()
+    block, position = divmod(index - 1, len(items))
+    return np.random.default_rng([seed, block, 1]).permutation(items)[position].item()
 
 
 def _is_round(index: int, seed: int) -> bool:
-    block, place = divmod(index - 1, ROUND_EVERY)
-    return bool(place == np.random.default_rng([seed, block, 2]).integers(ROUND_EVERY))
+    block, position = divmod(index - 1, ROUND_EVERY)
+    return bool(position == np.random.default_rng([seed, block, 2]).integers(ROUND_EVERY))
 
 
 def paint_plein_air(folder: Path, *, count: int = 600, size: int = 256, seed: int = 0) -> Path:

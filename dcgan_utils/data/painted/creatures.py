@@ -1,4 +1,4 @@
-"""The families of ``critters``, and what their bodies are made of."""
+"""The families of ``critters``, and the parts of their bodies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WHITE, INK = np.array([252.0, 252.0, 250.0]), np.array([38.0, 30.0, 48.0])
 
 @dataclass
 class Creature:
-    """A creature in the making: the canvas, its two colours, its eyes, its chances.
+    """A creature being built: its canvas, random generator, two colours, irises and eyes.
 
     ``main``, ``accent`` and ``iris`` are RGB in 0..255; ``eyes`` is one of ``EYES``.
     """
@@ -33,19 +33,19 @@ class Creature:
         self.put = self.clay.put
 
     def between(self, low: float, high: float) -> float:
-        """Draw a number."""
+        """Draw a uniform random number."""
         return float(self.rng.uniform(low, high))
 
     def one_of(self, *choices):
-        """Draw one of several things."""
+        """Draw one of several values."""
         return choices[self.rng.integers(len(choices))]
 
     def pair(self, make: Callable[..., np.ndarray], *where, **how) -> np.ndarray:
-        """Return a shape on both sides; it is given for the right one."""
+        """Return a shape on both sides; its position is that of the right one."""
         return make(self.side, self.y, *where, **how)
 
     def single(self, make: Callable[..., np.ndarray], *where, **how) -> np.ndarray:
-        """Return a shape in one place."""
+        """Return a shape in one position."""
         return make(self.x, self.y, *where, **how)
 
     def face(self, y: float, apart: float, size: float, mouth: str | None = None) -> None:
@@ -60,7 +60,7 @@ class Creature:
 
     def look(self, y: float, apart: float, size: float) -> None:
         """Put eyes at height ``y``, ``apart`` from the middle."""
-        aside = self.between(-0.12, 0.12) * size  # both pupils lean to the same side
+        aside = self.between(-0.12, 0.12) * size  # both pupils look to the same side
         if self.eyes == "bead":
             self.put(self.pair(ball, (apart, y), (0.55 * size, 0.68 * size)), INK, line=0, depth=0)
             self._gleam(y, apart, 0.6 * size)
@@ -127,7 +127,7 @@ _MOUTHS = {"smile": _smile, "cat": _cat, "fang": _fang, "open": _open, "small": 
 
 
 def feet(c: Creature, y: float, apart: float, size: float, toes: bool = True) -> None:
-    """Put a foot on both sides, with or without claws."""
+    """Put a foot on each side, with or without claws."""
     foot = c.pair(ball, (apart, y), (size, 0.62 * size))
     c.put(foot, c.main)
     if toes:
@@ -137,7 +137,7 @@ def feet(c: Creature, y: float, apart: float, size: float, toes: bool = True) ->
 
 
 def spots(c: Creature, middle: tuple[float, float], spread: float, colour: np.ndarray):
-    """Return a few marks on both sides of a place."""
+    """Return a few random marks around a position, on both sides."""
     marks = []
     for _ in range(c.rng.integers(2, 5)):
         place = (abs(middle[0] + c.between(-1, 1) * spread), middle[1] + c.between(-1, 1) * spread)
@@ -147,8 +147,7 @@ def spots(c: Creature, middle: tuple[float, float], spread: float, colour: np.nd
 
 # --- Families ---
 
-
-# Two tones each: of the body, and of what adorns it.
+# Two colours each: of the body, and of its ornaments.
 COLOURS = {
     "meadow": ("7cc46a", "f2a0b4"),
     "flame": ("f08a3c", "ffd75e"),
@@ -339,7 +338,7 @@ def specter(c: Creature) -> None:
 
 
 def _stone(c: Creature, at: tuple[float, float], size: float) -> np.ndarray:
-    """Return a boulder on both sides: what many straight cuts leave of a block."""
+    """Return a boulder on both sides: the intersection of several half-planes."""
     u, v = c.side - at[0], c.y - at[1]
     cuts = np.linspace(0, 2 * np.pi, 8)[:-1] + c.rng.uniform(-0.25, 0.25, 7)
     sides = [u * np.cos(a) + v * np.sin(a) - size * c.between(0.82, 1.0) for a in cuts]
@@ -494,7 +493,7 @@ def kit(c: Creature) -> None:
 
 
 def _bolt(c: Creature, start: tuple[float, float], size: float, lean: float) -> np.ndarray:
-    """Return a pair of zigzags that rise from a place."""
+    """Return a pair of zigzags that rise from a position."""
     (x, y), reach = start, lean * size
     corners = [
         (x, y),
@@ -512,7 +511,7 @@ def _bolt(c: Creature, start: tuple[float, float], size: float, lean: float) -> 
 
 
 def zapper(c: Creature) -> None:
-    """Build a mouse full of electricity."""
+    """Build an electric mouse."""
     c.put(_bolt(c, (0.42, 0.66), c.between(0.6, 0.8), c.between(0.5, 0.8)), c.accent, depth=0.06)
     kind = c.one_of("round", "long", "bolt")
     if kind == "bolt":
@@ -541,7 +540,7 @@ def zapper(c: Creature) -> None:
 
 
 def puddle(c: Creature) -> None:
-    """Build a blob of jelly with something in it."""
+    """Build a blob of jelly with a core."""
     wide, tall = c.between(0.5, 0.64), c.between(-0.5, -0.25)
     blob = melt(
         c.single(ball, (0, 0.4), (wide, 0.36)),

@@ -201,11 +201,11 @@ def _haystacks(s: Sketch) -> None:
     _grove(s, 9, (0.04, 0.1), "6c8a66", 0.45)
     _meadow(s, "dcc478", mix("c8b070", "9cb468", rng.random()))
     x, side = rng.uniform(0.28, 0.7), rng.choice([-1, 1])
-    places = [x, x + side * rng.uniform(0.26, 0.42), x - side * rng.uniform(0.2, 0.4)]
+    positions = [x, x + side * rng.uniform(0.26, 0.42), x - side * rng.uniform(0.2, 0.4)]
     for k in reversed(range(rng.choice([1, 2, 2, 3]))):
         near = 0.6**k
         width, base = rng.uniform(0.15, 0.24) * near, h + (rng.uniform(0.72, 0.84) - h) * near
-        _haystack(s, places[k], base, width, 0.22 * k)
+        _haystack(s, positions[k], base, width, 0.22 * k)
 
 
 def _haystack(s: Sketch, x: float, base: float, width: float, haze: float) -> None:
@@ -267,8 +267,8 @@ def _poplars(s: Sketch) -> None:
     s.lay(below(h) * (1 - below(bank + 0.02)), s.lit("8aa862", light, 0.12), 0.2, 0.5)
     hues = ["8fae58", "a8b04c", "d8a848", "6a9a6c"]
     leaf, near = rng.choice(hues), rng.uniform(0.74, 0.9) ** np.arange(rng.integers(5, 10))
-    places = 0.92 + rng.uniform(0, 0.12) - rng.uniform(0.11, 0.17) * np.cumsum(near)
-    for x, close in zip(places[::-1], near[::-1], strict=True):
+    positions = 0.92 + rng.uniform(0, 0.12) - rng.uniform(0.11, 0.17) * np.cumsum(near)
+    for x, close in zip(positions[::-1], near[::-1], strict=True):
         height = (h * rng.uniform(0.95, 1.15) + 0.03) * close**0.8
         width, base = rng.uniform(0.04, 0.065) * close**0.8, float(np.interp(x, ACROSS, bank))
         haze = 0.4 * (1 - close)
