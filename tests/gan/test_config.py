@@ -30,13 +30,13 @@ def test_the_second_study_is_a_preset():
 
 
 @pytest.mark.parametrize(
-    ("images", "policy"), [(300, "diffaugment"), (5000, "ada"), (50_000, "none")]
+    ("count", "policy"), [(300, "diffaugment"), (5000, "ada"), (50_000, "none")]
 )
-def test_auto_augments_small_collections(image_folder, policy):
+def test_auto_augments_small_collections(count, policy):
     automatic = TrainConfig.resolve(augment="auto")
-    assert automatic.for_collection(image_folder).augment == policy
+    assert automatic.for_collection(count).augment == policy
     fixed = TrainConfig.resolve(augment="pil")
-    assert fixed.for_collection(image_folder) == fixed
+    assert fixed.for_collection(count) == fixed
 
 
 def test_flags_come_as_text_from_papermill():
@@ -68,7 +68,7 @@ def test_noise_is_made_canonical():
         ({"epochs": 0}, "epochs should be greater than or equal to 1, not '0'."),
         ({"epochs": "many"}, "epochs should be a valid integer"),
         ({"epochs": 1.5}, "epochs should be a valid integer"),
-        ({"epochs": True}, "epochs must be a whole number"),
+        ({"epochs": True}, "epochs must be an integer"),
         ({"img_size": 65}, "img_size must be one of 32, 64, 128, 256, not '65'."),
         ({"noise": "gama"}, "noise 'gama' is not known. Did you mean 'gamma'?"),
         ({"preset": "mone"}, "Did you mean 'monet'?"),
@@ -230,7 +230,7 @@ def test_what_decides_the_result_makes_another_run(change, decides):
 def test_bf16_is_fast_where_it_is_native(monkeypatch, device, units, capability, fast):
     monkeypatch.setattr(environment, "bf16_units", lambda: units)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    assert config.multiplies_bf16_fast(device) is fast
+    assert environment.multiplies_bf16_fast(device) is fast
 
 
 def test_a_collection_settles_auto_and_nothing_else():

@@ -85,7 +85,7 @@ def test_nothing_has_parted_before_the_window_is_full():
 )
 def test_balanced_losses_in_numbers(real_label, fake_label, discriminator, generator, verdict):
     assert equilibrium_losses(real_label, fake_label) == pytest.approx(
-        {"discriminator": discriminator, "generator": generator, "verdict": verdict}, abs=1e-5
+        {"discriminator": discriminator, "generator": generator, "probability": verdict}, abs=1e-5
     )
 
 

@@ -304,7 +304,7 @@ def test_every_verdict_is_on_augmented_images(tiny, monkeypatch):
         changed.append((policy, images.detach().clone(), probability))
         return inside(policy, images, rng, probability=probability)
 
-    monkeypatch.setattr(augment, "layers", noting)
+    monkeypatch.setattr(augment, "augment_inputs", noting)
     model.augment_probability = 0.3
     model.train_step(reals())
     (_, real, _), (_, fake, _), (_, again, _) = changed
@@ -332,7 +332,7 @@ def test_ada_counts_verdicts_on_real_images_from_the_balance_of_the_labels(
     model = DCGAN(tiny(augment="ada", real_label=real_label, fake_label=fake_label))
     model.augment_probability = 0.5
     said = [torch.full((4,), sign * logit, requires_grad=True) for sign in (1, -1)]
-    monkeypatch.setattr(model, "judge", lambda images: said.pop(0))
+    monkeypatch.setattr(model, "discriminate", lambda images: said.pop(0))
     model.train_discriminator(reals(), reals())
     step = 4 / 50_000
     assert model.augment_probability == pytest.approx(0.5 + (step if rises else -step), abs=1e-9)

@@ -212,7 +212,7 @@ def test_the_floor_is_the_mean_of_ten_splits_in_the_ratio_of_what_is_measured(
         sizes.append((len(one), len(other)))
         return next(numbers)
 
-    monkeypatch.setattr(evaluation.metrics, "kid", kid)
+    monkeypatch.setattr(evaluation.distances, "kid", kid)
     assert evaluation.baseline_real_real(some(60), seed=0, generated=beside)["kid"] == 4.5
     assert sizes == [parts] * 10
     assert evaluation.kid_real_real(some(60), seed=0) == 14.5

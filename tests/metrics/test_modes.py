@@ -44,7 +44,7 @@ def test_labels_that_the_features_do_not_know_are_told_by_the_accuracy():
 
 def test_too_few_kinds_or_images_are_told():
     real, _ = groups()
-    with pytest.raises(NotEnoughData, match="two kinds"):
+    with pytest.raises(NotEnoughData, match="two classes"):
         mode_coverage(real, ["one"] * 90, real)
     with pytest.raises(NotEnoughData, match="two images of each"):
         classifier_accuracy(real, ["one"] * 89 + ["two"], seed=0)

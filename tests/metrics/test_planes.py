@@ -85,7 +85,7 @@ def test_umap_of_few_images(n):
 
 @pytest.mark.parametrize("vectors", [np.eye(1), np.eye(15), np.ones((100, 3))])
 def test_umap_refuses_fewer_images_than_neighbours(vectors):
-    with pytest.raises(NotEnoughData, match="15 nearest; different images here"):
+    with pytest.raises(NotEnoughData, match="15 nearest neighbours; different images here"):
         umap_embedding(vectors.astype(np.float32))
 
 

@@ -73,7 +73,7 @@ def test_few_images(explore, tmp_path, n):
     text, figures = explore(dataset=collection_of(tmp_path / "few", noise_images(n)), img_size=32)
     assert f"Of {n} images, as loaded, **0** repeat" in text
     assert "nan" not in text
-    assert f"15 nearest; different images here: {n}." in text
+    assert f"15 nearest neighbours; different images here: {n}." in text
     assert ("Principal components take at least 3" in text) == (n < 3)
     assert f"There are only {n} different images, so there are no more clusters" in text
     assert figures >= (10 if n < 3 else 15)
