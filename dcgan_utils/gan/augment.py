@@ -207,6 +207,6 @@ def update_probability(probability: float, on_real: torch.Tensor, *, balance: fl
     balance
         The discriminator's logit at the equilibrium: 0 for labels that add up to 1.
     """
-    overfits = (on_real.float() - balance).sign().mean().item() > ADA_TARGET
+    overfits = (on_real.double() - balance).sign().mean().item() > ADA_TARGET
     step = len(on_real) / ADA_IMAGES
     return min(1.0, max(0.0, probability + (step if overfits else -step)))

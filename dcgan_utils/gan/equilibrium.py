@@ -99,7 +99,8 @@ def divergence_epoch(advantages: ArrayLike, *, window: int = WINDOW) -> int | No
     advantages = np.asarray(advantages, float)
     if len(advantages) < window:
         return None
-    wins = np.convolve(advantages, np.full(window, 1 / window), "valid") >= DIVERGED
+    means = np.convolve(advantages, np.full(window, 1 / window), "valid")
+    wins = means >= DIVERGED - 1e-9  # a mean of exactly that may come out a little smaller
     if not wins[-1]:
         return None
     contested = np.flatnonzero(~wins)

@@ -104,7 +104,7 @@ def evaluate(
     vectors = [side.vectors for side in extracted]
     low, high = distances.kid_interval(*vectors, rng=stream(seed, "bootstrap"))
     measures = _unlabelled_measures(vectors, layouts, sharp) | {"kid_low": low, "kid_high": high}
-    if classes:
+    if classes is not None:
         measures |= modes.mode_coverage(vectors[0], classes, vectors[1])
     return measures | {
         "extractor": extracted[0].extractor,
@@ -177,11 +177,11 @@ def baseline_real_real(
     for parts in _splits(len(real), seed, share=share, classes=classes):
         vectors, layouts, sharp = ([values[part] for part in parts] for values in of_all)
         row = _unlabelled_measures(vectors, layouts, sharp)
-        if classes:
+        if classes is not None:
             row |= modes.mode_coverage(vectors[0], [classes[i] for i in parts[0]], vectors[1])
         rows.append(row)
     means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-    if classes:
+    if classes is not None:
         accuracy = modes.classifier_accuracy(extracted.vectors, classes, seed=seed)
         means["classifier_accuracy"] = accuracy
     sizes = dict(zip(("real", "generated"), map(len, parts), strict=True))
@@ -196,7 +196,7 @@ def _splits(
     first = np.floor((place + 1) * share) > np.floor(place * share)
     for _ in range(SPLITS):
         order = torch.randperm(count, generator=rng).numpy()
-        if classes:
+        if classes is not None:
             order = order[np.argsort(np.asarray(classes)[order], kind="stable")]
         yield order[first], order[~first]
 

@@ -67,16 +67,20 @@ def paired(one: pd.Series, other: pd.Series, *, comparisons: int = 1) -> Interva
     values, and three values are all on the same side of the true median one time in four.
     """
     differences = (one - other).dropna()
-    half = half_width(differences, comparisons=comparisons) or np.inf
+    half = half_width(differences, comparisons=comparisons)
     mean = float(differences.mean())
     return Interval(mean, mean - half, mean + half, len(differences))
 
 
 def half_width(values: pd.Series, *, comparisons: int = 1) -> float:
-    """Return half the width of Student's t interval for the mean; infinite for one value."""
+    """Return half the width of Student's t interval for the mean.
+
+    It is infinite for one value, and where all values are the same but for rounding: then their
+    spread says nothing about that of other seeds.
+    """
     from scipy import stats
 
-    if len(values) < 2:
+    if len(values) < 2 or np.ptp(values) <= 1e-12 * np.abs(values).max():
         return np.inf
     quantile = stats.t.ppf(1 - (1 - LEVEL) / comparisons / 2, len(values) - 1)
     return float(quantile * values.std(ddof=1) / np.sqrt(len(values)))

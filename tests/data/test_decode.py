@@ -384,7 +384,7 @@ def test_backgrounds():
 
 @pytest.mark.parametrize("wrong", ["whyte", "#12345", "", None, (1, 2, 3), "rgb(300, 0, 0)"])
 def test_wrong_background(wrong):
-    with pytest.raises(WorkbookError, match="is no colour: give a name such as 'white'"):
+    with pytest.raises(WorkbookError, match="is not a colour: give a name such as 'white'"):
         parse_background(wrong)
 
 

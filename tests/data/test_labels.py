@@ -62,7 +62,7 @@ def test_other_tables_are_left_aside(tmp_path, text):
 def test_a_table_that_is_no_utf8_is_told(tmp_path, caplog):
     folder = labelled(tmp_path / "p", "file,kind\na.png,Füchse\n", encoding="latin-1")
     assert read_labels(load_dataset(folder, 16)).columns.empty
-    assert "labels.csv is left aside" in caplog.text
+    assert "labels.csv is ignored" in caplog.text
 
 
 def test_categories_sort_images_into_groups():
@@ -107,7 +107,7 @@ def test_kinds_come_from_the_labels(image_folder, collection):
     (image_folder / "labels.csv").write_text("\n".join(["file,subject,number", *lines]))
     kinds = classes_of(collection)
     assert (kinds.name, kinds.tolist()) == ("subject", ["land", "sea"] * 5)
-    with pytest.raises(WorkbookError, match="What does: subject"):
+    with pytest.raises(WorkbookError, match="Available: subject"):
         classes_of(collection, "number")
     lines = [f"{n:02d}.png,{'sea' if n < 4 else 'land'}" for n in range(10)]
     (image_folder / "labels.csv").write_text("\n".join(["file,subject", *lines]))
@@ -146,7 +146,7 @@ FIVES = ["rain"] * 5 + ["sun"] * 5
 def test_kinds_have_five_images_or_more(image_folder, collection):
     written(image_folder, subject=SIXES)
     assert classes_of(collection) is None
-    with pytest.raises(WorkbookError, match="What does: none"):
+    with pytest.raises(WorkbookError, match="Available: none"):
         classes_of(collection, "subject")
     written(image_folder, subject=SIXES, weather=FIVES)
     assert classes_of(collection).tolist() == FIVES
@@ -163,5 +163,5 @@ def test_kinds_are_known_of_all_images(collection, monkeypatch):
     known = pd.DataFrame({"partly": ["a", "b", None] * 6, "whole": ["a", "b"] * 9})
     monkeypatch.setattr(labels, "read_labels", lambda dataset: known)
     assert classes_of(collection).name == "whole"
-    with pytest.raises(WorkbookError, match="What does: whole"):
+    with pytest.raises(WorkbookError, match="Available: whole"):
         classes_of(collection, "partly")

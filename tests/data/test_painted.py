@@ -215,7 +215,7 @@ def test_an_interrupted_painting_does_not_count(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(collections.joblib, "Parallel", interrupt)
+        patch.setattr("joblib.Parallel", interrupt)
         with pytest.raises(KeyboardInterrupt):
             paint_plein_air(folder, count=3, size=16)
     assert not list(tmp_path.rglob("*.jpg"))

@@ -320,3 +320,8 @@ def test_auto_changes_at_2_000_and_20_000_images(count, policy):
 )
 def test_only_copies_make_an_epoch_longer(policy, times):
     assert augment.views_per_image(policy) == times
+
+
+def test_ada_does_not_rise_at_a_mean_sign_of_exactly_0_6():
+    four_of_five = torch.tensor([1.0, 1.0, 1.0, 1.0, -1.0])
+    assert augment.update_probability(0.5, four_of_five, balance=0.0) < 0.5

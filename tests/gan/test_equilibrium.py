@@ -118,3 +118,8 @@ def test_the_window_has_ten_epochs_without_being_asked():
     assert divergence_epoch([1.0] * 9) is None
     assert divergence_epoch([0.0, 0.0, 0.0] + [1.0] * 7) is None
     assert divergence_epoch([0.0] + [1.0] * 9) == 10
+
+
+def test_a_mean_of_exactly_0_8_counts_whatever_the_rounding():
+    assert divergence_epoch([1.0] * 8 + [0.0] * 2) == 10
+    assert divergence_epoch([1.0] * 7 + [0.9] + [0.0] * 2) is None

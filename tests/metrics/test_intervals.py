@@ -71,3 +71,11 @@ def test_one_value_and_equal_ones_know_no_width():
             -np.inf,
             np.inf,
         )
+
+
+@pytest.mark.parametrize("difference", [0.0, 0.1, 0.7, 0.95])
+def test_equal_differences_decide_nothing_whatever_the_rounding(difference):
+    seeds = [0, 1, 2]
+    interval = paired(pd.Series(difference, seeds), pd.Series([0.0, 0.0, 0.0], seeds))
+    assert not np.isfinite([interval.low, interval.high]).any()
+    assert "the same for all seeds" in str(interval)

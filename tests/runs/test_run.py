@@ -203,7 +203,7 @@ def test_numbers_that_are_none_are_written_as_json_knows_them(run):
 
 
 def test_runs_that_are_not_there_are_told(run):
-    with pytest.raises(WorkbookError, match=f"fits 'monet'. There are: {run.name}"):
+    with pytest.raises(WorkbookError, match=f"matches 'monet'. Available: {run.name}"):
         find_runs("monet")
     with pytest.raises(WorkbookError, match="no run is named"):
         find_runs(" , ")

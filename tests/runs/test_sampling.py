@@ -132,7 +132,7 @@ def test_a_folder_with_a_config_is_not_yet_a_run(image_folder):
 
 
 def test_another_collection_that_is_not_there_is_told(image_folder):
-    with pytest.raises(WorkbookError, match="'nowhere' is no known collection"):
+    with pytest.raises(WorkbookError, match="'nowhere' is not a known collection"):
         sampling.load_pair(str(image_folder), "nowhere", 16)
 
 
