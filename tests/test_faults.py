@@ -99,7 +99,7 @@ def test_a_full_disk_is_told_and_costs_nothing_that_was_saved(image_folder, tmp_
         import os, shutil
         from pathlib import Path
         os.environ["DCGAN_HOME"] = {str(disk)!r}
-        from dcgan_utils import training
+        from dcgan_utils.runs import training
         from dcgan_utils.gan.config import TrainConfig
         from dcgan_utils.data.load import load_dataset
         from dcgan_utils.core.errors import WorkbookError
@@ -240,7 +240,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(begun, stopped, damage
     if damage in damaged:
         stopped.checkpoint_path.write_bytes(damaged[damage])
     assert stopped.load_checkpoint()["epoch"] == 3
-    assert ("is damaged: the checkpoint before it is taken" in caplog.text) == (damage != "gone")
+    assert ("is damaged: using the previous checkpoint" in caplog.text) == (damage != "gone")
     assert_equal_runs(Run(begun / "run"), go_on(begun, stopped))
 
 
@@ -268,7 +268,7 @@ def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(stopped, monkey
 def test_two_damaged_checkpoints_are_told(stopped):
     for path in stopped.folder.glob("checkpoint*.pt"):
         path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(WorkbookError, match=r"is damaged. Delete the folder '.*' to train anew"):
+    with pytest.raises(WorkbookError, match=r"is damaged. Delete the folder '.*' to start over"):
         stopped.load_checkpoint()
 
 

@@ -113,7 +113,7 @@ def test_labels_another_collection_and_clusters_of_features(explore, tmp_path):
         dataset=dataset, other=other, img_size=32, cluster_on="features", k=2, cluster=1,
         n_neighbors=4,
     )  # fmt: skip
-    assert "The labels know 1 round canvases. Of the round ones, **0%** were found" in text
+    assert "Round canvases according to the labels: 1. Of the round ones, **0%** were found" in text
     assert "nan" not in text
     assert "**here**: 16 images; **there**: 12 images." in text
     assert float(re.search(r"area under the ROC curve of \*\*([\d.]+)", text)[1]) > 0.7
@@ -137,8 +137,8 @@ def test_odd_names_and_odd_labels(explore, tmp_path):
         rows = [(name, number % 2, "high", "?") for number, name in enumerate(names)]
         csv.writer(file).writerows([("file", "cluster", "horizon", "round"), *rows])
     text, figures = explore(dataset=str(folder), img_size=32, k=2)
-    assert "The labels of 0 images say where theirs is." in text
-    assert "The labels know 0 round canvases." in text
+    assert "The labels give the horizon of 0 images." in text
+    assert "Round canvases according to the labels: 0." in text
     assert "**2** repeat an earlier one" in text
     assert "nan" not in text
     assert figures >= 10

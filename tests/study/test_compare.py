@@ -3,10 +3,11 @@ import json
 import pandas as pd
 import pytest
 import torch
-from helpers import equal_states
+from helpers import equal_states, some
 
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.seeds import stream
+from dcgan_utils.data.load import synthetic_dataset
 from dcgan_utils.gan.model import DCGAN
 from dcgan_utils.metrics import features
 from dcgan_utils.runs.run import Run
@@ -224,8 +225,11 @@ def test_a_comparison_of_runs_that_differ_in_more_has_samples_but_no_measures(tr
             getattr(comparison, what)
 
 
-def test_a_comparison_writes_what_it_measured(trained, tmp_path):
-    comparison = compare.Comparison(trained(["normal", "gamma"], [0]), samples=8)
+def test_a_comparison_writes_what_it_measured(tiny, tmp_path):
+    real = synthetic_dataset(some(16), name="noise", files=("x",) * 16, source=tmp_path, kind="PNG")
+    runs = [train(tiny(noise=noise), real) for noise in ("normal", "gamma")]
+    comparison = compare.Comparison(runs, samples=16)
+    comparison.real = real
     comparison.write(tmp_path)
     measures = pd.read_csv(tmp_path / f"{comparison.name}-measures.csv")
     assert measures["noise"].tolist() == ["normal(0, 1)", "gamma(2, 1)"]
@@ -233,5 +237,5 @@ def test_a_comparison_writes_what_it_measured(trained, tmp_path):
     assert claims["verdict"].tolist() == [claim.verdict for claim in comparison.claims]
     points, groups, names = comparison.embedding()
     assert names == ["real", "N(0, 1)", "Gamma(2, 1)"]
-    assert points.shape == (10 + 8 + 8, 2)
-    assert groups.tolist() == [0] * 10 + [1] * 8 + [2] * 8
+    assert points.shape == (3 * 16, 2)
+    assert groups.tolist() == [0] * 16 + [1] * 16 + [2] * 16

@@ -98,7 +98,7 @@ def test_files_that_are_not_grids_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"collections": "nowhere"}, "no known collection"),
+        ({"collections": "nowhere"}, "not a known collection"),
         ({"parameters": {"epochs": 0}}, "epochs should be"),
         ({"parameters": {"epoch": 5}}, "Did you mean 'epochs'?"),
         ({"label_column": "colour"}, "does not sort all images"),
@@ -126,7 +126,7 @@ def test_the_grid_beside_the_notebooks_is_a_grid():
 
 def test_what_a_grid_does_not_say_is_settled():
     grid = Grid.resolve(collections="plein_air", noises="normal")
-    said = (grid.name, grid.seeds, grid.architectures, grid.samples, grid.kinds)
+    said = (grid.name, grid.seeds, grid.architectures, grid.samples, grid.label_column)
     assert said == ("study", (0,), ("dcgan",), 300, None)
 
 
@@ -162,6 +162,6 @@ def test_the_column_asked_for_must_sort_the_images(image_folder):
     lines = [f"{number:02d}.png,{number % 2},{number}" for number in range(10)]
     (image_folder / "labels.csv").write_text("\n".join(["file,subject,number", *lines]))
     values = {"collections": str(image_folder), "noises": "normal", "parameters": {"img_size": 32}}
-    assert len(tasks(Grid.resolve(**values, kinds="subject"))) == 1
+    assert len(tasks(Grid.resolve(**values, label_column="subject"))) == 1
     with pytest.raises(WorkbookError, match="'number' does not sort"):
-        tasks(Grid.resolve(**values, kinds="number"))
+        tasks(Grid.resolve(**values, label_column="number"))

@@ -70,7 +70,7 @@ def test_what_the_numbers_rest_on_is_told():
 def test_means_and_intervals_over_the_seeds_stand_below_the_floor():
     table = numbers(normal=[0.1, 0.3], gamma=[0.5])
     means = compare.over_seeds(table, {"kid": 0.25}, compare.CLOSENESS)
-    assert list(means.index) == ["real against real", "normal", "gamma"]
+    assert list(means.index) == ["real-vs-real baseline", "normal", "gamma"]
     assert means["kid"].tolist() == ["0.250", "0.200 ± 1.271", "0.500"]
     assert means["seeds"].tolist() == ["", "2", "1"]
 

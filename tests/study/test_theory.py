@@ -57,7 +57,7 @@ def test_the_measured_share_is_that_of_the_variance_between_images(monkeypatch):
     blocks = [[lambda z: places[..., None]]]
     stub = type("Stub", (), {"blocks": blocks})()
     monkeypatch.setattr(theory.networks, "Generator", lambda **sizes: stub)
-    monkeypatch.setattr(theory.networks, "weights_init", lambda *given: None)
+    monkeypatch.setattr(theory.networks, "initialise_weights", lambda *given: None)
     assert theory.measured_share(priors.parse("normal")) == pytest.approx((1 / 2 + 1) / 2)
 
 
@@ -114,9 +114,9 @@ def test_with_epsilon_the_scale_hardly_matters_and_the_mean_does():
     assert max(apart["std × 0.1"], apart["std × 10"]) < 0.01
     assert apart["mean + 1 std"] > 0.3
     others = torch.randn(64, 50, generator=stream(5, "z"))
-    changed = theory._apart(fresh("dcgan")(drawn()), fresh("dcgan")(others))
+    changed = theory._rms_difference(fresh("dcgan")(drawn()), fresh("dcgan")(others))
     images = fresh("dcgan")(drawn())
-    assert changed / theory._apart(images, images.roll(1, 0)) == pytest.approx(1, abs=0.1)
+    assert changed / theory._rms_difference(images, images.roll(1, 0)) == pytest.approx(1, abs=0.1)
 
 
 def test_the_pokemon_architecture_feels_scale_and_mean_once_its_biases_have_moved(tiny):
@@ -146,7 +146,7 @@ def test_measuring_leaves_the_generator_as_it_was():
 
 def test_only_moved_biases_make_the_second_study_s_generator_feel_the_scale():
     table = theory.sensitivities()
-    assert list(table.index) == ["dcgan", "pokemon", "pokemon, biases moved"]
+    assert list(table.index) == ["dcgan", "pokemon", "pokemon, random biases"]
     assert (table.loc[["dcgan", "pokemon"], ["std × 0.1", "std × 10"]] < 0.05).all(axis=None)
-    assert (table.loc["pokemon, biases moved", ["std × 0.1", "std × 10"]] > 0.05).all()
+    assert (table.loc["pokemon, random biases", ["std × 0.1", "std × 10"]] > 0.05).all()
     assert (table["mean + 1 std"] > 0.1).all()

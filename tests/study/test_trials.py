@@ -190,8 +190,9 @@ def test_each_run_is_measured_on_the_samples_of_its_own_seed(tiny, collection, m
 
     monkeypatch.setattr(trials, "evaluate_run", of_run)
     configs = {"one": tiny(epochs=1), "other": tiny(epochs=1, seed=5)}
-    table = trials.run_trials(configs, collection, samples=17)
-    trials.run_trials(configs, collection)
+    trained = trials.run_trials(configs, collection)
+    table = trials.measure_trials(trained, collection, samples=17)
+    trials.measure_trials(trained, collection)
     assert asked == [(True, 17, 0), (True, 17, 5), (True, 300, 0), (True, 300, 5)]
     assert table["diversity"].tolist() == [0.5, 0.5]
 
