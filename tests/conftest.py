@@ -36,7 +36,10 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with the files that take longest, so that no process ends long after the others."""
+    """Begin with the files that take longest; what opens a browser is slow."""
+    for item in items:
+        if {"browser", "lab", "explore"} & set(item.fixturenames):
+            item.add_marker("slow")
     order = {TESTS / f"{name}.py": place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path, len(LONGEST)))
 

@@ -198,8 +198,8 @@ def test_unknown_name_lists_the_known_ones():
     with pytest.raises(WorkbookError) as error:
         locate("monnet")
     assert str(error.value) == (
-        f"'monnet' is not a known collection: give one of {', '.join(collections.PAINTERS)}, monet, "
-        "photo, pokemon, or a path to a folder or a zip. Did you mean 'monet'?"
+        "'monnet' is not a known collection: give one of "
+        f"{', '.join(collections.PAINTERS)}, monet, photo, pokemon, or a path to a folder or a zip. Did you mean 'monet'?"
     )
 
 

@@ -3,7 +3,6 @@ import torch
 
 from dcgan_utils.core import environment
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.gan import config
 from dcgan_utils.gan.config import PRESETS, TrainConfig
 
 

@@ -10,6 +10,7 @@ from helpers import TINY
 from PIL import Image
 
 from dcgan_utils.cli import main
+from dcgan_utils.core.environment import multiplies_bf16_fast
 from dcgan_utils.core.files import reports_dir
 from dcgan_utils.report import build
 from dcgan_utils.report.build import build_report
@@ -54,6 +55,8 @@ def report(tmp_path_factory):
         writer.writerows([name, "<b>one" if n % 2 else "$two"] for n, name in enumerate(names))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DCGAN_HOME", str(home))
+        # numba compiles UMAP for ten seconds in each kernel, for eight images.
+        patch.setenv("NUMBA_DISABLE_JIT", "1")
         parameters = {**TINY, "img_size": "32"}  # text, as the command line gives it
         parameters["augment"] = "auto"
         return build_report(
@@ -91,8 +94,9 @@ def test_a_report_has_a_page_for_each_notebook(report):
 @pytest.mark.slow
 def test_the_benchmark_keeps_its_numbers(report):
     folder = report[0].parent
-    names = ("layers", "memory", "profile", "quality", "summary", "turns")
-    assert sorted(path.stem for path in folder.glob("*.csv")) == [*names]
+    names = {"memory", "profile", "summary", "turns"}
+    names |= {"layers", "quality"} if multiplies_bf16_fast("cpu") else set()
+    assert names == {path.stem for path in folder.glob("*.csv")}
     rows = (folder / "turns.csv").read_text().splitlines()
     assert rows[0] == "batch,loop,turn,images_per_second,peak_memory"
     assert len(rows) == 1 + 2 * 3, "three loops, two batch sizes"

@@ -13,7 +13,8 @@ from helpers import TINY
 from in_process import execute_cells
 from PIL import Image
 
-from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils import study
+from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.files import notebooks_dir
 from dcgan_utils.data.load import load_dataset
 from dcgan_utils.gan.config import TrainConfig
@@ -28,6 +29,7 @@ from dcgan_utils.report.configs import (
     StudyConfig,
 )
 from dcgan_utils.runs.training import train
+from dcgan_utils.study import compare
 
 IMPORT = re.compile(r"(from|import) ")
 CONFIGS = {
@@ -169,14 +171,12 @@ def test_an_ablation_takes_a_preset_apart(home, image_folder):
     assert names == ["change", "as it is", "flip: true", "lr: 0.001", "preset monet"]
 
 
-def test_a_benchmark_can_leave_out_memory_and_quality(home, image_folder):
-    execute_cells(
-        "benchmark", dataset=str(image_folder), img_size=32, width=8, batch_sizes="4",
-        repeats=1, memory_epochs=0, quality_seeds=0, precision="fp32",
-    )  # fmt: skip
-    tables = {path.stem for path in (home / "reports" / "benchmark").glob("*.csv")}
-    assert "turns" in tables
-    assert not tables & {"memory", "quality"}
+def test_a_benchmark_can_leave_out_memory_and_quality(tmp_path):
+    config = BenchmarkConfig.resolve()
+    with pytest.raises(NotEnoughData, match="`memory_epochs` is 0"):
+        study.memory_over_epochs(config.training(), epochs=0)
+    with pytest.raises(NotEnoughData, match="needs `quality_seeds`"):
+        study.precision_and_quality(config.training(), tmp_path, seeds=0)
 
 
 @pytest.fixture
@@ -195,34 +195,40 @@ def labelled(tmp_path):
     return folder
 
 
-def test_compare_measures_judges_and_keeps_the_numbers(home, labelled, tiny):
+@pytest.fixture
+def no_umap(monkeypatch):
+    """Save the ten seconds in which numba compiles UMAP; test_embed has the real one."""
+    monkeypatch.setattr(compare, "umap_embedding", lambda vectors, seed: vectors[:, :2])
+
+
+def test_compare_measures_judges_and_keeps_the_numbers(home, labelled, tiny, no_umap):
     collection = load_dataset(labelled, 32)
     noises = ("normal", "uniform", "gamma", "N(1, 1)", "standardized(gamma)", "N(0, 100)")
     for noise in noises:
         for seed in (0, 1):
             train(tiny(noise=noise, seed=seed), collection)
-    asked = {"samples": 20, "device": "cpu"}
+    asked = {"samples": 16, "device": "cpu"}
     text = execute_cells("compare", runs="two-classes", **asked)
     assert "mode coverage" in text
     folder = home / "reports" / "compare"
     assert len((folder / "two-classes-dcgan-measures.csv").read_text().splitlines()) == 13
     claims = pd.read_csv(folder / "two-classes-dcgan-claims.csv")
     assert len(claims) == 6
-    assert "not tested" not in set(claims["probability"])
+    assert "not tested" not in set(claims["verdict"])
 
     text = execute_cells("compare", runs="two-classes-*-s0-*", **asked)
     assert "**With one seed" in text
     claims = pd.read_csv(folder / "two-classes-dcgan-claims.csv")
-    assert set(claims["probability"]) == {"undecided"}
+    assert set(claims["verdict"]) == {"undecided"}
 
 
-def test_compare_gives_no_verdicts_on_runs_that_differ_in_more(labelled, tiny):
+def test_compare_gives_no_verdicts_on_runs_that_differ_in_more(labelled, tiny, no_umap):
     collection = load_dataset(labelled, 32)
     train(tiny(), collection)
     train(tiny(noise="gamma", width=4), collection)
-    text = execute_cells("compare", runs="two-classes", samples=20, device="cpu")
+    text = execute_cells("compare", runs="two-classes", samples=8, device="cpu")
     assert "differ in more than noise and seed (width: 4, 8)" in text
-    assert "there are no verdicts" in text
+    assert "cannot be compared" in text
 
 
 def test_one_image_is_enough_for_the_notebooks_of_a_run(tmp_path):
