@@ -199,7 +199,8 @@ def test_unknown_name_lists_the_known_ones():
         locate("monnet")
     assert str(error.value) == (
         "'monnet' is not a known collection: give one of "
-        f"{', '.join(collections.PAINTERS)}, monet, photo, pokemon, or a path to a folder or a zip. Did you mean 'monet'?"
+        f"{', '.join(collections.PAINTERS)}, monet, photo, pokemon, or a path to a folder or a "
+        "zip. Did you mean 'monet'?"
     )
 
 
