@@ -1,4 +1,4 @@
-# Everything that one types here; 'make help' lists it.
+# The commands of this project; 'make help' lists them.
 
 VENV    ?= .venv
 PYTHON  ?= $(shell for p in python3 python3.11 python3.12 python3.13 python; do \
@@ -17,7 +17,7 @@ export VENV PYTHON DATASET NOISES PRESET
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 	@echo
-	@echo 'variables, with what they are now:'
+	@echo 'variables, with their present values:'
 	@echo "  VENV=$$VENV  PYTHON=$$PYTHON"
 	@echo "  DATASET=$$DATASET  NOISES=$$NOISES  PRESET=$$PRESET"
 	@echo '  ARGS: further options, such as -p epochs 100'
@@ -34,10 +34,10 @@ setup:  ## make the virtual environment, if it is missing or out of date
 	"$$VENV/bin/python" -m pip install --quiet --disable-pip-version-check -e '.[dev]'; \
 	echo "$$PWD" > "$$stamp"
 
-report: setup  ## explore, train once a noise, compare, write the HTML report
+report: setup  ## explore, train once per prior, compare, write the HTML report
 	@"$$VENV/bin/python" -m dcgan_utils report --dataset "$$DATASET" --noises "$$NOISES" --preset "$$PRESET" $(ARGS)
 
-benchmark: setup  ## measure the speed beside a textbook's training; ten minutes on an idle machine
+benchmark: setup  ## measure the speed against a textbook's loop; ten minutes on an idle machine
 	@"$$VENV/bin/python" -m dcgan_utils benchmark -p dataset "$$DATASET" $(ARGS)
 
 test: setup  ## run the tests
