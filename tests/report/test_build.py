@@ -99,7 +99,8 @@ def test_the_benchmark_keeps_its_numbers(report):
     assert names == {path.stem for path in folder.glob("*.csv")}
     rows = (folder / "turns.csv").read_text().splitlines()
     assert rows[0] == "batch,loop,turn,images_per_second,peak_memory"
-    assert len(rows) == 1 + 2 * 3, "three loops, two batch sizes"
+    loops = 3 if multiplies_bf16_fast("cpu") else 2
+    assert len(rows) == 1 + 2 * loops, "each loop at two batch sizes"
 
 
 @pytest.mark.slow
@@ -125,7 +126,7 @@ def test_the_index_tells_the_collection_and_the_verdicts(report):
     text = report[0].read_text()
     assert "Images: 8 (8 PNG; 8 RGB; 48 x 36)" in text
     assert "&lt;i&gt;broken" in text
-    assert "so there are no verdicts" in text, "of so few images"
+    assert "here there are 8" in text, "why so few images give no verdicts"
     assert text.count('href="playground.html"') == 2, "in the menu and above the cards"
     playground = report[0].with_name("playground.html").read_text()
     assert '"label": "Gamma(2, 1)"' in playground
@@ -170,13 +171,14 @@ def test_pages_open_from_disk_without_network_and_axe_finds_nothing_serious(
         assert tab.evaluate(broken) == 0
         assert tab.title() != "hacked", "names of files stay names"
         assert tab.evaluate("document.documentElement.scrollWidth") <= width, "fits"
+        assert not problems
         violations = Axe().run(tab).response["violations"]
         assert not [
             (path.name, found["id"], found["nodes"][0]["html"][:100])
             for found in violations
             if found["impact"] in ("serious", "critical")
         ]
-    assert not problems
+        problems.clear()  # axe sends messages to frames, which file: pages refuse
     assert all(url.startswith(("file:", "data:", "blob:")) for url in requests)
 
 
