@@ -2,17 +2,9 @@
 
 from dcgan_utils.data.decode import COPIES
 from dcgan_utils.data.duplicates import describe_duplicates, find_duplicates
-from dcgan_utils.data.labels import (
-    categories,
-    classes_of,
-    parse_booleans,
-    precision_recall,
-    read_labels,
-)
+from dcgan_utils.data.labels import categories, classes_of, read_labels
 from dcgan_utils.data.load import Dataset, LoadReport, load_copies, load_dataset
-from dcgan_utils.data.sources import locate
 from dcgan_utils.data.statistics import (
-    as_images,
     describe_horizon,
     describe_round_canvases,
     find_horizon,
@@ -21,14 +13,12 @@ from dcgan_utils.data.statistics import (
     pixel_vectors,
     sharpness,
 )
-from dcgan_utils.data.tensors import as_image, make_grid, to_float, to_uint8
+from dcgan_utils.data.tensors import to_float, to_uint8
 
 __all__ = [
     "COPIES",
     "Dataset",
     "LoadReport",
-    "as_image",
-    "as_images",
     "categories",
     "classes_of",
     "describe_duplicates",
@@ -39,12 +29,8 @@ __all__ = [
     "find_round_canvases",
     "load_copies",
     "load_dataset",
-    "locate",
-    "make_grid",
-    "parse_booleans",
     "pixel_statistics",
     "pixel_vectors",
-    "precision_recall",
     "read_labels",
     "sharpness",
     "to_float",

@@ -4,11 +4,10 @@ from dcgan_utils.gan.augment import POLICIES
 from dcgan_utils.gan.config import PRESETS, TrainConfig
 from dcgan_utils.gan.equilibrium import describe_equilibrium, equilibrium_losses
 from dcgan_utils.gan.model import DCGAN
-from dcgan_utils.gan.networks import ARCHITECTURES, build_networks, layer_table
+from dcgan_utils.gan.networks import build_networks, layer_table
 from dcgan_utils.gan.priors import Prior, parse, parse_list
 
 __all__ = [
-    "ARCHITECTURES",
     "DCGAN",
     "POLICIES",
     "PRESETS",

@@ -13,7 +13,6 @@ from helpers import TINY
 from in_process import execute_cells
 from PIL import Image
 
-from dcgan_utils import study
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.files import notebooks_dir
 from dcgan_utils.data.load import load_dataset
@@ -29,7 +28,7 @@ from dcgan_utils.report.configs import (
     StudyConfig,
 )
 from dcgan_utils.runs.training import train
-from dcgan_utils.study import compare
+from dcgan_utils.study import benchmark, compare
 
 IMPORT = re.compile(r"(from|import) ")
 CONFIGS = {
@@ -174,9 +173,9 @@ def test_an_ablation_takes_a_preset_apart(home, image_folder):
 def test_a_benchmark_can_leave_out_memory_and_quality(tmp_path):
     config = BenchmarkConfig.resolve()
     with pytest.raises(NotEnoughData, match="`memory_epochs` is 0"):
-        study.memory_over_epochs(config.training(), epochs=0)
+        benchmark.memory_over_epochs(config.training(), epochs=0)
     with pytest.raises(NotEnoughData, match="needs `quality_seeds`"):
-        study.precision_and_quality(config.training(), tmp_path, seeds=0)
+        benchmark.precision_and_quality(config.training(), tmp_path, seeds=0)
 
 
 @pytest.fixture
