@@ -41,14 +41,14 @@ def location(kind: str, *parts: Any) -> Path:
     return data_dir() / ".cache" / f"{kind}-{digest.hexdigest()}.npz"
 
 
-def read(path: Path, understood: Callable[[Entry], T]) -> T | None:
-    """Return a cached entry as ``understood`` parses it, or None; a damaged file is deleted."""
+def read(path: Path, parse: Callable[[Entry], T]) -> T | None:
+    """Return a cached entry as ``parse`` parses it, or None; a damaged file is deleted."""
     if not path.exists():
         return None
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored}  # checks the zip's checksums
-        return understood(Entry(arrays, json.loads(str(arrays.pop("about")))))
+        return parse(Entry(arrays, json.loads(str(arrays.pop("about")))))
     except Exception as error:  # anything: zipfile, NumPy or json, on a damaged file
         logger.warning("The cache file %s is damaged (%s): computing it again.", path.name, error)
         with contextlib.suppress(OSError):

@@ -46,10 +46,10 @@ def ensure_dir(folder: Path) -> Path:
 
 
 @contextmanager
-def atomic_write(path: Path, *, former: Path | None = None) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path, *, previous: Path | None = None) -> Iterator[IO[bytes]]:
     """Open a file that replaces ``path`` atomically, once all of it is on the disk.
 
-    The previous version of ``path`` is kept as ``former``, if that is given.
+    If ``previous`` is given, the old version of ``path`` is kept under that name.
 
     Raises
     ------
@@ -63,8 +63,8 @@ def atomic_write(path: Path, *, former: Path | None = None) -> Iterator[IO[bytes
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            if former is not None and path.exists():
-                _keep_former(path, former)
+            if previous is not None and path.exists():
+                _keep_previous(path, previous)
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
@@ -78,17 +78,17 @@ def remove_partial_files(folder: Path) -> None:
             partial.unlink(missing_ok=True)
 
 
-def _keep_former(path: Path, former: Path) -> None:
-    former.unlink(missing_ok=True)
+def _keep_previous(path: Path, previous: Path) -> None:
+    previous.unlink(missing_ok=True)
     try:
-        os.link(path, former)  # so `path` exists at every moment
+        os.link(path, previous)  # so `path` exists at every moment
     except OSError:  # not every file system has hard links
-        path.replace(former)
+        path.replace(previous)
 
 
-def write_bytes(path: Path, content: bytes | memoryview, *, former: Path | None = None) -> None:
+def write_bytes(path: Path, content: bytes | memoryview, *, previous: Path | None = None) -> None:
     """Write a file atomically; see `atomic_write`."""
-    with atomic_write(path, former=former) as file:
+    with atomic_write(path, previous=previous) as file:
         file.write(content)
 
 

@@ -19,11 +19,11 @@ class Damaged(WorkbookError):
     """The checksums of a file do not match: it is not what was written."""
 
 
-def save(path: Path, state: dict[str, Any], *, former: Path | None = None) -> None:
+def save(path: Path, state: dict[str, Any], *, previous: Path | None = None) -> None:
     """Write tensors and plain types atomically; see `files.atomic_write`."""
     buffer = io.BytesIO()
     torch.save(state, buffer)  # to memory first: on a full disk, torch would hide the reason
-    write_bytes(path, buffer.getbuffer(), former=former)
+    write_bytes(path, buffer.getbuffer(), previous=previous)
 
 
 def load(path: Path, advice: str) -> dict[str, Any]:

@@ -358,7 +358,7 @@ class Run:
     def save_checkpoint(self, state: dict[str, Any]) -> None:
         """Write the state of the training; the previous checkpoint is kept too."""
         previous = None if self._is_damaged else self._previous_checkpoint_path
-        checkpoint.save(self.checkpoint_path, state, former=previous)
+        checkpoint.save(self.checkpoint_path, state, previous=previous)
         self._is_damaged = False
 
     def load_checkpoint(self) -> dict[str, Any] | None:

@@ -39,11 +39,11 @@ def test_a_file_is_there_only_once_it_is_whole(tmp_path):
 
 
 def test_the_former_file_is_kept(tmp_path):
-    path, former = tmp_path / "file", tmp_path / "former"
+    path, previous = tmp_path / "file", tmp_path / "previous"
     for content in (b"one", b"two", b"three"):
-        with atomic_write(path, former=former) as file:
+        with atomic_write(path, previous=previous) as file:
             file.write(content)
-    assert (path.read_bytes(), former.read_bytes()) == (b"three", b"two")
+    assert (path.read_bytes(), previous.read_bytes()) == (b"three", b"two")
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):

@@ -45,12 +45,12 @@ def test_the_floor_is_about_zero_and_repeatable():
 
 def test_every_kept_epoch_is_measured(tiny, collection):
     run = train(tiny(epochs=3), collection)
-    told = []
+    calls = []
     table = evaluation.evaluate_epochs(
-        run, collection.images, samples=8, seed=1, on_epoch=lambda *now: told.append(now)
+        run, collection.images, samples=8, seed=1, on_epoch=lambda *now: calls.append(now)
     )
     assert table.index.tolist() == run.kept_epochs() == [1, 2, 3]
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert calls == [(1, 3), (2, 3), (3, 3)]
     drawn = sampling.sample(run, 8, seed=1, epoch=2)
     assert table.loc[2].to_dict() == pytest.approx(
         evaluation.kid_and_diversity(collection.images, drawn)

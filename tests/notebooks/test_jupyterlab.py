@@ -155,10 +155,10 @@ def test_interrupting_the_kernel_leaves_a_run_that_goes_on(lab, tab, ten):
     area = ".jp-Notebook .jp-OutputArea"
     tab.locator(area, has_text=re.compile(r"[1-9]\d*/5000")).first.wait_for()
     choose(tab, "Kernel", "Interrupt Kernel.*")
-    told = tab.locator(area, has_text="The state is saved in")
-    told.first.wait_for()
-    assert "Traceback" not in told.first.text_content()
-    assert "Run it again to resume." in told.first.text_content()
+    message = tab.locator(area, has_text="The state is saved in")
+    message.first.wait_for()
+    assert "Traceback" not in message.first.text_content()
+    assert "Run it again to resume." in message.first.text_content()
     (folder,) = (lab[2] / "reports" / "runs").glob("*-s7-*")
     state = Run(folder).load_checkpoint()
     assert 0 < state["epoch"] < 5000

@@ -252,14 +252,14 @@ def test_what_is_saved_can_be_used(written, page, runs, tmp_path):
     tab.locator("#take").click()
     tab.wait_for_function(READY)
     assert tab.evaluate(PIXELS, ".image canvas") == [before[i] for i in (1, 0, 3, 2)]
-    for wrong, told in (
+    for wrong, message in (
         ("[[1, 2]]", "has 2 numbers"),
         ("hello", "not valid JSON"),
         ('["a"]', "list of"),
     ):
         tab.locator("#json").fill(wrong)
         tab.locator("#take").click()
-        assert told in tab.locator("#json-text").text_content()
+        assert message in tab.locator("#json-text").text_content()
 
 
 @pytest.mark.slow

@@ -50,10 +50,10 @@ def test_what_a_page_shows_at_a_glance_comes_first_on_the_index(tmp_path):
     Image.new("RGB", (2000, 900), "red").save(stream, "PNG")
     drawn = {"image/png": base64.b64encode(stream.getvalue()).decode()}
     plain = make_page(written(tmp_path, "plain", shown("cover", drawn)), title="Plain")
-    told = make_page(
+    hinted = make_page(
         written(
             tmp_path,
-            "told",
+            "hinted",
             shown("glance", {"text/markdown": "| a |\n|---|\n| **b** |", "text/plain": ""}),
             shown("glance", text="3 < 4\nfiles"),
         ),
@@ -61,7 +61,7 @@ def test_what_a_page_shows_at_a_glance_comes_first_on_the_index(tmp_path):
     )
     with Image.open(io.BytesIO(base64.b64decode(plain.image))) as cover:
         assert cover.size == (640, 288)
-    text = write_index(tmp_path, "n", [plain, told], lead="").read_text()
+    text = write_index(tmp_path, "n", [plain, hinted], lead="").read_text()
     assert text.index("Told</a></h2>") < text.index("Plain</a></h2>")
     assert "<strong>b</strong>" in text
     assert "3 &lt; 4<br>files" in text

@@ -23,7 +23,7 @@ from dcgan_utils.runs import training
 from dcgan_utils.runs.run import Run
 from dcgan_utils.runs.training import TrainingInterrupted, train
 
-# A training in a process of its own, which says each epoch and can be told to dawdle.
+# A training in a process of its own, which says each epoch and can be made to dawdle.
 SCRIPT = """
 import sys, time
 from dcgan_utils.gan.config import TrainConfig

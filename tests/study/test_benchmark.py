@@ -24,17 +24,17 @@ def table(textbook=(10, 20), ours=(30, 80)):
 
 
 def test_both_loops_train_in_turn(tiny, image_folder):
-    told = []
+    calls = []
     turns = benchmark.alternate(
         tiny(dataset=str(image_folder), precision="bf16"),
         repeats=2,
-        on_turn=lambda *done: told.append(done),
+        on_turn=lambda *done: calls.append(done),
     )
     assert turns["loop"].tolist() == ["textbook", "workbook, fp32", "workbook, bf16"] * 2
     assert turns["turn"].tolist() == [1, 1, 1, 2, 2, 2]
     assert (turns["images_per_second"] > 0).all()
     assert turns["peak_memory"].between(1e7, 1e11).all()
-    assert told == [(done, 6) for done in range(1, 7)]
+    assert calls == [(done, 6) for done in range(1, 7)]
 
 
 def test_a_zip_is_refused_before_anything_is_trained(tiny, image_folder, tmp_path):

@@ -115,11 +115,11 @@ def test_the_same_scores_give_vectors_of_the_same_ranks(trained):
 
 
 def test_every_run_is_measured_and_keeps_its_numbers(trained, collection):
-    runs, told = trained(), []
+    runs, calls = trained(), []
     table = compare.evaluate_runs(
-        runs, collection, samples=12, on_run=lambda *now: told.append(now)
+        runs, collection, samples=12, on_run=lambda *now: calls.append(now)
     )
-    assert told[-1] == (4, 4)
+    assert calls[-1] == (4, 4)
     assert table["noise"].tolist() == ["normal(0, 1)"] * 2 + ["gamma(2, 1)"] * 2
     assert table["generated"].eq(12).all()
     assert table["extractor"].eq("efficientnet_lite0").all()

@@ -146,8 +146,8 @@ def test_each_run_has_the_noise_seed_and_architecture_that_it_is_named_after(ima
         architectures=["pokemon", "dcgan"], parameters={"img_size": 32, "epochs": 7},
     )  # fmt: skip
     found = tasks(grid)
-    told = [(task.architecture, task.seed, task.noise) for task in found]
-    assert told == [
+    rows = [(task.architecture, task.seed, task.noise) for task in found]
+    assert rows == [
         (architecture, seed, noise)
         for architecture in ("pokemon", "dcgan")
         for seed in (3, 1)
@@ -155,7 +155,7 @@ def test_each_run_has_the_noise_seed_and_architecture_that_it_is_named_after(ima
     ]
     assert {task.epochs for task in found} == {7}
     names = ("architecture", "seed", "noise")
-    assert [tuple(task.parameters[name] for name in names) for task in found] == told
+    assert [tuple(task.parameters[name] for name in names) for task in found] == rows
 
 
 def test_the_column_asked_for_must_sort_the_images(image_folder):

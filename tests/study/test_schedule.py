@@ -188,7 +188,7 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path, image_folder, home, mo
     assert killed
     assert result["failed"].eq("").all()
     assert result["epochs"].eq(100).all()
-    assert any(0 < done < task.epochs for told in under_way for task, done in told.items())
+    assert any(0 < done < task.epochs for progress in under_way for task, done in progress.items())
 
     assert main(["study", str(path), "--workers", "1"]) == 0, "nothing to train is left"
     assert {"train.html", "train.ipynb"} <= {
@@ -279,10 +279,10 @@ def test_the_page_of_a_run_is_made_once_and_again_after_its_notebook(
     grid = load_grid(written_grid(tmp_path, image_folder, seeds=[0], epochs=1))
     todo = tasks(grid)
     table = schedule._table({task: run_task(task, str(home)) for task in todo})
-    told = []
-    index, pages = build.build_study(grid, table, on_page=told.append)
+    announced = []
+    index, pages = build.build_study(grid, table, on_page=announced.append)
     assert [page.html.name for page in pages] == ["compare-ten-images-dcgan.html"]
-    assert told == pages
+    assert announced == pages
     assert stand_in.executed == ["train", "train", "compare"]
     assert index.read_text().count("train.html") == 2
     html = Run(todo[0].run).folder / "train.html"
