@@ -1,54 +1,99 @@
-"""Notebooks without kernels: their cells, or a stand-in for them, in the tests' own process."""
+"""Notebooks without kernels, in the tests' own process, which has imported everything already."""
 
+import base64
 import logging
+import sys
 import types
 from contextlib import contextmanager
 
 import nbformat
-from nbformat.v4 import new_code_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import notebooks_dir
 from dcgan_utils.data.load import load_dataset
 from dcgan_utils.gan.config import TrainConfig
+from dcgan_utils.notebook import log_to_cell
 from dcgan_utils.runs.training import train
 
 
-def execute_cells(name, **parameters):
-    """Execute a notebook's cells and return the text that they show; the first error is raised.
+def execute_in_process(name, output, parameters, *, stream=None):
+    """Do as `schedule.execute_notebook` does, but without a kernel."""
+    failed = ""
+    notebook = _parameterized(name, parameters)
+    try:
+        _execute(notebook)
+    except WorkbookError as error:
+        failed = f"{type(error).__name__}: {error}"
+    notebook.metadata["papermill"] = {"end_time": "now", "exception": bool(failed) or None}
+    nbformat.write(notebook, output)
+    return failed
 
-    Parameters are injected as by papermill.
-    """
-    from IPython.core.interactiveshell import InteractiveShell
-    from IPython.utils.capture import capture_output
+
+def execute_cells(name, **parameters):
+    """Execute a notebook's cells and return the text that they show; the first error is raised."""
+    notebook = _parameterized(name, parameters)
+    _execute(notebook)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    texts = (str(text) for output in outputs for text in output.get("data", {}).values())
+    return "\n".join([*(output.get("text", "") for output in outputs), *texts])
+
+
+def _parameterized(name, parameters):
     from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook
-    from traitlets.config import Config
 
     stored = load_notebook_node(str(notebooks_dir() / f"{name}.ipynb"))
-    notebook = parameterize_notebook(stored, parameters)
+    return parameterize_notebook(stored, parameters)
+
+
+def _execute(notebook):
+    """Execute all cells and keep their outputs; the first error is raised."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.utils.capture import capture_output
+    from traitlets.config import Config
+
     shell = InteractiveShell.instance(
         config=Config({"HistoryManager": {"enabled": False}}),
         user_module=types.ModuleType("notebook_in_a_test"),
     )
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     try:
-        with _own_log(), capture_output() as shown:
-            for cell in notebook.cells:
-                if cell.cell_type == "code":
-                    shell.run_cell(cell.source, store_history=True).raise_error()
+        for number, cell in enumerate(code, start=1):
+            with capture_output() as shown, _own_log():
+                shell.display_trap.hook = sys.displayhook  # a cell's last value is captured too
+                result = shell.run_cell(cell.source, store_history=True)
+            cell.execution_count = number
+            cell.outputs = _outputs(shown)
+            result.raise_error()
     finally:
         InteractiveShell.clear_instance()
-    texts = (str(text) for output in shown.outputs for text in output.data.values())
-    return "\n".join([shown.stdout, *texts])
+
+
+def _outputs(shown):
+    printed = [new_output("stream", text=shown.stdout)] if shown.stdout else []
+    return printed + [
+        new_output(
+            "display_data",
+            data={kind: _as_text(data) for kind, data in rich.data.items()},
+            metadata=rich.metadata or {},
+        )
+        for rich in shown.outputs
+    ]
+
+
+def _as_text(data):
+    return base64.b64encode(data).decode() if isinstance(data, bytes) else data
 
 
 @contextmanager
 def _own_log():
-    """Give the package's log back as it was: a notebook lets it appear in the cell."""
+    """Let the package log into this cell, and give its log back as it was."""
     package = logging.getLogger("dcgan_utils")
     former = package.handlers[:], package.level, package.propagate
     package.handlers.clear()
     try:
+        log_to_cell()
         yield
     finally:
         package.handlers[:], package.level, package.propagate = former

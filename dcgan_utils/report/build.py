@@ -76,6 +76,7 @@ _LEAD = (
     "all else equal; how much detail a generator can draw at all; a walk through the latent "
     "space; and all runs compared."
 )
+_BRIEF_CAPACITY = {"copies": 512, "epochs": 20, "batch_size": 16}  # about a minute
 
 
 @dataclass
@@ -204,10 +205,9 @@ def _add_trainings(report: _Report, given: dict[str, Any], runs: dict[Prior, str
 
 
 def _add_capacity(report: _Report, common: dict[str, Any], config: TrainConfig) -> None:
-    brief = {"copies": 512, "epochs": 20, "batch_size": 16}  # about a minute
     report.add(
         "capacity",
-        common | brief | {"img_size": config.img_size, "width": config.width},
+        common | _BRIEF_CAPACITY | {"img_size": config.img_size, "width": config.width},
         title="Capacity",
         summary="Can the second study's generator reproduce one image exactly?",
     )

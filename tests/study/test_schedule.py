@@ -166,6 +166,7 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path, image_folder, home, mo
     path = written_grid(tmp_path, image_folder, seeds=[0], epochs=100, sample_size=2)
     grid = load_grid(path)
     monkeypatch.setattr(schedule, "PROGRESS_EVERY", 0.5)
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # numba would compile UMAP for ten seconds
     under_way, killed, result = [], [], {}
 
     def kill(pids):
