@@ -146,7 +146,8 @@ def test_a_full_disk_is_told_and_costs_nothing_that_was_saved(image_folder, tmp_
     assert done.returncode == 0, done.stderr[-2000:]
     lines = done.stdout.splitlines()
     reported = [line for line in lines if "|" in line]
-    assert [line.partition(" |")[0] for line in reported] == ["save_checkpoint", "save_samples", "page"]
+    names = [line.partition(" |")[0] for line in reported]
+    assert names == ["save_checkpoint", "save_samples", "page"]
     for line, file in zip(reported, ("checkpoint.pt", "epoch_0002.png", "eda.ipynb"), strict=True):
         assert f"{file}' cannot be written (No space left on device)" in line
     assert [line for line in lines if "|" not in line] == ["kept 1", "ended True"] * 2
