@@ -32,11 +32,17 @@ def execute_in_process(name, output, parameters, *, stream=None):
 
 def execute_cells(name, **parameters):
     """Execute a notebook's cells and return the text that they show; the first error is raised."""
-    notebook = _parameterized(name, parameters)
-    _execute(notebook)
+    notebook = executed(name, **parameters)
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     texts = (str(text) for output in outputs for text in output.get("data", {}).values())
     return "\n".join([*(output.get("text", "") for output in outputs), *texts])
+
+
+def executed(name, **parameters):
+    """Return the executed notebook with its outputs; the first error is raised."""
+    notebook = _parameterized(name, parameters)
+    _execute(notebook)
+    return notebook
 
 
 def _parameterized(name, parameters):
@@ -90,13 +96,13 @@ def _as_text(data):
 def _own_log():
     """Let the package log into this cell, and give its log back as it was."""
     package = logging.getLogger("dcgan_utils")
-    former = package.handlers[:], package.level, package.propagate
+    before = package.handlers[:], package.level, package.propagate
     package.handlers.clear()
     try:
         log_to_cell()
         yield
     finally:
-        package.handlers[:], package.level, package.propagate = former
+        package.handlers[:], package.level, package.propagate = before
 
 
 class StandIn:

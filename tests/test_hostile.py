@@ -168,7 +168,7 @@ def mangled(content, flips, kept):
     return bytes(changed[: round(kept * len(content)) if kept < 0.9 else None])
 
 
-@fuzzed(1500)
+@fuzzed(250)
 @given(flips=FLIPS, kept=st.floats(0, 1))
 def test_mangled_zips_load_or_are_refused(tmp_path_factory, sound_zip, flips, kept):
     path = tmp_path_factory.getbasetemp() / "mangled.zip"
@@ -230,7 +230,7 @@ def test_names_of_all_kinds_stay_names(tmp_path):
     json.dumps(dataset.files).encode()
 
 
-@fuzzed(400)
+@fuzzed(200)
 @given(content=st.binary(max_size=300) | st.text(max_size=200).map(str.encode))
 def test_labels_of_any_kind_are_read_or_left_aside(tmp_path_factory, content):
     folder = tmp_path_factory.getbasetemp() / "labelled"
@@ -241,7 +241,7 @@ def test_labels_of_any_kind_are_read_or_left_aside(tmp_path_factory, content):
         assert len(read_labels(load_dataset(folder, 4))) == 1
 
 
-@fuzzed(500)
+@fuzzed(250)
 @given(st.text(max_size=80) | st.sampled_from(["/dev/zero", "/dev/null", "/proc", "\0", "~"]))
 def test_no_text_breaks_the_search_for_a_collection(text):
     with only_our_error():
@@ -264,7 +264,7 @@ NOISE_WORDS = st.sampled_from(
 )  # fmt: skip
 
 
-@fuzzed(4000)
+@fuzzed(250)
 @given(st.lists(NOISE_WORDS, max_size=12).map("".join) | st.text(max_size=80))
 def test_a_noise_is_read_or_refused(text):
     with only_our_error():
@@ -288,7 +288,7 @@ VALUES = st.recursive(
 )
 
 
-@fuzzed(3000)
+@fuzzed(1000)
 @given(
     kind=st.sampled_from([TrainConfig, Grid, *NOTEBOOKS]),
     names=st.lists(st.integers(0, 99), min_size=1, max_size=4),
@@ -310,7 +310,7 @@ YAML_WORDS = st.sampled_from(
 )  # fmt: skip
 
 
-@fuzzed(3000)
+@fuzzed(1000)
 @given(st.lists(YAML_WORDS, max_size=20).map("".join).map(str.encode) | st.binary(max_size=100))
 def test_a_grid_is_read_or_refused(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "grid.yaml"
@@ -350,7 +350,7 @@ class Evil:
         return Path.mkdir, (Path(self.folder),)
 
 
-@fuzzed(1500)
+@fuzzed(250)
 @given(content=VALUES, raw=st.none() | st.binary(max_size=100), inside=st.booleans())
 def test_a_config_of_any_kind_opens_or_is_refused(tmp_path_factory, content, raw, inside):
     folder = tmp_path_factory.getbasetemp() / "any-run"
@@ -392,7 +392,7 @@ HISTORY_WORDS = st.sampled_from(
 )
 
 
-@fuzzed(500)
+@fuzzed(250)
 @given(st.binary(max_size=200) | st.lists(HISTORY_WORDS, max_size=15).map("".join).map(str.encode))
 def test_a_history_of_any_kind_is_read_or_refused(tmp_path_factory, content):
     folder = tmp_path_factory.getbasetemp() / "any-history"
@@ -464,7 +464,7 @@ STATES = st.recursive(
 )  # fmt: skip
 
 
-@fuzzed(600)
+@fuzzed(300)
 @given(
     name=st.sampled_from(
         ["epoch", "seen", "order", "totals", "seconds", "order_rng", "flip_rng", "model"]
@@ -489,7 +489,7 @@ def test_a_state_of_any_kind_is_taken_or_refused(stopped, name, value, deeper, d
     run.gif_path.unlink(missing_ok=True)
 
 
-@fuzzed(800)
+@fuzzed(300)
 @given(flips=FLIPS, kept=st.floats(0, 1), content=st.none() | st.binary(max_size=100))
 def test_a_mangled_cache_is_made_again(tmp_path_factory, flips, kept, content):
     path = tmp_path_factory.getbasetemp() / "entry.npz"
