@@ -168,7 +168,7 @@ def mangled(content, flips, kept):
     return bytes(changed[: round(kept * len(content)) if kept < 0.9 else None])
 
 
-@fuzzed(250)
+@fuzzed(500)
 @given(flips=FLIPS, kept=st.floats(0, 1))
 def test_mangled_zips_load_or_are_refused(tmp_path_factory, sound_zip, flips, kept):
     path = tmp_path_factory.getbasetemp() / "mangled.zip"
@@ -264,7 +264,7 @@ NOISE_WORDS = st.sampled_from(
 )  # fmt: skip
 
 
-@fuzzed(250)
+@fuzzed(1000)
 @given(st.lists(NOISE_WORDS, max_size=12).map("".join) | st.text(max_size=80))
 def test_a_noise_is_read_or_refused(text):
     with only_our_error():
@@ -350,7 +350,7 @@ class Evil:
         return Path.mkdir, (Path(self.folder),)
 
 
-@fuzzed(250)
+@fuzzed(500)
 @given(content=VALUES, raw=st.none() | st.binary(max_size=100), inside=st.booleans())
 def test_a_config_of_any_kind_opens_or_is_refused(tmp_path_factory, content, raw, inside):
     folder = tmp_path_factory.getbasetemp() / "any-run"
