@@ -170,7 +170,7 @@ def kill_a_worker_in_its_midst(pids, killed):
     """Wait until the training is in its midst, then kill the worker whose kernel trains."""
     while not killed:
         rows = [path.read_text().count("\n") for path in runs_dir().glob("*/history.csv")]
-        if any(3 < count < 70 for count in rows):
+        if any(3 < count < 30 for count in rows):
             (pid,) = (pid for pid in pids if psutil.Process(pid).children())
             os.kill(pid, signal.SIGKILL)
             killed.append(pid)
@@ -181,7 +181,7 @@ def kill_a_worker_in_its_midst(pids, killed):
 def test_a_killed_worker_costs_nothing_but_time(tmp_path, image_folder, home, monkeypatch):
     from distributed import Client
 
-    grid = load_grid(grid_of_one_run(tmp_path, image_folder, epochs=100))
+    grid = load_grid(grid_of_one_run(tmp_path, image_folder, epochs=50))
     monkeypatch.setattr(schedule, "PROGRESS_EVERY", 0.5)
     under_way, killed = [], []
     with local_cluster(tasks=2, workers=2) as address:
@@ -194,7 +194,7 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path, image_folder, home, mo
         killer.join()
     assert killed
     assert result["failed"].eq("").all()
-    assert result["epochs"].eq(100).all()
+    assert result["epochs"].eq(50).all()
     assert any(0 < done < task.epochs for progress in under_way for task, done in progress.items())
 
     monkeypatch.setenv("DCGAN_HOME", str(tmp_path / "undisturbed"))
@@ -227,7 +227,7 @@ def command(path, home):
 
 @pytest.mark.slow
 def test_an_interrupted_study_resumes_even_twice_at_once(tmp_path, image_folder, home):
-    path = grid_of_one_run(tmp_path, image_folder, epochs=120)
+    path = grid_of_one_run(tmp_path, image_folder, epochs=50)
     interrupted = command(path, home)
     while not any(f.read_text().count("\n") > 3 for f in runs_dir().glob("*/history.csv")):
         assert interrupted.poll() is None, interrupted.stdout.read()
@@ -246,7 +246,7 @@ def test_an_interrupted_study_resumes_even_twice_at_once(tmp_path, image_folder,
     assert resumed.returncode == 0, said
     assert "1 of 1 runs are finished" in said
     run = Run(task.run)
-    assert run.history()["epoch"].tolist() == list(range(1, 121))
+    assert run.history()["epoch"].tolist() == list(range(1, 51))
     assert (run.folder / "train.html").exists()
     files = {path.name for path in (reports_dir() / "two noises").iterdir()}
     assert {"index.html", "runs.csv"} <= files
