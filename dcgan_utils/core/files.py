@@ -98,10 +98,10 @@ def write_csv(table: pd.DataFrame, path: Path, **options: Any) -> None:
     write_bytes(path, table.to_csv(**options).encode())
 
 
-def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
-    """Write each table as ``<name>.csv``; for an empty one, remove the file of an earlier run."""
+def write_tables(tables: Mapping[str, pd.DataFrame | None], folder: Path) -> None:
+    """Write each table as ``<name>.csv``; if there is none, remove the file of an earlier run."""
     for name, table in tables.items():
-        if len(table):
+        if table is not None and len(table):
             write_csv(table, folder / f"{name}.csv", index=False)
         else:
             (folder / f"{name}.csv").unlink(missing_ok=True)

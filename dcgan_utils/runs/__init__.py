@@ -1,5 +1,6 @@
 """One training and its folder: train, resume, sample, interpolate."""
 
+from dcgan_utils.runs import interpolation
 from dcgan_utils.runs.run import Run, find_runs
 from dcgan_utils.runs.sampling import (
     collection_of,
@@ -16,6 +17,7 @@ __all__ = [
     "collection_of",
     "draw",
     "find_runs",
+    "interpolation",
     "load_generator",
     "load_pair",
     "most_real",
