@@ -200,6 +200,7 @@ def no_umap(monkeypatch):
     monkeypatch.setattr(compare, "umap_embedding", lambda vectors, seed: vectors[:, :2])
 
 
+@pytest.mark.slow
 def test_compare_measures_judges_and_keeps_the_numbers(home, labelled, tiny, no_umap):
     collection = load_dataset(labelled, 32)
     noises = ("normal", "uniform", "gamma", "N(1, 1)", "standardized(gamma)", "N(0, 100)")
