@@ -28,6 +28,7 @@ settings.load_profile("same cases")
 TESTS = Path(__file__).parent
 LONGEST = (
     "report/test_build",
+    "report/test_notebooks",
     "study/test_schedule",
     "notebooks/test_jupyterlab",
     "test_hostile",

@@ -89,7 +89,7 @@ def in_sandbox(tmp_path, mount, script):
 
 
 @needs_sandbox
-def test_a_full_disk_is_told_and_costs_nothing_that_was_saved(image_folder, tmp_path):
+def test_a_full_disk_is_reported_and_costs_nothing_that_was_saved(image_folder, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     done = in_sandbox(
@@ -183,7 +183,7 @@ def test_a_data_folder_that_cannot_be_written_is_no_obstacle(image_folder, tmp_p
     assert "cannot be written (Read-only file system)" in painted
 
 
-def test_a_file_that_may_not_grow_is_told_like_a_full_disk(tiny, image_folder, tmp_path):
+def test_a_file_that_may_not_grow_is_reported_like_a_full_disk(tiny, image_folder, tmp_path):
     def limited(config, folder, run):
         resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
         with pytest.raises(WorkbookError, match=r"checkpoint.pt' cannot be written \(File too"):
@@ -266,7 +266,7 @@ def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(stopped, monkey
         stopped.load_checkpoint()
 
 
-def test_two_damaged_checkpoints_are_told(stopped):
+def test_two_damaged_checkpoints_are_reported(stopped):
     for path in stopped.folder.glob("checkpoint*.pt"):
         path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(WorkbookError, match=r"is damaged. Delete the folder '.*' to start over"):
@@ -309,14 +309,14 @@ def test_a_corrupt_line_of_the_history_is_left_out(begun, stopped, line, rest, c
     assert go_on(begun, stopped).finished
 
 
-def test_a_history_without_its_first_line_is_told(stopped):
+def test_a_history_without_its_first_line_is_reported(stopped):
     path = stopped.folder / "history.csv"
     path.write_bytes(path.read_bytes().partition(b"\n")[2])
     with pytest.raises(WorkbookError, match=r"history.csv' is damaged from its first line"):
         stopped.history()
 
 
-def test_a_damaged_preview_is_told_when_the_animation_wants_it(begun, stopped):
+def test_a_damaged_preview_is_reported_when_the_animation_wants_it(begun, stopped):
     path = stopped.folder / "samples" / "epoch_0002.png"
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(WorkbookError, match=r"epoch_0002.png' cannot be read .* Delete it"):
@@ -361,7 +361,7 @@ def test_images_that_vanish_or_change_under_a_training_do_not_reach_it(
         train(tiny(), load_dataset(image_folder, 32), folder=tmp_path / "run")
 
 
-def test_images_that_vanish_before_their_copies_are_made_are_told(tiny, image_folder):
+def test_images_that_vanish_before_their_copies_are_made_are_reported(tiny, image_folder):
     collection = load_dataset(image_folder, 32)
     (image_folder / "03.png").unlink()
     with pytest.raises(WorkbookError, match="have changed since they were loaded"):
@@ -381,7 +381,7 @@ def test_a_image_of_nan_becomes_finite_levels(tmp_path, tiny):
 # --- Memory --------------------------------------------------------------------------------
 
 
-def test_memory_that_runs_out_is_told_with_what_may_help(tiny, image_folder, tmp_path):
+def test_memory_that_runs_out_is_reported_with_what_may_help(tiny, image_folder, tmp_path):
     def starved(folder, run):
         used = psutil.Process().memory_info().vms
         resource.setrlimit(resource.RLIMIT_AS, (used + 200_000_000, used + 200_000_000))
@@ -404,7 +404,7 @@ def test_memory_that_runs_out_is_told_with_what_may_help(tiny, image_folder, tmp
         (RuntimeError("a mistake of ours"), False),
     ],
 )
-def test_a_gpu_without_memory_is_told_and_mistakes_stay_visible(
+def test_a_gpu_without_memory_is_reported_and_mistakes_stay_visible(
     tiny, collection, monkeypatch, error, ours
 ):
     def fail(self, real):

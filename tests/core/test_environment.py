@@ -4,7 +4,7 @@ from dcgan_utils.core import environment
 
 
 @pytest.mark.parametrize("units", ["amx", "avx512_bf16", None])
-def test_the_machine_is_told_in_words(monkeypatch, units):
+def test_the_machine_is_reported_in_words(monkeypatch, units):
     monkeypatch.setattr(environment, "bf16_units", lambda: units)
     words = environment.machine()
     assert "GiB" in words

@@ -46,7 +46,7 @@ def test_the_former_file_is_kept(tmp_path):
     assert (path.read_bytes(), previous.read_bytes()) == (b"three", b"two")
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(WorkbookError, match="file"):
         ensure_dir(tmp_path / "file" / "below")
@@ -60,7 +60,7 @@ def test_an_empty_table_takes_a_former_one_away(tmp_path):
     assert pd.read_csv(tmp_path / "new" / "one.csv").equals(full)
 
 
-def test_what_is_no_matter_of_the_disk_is_not_told_as_such(tmp_path):
+def test_what_is_no_matter_of_the_disk_is_not_reported_as_such(tmp_path):
     with pytest.raises(BrokenPipeError), friendly_write_errors(tmp_path):
         raise BrokenPipeError
     with pytest.raises(WorkbookError, match="cannot be written"), friendly_write_errors(tmp_path):

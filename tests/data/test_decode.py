@@ -227,7 +227,7 @@ def test_exif_rotation(orientation, red_corner):
     assert (square == RED).all(axis=2).sum() == 1
 
 
-def test_size_is_told_after_the_rotation():
+def test_size_is_reported_after_the_rotation():
     exif = Image.Exif()
     exif[0x0112] = 6
     data = encode(Image.new("RGB", (30, 20)), "JPEG", exif=exif)
@@ -235,7 +235,7 @@ def test_size_is_told_after_the_rotation():
 
 
 @pytest.mark.parametrize(("orientation", "size"), [(1, (304, 200)), (6, (200, 304))])
-def test_size_of_a_jpeg_is_told_as_stored_though_it_is_halved(orientation, size):
+def test_size_of_a_jpeg_is_reported_as_stored_though_it_is_halved(orientation, size):
     exif = Image.Exif()
     exif[0x0112] = orientation
     image = decode_image(

@@ -59,7 +59,7 @@ def test_other_tables_are_left_aside(tmp_path, text):
     assert read_labels(load_dataset(labelled(tmp_path / "p", text), 16)).columns.empty
 
 
-def test_a_table_that_is_no_utf8_is_told(tmp_path, caplog):
+def test_a_table_that_is_no_utf8_is_reported(tmp_path, caplog):
     folder = labelled(tmp_path / "p", "file,kind\na.png,Füchse\n", encoding="latin-1")
     assert read_labels(load_dataset(folder, 16)).columns.empty
     assert "labels.csv is ignored" in caplog.text

@@ -436,7 +436,7 @@ def test_damaged_image_within_a_tfrecord(tmp_path):
     assert reason.startswith("not a readable image")
 
 
-def test_tfrecord_in_a_zip_is_told(tmp_path):
+def test_tfrecord_in_a_zip_is_reported(tmp_path):
     record = write_tfrecord(tmp_path / "x.tfrec", a=RED).read_bytes()
     path = zipped(tmp_path / "p.zip", {"x.tfrec": record, "a.png": image()})
     expected = (("x.tfrec", "a TFRecord file inside a zip: unpack the zip"),)

@@ -96,7 +96,7 @@ def test_wrong_values_are_refused_in_a_sentence(wrong, sentence):
     assert "\n" not in str(refusal.value)
 
 
-def test_every_wrong_value_is_told():
+def test_every_wrong_value_is_reported():
     with pytest.raises(WorkbookError, match=r"epochs.*width|width.*epochs"):
         TrainConfig.resolve(epochs=0, width=0)
 

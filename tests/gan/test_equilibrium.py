@@ -51,7 +51,7 @@ def test_the_advantage_is_0_at_the_balance_and_1_where_every_verdict_is_right(
     assert discriminator_advantage([balance + 1], **labels)[0] < 0
 
 
-def test_losses_that_stay_together_have_not_parted():
+def test_losses_that_stay_together_have_not_diverged():
     assert divergence_epoch([]) is None
     assert divergence_epoch([0.3] * 50) is None
 
@@ -63,13 +63,13 @@ def test_losses_part_when_the_window_is_over_the_line_and_stays_there():
     assert WINDOW == 10
 
 
-def test_losses_that_came_together_again_have_not_parted_for_good():
+def test_losses_that_came_together_again_have_not_diverged():
     assert divergence_epoch([1.0] * 30 + [0.2] * 30) is None
     again = [1.0] * 30 + [0.2] * 30 + [1.0] * 30
     assert divergence_epoch(again) == 60 + 8
 
 
-def test_nothing_has_parted_before_the_window_is_full():
+def test_nothing_has_diverged_before_the_window_is_full():
     assert divergence_epoch([0.95] * 9) is None
     assert divergence_epoch([0.95] * 10) == 10
     assert divergence_epoch([0.95] * 3, window=2) == 2

@@ -72,7 +72,7 @@ def test_too_many_clusters_are_left_out():
 
 
 @pytest.mark.parametrize("vectors", [np.eye(1), np.eye(2), np.ones((50, 3))])
-def test_too_little_to_choose_from_is_told(vectors):
+def test_too_little_to_choose_from_is_reported(vectors):
     with pytest.raises(NotEnoughData, match="at least 3 different images"):
         embed.choose_k(vectors)
 

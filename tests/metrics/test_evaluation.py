@@ -67,7 +67,7 @@ def test_what_was_not_asked_for_is_said(tiny, collection):
         evaluation.evaluate_epochs(run, collection.images, samples=8)
 
 
-def test_everything_is_measured_and_what_it_rests_on_is_told():
+def test_everything_is_measured_and_what_it_rests_on_is_reported():
     real, drawn = some(40), some(30) // 2
     found = evaluation.evaluate(real, drawn, seed=0)
     assert {"fid", "precision", "recall", "density", "coverage", "repetition"} <= set(found)

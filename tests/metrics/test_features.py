@@ -172,7 +172,7 @@ def test_efficientnet_b0_is_read_as_torchvision_gives_it(monkeypatch):
     np.testing.assert_allclose(found.vectors, expected.numpy(), atol=1e-4)
 
 
-def test_weights_that_cannot_be_fetched_are_told(no_network):
+def test_weights_that_cannot_be_fetched_are_reported(no_network):
     with pytest.raises(WorkbookError, match=r"no route to host.*or use efficientnet_lite0"):
         features.extract(some(), extractor="efficientnet_b0")
 

@@ -35,14 +35,14 @@ def test_a_kind_that_hardly_occurs_counts_as_missing():
     assert covered({0: 150, 1: 150, 2: 2})["mode_coverage"] == pytest.approx(2 / 3)
 
 
-def test_labels_that_the_features_do_not_know_are_told_by_the_accuracy():
+def test_labels_that_the_features_do_not_know_are_reported_by_the_accuracy():
     real, which = groups()
     labels = np.random.default_rng(7).permutation(np.repeat(NAMES, 30))
     assert classifier_accuracy(real, labels, seed=0) < 0.6
     assert classifier_accuracy(real, NAMES[which], seed=0) == 1
 
 
-def test_too_few_kinds_or_images_are_told():
+def test_too_few_kinds_or_images_are_reported():
     real, _ = groups()
     with pytest.raises(NotEnoughData, match="two classes"):
         mode_coverage(real, ["one"] * 90, real)

@@ -74,7 +74,7 @@ def test_progress_is_a_bar_in_jupyterlab(monkeypatch, capsys):
     assert "3/3" in capsys.readouterr().err
 
 
-def test_steps_are_told_each_quarter_outside_jupyterlab(monkeypatch, caplog):
+def test_steps_are_reported_each_quarter_outside_jupyterlab(monkeypatch, caplog):
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
     monkeypatch.setattr(logging.getLogger("dcgan_utils"), "propagate", True)
     report = notebook.step_reporter("features")

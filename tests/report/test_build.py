@@ -334,7 +334,7 @@ def test_the_command_of_the_benchmark_writes_a_page(image_folder, monkeypatch, c
     assert str(html) in capsys.readouterr().out
 
 
-def test_a_report_that_cannot_be_written_is_told(image_folder, home, capsys):
+def test_a_report_that_cannot_be_written_is_reported(image_folder, home, capsys):
     (home / "reports").write_text("no folder")
     assert main(["report", "--dataset", str(image_folder)]) == 2
     assert "DCGAN_HOME" in capsys.readouterr().err

@@ -32,7 +32,7 @@ def test_epochs_are_forgotten_from_one_on(history):
     assert not history.path.exists()
 
 
-def test_half_a_last_row_is_left_out_and_a_lost_one_is_told(history, caplog, monkeypatch):
+def test_half_a_last_row_is_left_out_and_a_lost_one_is_reported(history, caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("dcgan_utils"), "propagate", True)
     whole = history.path.read_text()
     history.path.write_text(whole + "4,0.")

@@ -136,7 +136,7 @@ def test_a_failed_write_leaves_the_former_checkpoint(run):
     ]
 
 
-def test_a_folder_that_cannot_be_written_is_told(run, tiny, collection, tmp_path):
+def test_a_folder_that_cannot_be_written_is_reported(run, tiny, collection, tmp_path):
     run.save_checkpoint({"epoch": 1})
     (tmp_path / "file").write_text("")
     with pytest.raises(WorkbookError, match=r"cannot be written.*DCGAN_HOME"):
@@ -159,7 +159,7 @@ def test_a_checkpoint_with_code_in_it_is_refused_unread(run, tmp_path):
     assert not (tmp_path / "evil").exists()
 
 
-def test_a_damaged_checkpoint_is_told(run):
+def test_a_damaged_checkpoint_is_reported(run):
     run.checkpoint_path.write_bytes(b"PK\x03\x04 no more")
     with pytest.raises(WorkbookError, match="is damaged"):
         run.load_checkpoint()
@@ -202,7 +202,7 @@ def test_numbers_that_are_none_are_written_as_json_knows_them(run):
     assert "NaN" not in text
 
 
-def test_runs_that_are_not_there_are_told(run):
+def test_runs_that_are_not_there_are_reported(run):
     with pytest.raises(WorkbookError, match=f"matches 'monet'. Available: {run.name}"):
         find_runs("monet")
     with pytest.raises(WorkbookError, match="no run is named"):
@@ -241,7 +241,7 @@ def test_kept_weights_come_back(run):
     assert {w.dtype for w in back.values()} == {torch.float32, torch.int64}
 
 
-def test_damaged_weights_are_told(run):
+def test_damaged_weights_are_reported(run):
     run.save_weights(5, {"weight": torch.zeros(2, 2)})
     (run.folder / "weights" / "epoch_0005.pt").write_bytes(b"broken")
     with pytest.raises(WorkbookError, match=r"is damaged.*Choose another"):

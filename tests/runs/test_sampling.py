@@ -96,7 +96,7 @@ def test_images_drawn_in_bf16_are_the_same_to_the_eye(tiny, collection, monkeypa
     assert (fast - exact).abs().max() <= 4
 
 
-def test_a_run_without_checkpoint_is_told(tiny, collection):
+def test_a_run_without_checkpoint_is_reported(tiny, collection):
     with pytest.raises(WorkbookError, match="no checkpoint yet"):
         sampling.sample(Run.create(tiny(), collection), 4)
 
@@ -131,7 +131,7 @@ def test_a_folder_with_a_config_is_not_yet_a_run(image_folder):
     assert len(other.images) == 10
 
 
-def test_another_collection_that_is_not_there_is_told(image_folder):
+def test_another_collection_that_is_not_there_is_reported(image_folder):
     with pytest.raises(WorkbookError, match="'nowhere' is not a known collection"):
         sampling.load_pair(str(image_folder), "nowhere", 16)
 

@@ -316,7 +316,9 @@ def test_auto_is_settled_before_the_run_is_named(tiny, collection):
     assert train(tiny(augment="diffaugment"), collection).folder == run.folder
 
 
-def test_patience_ends_a_training_whose_losses_have_parted(tiny, collection, tmp_path, monkeypatch):
+def test_patience_ends_a_training_whose_losses_have_diverged(
+    tiny, collection, tmp_path, monkeypatch
+):
     monkeypatch.setattr(
         Run, "divergence_epoch", lambda self: 2 if len(self.history()) >= 2 else None
     )

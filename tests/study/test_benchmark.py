@@ -93,13 +93,13 @@ def test_both_precisions_are_trained_from_the_same_seeds(tiny, image_folder, tmp
     assert not runs_dir().exists(), "the user's own runs stay among themselves"
 
 
-def test_a_process_that_dies_is_told(tiny, image_folder, monkeypatch):
+def test_a_process_that_dies_is_reported(tiny, image_folder, monkeypatch):
     monkeypatch.setattr(benchmark, "_take_turn", os.abort)
     with pytest.raises(WorkbookError, match="a process of the benchmark died"):
         benchmark.alternate(tiny(dataset=str(image_folder)))
 
 
-def test_the_quality_of_both_precisions_is_told():
+def test_the_quality_of_both_precisions_is_reported():
     rows = [
         ("fp32", 0, 0.1, 0.9),
         ("bf16", 0, 0.2, 0.8),

@@ -73,7 +73,7 @@ def test_a_notebook_that_is_missing_or_half_written_is_not_complete(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("argv", [["/nowhere/python"], [sys.executable, "-c", "pass"]])
-def test_a_kernel_that_does_not_start_is_told(tmp_path, monkeypatch, argv):
+def test_a_kernel_that_does_not_start_is_reported(tmp_path, monkeypatch, argv):
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 
     spec = KernelSpec(argv=[*argv, "{connection_file}"], display_name="p", language="python")
@@ -82,7 +82,7 @@ def test_a_kernel_that_does_not_start_is_told(tmp_path, monkeypatch, argv):
         execute_notebook("compare", tmp_path / "out.ipynb", {"runs": "x"})
 
 
-def test_a_missing_notebook_is_told(tmp_path):
+def test_a_missing_notebook_is_reported(tmp_path):
     available = r"Available: ablation, augment, .*, compare, eda, latent, .*study, train"
     with pytest.raises(WorkbookError, match=available):
         execute_notebook("nonsense", tmp_path / "out.ipynb", {})
@@ -308,7 +308,7 @@ def test_an_error_of_dask_is_a_reason_and_never_empty():
 
 
 @pytest.mark.slow
-def test_a_scheduler_that_does_not_answer_is_told(tmp_path, image_folder, monkeypatch, capsys):
+def test_a_scheduler_that_does_not_answer_is_reported(tmp_path, image_folder, monkeypatch, capsys):
     monkeypatch.setattr(schedule, "PATIENCE", "1s")
     path = written_grid(tmp_path, image_folder)
     assert main(["study", str(path), "--scheduler", "tcp://127.0.0.1:9"]) == 2
@@ -321,7 +321,7 @@ def test_workers_of_a_scheduler_are_its_own(tmp_path, image_folder, capsys):
     assert "a scheduler has its own workers" in capsys.readouterr().err
 
 
-def test_a_resource_that_nobody_offers_is_told(tmp_path, image_folder, threads):
+def test_a_resource_that_nobody_offers_is_reported(tmp_path, image_folder, threads):
     path = written_grid(tmp_path, image_folder)
     path.write_text(path.read_text() + "resources: {GPU: 1}\n")
     if not torch.cuda.is_available():

@@ -50,7 +50,7 @@ def test_without_a_common_seed_there_is_nothing_to_compare():
         compare.differences(table, "kid")
 
 
-def test_what_the_numbers_rest_on_is_told():
+def test_what_the_numbers_rest_on_is_reported():
     table = numbers(normal=[0.1, 0.2, 0.3], gamma=[0.3, 0.4], uniform=[0.2])
     assert compare.describe_seeds(table) == (
         "Seeds in common with N(0, 1): gamma: 2, uniform: 1. **With one seed nothing can be "
