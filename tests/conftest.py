@@ -37,11 +37,11 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with the files that take longest; what opens a browser is slow."""
-    for item in items:
-        if {"browser", "lab", "explore"} & set(item.fixturenames):
-            item.add_marker("slow")
+    """Begin with the files that take longest; they are slow, and so is what opens a browser."""
     order = {TESTS / f"{name}.py": place for place, name in enumerate(LONGEST)}
+    for item in items:
+        if item.path in order or {"browser", "explore"} & set(item.fixturenames):
+            item.add_marker("slow")
     items.sort(key=lambda item: order.get(item.path, len(LONGEST)))
 
 

@@ -133,6 +133,7 @@ def test_a_face_offers_what_it_lists_and_hides_no_file(room):
         assert getattr(face, file) is module
 
 
+@pytest.mark.slow
 def test_every_import_alone_works():
     """No circle of imports: each file can be the first of the package that is loaded."""
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in FILES]

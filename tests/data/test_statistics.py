@@ -137,6 +137,7 @@ def test_other_images_are_no_round_canvases(image):
     assert statistics.find_round_canvases(image[None]) == []
 
 
+@pytest.mark.slow
 def test_round_canvases_of_plein_air():
     painted = [paint_scene(index, size=64) for index in range(1, 101)]
     images = torch.stack(

@@ -74,7 +74,6 @@ def report(tmp_path_factory):
 # --- What is in it -------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_a_report_has_a_page_for_each_notebook(report):
     index, pages = report
     assert [page.failed for page in pages] == [""] * 8
@@ -98,7 +97,6 @@ def test_a_report_has_a_page_for_each_notebook(report):
         assert nbformat.read(page.notebook, as_version=4).metadata.kernelspec.name == "python3"
 
 
-@pytest.mark.slow
 def test_the_benchmark_keeps_its_numbers(report):
     folder = report[0].parent
     names = {"memory", "profile", "summary", "turns"}
@@ -110,14 +108,12 @@ def test_the_benchmark_keeps_its_numbers(report):
     assert len(rows) == 1 + loops, "each loop once"
 
 
-@pytest.mark.slow
 def test_progress_is_one_line_per_epoch(report):
     page = report[1][2]
     lines = re.findall(r"epoch \d/2  loss of D [\d.]+, of G", page.html.read_text())
     assert len(lines) == TINY["epochs"]
 
 
-@pytest.mark.slow
 def test_figures_have_alternative_texts(report):
     for page in report[1]:
         images = re.findall(r"<img[^>]*>", page.html.read_text())
@@ -128,7 +124,6 @@ def test_figures_have_alternative_texts(report):
             assert "No description" not in alternative[1]
 
 
-@pytest.mark.slow
 def test_the_index_tells_the_collection_and_the_verdicts(report):
     text = report[0].read_text()
     assert "Images: 8 (8 PNG; 8 RGB; 48 x 36)" in text
@@ -162,7 +157,6 @@ def site(report):
     return [index, *others, *(page.html for page in pages)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1300, "dark")])
 def test_pages_open_from_disk_without_network_and_axe_finds_nothing_serious(
     report, browser, width, scheme
@@ -189,7 +183,6 @@ def test_pages_open_from_disk_without_network_and_axe_finds_nothing_serious(
     assert all(url.startswith(("file:", "data:", "blob:")) for url in requests)
 
 
-@pytest.mark.slow
 def test_formulas_are_rendered_and_code_is_folded(report, browser):
     tab, _, _ = open_tab(browser)
     tab.goto(report[1][2].html.as_uri())
@@ -208,7 +201,6 @@ def test_formulas_are_rendered_and_code_is_folded(report, browser):
     assert not code.is_visible()
 
 
-@pytest.mark.slow
 def test_every_page_leads_to_every_other_by_keyboard_alone(report, browser):
     tab, problems, _ = open_tab(browser, width=1300)
     paths = site(report)
@@ -233,7 +225,6 @@ def test_every_page_leads_to_every_other_by_keyboard_alone(report, browser):
     assert not problems
 
 
-@pytest.mark.slow
 def test_two_pages_stand_side_by_side_and_the_address_keeps_them(report, browser):
     index, _ = report
     tab, problems, _ = open_tab(browser, width=1300)
@@ -254,7 +245,6 @@ def test_two_pages_stand_side_by_side_and_the_address_keeps_them(report, browser
     assert not problems
 
 
-@pytest.mark.slow
 def test_a_page_prints_without_its_controls(report, browser, tmp_path):
     tab, _, _ = open_tab(browser, width=1300, scheme="dark")
     tab.goto(report[1][2].html.as_uri())

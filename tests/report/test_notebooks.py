@@ -97,7 +97,6 @@ def papermill(*arguments, cwd):
     )
 
 
-@pytest.mark.slow
 def test_train_runs_from_inside_notebooks_with_a_relative_folder(home, image_folder, tmp_path):
     flags = [part for name, value in TINY.items() for part in ("-p", name, value)]
     relative = os.path.relpath(image_folder, notebooks_dir())
@@ -109,7 +108,6 @@ def test_train_runs_from_inside_notebooks_with_a_relative_folder(home, image_fol
     assert len(list((home / "reports" / "runs").glob("ten-images-gamma-s0-*/progress.gif"))) == 1
 
 
-@pytest.mark.slow
 def test_a_wrong_parameter_ends_papermill_with_one_sentence(tmp_path):
     done = papermill(
         notebooks_dir() / "train.ipynb", tmp_path / "out.ipynb", "-p", "epoch", 5, cwd=tmp_path
@@ -200,7 +198,6 @@ def no_umap(monkeypatch):
     monkeypatch.setattr(compare, "umap_embedding", lambda vectors, seed: vectors[:, :2])
 
 
-@pytest.mark.slow
 def test_compare_measures_judges_and_keeps_the_numbers(home, labelled, tiny, no_umap):
     collection = load_dataset(labelled, 32)
     noises = ("normal", "uniform", "gamma", "N(1, 1)", "standardized(gamma)", "N(0, 100)")

@@ -90,6 +90,7 @@ def test_one_seed_gives_one_run(tiny, collection, tmp_path, precision):
     assert not torch.equal(one.samples(2), different.samples(2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -128,6 +129,7 @@ def test_a_run_goes_on_from_an_old_checkpoint_bit_for_bit(tiny, collection, tmp_
     assert_equal_runs(undisturbed, train(config, collection, folder=run.folder))
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_in_mid_epoch_and_the_run_goes_on_bit_for_bit(
     tiny, image_folder, collection, tmp_path
 ):

@@ -23,6 +23,7 @@ def table(textbook=(10, 20), ours=(30, 80)):
     return pd.DataFrame(rows)
 
 
+@pytest.mark.slow
 def test_both_loops_train_in_turn(tiny, image_folder):
     calls = []
     turns = benchmark.alternate(
@@ -73,6 +74,7 @@ def test_the_summary_tells_the_median_the_range_and_the_highest_peak():
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_memory_is_weighed_after_each_epoch(tiny, image_folder):
     weighed = benchmark.memory_over_epochs(tiny(dataset=str(image_folder)), epochs=3)
     assert weighed["epoch"].tolist() == [1, 2, 3]
@@ -93,6 +95,7 @@ def test_both_precisions_are_trained_from_the_same_seeds(tiny, image_folder, tmp
     assert not runs_dir().exists(), "the user's own runs stay among themselves"
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_reported(tiny, image_folder, monkeypatch):
     monkeypatch.setattr(benchmark, "_take_turn", os.abort)
     with pytest.raises(WorkbookError, match="a process of the benchmark died"):

@@ -51,6 +51,7 @@ def test_what_the_study_says_leads_to_the_opposite_ones():
     assert verdicts(table) == dict(zip("abcdef", decided, strict=True))
 
 
+@pytest.mark.slow
 def test_what_jumps_about_is_mostly_not_decided_and_hardly_ever_confirmed():
     found = [verdict for c in range(50) for verdict in verdicts(runs(noise=0.1, chance=c)).values()]
     assert found.count(UNDECIDED) > 0.8 * len(found)

@@ -39,7 +39,6 @@ from dcgan_utils.study.schedule import (
 # --- One notebook --------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
@@ -71,7 +70,6 @@ def test_a_notebook_that_is_missing_or_half_written_is_not_complete(tmp_path):
     assert not is_complete(tmp_path / "stored.ipynb"), "never executed"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("argv", [["/nowhere/python"], [sys.executable, "-c", "pass"]])
 def test_a_kernel_that_does_not_start_is_reported(tmp_path, monkeypatch, argv):
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
@@ -177,7 +175,6 @@ def kill_a_worker_in_its_midst(pids, killed):
         time.sleep(0.05)
 
 
-@pytest.mark.slow
 def test_a_killed_worker_costs_nothing_but_time(tmp_path, image_folder, home, monkeypatch):
     from distributed import Client
 
@@ -225,7 +222,6 @@ def command(path, home):
     )
 
 
-@pytest.mark.slow
 def test_an_interrupted_study_resumes_even_twice_at_once(tmp_path, image_folder, home):
     path = grid_of_one_run(tmp_path, image_folder, epochs=50)
     interrupted = command(path, home)
@@ -307,7 +303,6 @@ def test_an_error_of_dask_is_a_reason_and_never_empty():
     assert schedule._failure(Lost()) == "MemoryError: "
 
 
-@pytest.mark.slow
 def test_a_scheduler_that_does_not_answer_is_reported(tmp_path, image_folder, monkeypatch, capsys):
     monkeypatch.setattr(schedule, "PATIENCE", "1s")
     path = written_grid(tmp_path, image_folder)

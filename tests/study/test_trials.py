@@ -118,6 +118,7 @@ def test_the_other_images_are_the_measure(collection):
         assert trials.distance_to_others(trials.repeat_image(collection, 0, copies), 0) is None
 
 
+@pytest.mark.slow
 def test_a_generator_learns_a_single_image(tiny, collection):
     alike = trials.repeat_image(collection, 0, 64)
     run = train(tiny(epochs=25, lr=1e-3, ema=0.9, batch_size=8, width=16), alike)
