@@ -75,10 +75,10 @@ def test_links_and_paths_in_a_zip_lead_nowhere(tmp_path):
 
 def test_a_zip_bomb_is_refused_unread(tmp_path, monkeypatch):
     path = tmp_path / "bomb.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for number in range(6):
             archive.writestr(f"{number}.bmp", bytes(200 * 2**20))
-    assert path.stat().st_size < 2 * 2**20
+    assert path.stat().st_size < 10 * 2**20
     monkeypatch.setattr(zipfile.ZipFile, "read", lambda *a, **k: pytest.fail("unpacked"))
     with pytest.raises(WorkbookError, match="would unpack to 1 GiB"):
         load_dataset(path, 8)
@@ -128,8 +128,8 @@ LOCAL = "S4, <u2, <u2, <u2, <u2, <u2, <u4, <u4, <u4, <u2, <u2, S13"
 CENTRAL = f"S4, <u2, {LOCAL[4:-5]}, <u2, <u2, <u2, <u4, <u4, S13"
 
 
-def test_a_million_entries_are_refused(tmp_path):
-    path, count = tmp_path / "million.zip", 1_000_000
+def test_half_a_million_entries_and_one_are_refused(tmp_path):
+    path, count = tmp_path / "many.zip", 500_001
     names = np.char.add(np.char.zfill(np.arange(count).astype("S9"), 9), b".png")
     local, central = np.zeros(count, np.dtype(LOCAL)), np.zeros(count, np.dtype(CENTRAL))
     local["f0"], local["f1"], local["f5"] = b"PK\3\4", 20, 33
@@ -288,7 +288,7 @@ VALUES = st.recursive(
 )
 
 
-@fuzzed(1000)
+@fuzzed(500)
 @given(
     kind=st.sampled_from([TrainConfig, Grid, *NOTEBOOKS]),
     names=st.lists(st.integers(0, 99), min_size=1, max_size=4),
@@ -310,7 +310,7 @@ YAML_WORDS = st.sampled_from(
 )  # fmt: skip
 
 
-@fuzzed(1000)
+@fuzzed(500)
 @given(st.lists(YAML_WORDS, max_size=20).map("".join).map(str.encode) | st.binary(max_size=100))
 def test_a_grid_is_read_or_refused(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "grid.yaml"
@@ -464,7 +464,7 @@ STATES = st.recursive(
 )  # fmt: skip
 
 
-@fuzzed(300)
+@fuzzed(150)
 @given(
     name=st.sampled_from(
         ["epoch", "seen", "order", "totals", "seconds", "order_rng", "flip_rng", "model"]

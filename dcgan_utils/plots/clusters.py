@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from matplotlib.patches import Rectangle
 
-from dcgan_utils.plots.style import BLUE, GREY, ORANGE, WIDTH, Figure, palette, styled
+from dcgan_utils.plots.style import BLUE, GREY, ORANGE, WIDTH, Figure, hide_axes, palette, styled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,7 +126,7 @@ def thumbnails(
         axes.add_patch(frame)
     axes.set(xlim=(-0.1, columns), ylim=(-0.1, rows))
     axes.set_aspect("equal")
-    axes.set_axis_off()
+    hide_axes(axes)
     shown = f"{title}: {len(places)} of {len(points)}"
     axes.set_title(shown)
     return figure.describe(f"{shown} images as thumbnails, framed by group.")

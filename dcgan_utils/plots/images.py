@@ -14,7 +14,7 @@ import torch
 from torch.nn.functional import pad
 
 from dcgan_utils.data.tensors import make_grid
-from dcgan_utils.plots.style import WIDTH, Figure, styled, suptitle_left
+from dcgan_utils.plots.style import WIDTH, Figure, hide_axes, styled, suptitle_left
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,7 +101,7 @@ def captioned(
 def draw_image(axes: Axes, image: torch.Tensor, caption: str) -> None:
     """Draw one image ``(3, H, W)`` below its caption."""
     axes.imshow(image.permute(1, 2, 0).numpy(), interpolation="nearest")
-    axes.set_axis_off()
+    hide_axes(axes)
     axes.set_title(caption, fontsize=8, loc="center")
 
 
@@ -114,12 +114,12 @@ def _draw_tiles(axes: Axes, images: torch.Tensor, columns: int) -> int:
     """Draw images in rows with white gaps, without axes; return the height in pixels."""
     tiles = make_grid(images, columns, gap=max(2, images.shape[-1] // 32)).numpy()
     axes.imshow(tiles, interpolation="nearest")
-    axes.set_axis_off()
+    hide_axes(axes)
     return tiles.shape[0]
 
 
 def _empty_panels(figure: Figure, rows: int, columns: int) -> np.ndarray:
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes in panels:
-        axes.set_axis_off()
+        hide_axes(axes)
     return panels

@@ -15,6 +15,7 @@ from dcgan_utils.plots.style import (
     ORANGE,
     Figure,
     draw_line,
+    hide_axes,
     label_epoch_axis,
     legend_below,
     palette,
@@ -84,7 +85,7 @@ def measures_by_ratio(
     figure = Figure(2.7 * rows + 0.6)
     panels = figure.subplots(rows, 2, squeeze=False).flatten()
     for axes in panels[len(measures) :]:
-        axes.set_axis_off()
+        hide_axes(axes)
     texts = []
     for axes, measure in zip(panels, measures, strict=False):
         means = _draw_by_ratio(axes, table, measure)

@@ -108,6 +108,15 @@ def save_figure(figure: Figure, path: Path) -> Figure:
     return figure
 
 
+def hide_axes(axes: Axes) -> None:
+    """Leave nothing but what is drawn within the axes, and their title.
+
+    Hidden ticks are laid out all the same: without them, many small images take half the time.
+    """
+    axes.set_axis_off()
+    axes.set(xticks=[], yticks=[])
+
+
 def suptitle_left(figure: Figure, title: str) -> None:
     """Put a title above all axes of a figure, on the left as theirs are."""
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)

@@ -20,6 +20,7 @@ from dcgan_utils.plots.style import (
     ORANGE,
     Figure,
     draw_line,
+    hide_axes,
     label_epoch_axis,
     styled,
 )
@@ -81,7 +82,7 @@ def network_diagram(table: pd.DataFrame, *, start: str, title: str, color: str) 
         lowest = min(lowest, -height / 2)
         x += width + 0.7
     axes.set(xlim=(-0.3, x - 0.4), ylim=(lowest - 0.4, 2.4), title=title)
-    axes.set_axis_off()
+    hide_axes(axes)
     trail = ", ".join(shape.replace(" ", "") for _, shape in blocks)
     return figure.describe(f"{title}: the shapes from input to output are {trail}.")
 

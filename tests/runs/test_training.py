@@ -1,21 +1,21 @@
 import os
 import signal
-import subprocess
-import sys
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from helpers import GAUGES, TINY, assert_equal_runs, some
+from helpers import FORKS, GAUGES, assert_equal_runs, some
 from PIL import Image
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import runs_dir
 from dcgan_utils.core.seeds import stream
-from dcgan_utils.data.load import synthetic_dataset
+from dcgan_utils.data.load import load_dataset, synthetic_dataset
 from dcgan_utils.data.tensors import to_float
 from dcgan_utils.gan import augment
 from dcgan_utils.gan.model import DCGAN
@@ -23,38 +23,43 @@ from dcgan_utils.runs import training
 from dcgan_utils.runs.run import Run
 from dcgan_utils.runs.training import TrainingInterrupted, train
 
-# A training in a process of its own, which says each epoch and can be made to dawdle.
-SCRIPT = """
-import sys, time
-from dcgan_utils.gan.config import TrainConfig
-from dcgan_utils.data.load import load_dataset
-from dcgan_utils.gan import model
-from dcgan_utils.runs import training
 
-step = model.DCGAN.train_step
-def slow_step(self, real):
-    print("step", self.steps, flush=True)
-    time.sleep(0.02)
-    return step(self, real)
-model.DCGAN.train_step = slow_step
+def dawdle(config, folder, run, steps):
+    """Train slowly, and send the number of each step, at the end what stopped it."""
+    step = DCGAN.train_step
 
-config = TrainConfig.resolve(**{config!r})
-training.train(config, load_dataset({folder!r}, 32), folder={run!r})
-"""
+    def slow_step(self, real):
+        steps.send(self.steps)
+        time.sleep(0.02)
+        return step(self, real)
+
+    DCGAN.train_step = slow_step
+    try:
+        train(config, load_dataset(folder, 32), folder=run)
+    except TrainingInterrupted as stop:
+        steps.send(str(stop))
 
 
-def start(tmp_path, image_folder, run, **changes):
-    script = SCRIPT.format(config=TINY | changes, folder=str(image_folder), run=str(run))
-    return subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+def start(config, image_folder, run):
+    """Start a training in a process of its own; return it, and the end of a pipe to hear it."""
+    heard, steps = FORKS.Pipe(duplex=False)
+    process = FORKS.Process(target=dawdle, args=(config, image_folder, run, steps))
+    process.start()
+    steps.close()
+    return process, heard
 
 
-def wait_for_step(process, step):
-    for line in process.stdout:
-        if line.strip() == f"step {step}":
-            return
-    raise AssertionError(process.stderr.read())
+def wait_for_step(heard, step):
+    while heard.recv() != step:
+        pass
+
+
+def last_message(heard):
+    said = None
+    with suppress(EOFError):
+        while True:
+            said = heard.recv()
+    return said
 
 
 def test_a_run_leaves_what_the_contract_says(tiny, collection):
@@ -103,10 +108,11 @@ def test_one_seed_gives_one_run(tiny, collection, tmp_path, precision):
 def test_a_killed_run_goes_on_bit_for_bit(tiny, image_folder, collection, tmp_path, changes):
     changes |= {"epochs": 4}
     undisturbed = train(tiny(**changes), collection, folder=tmp_path / "undisturbed")
-    process = start(tmp_path, image_folder, tmp_path / "killed", **changes)
-    wait_for_step(process, 7)  # three batches an epoch: in the middle of the third
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    process, heard = start(tiny(**changes), image_folder, tmp_path / "killed")
+    wait_for_step(heard, 7)  # three batches an epoch: in the middle of the third
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert not Run(tmp_path / "killed").finished
     resumed = train(tiny(**changes), collection, folder=tmp_path / "killed")
     assert_equal_runs(undisturbed, resumed)
@@ -134,11 +140,11 @@ def test_ctrl_c_saves_in_mid_epoch_and_the_run_goes_on_bit_for_bit(
     tiny, image_folder, collection, tmp_path
 ):
     undisturbed = train(tiny(), collection, folder=tmp_path / "undisturbed")
-    process = start(tmp_path, image_folder, tmp_path / "interrupted")
-    wait_for_step(process, 4)
-    process.send_signal(signal.SIGINT)
-    assert process.wait() != 0
-    assert "Run it again to resume." in process.stderr.read()
+    process, heard = start(tiny(), image_folder, tmp_path / "interrupted")
+    wait_for_step(heard, 4)
+    os.kill(process.pid, signal.SIGINT)
+    process.join()
+    assert "Run it again to resume." in last_message(heard)
     state = Run(tmp_path / "interrupted").load_checkpoint()
     assert state["epoch"] == 1
     assert 0 < state["seen"] < len(collection.images)
@@ -159,12 +165,12 @@ def test_ctrl_c_in_this_process_is_a_keyboard_interrupt(tiny, collection, tmp_pa
 
 
 def test_a_run_in_training_is_refused_to_others(tiny, image_folder, collection, tmp_path):
-    process = start(tmp_path, image_folder, tmp_path / "run", epochs=50)
-    wait_for_step(process, 4)
+    process, heard = start(tiny(epochs=50), image_folder, tmp_path / "run")
+    wait_for_step(heard, 4)
     with pytest.raises(WorkbookError, match="being trained by another process"):
         train(tiny(epochs=50), collection, folder=tmp_path / "run")
     process.kill()
-    process.wait()
+    process.join()
     with Run(tmp_path / "run").locked():
         pass  # a dead process holds no lock
 

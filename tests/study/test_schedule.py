@@ -1,6 +1,8 @@
 """Notebooks, tasks and grids: what is executed, resumed, shared between workers, and reported."""
 
 import os
+import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -20,7 +22,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from dcgan_utils.cli import main
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.core.files import reports_dir, runs_dir
+from dcgan_utils.core.files import notebooks_dir, reports_dir, runs_dir
 from dcgan_utils.data.load import load_dataset
 from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.report import build
@@ -158,6 +160,43 @@ def threads(monkeypatch):
     monkeypatch.setattr(schedule, "local_cluster", cluster)
 
 
+# Takes the place of `python -m dcgan_utils`, and Dask's workers run it before their first task.
+BRIEF = """
+from pathlib import Path
+from dcgan_utils.cli import main
+from dcgan_utils.study import schedule
+
+schedule.notebooks_dir = lambda: Path({folder!r})
+schedule._IGNORE_CTRL_C += "; import runpy; runpy.run_path({script!r})"
+if __name__ == "__main__":
+    raise SystemExit(main())
+"""
+
+
+@pytest.fixture
+def brief(tmp_path, monkeypatch):
+    """Leave of the notebooks, in all processes, what trains; return the script that does so.
+
+    Their figures are drawn, in other tests, without a kernel.
+    """
+    folder, script = tmp_path / "brief", tmp_path / "brief.py"
+    folder.mkdir()
+    trains = re.compile(r"^import |configure\(|load_dataset\(|run = runs.train\(")
+    for name, kept in {"train": trains, "compare": re.compile("nothing")}.items():
+        notebook = nbformat.read(notebooks_dir() / f"{name}.ipynb", as_version=4)
+        notebook.cells = [
+            cell
+            for cell in notebook.cells
+            if "parameters" in cell.metadata.get("tags", []) or kept.search(cell.source)
+        ]
+        nbformat.write(notebook, folder / f"{name}.ipynb")
+    script.write_text(BRIEF.format(folder=str(folder), script=str(script)))
+    monkeypatch.setattr(schedule, "notebooks_dir", schedule.notebooks_dir)
+    monkeypatch.setattr(schedule, "_IGNORE_CTRL_C", schedule._IGNORE_CTRL_C)
+    runpy.run_path(str(script))
+    return script
+
+
 def grid_of_one_run(tmp_path, image_folder, epochs):
     path = written_grid(tmp_path, image_folder, seeds=[0], epochs=epochs, sample_size=2)
     path.write_text(path.read_text().replace('normal, "gamma(2, 1)"', "normal"))
@@ -175,7 +214,7 @@ def kill_a_worker_in_its_midst(pids, killed):
         time.sleep(0.05)
 
 
-def test_a_killed_worker_costs_nothing_but_time(tmp_path, image_folder, home, monkeypatch):
+def test_a_killed_worker_costs_nothing_but_time(tmp_path, image_folder, home, monkeypatch, brief):
     from distributed import Client
 
     grid = load_grid(grid_of_one_run(tmp_path, image_folder, epochs=50))
@@ -209,10 +248,10 @@ def as_in_a_terminal():
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
-def command(path, home):
+def command(script, path, home):
     """Start the command line on a grid, in a group of its own as a terminal does."""
     return subprocess.Popen(
-        [sys.executable, "-m", "dcgan_utils", "study", str(path), "--workers", "1"],
+        [sys.executable, str(script), "study", str(path), "--workers", "1"],
         env=os.environ | {"DCGAN_HOME": str(home)},
         start_new_session=True,
         preexec_fn=as_in_a_terminal,
@@ -222,9 +261,9 @@ def command(path, home):
     )
 
 
-def test_an_interrupted_study_resumes_even_twice_at_once(tmp_path, image_folder, home):
+def test_an_interrupted_study_resumes_even_twice_at_once(tmp_path, image_folder, home, brief):
     path = grid_of_one_run(tmp_path, image_folder, epochs=50)
-    interrupted = command(path, home)
+    interrupted = command(brief, path, home)
     while not any(f.read_text().count("\n") > 3 for f in runs_dir().glob("*/history.csv")):
         assert interrupted.poll() is None, interrupted.stdout.read()
         time.sleep(0.05)
@@ -233,7 +272,7 @@ def test_an_interrupted_study_resumes_even_twice_at_once(tmp_path, image_folder,
     assert interrupted.returncode == 130, said
     assert "Interrupted. Run the same command again to resume." in said
 
-    resumed = command(path, home)
+    resumed = command(brief, path, home)
     grid = load_grid(path)
     (task,) = tasks(grid)
     table = schedule._table({task: run_task(task, str(home))})  # as a second study would
