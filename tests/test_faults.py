@@ -268,7 +268,7 @@ def test_two_damaged_checkpoints_are_reported(stopped):
         stopped.load_checkpoint()
 
 
-@settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_no_flipped_bit_or_cut_goes_unnoticed(begun, data):
     path = begun / "run" / "weights" / "epoch_0004.pt"

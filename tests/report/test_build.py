@@ -9,17 +9,17 @@ import re
 import nbformat
 import numpy as np
 import pytest
-from helpers import TINY
+import umap
+from helpers import FORKS, TINY, first_columns
 from in_process import execute_in_process
 from PIL import Image
 
 from dcgan_utils.cli import main
 from dcgan_utils.core.environment import multiplies_bf16_fast
 from dcgan_utils.core.files import reports_dir
-from dcgan_utils.metrics import embed
 from dcgan_utils.report import build
 from dcgan_utils.report.build import build_report
-from dcgan_utils.study import benchmark, compare
+from dcgan_utils.study import benchmark
 from dcgan_utils.study.schedule import is_complete
 
 TINY_BENCHMARK = {
@@ -43,10 +43,6 @@ EVIL_NAMES = (
 )
 
 
-def first_columns(vectors, n_components=2, **_):
-    return vectors[:, :n_components]
-
-
 @pytest.fixture(scope="session")
 def report(tmp_path_factory):
     """Return index and pages of a report on tiny images from two noises."""
@@ -67,8 +63,8 @@ def report(tmp_path_factory):
         patch.setenv("DCGAN_HOME", str(home))
         patch.setattr(build, "execute_notebook", execute_in_process)
         patch.setattr(build, "_BRIEF_CAPACITY", {"copies": 8, "epochs": 2, "batch_size": 4})
-        for module in (compare, embed):  # numba compiles the real one for twenty seconds
-            patch.setattr(module, "umap_embedding", first_columns)
+        patch.setattr(umap.UMAP, "fit_transform", first_columns)  # numba compiles for 20 seconds
+        patch.setattr(benchmark.multiprocessing, "get_context", lambda _: FORKS)
         patch.setattr(benchmark, "matmul_ceiling", lambda precision, device: 1e11)
         parameters = {**TINY, "img_size": "32"}  # text, as the command line gives it
         parameters["augment"] = "auto"

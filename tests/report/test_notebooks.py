@@ -9,7 +9,8 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import TINY
+import umap
+from helpers import TINY, first_columns
 from in_process import execute_cells
 from PIL import Image
 
@@ -17,6 +18,7 @@ from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.files import notebooks_dir
 from dcgan_utils.data.load import load_dataset
 from dcgan_utils.gan.config import TrainConfig
+from dcgan_utils.plots.style import Figure
 from dcgan_utils.report.configs import (
     AblationConfig,
     AugmentConfig,
@@ -28,7 +30,7 @@ from dcgan_utils.report.configs import (
     StudyConfig,
 )
 from dcgan_utils.runs.training import train
-from dcgan_utils.study import benchmark, compare
+from dcgan_utils.study import benchmark
 
 IMPORT = re.compile(r"(from|import) ")
 CONFIGS = {
@@ -194,11 +196,10 @@ def labelled(tmp_path):
 
 @pytest.fixture
 def no_umap(monkeypatch):
-    """Save the ten seconds in which numba compiles UMAP; test_embed has the real one."""
-    monkeypatch.setattr(compare, "umap_embedding", lambda vectors, seed: vectors[:, :2])
+    monkeypatch.setattr(umap.UMAP, "fit_transform", first_columns)
 
 
-def test_compare_measures_judges_and_keeps_the_numbers(home, labelled, tiny, no_umap):
+def test_compare_measures_judges_and_keeps_the_numbers(home, labelled, tiny, no_umap, monkeypatch):
     collection = load_dataset(labelled, 32)
     noises = ("normal", "uniform", "gamma", "N(1, 1)", "standardized(gamma)", "N(0, 100)")
     for noise in noises:
@@ -213,6 +214,7 @@ def test_compare_measures_judges_and_keeps_the_numbers(home, labelled, tiny, no_
     assert len(claims) == 6
     assert "not tested" not in set(claims["verdict"])
 
+    monkeypatch.setattr(Figure, "encode", lambda figure: (b"", "png"))
     text = execute_cells("compare", runs="two-classes-*-s0-*", **asked)
     assert "**With one seed" in text
     claims = pd.read_csv(folder / "two-classes-dcgan-claims.csv")

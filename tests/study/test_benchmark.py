@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
+from helpers import FORKS
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import runs_dir
@@ -13,6 +14,12 @@ from dcgan_utils.runs.run import Run
 from dcgan_utils.study import benchmark
 
 OURS = benchmark.workbook_loop("bf16")
+
+
+@pytest.fixture(autouse=True)
+def forks(monkeypatch):
+    """Let a new process have torch already, instead of importing it for seconds."""
+    monkeypatch.setattr(benchmark.multiprocessing, "get_context", lambda _: FORKS)
 
 
 def table(textbook=(10, 20), ours=(30, 80)):
