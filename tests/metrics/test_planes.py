@@ -44,7 +44,10 @@ def test_there_are_fewer_components_than_images():
 
 # --- UMAP ----------------------------------------------------------------------------------
 
+compiled = pytest.mark.slow  # by numba, for twenty seconds
 
+
+@compiled
 @pytest.mark.parametrize("n_components", [2, 3])
 def test_umap_keeps_groups_together(n_components):
     vectors, which = groups()
@@ -56,6 +59,7 @@ def test_umap_keeps_groups_together(n_components):
     assert (which[nearest] == which[:, None]).mean() > 0.95
 
 
+@compiled
 def test_umap_is_repeatable_and_kept():
     vectors, _ = groups()
     first = umap_embedding(vectors, seed=3)
@@ -67,12 +71,14 @@ def test_umap_is_repeatable_and_kept():
     np.testing.assert_array_equal(umap_embedding(vectors, seed=3), first)
 
 
+@compiled
 def test_umap_leaves_the_threads_of_pytorch_alone():
     before = torch.get_num_threads()
     umap_embedding(groups()[0])
     assert torch.get_num_threads() == before
 
 
+@compiled
 @pytest.mark.parametrize("n", [3, 4, 5, 9])
 def test_umap_of_few_images(n):
     vectors = np.random.default_rng(n).normal(size=(n, 6)).astype(np.float32)
