@@ -7,6 +7,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import shutil
+import sys
 import warnings
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from PIL import Image
 
 from dcgan_utils.data.load import load_dataset
 from dcgan_utils.gan.config import TrainConfig
+
+# A parser that nbformat would build, for two seconds, to check addresses that no notebook holds.
+sys.modules["rfc3987_syntax"] = None
 
 # The same cases each time: a test fails for a change, not by chance. New ones are looked for with
 # --hypothesis-profile=default.

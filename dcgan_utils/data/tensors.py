@@ -48,3 +48,8 @@ def to_float(images: torch.Tensor, device: torch.device | str | None = None) -> 
 def to_uint8(images: torch.Tensor) -> torch.Tensor:
     """Return pixels in [-1, 1] as ``uint8`` (0..255), rounded; values outside are clamped."""
     return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def rms_difference(one: torch.Tensor, other: torch.Tensor) -> float:
+    """Return the root mean square of the difference of two tensors that broadcast."""
+    return (one.float() - other.float()).square().mean().sqrt().item()

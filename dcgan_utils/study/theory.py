@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from dcgan_utils.core.seeds import stream
+from dcgan_utils.data.tensors import rms_difference
 from dcgan_utils.gan import networks
 from dcgan_utils.gan.priors import Normal, Prior
 
@@ -104,9 +105,9 @@ def sensitivity(generator: nn.Module, z: torch.Tensor) -> dict[str, float]:
     was_training = generator.training
     generator.train()
     images = generator(z)
-    between_images = _rms_difference(images, images.roll(1, dims=0))
+    between_images = rms_difference(images, images.roll(1, dims=0))
     changed = {
-        name: _rms_difference(generator(z), images) / between_images for name, z in changes.items()
+        name: rms_difference(generator(z), images) / between_images for name, z in changes.items()
     }
     generator.load_state_dict(before)
     generator.train(was_training)
@@ -136,7 +137,3 @@ def _draw_biases(generator: nn.Module, std: float, rng: torch.Generator) -> None
     for module in generator.modules():
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.bias, 0.0, std, generator=rng)
-
-
-def _rms_difference(one: torch.Tensor, other: torch.Tensor) -> float:
-    return (one - other).square().mean().sqrt().item()

@@ -12,7 +12,7 @@ import torch
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.load import Dataset, synthetic_dataset
-from dcgan_utils.data.tensors import to_float, to_uint8
+from dcgan_utils.data.tensors import rms_difference, to_float, to_uint8
 from dcgan_utils.gan.augment import augment_inputs, views_per_image
 from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.metrics.evaluation import evaluate_run
@@ -284,7 +284,7 @@ def distance_by_epoch(run: Run, original: torch.Tensor) -> pd.Series:
     import pandas as pd
 
     epochs = run.sampled_epochs()
-    distances = [_rmse(run.samples(epoch), original) for epoch in epochs]
+    distances = [rms_difference(run.samples(epoch), original) for epoch in epochs]
     return pd.Series(distances, index=pd.Index(epochs, name="epoch"), name="distance")
 
 
@@ -294,11 +294,7 @@ def distance_to_others(dataset: Dataset, number: int) -> float | None:
     It is None if there are no others, or if all images are the same.
     """
     others = torch.cat([dataset.images[:number], dataset.images[number + 1 :]])
-    return (_rmse(others, dataset.images[number]) or None) if len(others) else None
-
-
-def _rmse(images: torch.Tensor, original: torch.Tensor) -> float:
-    return (images.float() - original.float()).square().mean().sqrt().item()
+    return (rms_difference(others, dataset.images[number]) or None) if len(others) else None
 
 
 def describe_capacity(distances: pd.Series, others: float | None) -> str:

@@ -60,6 +60,7 @@ def test_copies_have_the_same_features_to_the_last_bit():
     )
 
 
+@pytest.mark.slow
 def test_the_weights_are_those_of_a_trained_network():
     """By features the nearest image shows mostly the same subject; chance would be 1 in 8."""
     painted = [paint_scene(index, size=96) for index in range(1, 33)]

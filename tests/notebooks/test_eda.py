@@ -7,7 +7,6 @@ import warnings
 
 import numpy as np
 import pytest
-import umap
 from helpers import first_columns
 from in_process import executed
 from PIL import Image
@@ -22,7 +21,7 @@ from dcgan_utils.runs.training import train
 def explore(monkeypatch):
     """Return a function that runs the notebook and returns its texts and number of figures."""
 
-    monkeypatch.setattr(umap.UMAP, "fit_transform", first_columns)  # metrics/test_planes has it
+    monkeypatch.setattr("umap.UMAP.fit_transform", first_columns)  # metrics/test_planes has it
 
     def run(**parameters):
         with warnings.catch_warnings():

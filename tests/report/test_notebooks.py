@@ -9,7 +9,6 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-import umap
 from helpers import TINY, first_columns
 from in_process import execute_cells
 from PIL import Image
@@ -196,7 +195,7 @@ def labelled(tmp_path):
 
 @pytest.fixture
 def no_umap(monkeypatch):
-    monkeypatch.setattr(umap.UMAP, "fit_transform", first_columns)
+    monkeypatch.setattr("umap.UMAP.fit_transform", first_columns)
 
 
 def test_compare_measures_judges_and_keeps_the_numbers(home, labelled, tiny, no_umap, monkeypatch):

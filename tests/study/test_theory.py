@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from dcgan_utils.core.seeds import stream
+from dcgan_utils.data.tensors import rms_difference
 from dcgan_utils.gan import networks, priors
 from dcgan_utils.gan.model import DCGAN
 from dcgan_utils.study import theory
@@ -114,9 +115,9 @@ def test_with_epsilon_the_scale_hardly_matters_and_the_mean_does():
     assert max(apart["std × 0.1"], apart["std × 10"]) < 0.01
     assert apart["mean + 1 std"] > 0.3
     others = torch.randn(64, 50, generator=stream(5, "z"))
-    changed = theory._rms_difference(fresh("dcgan")(drawn()), fresh("dcgan")(others))
+    changed = rms_difference(fresh("dcgan")(drawn()), fresh("dcgan")(others))
     images = fresh("dcgan")(drawn())
-    assert changed / theory._rms_difference(images, images.roll(1, 0)) == pytest.approx(1, abs=0.1)
+    assert changed / rms_difference(images, images.roll(1, 0)) == pytest.approx(1, abs=0.1)
 
 
 def test_the_pokemon_architecture_feels_scale_and_mean_once_its_biases_have_moved(tiny):
