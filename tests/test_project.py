@@ -59,6 +59,7 @@ def test_importing_the_package_imports_nothing_heavy():
     assert not {"torch", "matplotlib", "umap", "sklearn", "pandas", "numpy"} & set(modules.split())
 
 
+@pytest.mark.slow
 def test_training_does_not_import_what_only_figures_need():
     code = "import sys, dcgan_utils.runs; print(*sys.modules)"
     modules = said_by(code)

@@ -353,6 +353,7 @@ def assert_loaded_or_refused(data):
         assert str(error)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @settings(max_examples=1500, deadline=None)
 @given(

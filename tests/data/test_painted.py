@@ -21,6 +21,8 @@ from dcgan_utils.data.painted.collections import (
 )
 from dcgan_utils.data.painted.creatures import COLOURS, EYES, FAMILIES
 
+pytestmark = pytest.mark.slow
+
 COUNT, SIZE = 24, 64
 
 

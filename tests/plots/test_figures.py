@@ -18,7 +18,7 @@ from dcgan_utils.metrics import embed
 from dcgan_utils.plots.clusters import _free_places
 from dcgan_utils.study import benchmark, theory
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [pytest.mark.filterwarnings("error"), pytest.mark.slow]
 
 # --- Of images ---------------------------------------------------------------------------
 

@@ -102,6 +102,7 @@ def varied_generator(config):
     return generator.eval().requires_grad_(False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["dcgan", "pokemon"])
 def test_an_image_that_the_generator_draws_is_found(tiny, collection, architecture, monkeypatch):
     run = train(tiny(architecture=architecture), collection)

@@ -164,6 +164,7 @@ def test_ctrl_c_in_this_process_is_a_keyboard_interrupt(tiny, collection, tmp_pa
     assert signal.getsignal(signal.SIGINT) is handler
 
 
+@pytest.mark.slow
 def test_a_run_in_training_is_refused_to_others(tiny, image_folder, collection, tmp_path):
     process, heard = start(tiny(epochs=50), image_folder, tmp_path / "run")
     wait_for_step(heard, 4)

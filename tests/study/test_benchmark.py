@@ -62,6 +62,7 @@ def test_a_zip_is_refused_before_anything_is_trained(tiny, image_folder, tmp_pat
         benchmark.alternate(tiny(dataset=archive))
 
 
+@pytest.mark.slow
 def test_an_error_in_a_loop_reaches_the_caller(tiny, image_folder):
     broken = tiny(dataset=str(image_folder)).model_copy(update={"width": -1})
     with pytest.raises(WorkbookError, match="width"):
@@ -100,6 +101,7 @@ def test_the_memory_is_weighed_after_each_epoch(tiny, image_folder):
     assert weighed["memory"].between(1e7, 1e11).all()
 
 
+@pytest.mark.slow
 def test_both_precisions_are_trained_from_the_same_seeds(tiny, image_folder, tmp_path):
     quality = benchmark.precision_and_quality(
         tiny(epochs=1, dataset=str(image_folder), precision="bf16"), tmp_path / "runs", seeds=2
@@ -134,5 +136,6 @@ def test_the_quality_of_both_precisions_is_reported():
     assert diversity.startswith("**diversity**: 0.900 in fp32")
 
 
+@pytest.mark.slow
 def test_the_ceiling_is_a_rate_of_this_machine():
     assert 1e8 < benchmark.matmul_ceiling("fp32", seconds=0.05) < 1e15

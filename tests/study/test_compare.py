@@ -3,7 +3,7 @@ import json
 import pandas as pd
 import pytest
 import torch
-from helpers import equal_states, some
+from helpers import equal_states, first_columns, some
 
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.seeds import stream
@@ -114,6 +114,7 @@ def test_the_same_scores_give_vectors_of_the_same_ranks(trained):
     assert torch.equal(*ranks)
 
 
+@pytest.mark.slow
 def test_every_run_is_measured_and_keeps_its_numbers(trained, collection):
     runs, calls = trained(), []
     table = compare.evaluate_runs(
@@ -225,7 +226,9 @@ def test_a_comparison_of_runs_that_differ_in_more_has_samples_but_no_measures(tr
             getattr(comparison, what)
 
 
-def test_a_comparison_writes_what_it_measured(tiny, tmp_path):
+@pytest.mark.slow
+def test_a_comparison_writes_what_it_measured(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("umap.UMAP.fit_transform", first_columns)
     real = synthetic_dataset(some(16), name="noise", files=("x",) * 16, source=tmp_path, kind="PNG")
     runs = [train(tiny(noise=noise), real) for noise in ("normal", "gamma")]
     comparison = compare.Comparison(runs, samples=16)
