@@ -24,7 +24,7 @@ from dcgan_utils.data.load import load_dataset
 from dcgan_utils.runs.run import Run
 from dcgan_utils.runs.training import train
 
-KILLS = 12
+KILLS = 8
 
 
 def in_process(config, folder, run, started=None):

@@ -464,7 +464,7 @@ STATES = st.recursive(
 )  # fmt: skip
 
 
-@fuzzed(150)
+@fuzzed(100)
 @given(
     name=st.sampled_from(
         ["epoch", "seen", "order", "totals", "seconds", "order_rng", "flip_rng", "model"]

@@ -11,7 +11,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, JpegImagePlugin
-from torchvision.utils import make_grid
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.data import decode
@@ -403,6 +402,8 @@ def test_values_out_of_range_are_clamped():
 
 @pytest.mark.parametrize(("n", "columns"), [(1, 8), (7, 3), (8, 4)])
 def test_rows_are_those_of_torchvision(n, columns):
+    from torchvision.utils import make_grid
+
     images = torch.randint(0, 256, (n, 3, 5, 4), dtype=torch.uint8)
     theirs = make_grid(images, nrow=columns, padding=2, pad_value=255)[:, 2:-2, 2:-2]
     if n == 1:  # which it leaves without gaps

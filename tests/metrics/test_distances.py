@@ -1,9 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from prdc import compute_prdc
-from torchmetrics.image.fid import FrechetInceptionDistance
-from torchmetrics.image.kid import KernelInceptionDistance
 
 from dcgan_utils.core.errors import NotEnoughData
 from dcgan_utils.core.seeds import stream
@@ -63,6 +60,8 @@ def others(measure, real, generated):
 
 @pytest.mark.filterwarnings("ignore:.*large memory")
 def test_kid_is_that_of_torchmetrics():
+    from torchmetrics.image.kid import KernelInceptionDistance
+
     real, generated = cloud(60), cloud(60, mean=0.3, std=1.2, seed=1)
     measure = KernelInceptionDistance(feature=Given(16), subsets=1, subset_size=60)
     mean, _ = others(measure, real, generated)
@@ -71,6 +70,8 @@ def test_kid_is_that_of_torchmetrics():
 
 @pytest.mark.parametrize("n", [200, 40], ids=["many images", "fewer images than features"])
 def test_fid_is_that_of_torchmetrics(n):
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
     real, generated = cloud(n, 50), cloud(n + 10, 50, mean=0.3, std=1.2, seed=1)
     theirs = others(FrechetInceptionDistance(feature=Given(50)), real, generated)
     assert distances.fid(real, generated) == pytest.approx(theirs.item(), rel=1e-5)
@@ -84,6 +85,8 @@ def test_fid_of_a_set_with_itself_is_zero_and_of_two_of_a_kind_is_not():
 
 @pytest.mark.parametrize("k", [3, 5])
 def test_neighbourhoods_are_those_of_prdc(k):
+    from prdc import compute_prdc
+
     real, generated = cloud(70), cloud(60, mean=0.4, std=0.8, seed=1)
     theirs = compute_prdc(real.astype(np.float64), generated.astype(np.float64), nearest_k=k)
     assert distances.prdc(real, generated, k=k) == pytest.approx(theirs)

@@ -4,12 +4,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torchvision.models import _api, efficientnet_b0
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.painted import paint_scene
 from dcgan_utils.metrics import features
+
+DOWNLOAD = "torchvision.models._api.load_state_dict_from_url"
 
 
 def some(n=3, side=40, seed=0):
@@ -23,7 +24,7 @@ def no_network(monkeypatch):
     def refuse(*args, **options):
         raise urllib.error.URLError("no route to host")
 
-    monkeypatch.setattr(_api, "load_state_dict_from_url", refuse)
+    monkeypatch.setattr(DOWNLOAD, refuse)
 
 
 def test_features_are_finite_and_know_where_they_come_from(no_network):
@@ -162,9 +163,11 @@ def test_the_second_time_comes_from_the_cache():
 
 def test_efficientnet_b0_is_read_as_torchvision_gives_it(monkeypatch):
     """Its weights are a stand-in here: torchvision's own loader, with what it would download."""
+    from torchvision.models import efficientnet_b0
+
     torch.manual_seed(0)
     network = efficientnet_b0().eval()
-    monkeypatch.setattr(_api, "load_state_dict_from_url", lambda *a, **k: network.state_dict())
+    monkeypatch.setattr(DOWNLOAD, lambda *a, **k: network.state_dict())
     found = features.extract(some(2, side=64), extractor="efficientnet_b0", input_size=64)
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     images = (some(2, side=64) / 255 - mean[:, None, None]) / std[:, None, None]

@@ -162,7 +162,10 @@ def threads(monkeypatch):
 
 # Takes the place of `python -m dcgan_utils`, and Dask's workers run it before their first task.
 BRIEF = """
+import sys
 from pathlib import Path
+
+sys.modules["rfc3987_syntax"] = None  # as in conftest.py
 from dcgan_utils.cli import main
 from dcgan_utils.study import schedule
 
