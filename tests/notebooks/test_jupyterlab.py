@@ -146,8 +146,10 @@ def test_interrupted_in_mid_training_it_resumes_and_ends_with_figures(lab, tab, 
     tab.locator(area, has_text=f"resumes from epoch {state['epoch']}").first.wait_for()
     bar = tab.locator(area, has_text=re.compile(r"\d+/120")).first
     seen = set()
-    while "120/120" not in seen:
+    for _ in range(PATIENCE // 100):
         seen |= set(re.findall(r"\d+/120", bar.text_content()))
+        if "120/120" in seen:
+            break
         tab.wait_for_timeout(100)
     assert len(seen) > 1, "the bar has moved"
     tab.locator(area, has_text="torchvision").first.wait_for()  # the end

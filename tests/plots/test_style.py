@@ -75,3 +75,10 @@ def test_colours_tell_groups_apart():
         colours = plots.palette(count)
         assert len(set(colours)) == count
         assert all(len(colour) == 7 for colour in colours)
+
+
+def test_hidden_axes_have_no_ticks_that_would_be_laid_out():
+    figure = plots.image_grid(some(4), title="Four", description="four images")
+    for axes in figure.axes:
+        assert not axes.axison
+        assert [*axes.get_xticks(), *axes.get_yticks()] == []
