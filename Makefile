@@ -40,8 +40,9 @@ report: setup  ## explore, train once per prior, compare, write the HTML report
 benchmark: setup  ## measure the speed against a textbook's loop; ten minutes on an idle machine
 	@"$$VENV/bin/python" -m dcgan_utils benchmark -p dataset "$$DATASET" $(ARGS)
 
+# Bytecode is kept whatever the environment says: each of many processes would compile anew.
 test: setup  ## run the tests
-	@"$$VENV/bin/python" -m pytest $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= "$$VENV/bin/python" -m pytest $(ARGS)
 
 lab: setup  ## open JupyterLab with the notebooks
 	@"$$VENV/bin/python" -m jupyterlab notebooks $(ARGS)

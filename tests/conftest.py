@@ -1,4 +1,7 @@
-"""What all tests share: small images, a home of their own, one thread."""
+"""What all tests share: small images, a home of their own, one thread.
+
+Fixtures import the package: the process that hands out the tests needs none of it.
+"""
 
 import os
 
@@ -7,21 +10,14 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import shutil
-import sys
 import warnings
 from pathlib import Path
 
+import lean  # noqa: F401
 import numpy as np
 import pytest
-from helpers import TINY
 from hypothesis import settings
 from PIL import Image
-
-from dcgan_utils.data.load import load_dataset
-from dcgan_utils.gan.config import TrainConfig
-
-# A parser that nbformat would build, for two seconds, to check addresses that no notebook holds.
-sys.modules["rfc3987_syntax"] = None
 
 # The same cases each time: a test fails for a change, not by chance. New ones are looked for with
 # --hypothesis-profile=default.
@@ -73,6 +69,8 @@ def image_folder(tmp_path):
 @pytest.fixture
 def collection(image_folder):
     """Return the ten images at 32 px."""
+    from dcgan_utils.data.load import load_dataset
+
     return load_dataset(image_folder, 32)
 
 
@@ -95,6 +93,10 @@ def browser():
 @pytest.fixture
 def tiny():
     """Return a function that makes the config of a tiny run, with changes."""
+    from helpers import TINY
+
+    from dcgan_utils.gan.config import TrainConfig
+
     return lambda **changes: TrainConfig.resolve(**TINY | changes)
 
 

@@ -23,9 +23,16 @@ TINY = {
 
 
 FORKS = multiprocessing.get_context("forkserver")  # a process that has torch, and forks at once
-# The last one is what torch imports, in seconds, at an optimizer's first step.
 FORKS.set_forkserver_preload(
-    ["dcgan_utils.data.load", "dcgan_utils.runs.training", "torch._dynamo"]
+    [
+        "lean",
+        "dcgan_utils.data.load",
+        "dcgan_utils.runs.training",
+        "dcgan_utils.study.schedule",
+        "distributed",
+        "papermill",
+        "torch._dynamo",  # torch imports it, in seconds, when it makes an optimizer
+    ]
 )
 
 GAUGES = ["epoch", "d_loss_real", "d_loss_fake", "d_real", "d_fake", "g_loss", "sample_spread"]

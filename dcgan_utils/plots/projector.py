@@ -41,14 +41,15 @@ def sprite_sheet(images: torch.Tensor, side: int) -> Image.Image:
         RGB, ``ceil(sqrt(N))`` thumbnails wide and high; unused places are black.
     """
     from PIL import Image
-    from torchvision.transforms.functional import resize
+    from torch.nn.functional import interpolate
 
     columns = math.ceil(math.sqrt(len(images)))
     places = np.zeros((columns, side, columns, side, 3), np.uint8)
     for start in range(0, len(images), _CHUNK):
-        small = resize(images[start : start + _CHUNK], [side, side], antialias=True)
+        large = images[start : start + _CHUNK].float()
+        small = interpolate(large, (side, side), mode="bilinear", antialias=True).round()
         row, column = np.divmod(np.arange(start, start + len(small)), columns)
-        places[row, :, column] = small.permute(0, 2, 3, 1).cpu().numpy()
+        places[row, :, column] = small.permute(0, 2, 3, 1).byte().cpu().numpy()
     return Image.fromarray(places.reshape(columns * side, columns * side, 3))
 
 

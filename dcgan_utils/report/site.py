@@ -17,6 +17,7 @@ from dcgan_utils.core.files import ensure_dir, write_bytes
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
+    from nbconvert import HTMLExporter
     from nbformat import NotebookNode
 
 
@@ -280,13 +281,6 @@ def _render(notebook: NotebookNode, page: Page, pages: Sequence[Page] = ()) -> s
 
     nbconvert's own page would load MathJax from the network; here formulas become MathML.
     """
-    from nbconvert import HTMLExporter
-
-    exporter = HTMLExporter(
-        template_name="workbook",
-        extra_template_basedirs=[str(TEMPLATES)],
-        filters={"markdown2html": render_markdown},
-    )
     place = pages.index(page) if page in pages else -1
     more = _more(page.html.parent) if pages else ()
     about = {
@@ -297,8 +291,20 @@ def _render(notebook: NotebookNode, page: Page, pages: Sequence[Page] = ()) -> s
         "before": pages[place - 1] if place > 0 else None,
         "after": pages[place + 1] if 0 <= place < len(pages) - 1 else None,
     }
-    body, _ = exporter.from_notebook_node(_without_papermill_banner(notebook), {"page": about})
+    body, _ = _exporter().from_notebook_node(_without_papermill_banner(notebook), {"page": about})
     return body
+
+
+@cache
+def _exporter() -> HTMLExporter:
+    """Return the exporter; making one takes longer than writing a page."""
+    from nbconvert import HTMLExporter
+
+    return HTMLExporter(
+        template_name="workbook",
+        extra_template_basedirs=[str(TEMPLATES)],
+        filters={"markdown2html": render_markdown},
+    )
 
 
 def _without_papermill_banner(notebook: NotebookNode) -> NotebookNode:

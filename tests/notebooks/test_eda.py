@@ -81,7 +81,7 @@ def test_few_images(explore, tmp_path, n):
     ],
     ids=["all the same", "of one flat colour"],
 )
-def test_images_that_do_not_differ(explore, tmp_path, arrays):
+def test_images_that_do_not_differ(explore, tmp_path, arrays, undrawn):
     text, figures = explore(dataset=collection_of(tmp_path / "same", arrays), img_size=32)
     assert "**39** repeat an earlier one pixel for pixel" in text
     assert "different images here: 1." in text

@@ -16,7 +16,7 @@ import pandas as pd
 import psutil
 import pytest
 import torch
-from helpers import TINY, equal_states, written_grid
+from helpers import FORKS, TINY, equal_states, written_grid
 from in_process import StandIn, execute_cells
 from nbformat.v4 import new_code_cell, new_notebook
 
@@ -222,6 +222,8 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path, image_folder, home, mo
 
     grid = load_grid(grid_of_one_run(tmp_path, image_folder, epochs=50))
     monkeypatch.setattr(schedule, "PROGRESS_EVERY", 0.5)
+    for module in ("nanny", "process"):  # workers that have torch already
+        monkeypatch.setattr(f"distributed.{module}.get_mp_context", lambda: FORKS)
     under_way, killed = [], []
     with local_cluster(tasks=2, workers=2) as address:
         with Client(address, set_as_default=False) as client:
