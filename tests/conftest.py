@@ -10,6 +10,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import shutil
+import sys
 import warnings
 from pathlib import Path
 
@@ -98,6 +99,14 @@ def tiny():
     from dcgan_utils.gan.config import TrainConfig
 
     return lambda **changes: TrainConfig.resolve(**TINY | changes)
+
+
+@pytest.fixture
+def quick_umap(monkeypatch):
+    """Let UMAP return the first columns."""
+    from helpers import QUICK_UMAP
+
+    monkeypatch.setitem(sys.modules, "umap", QUICK_UMAP)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -78,9 +79,10 @@ needs_sandbox = pytest.mark.skipif(
 def in_sandbox(tmp_path, mount, script):
     """Run a Python script that a `mount` command went before; return its process."""
     path = tmp_path / "script.py"
-    path.write_text(textwrap.dedent(script))
+    path.write_text("import lean\n" + textwrap.dedent(script))
     command = f'{mount}; exec "{sys.executable}" "{path}"'
-    return subprocess.run([*SANDBOX, command], capture_output=True, text=True, timeout=120)
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    return subprocess.run([*SANDBOX, command], capture_output=True, text=True, timeout=120, env=env)
 
 
 @needs_sandbox

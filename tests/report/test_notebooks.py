@@ -9,8 +9,10 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import TINY, first_columns
+from click.testing import CliRunner
+from helpers import TINY
 from in_process import execute_cells
+from papermill.cli import papermill
 from PIL import Image
 
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
@@ -88,33 +90,22 @@ def test_every_notebook_is_tested():
 # --- papermill -----------------------------------------------------------------------------
 
 
-def papermill(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "papermill", *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
 def test_train_runs_from_inside_notebooks_with_a_relative_folder(home, image_folder, tmp_path):
     flags = [part for name, value in TINY.items() for part in ("-p", name, value)]
     relative = os.path.relpath(image_folder, notebooks_dir())
-    done = papermill(
-        "train.ipynb", tmp_path / "out.ipynb", "-p", "noise", "gamma", "-p", "dataset", relative,
-        *flags, cwd=notebooks_dir(),
-    )  # fmt: skip
+    command = ["train.ipynb", tmp_path / "out.ipynb", "-p", "noise", "gamma", "-p", "dataset"]
+    command = [sys.executable, "-m", "papermill", *command, relative, *flags]
+    here = {"cwd": notebooks_dir(), "capture_output": True, "text": True, "timeout": 120}
+    done = subprocess.run(list(map(str, command)), **here)
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(list((home / "reports" / "runs").glob("ten-images-gamma-s0-*/progress.gif"))) == 1
 
 
 def test_a_wrong_parameter_ends_papermill_with_one_sentence(tmp_path):
-    done = papermill(
-        notebooks_dir() / "train.ipynb", tmp_path / "out.ipynb", "-p", "epoch", 5, cwd=tmp_path
-    )
-    assert done.returncode != 0
-    last = done.stderr.strip().splitlines()[-1]
+    paths = [str(notebooks_dir() / "train.ipynb"), str(tmp_path / "out.ipynb")]
+    done = CliRunner().invoke(papermill, [*paths, "-p", "epoch", "5"])
+    assert done.exit_code != 0
+    last = str(done.exception).strip().splitlines()[-1]
     assert last.startswith("WorkbookError: 'epoch' is not a parameter. Did you mean 'epochs'?")
 
 
@@ -194,11 +185,12 @@ def labelled(tmp_path):
 
 
 @pytest.fixture
-def no_umap(monkeypatch):
-    monkeypatch.setattr("umap.UMAP.fit_transform", first_columns)
+def undrawn(monkeypatch):
+    """Let a figure show nothing: test_figures draws them all, and the report those of a page."""
+    monkeypatch.setattr(Figure, "encode", lambda figure: (b"", "png"))
 
 
-def test_compare_measures_judges_and_keeps_the_numbers(home, labelled, tiny, no_umap, monkeypatch):
+def test_compare_measures_judges_and_keeps_the_numbers(home, labelled, tiny, quick_umap, undrawn):
     collection = load_dataset(labelled, 32)
     noises = ("normal", "uniform", "gamma", "N(1, 1)", "standardized(gamma)", "N(0, 100)")
     for noise in noises:
@@ -213,14 +205,13 @@ def test_compare_measures_judges_and_keeps_the_numbers(home, labelled, tiny, no_
     assert len(claims) == 6
     assert "not tested" not in set(claims["verdict"])
 
-    monkeypatch.setattr(Figure, "encode", lambda figure: (b"", "png"))
     text = execute_cells("compare", runs="two-classes-normal-s0-*, two-classes-gamma-s0-*", **asked)
     assert "**With one seed" in text
     claims = pd.read_csv(folder / "two-classes-dcgan-claims.csv")
     assert set(claims["verdict"]) == {"undecided", "not tested"}
 
 
-def test_compare_gives_no_verdicts_on_runs_that_differ_in_more(labelled, tiny, no_umap):
+def test_compare_gives_no_verdicts_on_runs_that_differ_in_more(labelled, tiny, quick_umap, undrawn):
     collection = load_dataset(labelled, 32)
     train(tiny(), collection)
     train(tiny(noise="gamma", width=4), collection)

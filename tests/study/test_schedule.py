@@ -5,7 +5,6 @@ import re
 import runpy
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -160,19 +159,16 @@ def threads(monkeypatch):
     monkeypatch.setattr(schedule, "local_cluster", cluster)
 
 
-# Takes the place of `python -m dcgan_utils`, and Dask's workers run it before their first task.
+# A command runs it first, and Dask's workers before their first task.
 BRIEF = """
 import sys
 from pathlib import Path
 
-sys.modules["rfc3987_syntax"] = None  # as in conftest.py
-from dcgan_utils.cli import main
+sys.modules["rfc3987_syntax"] = None  # as in lean.py
 from dcgan_utils.study import schedule
 
 schedule.notebooks_dir = lambda: Path({folder!r})
 schedule._IGNORE_CTRL_C += "; import runpy; runpy.run_path({script!r})"
-if __name__ == "__main__":
-    raise SystemExit(main())
 """
 
 
@@ -246,45 +242,47 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path, image_folder, home, mo
     assert disturbed.history()[columns].equals(undisturbed.history()[columns])
 
 
-def as_in_a_terminal():
+def as_in_a_terminal(script, path, home, output):
+    """Be the command line on a grid, in a group of its own, on one core."""
+    os.setsid()
+    os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+    os.dup2(1, 2)
     # Behind an & the tests themselves are deaf to Ctrl-C, and so would be what they start.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if hasattr(os, "sched_setaffinity"):  # one core, one thread: tiny networks are slow with two
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(os, "sched_setaffinity"):  # tiny networks are slow with two threads
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    os.environ["DCGAN_HOME"] = home
+    runpy.run_path(script)
+    raise SystemExit(main(["study", path, "--workers", "1"]))
 
 
-def command(script, path, home):
-    """Start the command line on a grid, in a group of its own as a terminal does."""
-    return subprocess.Popen(
-        [sys.executable, str(script), "study", str(path), "--workers", "1"],
-        env=os.environ | {"DCGAN_HOME": str(home)},
-        start_new_session=True,
-        preexec_fn=as_in_a_terminal,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+def command(script, path, home, output):
+    """Start `as_in_a_terminal` in a process that has torch already."""
+    process = FORKS.Process(target=as_in_a_terminal, args=map(str, (script, path, home, output)))
+    process.start()
+    return process
 
 
 def test_an_interrupted_study_resumes_even_twice_at_once(tmp_path, image_folder, home, brief):
     path = grid_of_one_run(tmp_path, image_folder, epochs=50)
-    interrupted = command(brief, path, home)
+    output = tmp_path / "said"
+    interrupted = command(brief, path, home, output)
     while not any(f.read_text().count("\n") > 3 for f in runs_dir().glob("*/history.csv")):
-        assert interrupted.poll() is None, interrupted.stdout.read()
+        assert interrupted.exitcode is None, output.read_text()
         time.sleep(0.05)
     os.killpg(interrupted.pid, signal.SIGINT)
-    said, _ = interrupted.communicate(timeout=120)
-    assert interrupted.returncode == 130, said
-    assert "Interrupted. Run the same command again to resume." in said
+    interrupted.join(120)
+    assert interrupted.exitcode == 130, output.read_text()
+    assert "Interrupted. Run the same command again to resume." in output.read_text()
 
-    resumed = command(brief, path, home)
+    resumed = command(brief, path, home, output)
     grid = load_grid(path)
     (task,) = tasks(grid)
     table = schedule._table({task: run_task(task, str(home))})  # as a second study would
     build.build_study(grid, table)
-    said, _ = resumed.communicate(timeout=300)
-    assert resumed.returncode == 0, said
-    assert "1 of 1 runs are finished" in said
+    resumed.join(300)
+    assert resumed.exitcode == 0, output.read_text()
+    assert "1 of 1 runs are finished" in output.read_text()
     run = Run(task.run)
     assert run.history()["epoch"].tolist() == list(range(1, 51))
     assert (run.folder / "train.html").exists()
