@@ -38,7 +38,7 @@ def in_process(config, folder, run, started=None):
 def test_killed_at_random_moments_it_ends_as_if_undisturbed(
     tiny, image_folder, collection, tmp_path
 ):
-    config = tiny(epochs=40, augment="diffaugment", instance_noise=0.1, flip=True)
+    config = tiny(epochs=24, augment="diffaugment", instance_noise=0.1, flip=True)
     undisturbed = train(config, collection, folder=tmp_path / "undisturbed")
     seconds = undisturbed.history()["seconds"].sum()
     rng, run = random.Random(0), tmp_path / "killed"

@@ -165,6 +165,7 @@ def test_efficientnet_b0_is_read_as_torchvision_gives_it(monkeypatch):
     """Its weights are a stand-in here: torchvision's own loader, with what it would download."""
     from torchvision.models import efficientnet_b0
 
+    features._load_b0.cache_clear()
     torch.manual_seed(0)
     network = efficientnet_b0().eval()
     monkeypatch.setattr(DOWNLOAD, lambda *a, **k: network.state_dict())
@@ -177,6 +178,7 @@ def test_efficientnet_b0_is_read_as_torchvision_gives_it(monkeypatch):
 
 
 def test_weights_that_cannot_be_fetched_are_reported(no_network):
+    features._load_b0.cache_clear()
     with pytest.raises(WorkbookError, match=r"no route to host.*or use efficientnet_lite0"):
         features.extract(some(), extractor="efficientnet_b0")
 

@@ -59,7 +59,7 @@ def noise_images(n, seed=0):
 
 
 @pytest.mark.parametrize("n", [1, 3])
-def test_few_images(explore, tmp_path, n):
+def test_few_images(explore, tmp_path, n, undrawn):
     text, figures = explore(dataset=collection_of(tmp_path / "few", noise_images(n)), img_size=32)
     assert f"Of {n} images, as loaded, **0** repeat" in text
     assert "nan" not in text
