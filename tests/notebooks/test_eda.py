@@ -135,8 +135,8 @@ def test_odd_names_and_odd_labels(explore, tmp_path):
 
 
 def test_many_clusters(explore, tmp_path, undrawn):
-    dataset = collection_of(tmp_path / "many", noise_images(48))
-    text, figures = explore(dataset=dataset, img_size=32, k=45, cluster=44)
+    dataset = collection_of(tmp_path / "many", noise_images(32))
+    text, figures = explore(dataset=dataset, img_size=32, k=30, cluster=29)
     assert "there are no more clusters" not in text
     assert figures >= 17
 
