@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from dcgan_utils.core.errors import WorkbookError, did_you_mean, first_line
 from dcgan_utils.core.files import data_dir, home
-from dcgan_utils.data.decode import NotAnImage
+from dcgan_utils.data.formats import NotAnImage, UnreadableFile
 from dcgan_utils.data.painted import PAINTERS
 
 MAX_FILE_BYTES = 256 * 2**20
@@ -275,7 +275,7 @@ def _read_file(path: Path) -> bytes:
                 raise NotAnImage("the file is larger than 256 MiB")
             return stream.read()
     except OSError as error:
-        raise NotAnImage(f"the file cannot be read ({error.strerror})") from error
+        raise UnreadableFile(f"the file cannot be read ({error.strerror})") from error
 
 
 def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
@@ -288,5 +288,9 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(entry) as stream:
             return stream.read(entry.file_size + 1)  # never more than the header says
+    except OSError as error:
+        raise UnreadableFile(f"the zip cannot be read ({error.strerror})") from error
+    except MemoryError:
+        raise
     except Exception as error:  # zipfile passes on what its decompressors raise
         raise NotAnImage("damaged inside the zip") from error

@@ -291,7 +291,7 @@ def test_hidden_files_and_macos_litter_are_left_out(tmp_path):
 BROKEN = {
     "empty.png": (b"", "the file is empty"),
     "TEXT.JPG": (b"not an image", "not a readable image of a known format"),
-    "photo.heic": (b"\0\0\0\x18ftypheic", "not a readable image of a known format"),
+    "photo.heic": (b"\0\0\0\x18ftypheic", "an iPhone's HEIC, which is not read: export it as JPEG"),
     "short.png": (image(size=(64, 64))[:-40], "damaged or cut short"),
     "short.txt": (image(RED, "BMP")[:-40], "damaged or cut short"),
     "bomb.png": (bomb(60_000), "too large (more than 89,478,485 pixels: perhaps"),
