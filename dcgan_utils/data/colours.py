@@ -32,13 +32,15 @@ _PRIMARIES = {
 _EXPONENTS = {1: None, 4: 2.2, 5: 2.8, 6: None, 8: 1.0, 13: None, 14: None, 15: None}
 
 
-def to_srgb(image: Image.Image, data: bytes) -> tuple[Image.Image, str]:
+def to_srgb(image: Image.Image, opened: Image.Image, data: bytes) -> tuple[Image.Image, str]:
     """Convert an image to sRGB from the colour space that its file names.
 
     Parameters
     ----------
     image
         Decoded, with 8 bits per channel.
+    opened
+        As Pillow opened it, with its format and what it found beside the pixels.
     data
         The file.
 
@@ -51,7 +53,7 @@ def to_srgb(image: Image.Image, data: bytes) -> tuple[Image.Image, str]:
         the profile is broken or belongs to another kind of image.
     """
     with contextlib.suppress(Exception):  # whatever is wrong with a profile, the image is sound
-        profile, name = _profile(image, data)
+        profile, name = _profile(_kind(image), opened, data)
         mode = {b"GRAY": "L", b"RGB ": "RGB", b"CMYK": "CMYK"}[profile[16:20]]
         if profile and mode == _kind(image):
             transform, described = _transform(profile, mode)
@@ -95,16 +97,16 @@ def _transform(profile: bytes, mode: str) -> tuple[ImageCms.ImageCmsTransform | 
 # --- Where a file says it ---
 
 
-def _profile(image: Image.Image, data: bytes) -> tuple[bytes, str]:
+def _profile(kind: str, opened: Image.Image, data: bytes) -> tuple[bytes, str]:
     """Return a profile, empty if the file has none, and its name if it does not say it."""
-    if image.format == "PNG":
-        return _of_png(image, dict(png_chunks(data)))
-    if image.format == "JPEG2000" and (at := data.find(b"colr\2", 0, 2**16)) > 0:
+    if opened.format == "PNG":
+        return _of_png(kind, dict(png_chunks(data)))
+    if opened.format == "JPEG2000" and (at := data.find(b"colr\2", 0, 2**16)) > 0:
         return data[at + 7 : at - 4 + int.from_bytes(data[at - 4 : at])], ""
-    if image.format == "BMP" and data[70:74] == b"DEBM":  # embedded, in a header of version 5
+    if opened.format == "BMP" and data[70:74] == b"DEBM":  # embedded, in a header of version 5
         place, size = struct.unpack_from("<II", data, 126)
         return data[14 + place : 14 + place + size], ""
-    embedded = image.info.get("icc_profile")
+    embedded = opened.info.get("icc_profile")
     if not embedded and (at := data.find(b"colrnclx", 0, 2**16)) > 0:  # AVIF and HEIF
         return _of_codes(*struct.unpack_from(">HH", data, at + 8))
     return embedded or b"", ""
@@ -120,7 +122,7 @@ def png_chunks(data: bytes) -> Iterable[tuple[bytes, bytes]]:
         at = end + 4
 
 
-def _of_png(image: Image.Image, chunks: dict[bytes, bytes]) -> tuple[bytes, str]:
+def _of_png(kind: str, chunks: dict[bytes, bytes]) -> tuple[bytes, str]:
     """Return what counts of several statements: PNG, third edition, section 4.3."""
     if b"cICP" in chunks:
         return _of_codes(*chunks[b"cICP"][:2])
@@ -137,9 +139,11 @@ def _of_png(image: Image.Image, chunks: dict[bytes, bytes]) -> tuple[bytes, str]
     white, primaries = _D65, _SRGB
     if b"cHRM" in chunks:
         numbers = np.frombuffer(chunks[b"cHRM"], ">u4").reshape(4, 2) / 100_000
-        white, *primaries = map(tuple, numbers)
+        white, *primaries = map(tuple, numbers.tolist())
+        if not numbers.all():
+            return b"", ""
     name = "primaries of its own" if b"cHRM" in chunks else f"gamma {gamma:.3g}"
-    return _made(_kind(image), white, tuple(primaries), exponent), name
+    return _made(kind, white, tuple(primaries), exponent), name
 
 
 def _of_codes(primaries: int, transfer: int) -> tuple[bytes, str]:

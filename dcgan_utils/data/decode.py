@@ -136,10 +136,10 @@ def _decode(
         raise DamagedImage(_TOO_LARGE)
     try:
         with memory.reserved(stored[0] * stored[1] * _BYTES_PER_PIXEL):
-            image = _load(image, data)
+            opened, image = image, _load(image, data)
             _apply_rotation(image)
             size = size if image.size == stored else size[::-1]
-            image, space = to_srgb(to_8_bits(image, data), data)
+            image, space = to_srgb(to_8_bits(image, opened, data), opened, data)
             image = _flatten(image, background, copy)
             fitted = _crop(image, img_size) if fit == "crop" else _pad(image, img_size, background)
     except (DamagedImage, OSError, MemoryError):

@@ -8,7 +8,7 @@ from PIL import Image
 from dcgan_utils.data.formats import open_image, tiff_tags
 
 
-def to_8_bits(image: Image.Image, data: bytes) -> Image.Image:
+def to_8_bits(image: Image.Image, opened: Image.Image, data: bytes) -> Image.Image:
     """Bring grey of more than 8 bits to levels; Pillow's own conversion would clip it.
 
     Whole numbers span the range of their bits. Floats and numbers of 32 bits say nothing of their
@@ -19,6 +19,8 @@ def to_8_bits(image: Image.Image, data: bytes) -> Image.Image:
     ----------
     image
         Decoded. Images of 8 bits are returned as they are.
+    opened
+        As Pillow opened it, with its format and what it found beside the pixels.
     data
         The file.
 
@@ -31,22 +33,22 @@ def to_8_bits(image: Image.Image, data: bytes) -> Image.Image:
         return image
     stored = np.asarray(image)
     values = np.nan_to_num(stored.astype(np.float64), posinf=np.nan, neginf=np.nan)
-    black, white = _range(image, values, data)
+    tags = tiff_tags(data) if opened.format == "TIFF" else {}
+    black, white = _range(image.mode, values, tags)
     share = np.clip((values - black) / (white - black), 0, 1)
-    if image.info.get("white_is_zero"):
+    if opened.info["white_is_zero"]:
         share = 1 - share
     grey = Image.fromarray(np.rint(255 * share).astype(np.uint8))
-    key = image.info.get("transparency")
+    key = opened.info.get("transparency")
     if key is not None:
         grey.putalpha(Image.fromarray(np.where(stored == key, 0, 255).astype(np.uint8)))
     return grey
 
 
-def _range(image: Image.Image, values: np.ndarray, data: bytes) -> tuple[float, float]:
+def _range(mode: str, values: np.ndarray, tags: dict) -> tuple[float, float]:
     """Return the numbers of black and white."""
-    tags = tiff_tags(data) if image.format == "TIFF" else {}
     bits, sample_format = tags.get(258, (16,))[0], tags.get(339, (1,))[0]
-    if image.mode != "F" and bits < 32:
+    if mode != "F" and bits < 32:
         half = 2 ** (bits - 1)
         return (-half, half - 1) if sample_format == 2 else (0, 2 * half - 1)
     low, high = float(values.min()), float(values.max())
