@@ -181,13 +181,14 @@ def _number(data: bytes, at: int) -> int:
 def completed_jpeg(data: bytes) -> bytes | None:
     """Return a JPEG with its end, if nothing else is missing.
 
-    What follows a complete image is not decoded: whatever it is, the pixels are the same.
+    What follows a complete image is not decoded: whatever it is, the pixels are the same. A decoder
+    that needs more takes zeros, so what follows here begins with a one.
     """
     body = data.removesuffix(b"\xff")
     try:
         one, other = (
             Image.open(io.BytesIO(body + filler + b"\xff\xd9"), formats=["JPEG"]).convert("RGB")
-            for filler in (b"", bytes(range(1, 200)))
+            for filler in (b"", b"\xb6\xdb\x6d" * 64)
         )
     except Exception:
         return None
@@ -250,6 +251,8 @@ def _black_is_zero(data: bytes) -> tuple[bytes, bool]:
 
 def _describe_tiff(data: bytes) -> str:
     """Say what is in a TIFF that Pillow does not open; nothing if it is damaged."""
+    if data[:4] == b"MM\0+":
+        return "a BigTIFF in big-endian order, which is not read: save it as a plain TIFF"
     tags = tiff_tags(data)
     if 258 not in tags:
         return ""

@@ -32,7 +32,7 @@ def to_8_bits(image: Image.Image, opened: Image.Image, data: bytes) -> Image.Ima
     if not (image.mode.startswith("I") or image.mode == "F"):
         return image
     stored = np.asarray(image)
-    values = np.nan_to_num(stored.astype(np.float64), posinf=np.nan, neginf=np.nan)
+    values = np.nan_to_num(stored.astype(np.float64), posinf=np.inf, neginf=-np.inf)
     tags = tiff_tags(data) if opened.format == "TIFF" else {}
     black, white = _range(image.mode, values, tags)
     share = np.clip((values - black) / (white - black), 0, 1)
@@ -51,12 +51,13 @@ def _range(mode: str, values: np.ndarray, tags: dict) -> tuple[float, float]:
     if mode != "F" and bits < 32:
         half = 2 ** (bits - 1)
         return (-half, half - 1) if sample_format == 2 else (0, 2 * half - 1)
-    low, high = float(values.min()), float(values.max())
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     if low >= 0:
         ends = [end for end in (1, 255, 65535) if high <= end]
         if ends:
             return 0, ends[0]
-    return (low, high) if low < high else (0, abs(high))
+    return (low, high) if low < high else (0, abs(high) or 1)
 
 
 def scale_key_colour(image: Image.Image, data: bytes) -> None:

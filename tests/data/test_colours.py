@@ -1,11 +1,11 @@
 """Colour spaces: the right value is calculated here from matrices and curves, without ICC."""
 
-import io
 import struct
 import zlib
 
 import numpy as np
 import pytest
+from files_by_hand import chunk, encode, png
 from PIL import Image
 
 from dcgan_utils.data import colours
@@ -40,22 +40,11 @@ def profile(primaries=ADOBE, exponent=563 / 256, mode="RGB"):
     return colours._made(mode, D65, primaries, exponent)
 
 
-def encode(image, kind="PNG", **options):
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
-
-
 def flat(colour=GREENISH, mode="RGB"):
     return Image.new(mode, (16, 16), colour)
 
 
-def chunk(kind, body, *, check=0):
-    crc = zlib.crc32(kind + body) ^ check
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", crc)
-
-
-def png(*chunks, colour=GREENISH):
+def with_chunks(*chunks, colour=GREENISH):
     data = encode(flat(colour, "RGB" if isinstance(colour, tuple) else "L"))
     return data[:33] + b"".join(chunks) + data[33:]
 
@@ -133,12 +122,8 @@ def test_a_profile_counts_in_every_mode(image, mode, expected):
 
 
 def test_colours_of_16_bits_are_converted():
-    rows = b"".join(
-        b"\0" + struct.pack(">3H", *(257 * v for v in GREENISH)) * 16 for _ in range(16)
-    )
-    head = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 16, 16, 2, 0, 0, 0))
-    packed = chunk(b"iCCP", b"x\0\0" + zlib.compress(profile()))
-    data = head + packed + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    row = struct.pack(">3H", *(257 * level for level in GREENISH)) * 16
+    data = png(16, 2, row, packed(profile()))
     assert_shows(data, in_srgb(GREENISH, ADOBE, 563 / 256))
 
 
@@ -270,13 +255,13 @@ HUGE = profile() + np.random.default_rng(0).bytes(2_000_000)
     ],
 )  # fmt: skip
 def test_what_a_png_says_of_its_colours(chunks, expected):
-    data = png(*chunks)
+    data = with_chunks(*chunks)
     assert_shows(data, expected)
     assert bool(decoded(data)[1]) == (tuple(expected) != GREENISH)
 
 
 def test_gamma_counts_in_grey_too():
-    assert_shows(png(gamma(1.0), colour=128), (188, 188, 188))
+    assert_shows(with_chunks(gamma(1.0), colour=128), (188, 188, 188))
 
 
 def test_code_points_of_an_avif_count():
