@@ -4,12 +4,24 @@ import io
 import struct
 import zlib
 
+from dcgan_utils.data import colours
+
+D65 = (0.3127, 0.3290)
+SRGB = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
+ADOBE = ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
+P3 = ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06))
+
 
 def encode(image, kind="PNG", **options):
     """Return an image as Pillow writes it."""
     stream = io.BytesIO()
     image.save(stream, kind, **options)
     return stream.getvalue()
+
+
+def profile(primaries=ADOBE, exponent=563 / 256, mode="RGB"):
+    """Return an ICC profile of these primaries and this exponent; None is the curve of sRGB."""
+    return colours._made(mode, D65, primaries, exponent)
 
 
 def chunk(kind, body, *, check=0):

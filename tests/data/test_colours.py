@@ -5,16 +5,11 @@ import zlib
 
 import numpy as np
 import pytest
-from files_by_hand import chunk, encode, png
+from files_by_hand import ADOBE, D65, P3, SRGB, chunk, encode, png, profile
 from PIL import Image
 
-from dcgan_utils.data import colours
 from dcgan_utils.data.decode import decode_image
 
-D65 = (0.3127, 0.3290)
-SRGB = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
-ADOBE = ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
-P3 = ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06))
 BT2020 = ((0.708, 0.292), (0.17, 0.797), (0.131, 0.046))
 GREENISH = (60, 180, 90)
 
@@ -34,10 +29,6 @@ def in_srgb(colour, primaries, exponent=None):
     light = np.linalg.solve(light_to_xyz(SRGB), light_to_xyz(primaries) @ light).clip(0, 1)
     level = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return np.rint(255 * level)
-
-
-def profile(primaries=ADOBE, exponent=563 / 256, mode="RGB"):
-    return colours._made(mode, D65, primaries, exponent)
 
 
 def flat(colour=GREENISH, mode="RGB"):
