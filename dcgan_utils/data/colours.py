@@ -107,7 +107,8 @@ def _profile(kind: str, opened: Image.Image, data: bytes) -> tuple[bytes, str]:
         place, size = struct.unpack_from("<II", data, 126)
         return data[14 + place : 14 + place + size], ""
     embedded = opened.info.get("icc_profile")
-    if not embedded and (at := data.find(b"colrnclx", 0, 2**16)) > 0:  # AVIF and HEIF
+    boxed = not embedded and opened.format in ("AVIF", "HEIF")
+    if boxed and (at := data.find(b"colrnclx", 0, 2**16)) > 0:
         return _of_codes(*struct.unpack_from(">HH", data, at + 8))
     return embedded or b"", ""
 

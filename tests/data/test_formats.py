@@ -11,7 +11,7 @@ from PIL import Image
 
 from dcgan_utils.data import decode
 from dcgan_utils.data.decode import decode_image
-from dcgan_utils.data.formats import DamagedImage, NotAnImage, has_image_ending
+from dcgan_utils.data.formats import FORMATS, DamagedImage, NotAnImage, has_image_ending
 from dcgan_utils.data.load import load_dataset
 
 COLOUR = (60, 180, 90)
@@ -190,6 +190,8 @@ def test_known_formats_that_are_not_read_are_listed_as_such(tmp_path, name, data
     (tmp_path / "p").mkdir()
     (tmp_path / "p" / "fine.png").write_bytes(encode(flat()))
     (tmp_path / "p" / name).write_bytes(data)
+    if "HEIC" in reason and "HEIF" in FORMATS:
+        pytest.skip("here HEIC is read")
     report = load_dataset(tmp_path / "p", 8).report
     assert not report.ignored
     ((skipped, said),) = report.skipped
