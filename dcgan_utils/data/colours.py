@@ -100,7 +100,7 @@ def _transform(profile: bytes, mode: str) -> tuple[ImageCms.ImageCmsTransform | 
 def _profile(kind: str, opened: Image.Image, data: bytes) -> tuple[bytes, str]:
     """Return a profile, empty if the file has none, and its name if it does not say it."""
     if opened.format == "PNG":
-        return _of_png(kind, dict(png_chunks(data)))
+        return _of_png(kind, dict(reversed([*png_chunks(data)])))  # of two, the first
     if opened.format == "JPEG2000" and (at := data.find(b"colr\2", 0, 2**16)) > 0:
         return data[at + 7 : at - 4 + int.from_bytes(data[at - 4 : at])], ""
     if opened.format == "BMP" and data[70:74] == b"DEBM":  # embedded, in a header of version 5

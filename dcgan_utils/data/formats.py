@@ -60,6 +60,8 @@ _SIGNATURES = (
     (0, rb"%!PS-Adobe-[\d.]+ EPSF|\xc5\xd0\xd3\xc6", "EPS"),
     (0, rb"\x8aMNG|\x8bJNG", "MNG"),
     (0, rb"farbfeld", "farbfeld"),
+    (0, rb"P7\s", "PAM"),
+    (0, rb"PF\s", "PFM in colour"),
     (0, rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?(<!DOCTYPE svg[^>]*>\s*)?<svg[\s>]", "SVG"),
 )
 SIGNATURES = tuple((at, re.compile(start, re.DOTALL), name) for at, start, name in _SIGNATURES)

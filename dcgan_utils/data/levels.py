@@ -29,11 +29,13 @@ def to_8_bits(image: Image.Image, opened: Image.Image, data: bytes) -> Image.Ima
     PIL.Image.Image
         Mode L, or LA if the image has a transparent colour, which is compared at full depth.
     """
+    tags = tiff_tags(data) if opened.format == "TIFF" else {}
+    if image.mode == "L" and tags.get(339) == (2,):  # signed: half of the range is negative
+        return Image.fromarray(np.asarray(image) ^ 128)
     if not (image.mode.startswith("I") or image.mode == "F"):
         return image
     stored = np.asarray(image)
     values = np.nan_to_num(stored.astype(np.float64), posinf=np.inf, neginf=-np.inf)
-    tags = tiff_tags(data) if opened.format == "TIFF" else {}
     black, white = _range(image.mode, values, tags)
     share = np.clip((values - black) / (white - black), 0, 1)
     if opened.info["white_is_zero"]:

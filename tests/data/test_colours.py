@@ -224,6 +224,7 @@ HUGE = profile() + np.random.default_rng(0).bytes(2_000_000)
         ([corners(((0, 0),) * 3)], GREENISH),
         ([gamma(1.0), SRGB_CHUNK], GREENISH),
         ([gamma(1.0), packed(profile())], in_srgb(GREENISH, ADOBE, 563 / 256)),
+        ([packed(profile()), packed(profile(SRGB))], in_srgb(GREENISH, ADOBE, 563 / 256)),
         ([packed(profile()), codes(12, 13)], in_srgb(GREENISH, P3)),
         ([codes(9, 8)], in_srgb(GREENISH, BT2020, 1.0)),
         ([codes(1, 13)], GREENISH),
@@ -239,7 +240,7 @@ HUGE = profile() + np.random.default_rng(0).bytes(2_000_000)
     ids=[
         "linear", "gamma 1.8", "gamma of sRGB", "numbers of sRGB", "gamma 0", "absurd gamma",
         "primaries", "primaries and gamma", "primaries of nothing", "sRGB before gamma",
-        "profile before gamma", "code points before a profile", "BT.2020, linear",
+        "profile before gamma", "two profiles", "code points before a profile", "BT.2020, linear",
         "code points of sRGB", "HDR is left", "unspecified", "profile of 2 MB",
         "profile with a wrong checksum", "gamma with a wrong checksum", "profile not packed",
         "empty gamma", "short code points",

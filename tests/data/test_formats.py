@@ -184,6 +184,8 @@ RAW = "a camera's raw file, which is not read: export it as JPEG or TIFF"
         ("s.jpg_large", b"nothing", "not a readable image of a known format"),
         ("t.png~", b"", "the file is empty"),
         ("u.kra", b"PK\3\4", "a file of kra"),
+        ("v.pam", b"P7\nWIDTH 1\n", "a file of PAM"),
+        ("w.pfm", b"PF\n1 1\n-1.0\n" + b"\0" * 12, "a file of PFM in colour"),
     ],
 )  # fmt: skip
 def test_known_formats_that_are_not_read_are_listed_as_such(tmp_path, name, data, reason):

@@ -36,6 +36,7 @@ def assert_grey(data, left, right):
         ({"bits": (16,), "photometric": 0}, "<H", (50000, 0), (60, 255)),
         ({"bits": (16,), "photometric": 0, "order": ">"}, ">H", (50000, 0), (60, 255)),
         ({"bits": (16,), "order": ">"}, ">H", (50000, 0), (195, 0)),
+        ({"bits": (8,), "sample_format": 2}, "b", (-28, 127), (100, 255)),
         ({"bits": (16,), "sample_format": 2}, "<h", (-32768, 32767), (0, 255)),
         ({"bits": (16,), "sample_format": 2}, "<h", (-16384, 16384), (64, 191)),
         ({"bits": (16,), "sample_format": 2, "order": ">"}, ">h", (-16384, 0), (64, 128)),
