@@ -40,11 +40,11 @@ class Parameters(BaseModel):
     @classmethod
     def text_fields(cls) -> set[str]:
         """Return the parameters that may be any text, such as the name of a folder."""
-        is_text = Named.__metadata__[0]
+        marks = {*Named.__metadata__, *NameOrNumber.__metadata__}
         return {
             name
             for name, field in cls.model_fields.items()
-            if is_text in field.metadata or field.annotation == Named | None
+            if marks.intersection(field.metadata) or field.annotation == Named | None
         }
 
 
@@ -95,9 +95,7 @@ def one_of(*allowed: Any) -> BeforeValidator:
 def _text(value: Any) -> str:
     """Accept text and paths; an integer is a name too, such as that of a folder called 2024."""
     if isinstance(value, bool) or not isinstance(value, str | int | os.PathLike):
-        raise ValueError(
-            f"must be a text, not {_shortened(value)}: put it in quotes (papermill: -r)."
-        )
+        raise ValueError(f"must be a text, not {_shortened(value)}: put it in quotes.")
     if not str(value).strip():
         raise ValueError("must not be empty.")
     return str(value)

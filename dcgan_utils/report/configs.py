@@ -142,6 +142,12 @@ class StudyConfig(Parameters):
     scheduler: Named | None = None
     workers: Annotated[Integer, Field(ge=1, le=10_000)] | None = None
 
+    @model_validator(mode="after")
+    def _workers_are_here(self) -> Self:
+        if self.scheduler is not None and self.workers is not None:
+            raise ValueError("workers is for trainings here; a scheduler has its own workers.")
+        return self
+
 
 class BenchmarkConfig(Parameters):
     """What ``benchmark.ipynb`` measures; immutable."""

@@ -116,15 +116,16 @@ class _PlainLoader(yaml.SafeLoader):
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Refuse a key that is given twice; one that overrides a merged mapping's is allowed."""
-        lines: dict[str, int] = {}
+        seen = set()
         for key, _ in node.value:
-            line = key.start_mark.line + 1
-            if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
-                if key.value in lines:
-                    raise yaml.YAMLError(
-                        f"'{key.value}' is given twice, in lines {lines[key.value]} and {line}"
-                    )
-                lines[key.value] = line
+            if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
+                continue
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                raise yaml.YAMLError(
+                    f"'{key.value}' is given twice, the second time in line {line}"
+                )
+            seen.add(key.value)
         super().flatten_mapping(node)
 
     def construct_text_or_number(self, node: yaml.ScalarNode) -> str | int | float:
