@@ -111,23 +111,20 @@ def _assigned(cell: str) -> list[str]:
 def _refuse_numbers_for_texts(injected: dict[str, Any], kind: type[Parameters]) -> None:
     """Refuse what papermill made of a text: it reads 007 as 7, 1e3 as 1000.0, True as a bool."""
     sentences = []
-    for name in kind.text_fields() & injected.keys():
+    for name in filter(kind.text_fields().__contains__, injected):
         value, field = injected[name], kind.model_fields[name]
-        may_be_none, may_be_number = field.default is None, field.annotation == str | int
-        if (
-            isinstance(value, str)
-            or (value is None and may_be_none)
-            or (type(value) is int and may_be_number)
-        ):
+        is_unset = value is None and field.default is None
+        is_position = type(value) is int and field.annotation == str | int
+        if isinstance(value, str) or is_unset or is_position:
             continue
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        what = "a number" if is_number else "not a text"
         sentences.append(
-            f"{name} is {value}, {what}: use -r {name} {value}, or what it really is, such as 007 "
-            "(papermill's raw text; -p reads that as 7). In a YAML file, put it in quotes."
+            f"{name} is {value}, {'a number' if is_number else 'not a text'}: use -r {name} "
+            f"{value}, or what it really is, such as 007 (papermill's raw text; -p reads that as "
+            "7). In a YAML file, put it in quotes."
         )
     if sentences:
-        raise WorkbookError(" ".join(sorted(sentences)))
+        raise WorkbookError(" ".join(sentences))
 
 
 # --- Progress ---

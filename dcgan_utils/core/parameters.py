@@ -40,11 +40,11 @@ class Parameters(BaseModel):
     @classmethod
     def text_fields(cls) -> set[str]:
         """Return the parameters that may be any text, such as the name of a folder."""
-        marks = {*Named.__metadata__, *NameOrNumber.__metadata__}
+        marks = (*Named.__metadata__, *NameOrNumber.__metadata__)
         return {
             name
             for name, field in cls.model_fields.items()
-            if marks.intersection(field.metadata) or field.annotation == Named | None
+            if field.annotation == Named | None or any(mark in field.metadata for mark in marks)
         }
 
 

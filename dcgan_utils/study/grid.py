@@ -121,9 +121,8 @@ class _PlainLoader(yaml.SafeLoader):
             if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
                 continue
             if key.value in seen:
-                line = key.start_mark.line + 1
                 raise yaml.YAMLError(
-                    f"'{key.value}' is given twice, the second time in line {line}"
+                    f"'{key.value}' is given twice, again in line {key.start_mark.line + 1}"
                 )
             seen.add(key.value)
         super().flatten_mapping(node)

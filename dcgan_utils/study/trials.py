@@ -249,7 +249,7 @@ def image_index(dataset: Dataset, image: str | int) -> int:
     fitting = [number for number, file in enumerate(files) if wanted in _short_names(file)]
     if not fitting and wanted.isdecimal():
         fitting = [number for number in range(len(files)) if number == float(wanted)]
-    elif not fitting:
+    elif not fitting and isinstance(image, str):
         fitting = [number for number, file in enumerate(files) if wanted in file]
     if isinstance(image, int):
         alike = {number for number, file in enumerate(files) if _is_also(file, wanted)}

@@ -352,6 +352,20 @@ def test_a_scheduler_that_does_not_answer_is_reported(tmp_path, image_folder, mo
     assert "no Dask scheduler answers at 'tcp://127.0.0.1:9'" in capsys.readouterr().err
 
 
+def test_the_address_of_a_scheduler_comes_before_the_images(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(schedule, "tasks", lambda grid: pytest.fail("it paints for minutes"))
+    (tmp_path / "grid.yaml").write_text("collections: plein_air\nnoises: normal")
+    assert main(["study", str(tmp_path / "grid.yaml"), "--scheduler", "nonsense"]) == 2
+    assert "no Dask scheduler answers at 'nonsense'" in capsys.readouterr().err
+
+
+def test_the_notebook_tests_the_address_before_the_images(home, tmp_path):
+    (tmp_path / "grid.yaml").write_text("collections: plein_air\nnoises: normal")
+    with pytest.raises(WorkbookError, match="no Dask scheduler answers at 'nonsense'"):
+        execute_cells("study", grid=str(tmp_path / "grid.yaml"), scheduler="nonsense")
+    assert not (home / "data").exists()
+
+
 def test_workers_of_a_scheduler_are_its_own(tmp_path, image_folder, capsys):
     path = str(written_grid(tmp_path, image_folder))
     assert main(["study", path, "--scheduler", "tcp://127.0.0.1:9", "--workers", "2"]) == 2
