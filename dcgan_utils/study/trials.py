@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from collections.abc import Iterable, Mapping
@@ -248,11 +249,11 @@ def image_index(dataset: Dataset, image: str | int) -> int:
         return files.index(wanted)
     fitting = [number for number, file in enumerate(files) if wanted in _short_names(file)]
     if not fitting and wanted.isdecimal():
-        fitting = [number for number in range(len(files)) if number == float(wanted)]
+        fitting = [int(wanted)] if float(wanted) < len(files) else []
     elif not fitting and isinstance(image, str):
         fitting = [number for number, file in enumerate(files) if wanted in file]
     if isinstance(image, int):
-        alike = {number for number, file in enumerate(files) if _is_also(file, wanted)}
+        alike = {number for number, file in enumerate(files) if _may_be_read_as(file, image)}
         fitting = sorted(alike.union(fitting))
     if len(fitting) == 1:
         return fitting[0]
@@ -270,9 +271,13 @@ def _short_names(file: str) -> set[str]:
     return {file.removesuffix(path.suffix), path.name, path.stem}
 
 
-def _is_also(file: str, number: str) -> bool:
-    """Tell whether papermill would read a file's name as this number."""
-    return any((n.replace("_", "").lstrip("+0") or "0") == number for n in _short_names(file))
+def _may_be_read_as(file: str, number: int) -> bool:
+    """Tell whether papermill makes this number of a file's name, as `int` does."""
+    for name in _short_names(file):
+        with contextlib.suppress(ValueError):
+            if int(name) == number:
+                return True
+    return False
 
 
 def repeat_image(dataset: Dataset, number: int, copies: int) -> Dataset:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import nbformat
 import pandas as pd
@@ -55,12 +56,32 @@ def test_a_notebook_is_complete_if_every_cell_ran_without_error(
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     nbformat.write(new_notebook(cells=cells, metadata=kernel), tmp_path / "small.ipynb")
     monkeypatch.setattr(schedule, "notebooks_dir", lambda: tmp_path)
-    output = tmp_path / "out.ipynb"
+    output = tmp_path / "{x} out.ipynb"
     failed = execute_notebook("small", output, {})
     assert failed.startswith(reason)
     assert bool(failed) == bool(reason)
     assert is_complete(output) == (reason == "")
     assert "one" in output.read_text(), "what ran is kept"
+
+
+@pytest.mark.parametrize(
+    "folder", ["plain", "my {x}", "{", "}", "{}", "{0}", "{{x}}", "{noise}", "{noise!r:>9}", "a}{b"]
+)
+def test_braces_in_paths_stay_for_papermill(monkeypatch, folder):
+    import papermill
+    from papermill.parameterize import parameterize_path
+
+    paths = []
+    values = {"noise": "gamma", "dataset": f"/pics/{folder}"}
+
+    def execute(source, output, *, parameters, **_):
+        paths.extend(Path(parameterize_path(path, parameters)) for path in (source, output))
+        assert parameters == values
+
+    monkeypatch.setattr(papermill, "execute_notebook", execute)
+    monkeypatch.setattr(schedule, "_stored", lambda name: Path(f"/{folder}/{name}.ipynb"))
+    assert not execute_notebook("train", Path(f"/home/{folder}/out.ipynb"), values)
+    assert paths == [Path(f"/{folder}/train.ipynb"), Path(f"/home/{folder}/out.ipynb")]
 
 
 def test_a_notebook_that_is_missing_or_half_written_is_not_complete(tmp_path):
