@@ -73,7 +73,11 @@ def collect_parameters(namespace: dict[str, Any], kind: type[Parameters]) -> dic
     they are refused later.
     """
     assigned = [name for cell in _parameter_cells(namespace, kind) for name in _assigned(cell)]
-    return {name: namespace[name] for name in [*kind.model_fields, *assigned] if name in namespace}
+    return {
+        name: namespace[name]
+        for name in [*kind.model_fields, *assigned]
+        if name in namespace and not name.startswith("PAPERMILL_")  # of its --inject-paths
+    }
 
 
 def _parameter_cells(namespace: dict[str, Any], kind: type[Parameters]) -> tuple[str, str]:

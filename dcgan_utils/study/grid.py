@@ -11,6 +11,8 @@ It is a YAML file::
     samples: 300                 # images of each run that are measured
     label_column: subject        # of labels.csv, for mode coverage; default: the first that fits
     resources: {GPU: 1}          # what a run needs from a Dask worker; usually nothing
+
+Names need no quotes: ``007``, ``on`` and ``2024-01-01`` are texts here, unlike in YAML 1.1.
 """
 
 from __future__ import annotations
