@@ -126,7 +126,7 @@ PARAMETERS = "dataset: str = 'here'\nepochs: int = 3\nwidth: int = None\nseed: i
         ([PARAMETERS + "\nepoch = 9", PARAMETERS], {}),
         ([PARAMETERS, "# Parameters\nepoch = 9\n", "# Parameters\nseed = 1\n"], {"seed": 1}),
         (["# Parameters\nepoch = 9\n"], {"epoch": 9}),
-        ([PARAMETERS, "# Parameters\nPAPERMILL_INPUT_PATH = 'train.ipynb'\nseed = 1\n"], {"seed": 1}),
+        ([PARAMETERS, "# Parameters\nPAPERMILL_INPUT_PATH = 'x'\nseed = 1\n"], {"seed": 1}),
     ],
     ids=["before", "after", "by chance", "between", "after papermill's", "the cell executed later",
          "both cells", "mended", "mended in papermill's", "papermill's alone", "papermill's paths"],
