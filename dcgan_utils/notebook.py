@@ -12,13 +12,14 @@ import inspect
 import io
 import logging
 import os
+import symtable
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dcgan_utils.core.environment import provenance as provenance_text
-from dcgan_utils.core.errors import NotEnoughData
+from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -51,8 +52,15 @@ def configure(namespace: dict[str, Any], kind: type[Config]) -> Config:
         With one sentence for each unknown name or invalid value, saying what is allowed.
     """
     log_to_cell()
-    config = kind.resolve(**collect_parameters(namespace, kind))
+    given = collect_parameters(namespace, kind)
+    _, cell = _parameter_cells(namespace, kind)
+    injected = {name: given[name] for name in _assigned(cell) if name in given}
+    _refuse_numbers_for_texts(injected, kind)
+    config = kind.resolve(**given)
     print(config)
+    if unset := [name for name, value in injected.items() if value is None]:
+        values = ", ".join(f"{name} is {getattr(config, name)}" for name in unset)
+        print(f"None means 'not given': {values}. The word itself is a text: papermill's -r.")
     return config
 
 
@@ -64,39 +72,63 @@ def collect_parameters(namespace: dict[str, Any], kind: type[Parameters]) -> dic
     cell and the cell that papermill injects after it. Unknown names remain in the result, so that
     they are refused later.
     """
-    found = {name: namespace[name] for name in kind.model_fields if name in namespace}
-    for source in reversed(namespace.get("In", [])[:-1]):
-        names = _assigned(source)
-        if not names:
-            break
-        found |= {name: namespace[name] for name in names if name in namespace}
-    return found
+    assigned = [name for cell in _parameter_cells(namespace, kind) for name in _assigned(cell)]
+    return {
+        name: namespace[name]
+        for name in [*kind.model_fields, *assigned]
+        if name in namespace and not name.startswith("PAPERMILL_")  # of its --inject-paths
+    }
 
 
-def _assigned(source: str) -> list[str]:
-    """Return the names that a cell assigns literals to, or none if it does anything else."""
+def _parameter_cells(namespace: dict[str, Any], kind: type[Parameters]) -> tuple[str, str]:
+    """Return the parameters cell and the one that papermill injected after it, empty if none.
+
+    The history has no tags, but papermill's comment. The parameters cell is the latest that
+    assigns many parameters: it may have been executed before, and there may be cells around it
+    that assign one by chance.
+    """
+    history = namespace.get("In", [])[:-1] or [""]
+    counts = [
+        0 if _is_injected(cell) else len({*_assigned(cell)} & {*kind.model_fields})
+        for cell in history
+    ]
+    many = max(1, max(counts) / 2)
+    latest = max((number for number, count in enumerate(counts) if count >= many), default=None)
+    own = "" if latest is None else history[latest]
+    injected = [cell for cell in history[latest:] if _is_injected(cell)]
+    return own, (injected or [""])[-1]
+
+
+def _is_injected(cell: str) -> bool:
+    return cell.startswith("# Parameters\n")
+
+
+def _assigned(cell: str) -> list[str]:
+    """Return the names that a cell assigns, in whatever way, but imports and functions."""
     try:
-        statements = ast.parse(source).body
+        symbols = symtable.symtable(cell, "cell", "exec").get_symbols()
     except SyntaxError:
         return []
-    names = []
-    for statement in statements:
-        targets = getattr(statement, "targets", [getattr(statement, "target", None)])
-        value = getattr(statement, "value", None)
-        if not all(isinstance(t, ast.Name) for t in targets) or not _is_literal(value):
-            return []
-        names += [target.id for target in targets]
-    return names
+    return [s.get_name() for s in symbols if s.is_assigned() and not s.is_namespace()]
 
 
-def _is_literal(value: ast.expr | None) -> bool:
-    if value is None:
-        return False
-    try:
-        ast.literal_eval(value)
-    except ValueError:  # papermill writes infinity and NaN as float('inf')
-        return isinstance(value, ast.Call) and ast.unparse(value.func) == "float"
-    return True
+def _refuse_numbers_for_texts(injected: dict[str, Any], kind: type[Parameters]) -> None:
+    """Refuse what papermill made of a text: it reads 007 as 7, 1e3 as 1000.0, True as a bool."""
+    sentences = []
+    for name in filter(kind.text_fields().__contains__, injected):
+        value, field = injected[name], kind.model_fields[name]
+        is_unset = value is None and field.default is None
+        is_position = type(value) is int and field.annotation == str | int
+        if isinstance(value, str) or is_unset or is_position:
+            continue
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        sentences.append(
+            f"{name} is {value}, {'a number' if is_number else 'not a text'}: use -r {name} "
+            f"{value}, or what it really is, such as 007 (papermill's raw text; -p reads that as "
+            "7). In a YAML file, put it in quotes."
+        )
+    if sentences:
+        raise WorkbookError(" ".join(sentences))
 
 
 # --- Progress ---

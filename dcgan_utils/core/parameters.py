@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
@@ -35,6 +37,16 @@ class Parameters(BaseModel):
             sentences = [_refusal(error, cls.model_fields) for error in refusal.errors()]
             raise WorkbookError(" ".join(sentences)) from None
 
+    @classmethod
+    def text_fields(cls) -> set[str]:
+        """Return the parameters that may be any text, such as the name of a folder."""
+        marks = (*Named.__metadata__, *NameOrNumber.__metadata__)
+        return {
+            name
+            for name, field in cls.model_fields.items()
+            if field.annotation == Named | None or any(mark in field.metadata for mark in marks)
+        }
+
 
 def aligned(values: Mapping[str, Any]) -> str:
     """Return names and values, one pair per line, with the values in one column."""
@@ -48,6 +60,8 @@ def _refusal(error: dict[str, Any], known: dict[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
         near = did_you_mean(name, known)
         return f"'{name}' is not a parameter.{near} Available: {', '.join(known)}."
+    if error["type"] == "missing":
+        return f"{name} is missing."
     if error["type"] == "value_error":
         reason = error["ctx"]["error"]
         is_sentence = not name or isinstance(reason, WorkbookError)
@@ -78,10 +92,18 @@ def one_of(*allowed: Any) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-def _non_empty(value: Any) -> str:
+def _text(value: Any) -> str:
+    """Accept text and paths; an integer is a name too, such as that of a folder called 2024."""
+    if isinstance(value, bool) or not isinstance(value, str | int | os.PathLike):
+        raise ValueError(f"must be a text, not {_shortened(value)}: put it in quotes.")
     if not str(value).strip():
         raise ValueError("must not be empty.")
-    return str(value)  # a folder called 2024 arrives as a number
+    return str(value)
+
+
+def _text_or_number(value: Any) -> str | int:
+    """Keep an integer, which may be a position or a name."""
+    return value if type(value) is int else _text(value)
 
 
 def _known_device(value: Any) -> str:
@@ -102,9 +124,21 @@ def _known_device(value: Any) -> str:
 
 
 def _no_bool(value: Any) -> Any:
-    """Refuse a bool, which pydantic would accept as an integer (``60.0`` and ``"60"`` are 60)."""
+    """Refuse a bool, which pydantic would accept as 0 or 1."""
+    if isinstance(value, bool):
+        raise ValueError(f"must be a number, not {value}.")
+    return value
+
+
+def _integer(value: Any) -> Any:
+    """Refuse a bool, and a text that pydantic would misread: it takes ``"0-4"`` as -4.
+
+    ``60.0``, ``"60"`` and ``"60.0"`` are 60.
+    """
     if isinstance(value, bool):
         raise ValueError(f"must be an integer, not {value}.")
+    if isinstance(value, str) and not re.fullmatch(r"\s*[+-]?[0-9_]+(\.0*)?\s*", value):
+        raise ValueError(f"should be a valid integer, not '{_shortened(value)}'.")
     return value
 
 
@@ -115,8 +149,10 @@ def _split_commas(value: Any) -> Any:
     return tuple(piece for piece in texts if piece != "")
 
 
-Integer = Annotated[int, BeforeValidator(_no_bool)]
-Named = Annotated[str, BeforeValidator(_non_empty)]
+Integer = Annotated[int, BeforeValidator(_integer)]
+Number = Annotated[float, BeforeValidator(_no_bool)]
+Named = Annotated[str, BeforeValidator(_text)]
+NameOrNumber = Annotated[str | int, BeforeValidator(_text_or_number)]
 Device = Annotated[str, BeforeValidator(_known_device)]
 Seed = Annotated[Integer, Field(ge=0, lt=2**63)]
 CommaSeparated = BeforeValidator(_split_commas)

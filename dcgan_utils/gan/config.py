@@ -13,6 +13,7 @@ from dcgan_utils.core.parameters import (
     Device,
     Integer,
     Named,
+    Number,
     Parameters,
     Seed,
     one_of,
@@ -108,7 +109,7 @@ Epochs = Annotated[Integer, Field(ge=1, le=1_000_000)]
 Samples = Annotated[Integer, Field(ge=2, le=100_000)]
 Preset = Annotated[str, one_of(*PRESETS)]
 Architecture = Annotated[str, one_of(*networks.ARCHITECTURES)]
-Probability = Annotated[float, Field(ge=0, le=1)]
+Probability = Annotated[Number, Field(ge=0, le=1)]
 
 
 _AFTERWARDS = {"kid_samples", "show_epochs"}  # used by the notebook after the training
@@ -130,20 +131,20 @@ class TrainConfig(Parameters):
     batch_size: BatchSize
     epochs: Epochs
     sample_size: Width
-    lr: Annotated[float, Field(gt=0, le=1)]
-    beta1: Annotated[float, Field(ge=0, lt=1)]
-    beta2: Annotated[float, Field(ge=0, lt=1)]
-    eps: Annotated[float, Field(gt=0, le=1)]
+    lr: Annotated[Number, Field(gt=0, le=1)]
+    beta1: Annotated[Number, Field(ge=0, lt=1)]
+    beta2: Annotated[Number, Field(ge=0, lt=1)]
+    eps: Annotated[Number, Field(gt=0, le=1)]
     real_label: Probability
     fake_label: Probability
     augment: Annotated[str, one_of(*POLICIES)]
     flip: bool
-    instance_noise: Annotated[float, Field(ge=0, le=10)]
-    layer_noise: Annotated[float, Field(ge=0, le=10)]
-    ema: Annotated[float, Field(ge=0, lt=1)]
+    instance_noise: Annotated[Number, Field(ge=0, le=10)]
+    layer_noise: Annotated[Number, Field(ge=0, le=10)]
+    ema: Annotated[Number, Field(ge=0, lt=1)]
     patience: Annotated[Integer, Field(ge=0, le=1_000_000)]
     kid_samples: Annotated[Integer, Field(ge=0, le=100_000)]
-    show_epochs: Annotated[tuple[Annotated[int, Field(ge=1)], ...], CommaSeparated]
+    show_epochs: Annotated[tuple[Annotated[Integer, Field(ge=1)], ...], CommaSeparated]
     seed: Seed
     device: Device
     precision: Annotated[str, one_of("auto", "fp32", "bf16")]  # after device, which auto depends on

@@ -11,6 +11,8 @@ from dcgan_utils.core.parameters import (
     Device,
     Integer,
     Named,
+    NameOrNumber,
+    Number,
     Parameters,
     Seed,
     one_of,
@@ -47,7 +49,7 @@ class AugmentConfig(Parameters):
     """What ``augment.ipynb`` shows and tries; immutable."""
 
     dataset: Named = "plein_air"
-    image: Named = "0"
+    image: NameOrNumber = "0"
     img_size: ImgSize = 64
     trial_images: Annotated[Integer, Field(ge=0, le=1_000_000_000)] = 0
     policies: Annotated[
@@ -92,7 +94,7 @@ class CapacityConfig(Parameters):
     """What ``capacity.ipynb`` trains; immutable."""
 
     dataset: Named = "critters"
-    image: Named = "0"
+    image: NameOrNumber = "0"
     copies: Annotated[Integer, Field(ge=1, le=1_000_000)] = 2048
     epochs: Epochs = 40
     preset: Preset = "pokemon"
@@ -114,7 +116,7 @@ class LatentConfig(Parameters):
     run: Named = "plein_air"
     epoch: Annotated[Integer, Field(ge=1)] | None = None
     steps: Annotated[Integer, Field(ge=3, le=1000)] = 31
-    max_factor: Annotated[float, Field(gt=0, le=100)] = 2.0
+    max_factor: Annotated[Number, Field(gt=0, le=100)] = 2.0
     samples: Samples = 300
     projection_steps: Annotated[Integer, Field(ge=1, le=100_000)] = 200
     vectors: Named | None = None
@@ -140,6 +142,12 @@ class StudyConfig(Parameters):
     scheduler: Named | None = None
     workers: Annotated[Integer, Field(ge=1, le=10_000)] | None = None
 
+    @model_validator(mode="after")
+    def _workers_are_here(self) -> Self:
+        if self.scheduler is not None and self.workers is not None:
+            raise ValueError("workers is for trainings here; a scheduler has its own workers.")
+        return self
+
 
 class BenchmarkConfig(Parameters):
     """What ``benchmark.ipynb`` measures; immutable."""
@@ -148,7 +156,7 @@ class BenchmarkConfig(Parameters):
     img_size: ImgSize = 64
     width: Width = 64
     batch_sizes: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=8192)], ...],
+        tuple[BatchSize, ...],
         CommaSeparated,
         Field(min_length=1),
     ] = (128, 64)

@@ -11,22 +11,25 @@ It is a YAML file::
     samples: 300                 # images of each run that are measured
     label_column: subject        # of labels.csv, for mode coverage; default: the first that fits
     resources: {GPU: 1}          # what a run needs from a Dask worker; usually nothing
+
+Names need no quotes: ``007``, ``on`` and ``2024-01-01`` are texts here, unlike in YAML 1.1.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import yaml
 from pydantic import BeforeValidator, Field, model_validator
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import expand_path, notebooks_dir
-from dcgan_utils.core.parameters import Integer, Named, Parameters, Seed
+from dcgan_utils.core.parameters import Integer, Named, Number, Parameters, Seed
 from dcgan_utils.data.labels import classes_of
 from dcgan_utils.data.load import load_dataset
 from dcgan_utils.data.sources import locate
@@ -41,6 +44,15 @@ def _listed(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
+def _as_written(value: Any) -> Any:
+    """Return a number as the text it was: `_PlainLoader` makes no number of ``007`` or ``1e3``."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return str(value) if is_number else value
+
+
+Text = Annotated[Named, BeforeValidator(_as_written)]
+
+
 def _priors(value: Any) -> tuple[str, ...]:
     """Read noises, joined first: YAML splits an unquoted N(0, 1) into two items."""
     return tuple(str(prior) for prior in priors.parse_list(", ".join(map(str, _listed(value)))))
@@ -49,8 +61,8 @@ def _priors(value: Any) -> tuple[str, ...]:
 class Grid(Parameters):
     """What a grid file says; immutable."""
 
-    name: Annotated[str, Field(pattern=r"^\w[\w .+-]*(/\w[\w .+-]*)*$")] = "study"
-    collections: Annotated[tuple[Named, ...], BeforeValidator(_listed), Field(min_length=1)]
+    name: Annotated[Text, Field(pattern=r"^\w[\w .+-]*(/\w[\w .+-]*)*$")] = "study"
+    collections: Annotated[tuple[Text, ...], BeforeValidator(_listed), Field(min_length=1)]
     noises: Annotated[tuple[str, ...], BeforeValidator(_priors)]
     seeds: Annotated[tuple[Seed, ...], BeforeValidator(_listed), Field(min_length=1)] = (0,)
     architectures: Annotated[
@@ -60,8 +72,8 @@ class Grid(Parameters):
     ] = ("dcgan",)
     parameters: dict[str, Any] = Field({})
     samples: Annotated[Integer, Field(ge=6, le=100_000)] = 300
-    label_column: Named | None = None
-    resources: dict[str, float] = Field({})
+    label_column: Text | None = None
+    resources: dict[str, Number] = Field({})
 
     @model_validator(mode="before")
     @classmethod
@@ -82,13 +94,52 @@ class Grid(Parameters):
         return self
 
 
+_NULL, _MERGE = "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
+
+
 class _PlainLoader(yaml.SafeLoader):
-    """Reads plain values and refuses aliases: a few lines of them can expand to billions."""
+    """Reads plain values as they are written.
+
+    YAML 1.1 makes bools, octals, sexagesimals and dates of ``on``, ``007``, ``12:30`` and
+    ``2024-01-01``. Here they are texts; a number is what Python would write in the same way.
+    Aliases are refused, since a few lines of them can expand to billions, and so are keys that are
+    given twice, of which the last would count.
+    """
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag in (_NULL, _MERGE)]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("aliases are not allowed here: write the values out")
         return super().compose_node(parent, index)
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Refuse a key that is given twice; one that overrides a merged mapping's is allowed."""
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
+                continue
+            if key.value in seen:
+                raise yaml.YAMLError(
+                    f"'{key.value}' is given twice, again in line {key.start_mark.line + 1}"
+                )
+            seen.add(key.value)
+        super().flatten_mapping(node)
+
+    def construct_text_or_number(self, node: yaml.ScalarNode) -> str | int | float:
+        """Return the number that a plain scalar is, if it is one and written in the usual way."""
+        text = self.construct_scalar(node)
+        for number in (int, float) if node.style is None else ():
+            with contextlib.suppress(ValueError):
+                if str(number(text)) == text:
+                    return number(text)
+        return text
+
+
+_PlainLoader.add_constructor("tag:yaml.org,2002:str", _PlainLoader.construct_text_or_number)
 
 
 def load_grid(path: str | Path) -> Grid:

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -71,8 +71,8 @@ def execute_notebook(
     try:
         with friendly_write_errors(output), _friendly_kernel_errors():
             papermill.execute_notebook(
-                _stored(name),
-                output,
+                _escape_braces(_stored(name)),
+                _escape_braces(output),
                 parameters=parameters,
                 kernel_name="python3",
                 progress_bar=False,
@@ -90,6 +90,11 @@ def execute_notebook(
     if failed:
         logger.error("%s stopped: %s", output.name, failed)
     return failed
+
+
+def _escape_braces(path: Path) -> str:
+    """Double the braces of a path, in which papermill would put parameters."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def _stored(name: str) -> Path:
@@ -325,10 +330,8 @@ def run_grid(
     WorkbookError
         If something is wrong with the grid, or the scheduler cannot be reached.
     """
-    todo = tasks(grid)
-    place = nullcontext(scheduler) if scheduler else local_cluster(len(todo), workers)
     outcomes: dict[Task, str] = {}
-    with place as address, connect(address) as client:
+    with _client_and_tasks(grid, scheduler, workers) as (client, todo):
         served = list(client.scheduler_info(n_workers=-1)["workers"].values())
         if not scheduler and not _offers(served, grid.resources):
             raise WorkbookError(f"no worker on this machine offers {grid.resources}.")
@@ -341,6 +344,20 @@ def run_grid(
             if on_outcome is not None:
                 on_outcome(task, failed, len(outcomes), len(todo))
     return _table({task: outcomes[task] for task in todo})
+
+
+@contextmanager
+def _client_and_tasks(
+    grid: Grid, scheduler: str | None, workers: int | None
+) -> Iterator[tuple[Client, list[Task]]]:
+    """Connect, and yield the tasks too: they may be painted for minutes, so an address is first."""
+    if scheduler:
+        with connect(scheduler) as client:
+            yield client, tasks(grid)
+    else:
+        todo = tasks(grid)
+        with local_cluster(len(todo), workers) as address, connect(address) as client:
+            yield client, todo
 
 
 def _offers(workers: list[dict[str, Any]], needed: dict[str, float]) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import torch
@@ -230,26 +232,52 @@ def ablation_summary(kid: pd.Series, preset: str, baseline: str) -> str:
 # --- Capacity ---
 
 
-def image_index(dataset: Dataset, image: str) -> int:
-    """Return the position of an image, which is given as a number or by its file's name.
+def image_index(dataset: Dataset, image: str | int) -> int:
+    """Return the position of an image, which is given by its file's name or as a number.
+
+    A file of that name, with or without its ending, comes before a number: ``25`` is ``25.jpg`` if
+    there is one.
 
     Raises
     ------
     WorkbookError
-        If there is no such image.
+        If there is no such image, or if an integer, which papermill makes of ``007`` too, may mean
+        one of several.
     """
-    if image.isdecimal() and int(image) < len(dataset.files):
-        return int(image)
-    if image in dataset.files:
-        return dataset.files.index(image)
-    fitting = [number for number, file in enumerate(dataset.files) if image in file]
-    if image.isdecimal() or len(fitting) != 1:
-        found = ", ".join(dataset.files[number] for number in fitting[:3]) or "none"
-        raise WorkbookError(
-            f"image '{image}' of {dataset.name}: give a number from 0 to "
-            f"{len(dataset.files) - 1}, or (part of) the name of one file; it fits {found}."
-        )
-    return fitting[0]
+    wanted, files = str(image), dataset.files
+    if wanted in files:
+        return files.index(wanted)
+    fitting = [number for number, file in enumerate(files) if wanted in _short_names(file)]
+    if not fitting and wanted.isdecimal():
+        fitting = [int(wanted)] if float(wanted) < len(files) else []
+    elif not fitting and isinstance(image, str):
+        fitting = [number for number, file in enumerate(files) if wanted in file]
+    if isinstance(image, int):
+        alike = {number for number, file in enumerate(files) if _may_be_read_as(file, image)}
+        fitting = sorted(alike.union(fitting))
+    if len(fitting) == 1:
+        return fitting[0]
+    found = ", ".join(files[number] for number in fitting[:3]) or "none"
+    advice = " papermill reads 007 as 7: give the text with -r." if isinstance(image, int) else ""
+    raise WorkbookError(
+        f"image '{image}' of {dataset.name}: give a number from 0 to {len(files) - 1}, or (part "
+        f"of) the name of one file; it fits {found}.{advice}"
+    )
+
+
+def _short_names(file: str) -> set[str]:
+    """Return what a file is called without its ending, its folder, or both."""
+    path = PurePosixPath(file)
+    return {file.removesuffix(path.suffix), path.name, path.stem}
+
+
+def _may_be_read_as(file: str, number: int) -> bool:
+    """Tell whether papermill makes this number of a file's name, as `int` does."""
+    for name in _short_names(file):
+        with contextlib.suppress(ValueError):
+            if int(name) == number:
+                return True
+    return False
 
 
 def repeat_image(dataset: Dataset, number: int, copies: int) -> Dataset:

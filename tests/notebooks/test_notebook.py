@@ -15,6 +15,21 @@ from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.gan.model import DCGAN
 from dcgan_utils.notebook import collect_parameters
+from dcgan_utils.report.configs import (
+    AugmentConfig,
+    CompareConfig,
+    EdaConfig,
+    LatentConfig,
+    StudyConfig,
+)
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before(monkeypatch):
+    """Take back what `configure` does to the package's log."""
+    package = logging.getLogger("dcgan_utils")
+    monkeypatch.setattr(package, "handlers", package.handlers[:])
+    monkeypatch.setattr(package, "propagate", package.propagate)
 
 
 def found_after(*cells, **names):
@@ -49,6 +64,134 @@ def test_other_variables_of_the_notebook_are_no_parameters():
 def test_cells_that_are_no_python_are_no_parameters():
     found = found_after("epochs = 3", "%matplotlib inline", epochs=3)
     assert found == {"epochs": 3}
+
+
+def executed(*cells):
+    """Return the namespace of a notebook whose next cell is that of `configure`."""
+    names = {}
+    for cell in cells:
+        exec(cell, names)
+    return {**names, "In": ["", *cells, "config = notebook.configure(globals(), TrainConfig)"]}
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "epochs = 2 * 5\nwdith = 9",
+        "from pathlib import Path\nepochs: int = 3\nwdith: int = 9",
+        "epochs, wdith = 3, 9",
+        "(epochs, [*noise, wdith]) = 3, [4, 9]",
+        "epochs = wdith = 9",
+        "epochs = 3; wdith = 9",
+        "epochs: int = 3\nwdith: int = int('9')",
+        "epochs = 3\nif epochs:\n    wdith = 9",
+        "epochs = (wdith := 9)",
+        "epochs = 3\nepochs *= 2\nfor wdith in (9,):\n    pass",
+        "def double(x):\n    return 2 * x\nepochs = double(3)\nwdith = [n for n in (9,)][0]",
+        "import os\nepochs = 3\nos.environ['x'] = 'y'\nwdith = 9",
+    ],
+)
+def test_a_misspelt_parameter_is_found_whatever_else_the_cell_does(cell):
+    with pytest.raises(WorkbookError, match=r"'wdith' is not a parameter\. Did you mean 'width'"):
+        notebook.configure(executed("import torch", cell), TrainConfig)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "import numpy as np\nepochs = int(np.int64(3))",
+        "def half(x):\n    rest = x % 2\n    return (x - rest) // 2\nepochs = half(6)",
+        "epochs: int = 3\nwidth: int",
+        "epochs = sum(n for n in (1, 2))",
+    ],
+)
+def test_what_a_parameters_cell_imports_or_defines_is_no_parameter(cell):
+    found = collect_parameters(executed(cell), TrainConfig)
+    assert found == {"epochs": 3}
+
+
+PARAMETERS = "dataset: str = 'here'\nepochs: int = 3\nwidth: int = None\nseed: int = 0"
+
+
+@pytest.mark.parametrize(
+    ("cells", "found"),
+    [
+        (["note = 5", PARAMETERS], {}),
+        ([PARAMETERS, "note = 5"], {}),
+        ([PARAMETERS, "seed = 7; note = 5"], {"seed": 7}),
+        ([PARAMETERS, "note = 5", "# Parameters\nepoch = 9\n"], {"epoch": 9}),
+        ([PARAMETERS, "# Parameters\nepoch = 9\n", "note = 5"], {"epoch": 9}),
+        (["# Parameters\nepoch = 9\n", PARAMETERS], {}),
+        ([PARAMETERS + "\nepoch = 9", "# Parameters\nepochs = 4\n"], {"epochs": 4, "epoch": 9}),
+        ([PARAMETERS + "\nepoch = 9", PARAMETERS], {}),
+        ([PARAMETERS, "# Parameters\nepoch = 9\n", "# Parameters\nseed = 1\n"], {"seed": 1}),
+        (["# Parameters\nepoch = 9\n"], {"epoch": 9}),
+        ([PARAMETERS, "# Parameters\nPAPERMILL_INPUT_PATH = 'x'\nseed = 1\n"], {"seed": 1}),
+    ],
+    ids=["before", "after", "by chance", "between", "after papermill's", "the cell executed later",
+         "both cells", "mended", "mended in papermill's", "papermill's alone", "papermill's paths"],
+)  # fmt: skip
+def test_only_the_parameters_cell_and_papermill_s_count(cells, found):
+    given = collect_parameters(executed(*cells), TrainConfig)
+    expected = (
+        {"dataset": "here", "epochs": 3, "width": None, "seed": 0} if "here" in str(cells) else {}
+    )
+    assert given == expected | found
+
+
+@pytest.mark.parametrize(
+    ("kind", "line", "sentence"),
+    [
+        (
+            TrainConfig,
+            "dataset = 7",
+            "dataset is 7, a number: use -r dataset 7, or what it really is",
+        ),
+        (TrainConfig, "dataset = 1000.0", "dataset is 1000.0, a number: use -r dataset"),
+        (TrainConfig, "dataset = float('nan')", "dataset is nan, a number: use -r dataset"),
+        (TrainConfig, "dataset = True", "dataset is True, not a text: use -r dataset"),
+        (TrainConfig, "dataset = None", "dataset is None, not a text: use -r dataset"),
+        (TrainConfig, "dataset = ['a']", "dataset is ['a'], not a text: use -r dataset"),
+        (EdaConfig, "other = 2024", "other is 2024, a number: use -r other 2024"),
+        (CompareConfig, "runs = 7", "runs is 7, a number: use -r runs"),
+        (CompareConfig, "label_column = 1", "label_column is 1, a number"),
+        (LatentConfig, "run = 7", "run is 7, a number: use -r run"),
+        (StudyConfig, "grid = 7", "grid is 7, a number: use -r grid"),
+        (AugmentConfig, "image = 1000.0", "image is 1000.0, a number: use -r image"),
+        (AugmentConfig, "image = None", "image is None, not a text: use -r image"),
+    ],
+)
+def test_numbers_that_papermill_made_of_texts_are_refused(kind, line, sentence):
+    with pytest.raises(WorkbookError) as refusal:
+        notebook.configure(executed("seed = 0", f"# Parameters\n{line}\n"), kind)
+    assert str(refusal.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("kind", "line", "name", "value"),
+    [
+        (TrainConfig, "dataset = '007'", "dataset", "007"),
+        (TrainConfig, "seed = 7", "seed", 7),
+        (EdaConfig, "other = None", "other", None),
+        (AugmentConfig, "image = 25", "image", 25),
+    ],
+)
+def test_texts_stay_texts_and_numbers_numbers(kind, line, name, value):
+    config = notebook.configure(executed("seed = 0", f"# Parameters\n{line}\n"), kind)
+    assert getattr(config, name) == value
+
+
+def test_a_number_in_the_parameters_cell_is_a_name():
+    assert notebook.configure(executed("dataset = 2024"), TrainConfig).dataset == "2024"
+
+
+def test_none_that_papermill_hands_over_is_said_to_mean_the_preset_s_value(capsys):
+    cells = "preset = 'pokemon'\naugment = None", "# Parameters\naugment = None\nflip = None\n"
+    notebook.configure(executed(*cells), TrainConfig)
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("None means 'not given': augment is both, flip is False.")
+    notebook.configure(executed(cells[0]), TrainConfig)
+    assert "None means" not in capsys.readouterr().out
 
 
 # --- Progress ---

@@ -66,3 +66,27 @@ def test_parameters_with_an_option_of_their_own_are_refused(wrong, capsys):
 def test_a_parameter_given_twice_is_refused(capsys):
     assert main(["benchmark", "-p", "repeats", "1", "-p", "repeats", "2"]) == 2
     assert "'-p repeats' is given twice." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["007", "1e3", "True", "None", "on", "2024"])
+def test_values_stay_as_they_are_written(monkeypatch, name):
+    from dcgan_utils.report import build
+    from dcgan_utils.report.site import Page
+
+    handed_over = []
+
+    def execute(notebook, output, parameters, *, title, summary, stream):
+        handed_over.append(parameters)
+        return Page(title, summary, output, output, 0.0, "", "")
+
+    monkeypatch.setattr(build, "build_page", execute)
+    monkeypatch.setattr(build, "image_files", lambda dataset, img_size: [])
+    assert main(["benchmark", "-p", "dataset", name, "-p", "seed", "1"]) == 0
+    assert handed_over == [{"dataset": name, "seed": "1"}]
+
+
+def test_none_in_capitals_is_no_augmentation(capsys, image_folder):
+    given = ["--dataset", str(image_folder), "--preset", "pokemon", "-p", "augment", "None"]
+    assert main(["report", *given]) == 2
+    assert "augment must be one of none," in (told := capsys.readouterr().err)
+    assert "not 'None'. Did you mean 'none'?" in told

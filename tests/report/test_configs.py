@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.report.configs import BenchmarkConfig, EdaConfig
+from dcgan_utils.report.configs import BenchmarkConfig, EdaConfig, StudyConfig
 
 # --- The exploration -----------------------------------------------------------------------
 
@@ -31,6 +31,15 @@ def test_impossible_explorations_are_refused_in_one_sentence(wrong, sentence):
     with pytest.raises(WorkbookError) as refusal:
         EdaConfig.resolve(**wrong)
     assert sentence in str(refusal.value)
+
+
+# --- The study -----------------------------------------------------------------------------
+
+
+def test_a_study_s_workers_are_here_or_of_a_scheduler():
+    assert StudyConfig.resolve(workers="2").workers == 2
+    with pytest.raises(WorkbookError, match="a scheduler has its own workers"):
+        StudyConfig.resolve(workers=2, scheduler="tcp://10.0.0.1:8786")
 
 
 # --- The benchmark ---------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from helpers import TINY
 from in_process import execute_cells
-from papermill.cli import papermill
+from papermill.cli import _resolve_type, papermill
 from PIL import Image
 
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
@@ -107,6 +107,33 @@ def test_a_wrong_parameter_ends_papermill_with_one_sentence(tmp_path):
     assert done.exit_code != 0
     last = str(done.exception).strip().splitlines()[-1]
     assert last.startswith("WorkbookError: 'epoch' is not a parameter. Did you mean 'epochs'?")
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("007", 7),
+        ("1_000", 1000),
+        ("+7", 7),
+        ("1e3", 1000.0),
+        ("nan", float("nan")),
+        ("infinity", float("inf")),
+        ("True", True),
+        ("None", None),
+    ],
+)
+def test_a_name_that_papermill_reads_as_a_number_is_refused(written, value):
+    read = _resolve_type(written)
+    assert repr(read) == repr(value), "what 'papermill -p dataset ...' makes of it"
+    with pytest.raises(WorkbookError, match=f"dataset is {read}, .*use -r dataset"):
+        execute_cells("train", dataset=read, **TINY)
+
+
+@pytest.mark.parametrize("written", ["yes", "on", "0x10", "12:30:00", "2024-01-01", "true", "null"])
+def test_other_names_stay_names_in_papermill(written):
+    assert _resolve_type(written) == written
+    with pytest.raises(WorkbookError, match=f"'{written}'"):
+        execute_cells("train", dataset=written, **TINY)
 
 
 # --- What they refuse ----------------------------------------------------------------------
@@ -224,7 +251,9 @@ def test_one_image_is_enough_for_the_notebooks_of_a_run(tmp_path):
     (tmp_path / "one").mkdir()
     Image.new("RGB", (32, 32), "red").save(tmp_path / "one" / "red.png")
     own = {"dataset": str(tmp_path / "one"), "img_size": 32, "device": "cpu"}
-    execute_cells("train", **{**TINY, **own, "kid_samples": 2})
+    text = execute_cells("train", **{**TINY, **own, "kid_samples": 2})
+    assert "The real images do not vary." in text
+    assert not re.search(r"(?<![\w+/])nan(?![\w+/])", text), "but in an image's base64"
     execute_cells("capacity", **own, copies=4, epochs=1, width=4, batch_size=2)
     text = execute_cells("latent", run="one", samples=2, projection_steps=2, device="cpu")
     assert "At least two real" in text

@@ -4,6 +4,7 @@ import pytest
 from helpers import written_grid
 
 from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.study.grid import Grid, load_grid, tasks
 
 
@@ -58,9 +59,112 @@ def test_noises_with_a_comma_need_no_quotes(tmp_path):
     assert load_grid(path).noises == expected
 
 
+def read(folder, *lines):
+    """Return the grid of a file in which some lines are others."""
+    keys = [line.partition(":")[0] for line in lines]
+    usual = {"collections": "collections: [plein_air]", "noises": "noises: [normal]"}
+    kept = [line for key, line in usual.items() if key not in keys]
+    path = folder / "grid.yaml"
+    path.write_text("\n".join([*kept, *lines]))
+    return load_grid(path)
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        (name, name)
+        for name in ("2024", "007", "0", "-0", "1_000", "1e3", "1.0", "1.10", "0x10", "0o17", "inf",
+                     "nan", "on", "No", "yes", "true", "False", "y", "12:30", "12:30:00",
+                     "2024-01-01", "=")
+    ]
+    + [("'007'", "007"), ('"on"', "on"), ("'null'", "null"), ("!!str 1e3", "1e3")],
+)  # fmt: skip
+def test_names_are_read_as_they_are_written(tmp_path, written, name):
+    assert read(tmp_path, f"collections: [{written}]").collections == (name,)
+    assert read(tmp_path, f"collections: {written}").collections == (name,)
+    assert read(tmp_path, f"label_column: {written}").label_column == name
+    if ":" not in name and name[0] not in "-=":
+        assert read(tmp_path, f"name: {written}").name == name
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("seeds: 010", (10,)),
+        ("seeds: [0, 1_0, 2.0, '3']", (0, 10, 2, 3)),
+        ("samples: 300", 300),
+        ("samples: 300.0", 300),
+        ("resources: {GPU: 1, memory: 1e9}", {"GPU": 1, "memory": 1e9}),
+        ("parameters: {epochs: 3, lr: 0.001}", {"epochs": 3, "lr": 0.001}),
+        ("parameters: {epochs: null}", {"epochs": None}),
+        ("parameters: {show_epochs: [1, 2]}", {"show_epochs": [1, 2]}),
+        ("parameters: {<<: {epochs: 3, width: 8}, epochs: 4}", {"epochs": 4, "width": 8}),
+        ("parameters: {<<: [{epochs: 3}, {width: 8}]}", {"epochs": 3, "width": 8}),
+        ("noises: [normal, N(0, 010)]", ("normal(0, 1)", "normal(0, 3.1622776601683795)")),
+    ],
+)
+def test_numbers_are_numbers(tmp_path, line, value):
+    assert getattr(read(tmp_path, line), line.partition(":")[0]) == value
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name", "value"),
+    [
+        ("lr: 2e-4", "lr", 2e-4),
+        ("flip: on", "flip", True),
+        ("flip: false", "flip", False),
+        ("epochs: 007", "epochs", 7),
+        ("augment: none", "augment", "none"),
+        ("show_epochs: [1, 2]", "show_epochs", (1, 2)),
+    ],
+)
+def test_parameters_of_a_grid_mean_what_they_do_in_the_notebook(tmp_path, parameters, name, value):
+    grid = read(tmp_path, f"parameters: {{{parameters}}}")
+    assert getattr(TrainConfig.resolve(**grid.parameters), name) == value
+
+
+@pytest.mark.parametrize(
+    ("lines", "key", "line"),
+    [
+        (["noises: [gamma]", "noises: [uniform]"], "noises", 3),
+        (["parameters: {epochs: 3, epochs: 4}"], "epochs", 3),
+        (["parameters:", "  epochs: 3", "  width: 8", "  'epochs': 3"], "epochs", 6),
+        (["parameters: {<<: {epochs: 3, epochs: 4}}"], "epochs", 3),
+        (["parameters:", "  <<: [{width: 8}, {epochs: 3,", "    epochs: 4}]"], "epochs", 5),
+        (["resources: {GPU: 1, GPU: 2}"], "GPU", 3),
+        (["collections: [{a: 1, a: 1}]"], "a", 2),
+        (["seeds: {1: 2, '1': 2}"], "1", 3),
+        (["seeds: !!set {1, 1}"], "1", 3),
+    ],
+)
+def test_keys_given_twice_are_refused(tmp_path, lines, key, line):
+    with pytest.raises(WorkbookError, match=rf"'{key}' is given twice, again in line {line}\)"):
+        read(tmp_path, *lines)
+
+
+def test_a_grid_without_collections_says_so(tmp_path):
+    (tmp_path / "grid.yaml").write_text("collection: plein_air\nnoises: normal")
+    with pytest.raises(WorkbookError) as refusal:
+        load_grid(tmp_path / "grid.yaml")
+    assert str(refusal.value).startswith(
+        "collections is missing. 'collection' is not a parameter. Did you mean 'collections'?"
+    )
+
+
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
+        ("collections: [null]", "collections.0 must be a text, not None"),
+        ("collections: {a: 1}", "collections.0 must be a text"),
+        ("name: !!timestamp 2024-01-01", "name must be a text, not 2024-01-01"),
+        ("name: !!bool yes", "name must be a text, not True"),
+        ("seeds: 0-4", "seeds.0 should be a valid integer, not '0-4'"),
+        ("seeds: 12:30", "seeds.0 should be a valid integer, not '12:30'"),
+        ("seeds: 0x10", "seeds.0 should be a valid integer, not '0x10'"),
+        ("seeds: [1, 01]", "repeats a value: 1, 1"),
+        ("seeds: yes", "seeds.0 should be a valid integer, not 'yes'"),
+        ("samples: on", "samples should be a valid integer, not 'on'"),
+        ("resources: {GPU: yes}", "resources.GPU should be a valid number"),
         ("noises: [gama]", "Did you mean 'gamma'?"),
         ("noises: [normal, 'N(0, 1)']", "is named twice"),
         ("seeds: [1, 2, 1]", "repeats a value: 1, 2, 1"),

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import nbformat
 import pandas as pd
@@ -55,12 +56,32 @@ def test_a_notebook_is_complete_if_every_cell_ran_without_error(
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     nbformat.write(new_notebook(cells=cells, metadata=kernel), tmp_path / "small.ipynb")
     monkeypatch.setattr(schedule, "notebooks_dir", lambda: tmp_path)
-    output = tmp_path / "out.ipynb"
+    output = tmp_path / "{x} out.ipynb"
     failed = execute_notebook("small", output, {})
     assert failed.startswith(reason)
     assert bool(failed) == bool(reason)
     assert is_complete(output) == (reason == "")
     assert "one" in output.read_text(), "what ran is kept"
+
+
+@pytest.mark.parametrize(
+    "folder", ["plain", "my {x}", "{", "}", "{}", "{0}", "{{x}}", "{noise}", "{noise!r:>9}", "a}{b"]
+)
+def test_braces_in_paths_stay_for_papermill(monkeypatch, folder):
+    import papermill
+    from papermill.parameterize import parameterize_path
+
+    paths = []
+    values = {"noise": "gamma", "dataset": f"/pics/{folder}"}
+
+    def execute(source, output, *, parameters, **_):
+        paths.extend(Path(parameterize_path(path, parameters)) for path in (source, output))
+        assert parameters == values
+
+    monkeypatch.setattr(papermill, "execute_notebook", execute)
+    monkeypatch.setattr(schedule, "_stored", lambda name: Path(f"/{folder}/{name}.ipynb"))
+    assert not execute_notebook("train", Path(f"/home/{folder}/out.ipynb"), values)
+    assert paths == [Path(f"/{folder}/train.ipynb"), Path(f"/home/{folder}/out.ipynb")]
 
 
 def test_a_notebook_that_is_missing_or_half_written_is_not_complete(tmp_path):
@@ -350,6 +371,20 @@ def test_a_scheduler_that_does_not_answer_is_reported(tmp_path, image_folder, mo
     path = written_grid(tmp_path, image_folder)
     assert main(["study", str(path), "--scheduler", "tcp://127.0.0.1:9"]) == 2
     assert "no Dask scheduler answers at 'tcp://127.0.0.1:9'" in capsys.readouterr().err
+
+
+def test_the_address_of_a_scheduler_comes_before_the_images(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(schedule, "tasks", lambda grid: pytest.fail("it paints for minutes"))
+    (tmp_path / "grid.yaml").write_text("collections: plein_air\nnoises: normal")
+    assert main(["study", str(tmp_path / "grid.yaml"), "--scheduler", "nonsense"]) == 2
+    assert "no Dask scheduler answers at 'nonsense'" in capsys.readouterr().err
+
+
+def test_the_notebook_tests_the_address_before_the_images(home, tmp_path):
+    (tmp_path / "grid.yaml").write_text("collections: plein_air\nnoises: normal")
+    with pytest.raises(WorkbookError, match="no Dask scheduler answers at 'nonsense'"):
+        execute_cells("study", grid=str(tmp_path / "grid.yaml"), scheduler="nonsense")
+    assert not (home / "data").exists()
 
 
 def test_workers_of_a_scheduler_are_its_own(tmp_path, image_folder, capsys):

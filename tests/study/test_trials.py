@@ -92,6 +92,57 @@ def test_an_image_is_given_by_number_or_file(collection):
             trials.image_index(collection, wrong)
 
 
+NUMBERED = tuple(sorted(f"{number}.jpg" for number in range(1, 31)))  # 1.jpg, 10.jpg, 11.jpg ...
+PADDED = tuple(f"{number:03d}.png" for number in range(1, 10))
+FOLDERS = ("a/1.png", "a/2.png", "b/1.png", "b/10.png", "b/c.1.png")
+
+
+@pytest.mark.parametrize(
+    ("files", "image", "file"),
+    [
+        (NUMBERED, "25", "25.jpg"),
+        (NUMBERED, 25, "25.jpg"),
+        (NUMBERED, "25.jpg", "25.jpg"),
+        (NUMBERED, "0", "1.jpg"),
+        (NUMBERED, 0, "1.jpg"),
+        (NUMBERED, "025", "5.jpg"),
+        (PADDED, "007", "007.png"),
+        (PADDED, "7", "008.png"),
+        (PADDED, 0, "001.png"),
+        (FOLDERS, "10", "b/10.png"),
+        (FOLDERS, "a/1", "a/1.png"),
+        (FOLDERS, "2.png", "a/2.png"),
+        (FOLDERS, "c.1", "b/c.1.png"),
+        (FOLDERS, "4", "b/c.1.png"),
+        (FOLDERS, 4, "b/c.1.png"),
+        (("1_0.png", "x.png"), "1_0", "1_0.png"),
+        (("cat.png", "cats.png"), "cat", "cat.png"),
+    ],
+)
+def test_a_file_that_is_called_so_comes_before_a_number(collection, files, image, file):
+    named = replace(collection, files=files)
+    assert files[trials.image_index(named, image)] == file
+
+
+@pytest.mark.parametrize(
+    ("files", "image", "found"),
+    [
+        (PADDED, 7, "it fits 007.png, 008.png. papermill reads 007 as 7: give the text with -r."),
+        (("07.png", "7.png"), 7, "it fits 07.png, 7.png. papermill reads"),
+        (("1_0.png", "10.png"), 10, "it fits 1_0.png, 10.png. papermill reads"),
+        (("a-1.png", "b.png"), -1, "it fits none"),
+        (FOLDERS, "1", "it fits a/1.png, b/1.png."),
+        (("1.jpg", "1.png"), "1", "it fits 1.jpg, 1.png."),
+        (NUMBERED, "30000", "it fits none"),
+        (NUMBERED, "9" * 5000, "it fits none"),
+    ],
+)
+def test_an_image_that_may_be_one_of_several_is_refused(collection, files, image, found):
+    with pytest.raises(WorkbookError) as refusal:
+        trials.image_index(replace(collection, files=files), image)
+    assert found in str(refusal.value)
+
+
 def test_copies_are_one_image_many_times(collection):
     alike = trials.repeat_image(collection, 4, 30)
     assert alike.images.shape == (30, 3, 32, 32)
