@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.errors import NotWritable
 from dcgan_utils.core.files import atomic_write, data_dir, ensure_dir
 
 logger = logging.getLogger(__name__)
@@ -62,5 +62,5 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], about: Any = None) -> No
         ensure_dir(path.parent)
         with atomic_write(path) as stream:
             np.savez(stream, **arrays, about=np.array(json.dumps(about)))
-    except WorkbookError as error:
+    except NotWritable as error:
         logger.warning("The result could not be cached: %s", error)

@@ -11,9 +11,11 @@ another name and then renamed.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import csv
 import hashlib
+import io
 import json
 import logging
 import math
@@ -73,10 +75,13 @@ class History:
         if not self.path.exists():
             return ["epoch"], []
         try:
-            with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
-                header, *rows = list(csv.reader(file)) or [["epoch"]]
+            header, *rows = _parse_table(self.path.read_bytes()) or [["epoch"]]
         except csv.Error:
             header, rows = [], []
+        except OSError as error:
+            raise WorkbookError(
+                f"'{self.path}' cannot be read ({error.strerror or error})."
+            ) from error
         if header[:1] != ["epoch"] or not all(name.isidentifier() for name in header):
             raise WorkbookError(
                 f"'{self.path}' is damaged from its first line on. Delete it to continue "
@@ -104,6 +109,8 @@ class History:
     def append(self, row: dict[str, float]) -> None:
         """Append one epoch; it is on the disk when this returns."""
         new = not self.path.exists()
+        if not new and not self._is_own():
+            self.forget_after(math.inf)  # written anew: a row of ours would not fit to the others
         with friendly_write_errors(self.path), self.path.open("a", newline="") as file:
             writer = csv.writer(file)
             if new:
@@ -112,7 +119,12 @@ class History:
             file.flush()
             os.fsync(file.fileno())  # before the checkpoint that relies on it
 
-    def forget_after(self, epoch: int) -> None:
+    def _is_own(self) -> bool:
+        """Return whether the file begins as `append` began it, not as a spreadsheet saves it."""
+        with self.path.open("rb") as file:
+            return file.readline().rstrip(b"\r\n").replace(b"_", b"").replace(b",", b"").isalnum()
+
+    def forget_after(self, epoch: float) -> None:
         """Delete the rows after ``epoch``."""
         header, rows = self._rows()
         kept = [row for row in rows if float(row[0]) <= epoch]
@@ -121,6 +133,19 @@ class History:
             return
         text = "".join(",".join(row) + "\r\n" for row in [header, *kept])
         write_bytes(self.path, text.encode())
+
+
+def _parse_table(content: bytes) -> list[list[str]]:
+    """Split a CSV file into rows, also as a spreadsheet saves it.
+
+    It may add a byte order mark, or write UTF-16, semicolons or tabs between the columns, and
+    then perhaps commas in the numbers.
+    """
+    utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = content.decode("utf-16" if utf16 else "utf-8-sig", errors="replace")
+    separator = next((s for s in ";\t" if s in text.partition("\n")[0]), ",")
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+    return rows if separator == "," else [[t.replace(",", ".") for t in row] for row in rows]
 
 
 def _are_numbers(row: list[str]) -> bool:
@@ -159,7 +184,7 @@ class Run:
     def __init__(self, folder: str | Path):
         self.folder = run_folder(folder) or runs_dir() / folder
         try:
-            self.about = json.loads((self.folder / "config.json").read_text())
+            self.about = json.loads((self.folder / "config.json").read_text("utf-8-sig"))
             is_current = self.about.get("format") == FORMAT
             # The device of the training may be missing here: a GPU's run opens on a laptop.
             stored, data = self.about["config"] | {"device": "auto"}, self.about["data"]
