@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import logging
 import os
 import secrets
@@ -115,11 +116,17 @@ def write_tables(tables: Mapping[str, pd.DataFrame | None], folder: Path) -> Non
 
 def write_gif(path: Path, frames: list[Image.Image]) -> None:
     """Write a looping animation that holds its last frame for two seconds."""
+    write_bytes(path, encode_gif(frames))
+
+
+def encode_gif(frames: list[Image.Image]) -> bytes:
+    """Return the content of the file that `write_gif` writes."""
     durations = [120] * (len(frames) - 1) + [2000]
-    with atomic_write(path) as file:
-        frames[0].save(
-            file, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0
-        )
+    stream = io.BytesIO()
+    frames[0].save(
+        stream, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0
+    )
+    return stream.getvalue()
 
 
 @contextmanager

@@ -19,6 +19,7 @@ import io
 import json
 import logging
 import math
+import operator
 import os
 import re
 from collections.abc import Iterator
@@ -109,20 +110,21 @@ class History:
     def append(self, row: dict[str, float]) -> None:
         """Append one epoch; it is on the disk when this returns."""
         new = not self.path.exists()
-        if not new and not self._is_own():
-            self.forget_after(math.inf)  # written anew: a row of ours would not fit to the others
-        with friendly_write_errors(self.path), self.path.open("a", newline="") as file:
-            writer = csv.writer(file)
-            if new:
-                writer.writerow(row)
-            writer.writerow(row.values())
-            file.flush()
-            os.fsync(file.fileno())  # before the checkpoint that relies on it
+        with friendly_write_errors(self.path):
+            if not new and not self._is_own():
+                self.forget_after(math.inf)  # written anew, so that its rows and ours are alike
+            with self.path.open("a", newline="") as file:
+                writer = csv.writer(file)
+                if new:
+                    writer.writerow(row)
+                writer.writerow(row.values())
+                file.flush()
+                os.fsync(file.fileno())  # before the checkpoint that relies on it
 
     def _is_own(self) -> bool:
         """Return whether the file begins as `append` began it, not as a spreadsheet saves it."""
         with self.path.open("rb") as file:
-            return file.readline().rstrip(b"\r\n").replace(b"_", b"").replace(b",", b"").isalnum()
+            return file.read(6) == b"epoch,"
 
     def forget_after(self, epoch: float) -> None:
         """Delete the rows after ``epoch``."""
@@ -423,7 +425,7 @@ class Run:
         """
         halved = {name: w.half() if w.ndim > 1 else w for name, w in weights.items()}
         path = self._weights_path(epoch)
-        ensure_dir(path.parent)
+        _ensure_subfolder(path.parent)
         checkpoint.save(path, halved)
 
     def load_weights(self, epoch: int | None = None) -> dict[str, torch.Tensor]:
@@ -432,7 +434,7 @@ class Run:
         Parameters
         ----------
         epoch
-            One of `kept_epochs`; the default is the latest checkpoint.
+            One of `kept_epochs`; by default the `latest_weights`.
 
         Raises
         ------
@@ -440,11 +442,7 @@ class Run:
             If there are no such weights, or they cannot be read.
         """
         if epoch is None:
-            state = self.load_checkpoint()
-            if state is None:
-                raise WorkbookError(f"the run '{self.name}' has no checkpoint yet; train it first.")
-            with incompatible_state_as_error(self):
-                return state["model"]["ema"]
+            return self.latest_weights()[1]
         path = self._weights_path(epoch)
         if not path.exists():
             kept = ", ".join(map(str, self.kept_epochs())) or "none"
@@ -454,6 +452,37 @@ class Run:
         halved = checkpoint.load(path, f"Choose another of {self.kept_epochs()}.")
         with incompatible_state_as_error(self):
             return {name: w.float() if w.is_floating_point() else w for name, w in halved.items()}
+
+    def latest_weights(self) -> tuple[int, dict[str, torch.Tensor]]:
+        """Return the last complete epoch and the EMA generator's weights, on the CPU.
+
+        They are those of the latest checkpoint or, if its file was deleted or is damaged, of the
+        last of `kept_epochs`.
+
+        Raises
+        ------
+        WorkbookError
+            If there are none, or they cannot be read.
+        """
+        kept = self.kept_epochs()
+        try:
+            state = self.load_checkpoint()
+        except checkpoint.Damaged as error:
+            if not kept:
+                raise
+            logger.warning("%s Using the weights of epoch %d.", error, kept[-1])
+            state = None
+        if state is not None:
+            with incompatible_state_as_error(self):
+                return operator.index(state["epoch"]), state["model"]["ema"]
+        if kept:
+            return kept[-1], self.load_weights(kept[-1])
+        if self.finished:
+            raise WorkbookError(
+                f"the checkpoint and all weights of the run '{self.name}' were deleted. Delete "
+                f"the folder '{self.folder}' to train again."
+            )
+        raise WorkbookError(f"the run '{self.name}' has no checkpoint yet; train it first.")
 
     def kept_epochs(self) -> list[int]:
         """Return the epochs whose weights were kept."""
@@ -472,8 +501,9 @@ class Run:
         images
             uint8, shape ``(n, 3, H, W)``.
         """
-        grid = make_grid(images, _columns(len(images)), fill=0)
-        with atomic_write(self._samples_path(epoch)) as file:
+        grid, path = make_grid(images, _columns(len(images)), fill=0), self._samples_path(epoch)
+        _ensure_subfolder(path.parent)
+        with atomic_write(path) as file:
             # Level 3 takes half the time of Pillow's 6, for an eighth more bytes.
             Image.fromarray(grid.numpy()).save(file, "PNG", compress_level=3)
 
@@ -505,6 +535,12 @@ class Run:
             return epochs
         chosen = np.linspace(0, len(epochs) - 1, most).round().astype(int)
         return [epochs[index] for index in chosen]
+
+
+def _ensure_subfolder(folder: Path) -> None:
+    """Create a folder of a run, also if it was deleted meanwhile; the run's own must exist."""
+    with friendly_write_errors(folder):
+        folder.mkdir(exist_ok=True)
 
 
 def _epochs(folder: Path, ending: str) -> list[int]:

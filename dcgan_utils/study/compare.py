@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError, escape_markdown
-from dcgan_utils.core.files import write_csv
+from dcgan_utils.core.files import warn_if_not_writable, write_csv
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.labels import classes_of
 from dcgan_utils.data.load import Dataset
@@ -200,7 +200,8 @@ def evaluate_runs(
         measures = evaluation.evaluate(
             real.images, images, seed=seed, classes=classes, device=device
         )
-        run.save_metrics(measures | {"epochs": len(run.history()), "sample_seed": seed})
+        with warn_if_not_writable():
+            run.save_metrics(measures | {"epochs": len(run.history()), "sample_seed": seed})
         rows.append(
             {
                 "label": prior.label,
