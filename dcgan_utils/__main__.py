@@ -4,13 +4,17 @@ import sys
 
 
 def run() -> int:
-    """Run one command; see `cli.main`, which is imported here so that Ctrl-C is caught meanwhile."""
+    """Run one command; `cli.main` is imported here, so that Ctrl-C is caught meanwhile."""
     try:
         from dcgan_utils.cli import main
 
-        return main()
+        code = main()
     except KeyboardInterrupt:
-        return 130
+        code = 130
+    # If Ctrl-C met code within an `exec`, as modules have it, Python would end by the signal
+    # although it was caught. Another `exec` makes it forget that.
+    exec("")
+    return code
 
 
 if __name__ == "__main__":

@@ -337,9 +337,7 @@ def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
 def _fixed_noise(config: TrainConfig, device: torch.device) -> torch.Tensor:
     """Return the latent vectors from which each epoch's samples are drawn."""
     rng = stream(config.seed, "preview")
-    return config.prior.sample(
-        config.sample_size, config.noise_size, generator=rng, device=device
-    )
+    return config.prior.sample(config.sample_size, config.noise_size, generator=rng, device=device)
 
 
 def _ensure_preview(run: Run) -> None:

@@ -24,7 +24,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dcgan_utils.core import environment
-from dcgan_utils.core.errors import NotEnoughData, WorkbookError, first_line
+from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.load import image_files, load_dataset
 from dcgan_utils.gan import convolutions
@@ -203,10 +203,7 @@ def _fresh_process() -> Iterator[ProcessPoolExecutor]:
     except (OSError, RuntimeError) as error:
         if not _lacks_shared_memory(error):
             raise
-        raise WorkbookError(
-            "the benchmark's processes share their data through /dev/shm, which is too small or "
-            f"not writable here ({first_line(error)}): give it 1 GB, in Docker by --shm-size=1g."
-        ) from error
+        raise environment.shared_memory_error(error) from error
 
 
 def _lacks_shared_memory(error: Exception) -> bool:

@@ -8,6 +8,7 @@ gives its run to another worker, which resumes it.
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from filelock import FileLock
 
+from dcgan_utils.core.environment import shared_memory_error
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import (
     ensure_dir,
@@ -68,6 +70,7 @@ def execute_notebook(
     from nbclient.exceptions import DeadKernelError
 
     failed = ""
+    ensure_dir(output.parent)
     try:
         with friendly_write_errors(output), _friendly_kernel_errors():
             papermill.execute_notebook(
@@ -146,6 +149,7 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # Das
 # A terminal sends Ctrl-C to all its processes. Here the study closes its workers, in order; one
 # that ended by itself would be started again meanwhile.
 _IGNORE_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+LOCKS = 16  # of a worker's process, at most
 PATIENCE = "20s"  # how long a scheduler may take to answer
 
 
@@ -189,6 +193,7 @@ def local_cluster(tasks: int, workers: int | None = None) -> Iterator[str]:
     served, threads = divide_machine(cores, psutil.virtual_memory().available, tasks)
     count = workers or min(gpus, tasks) or served
     threads = max(1, cores // count) if workers or gpus else threads
+    _require_shared_memory(count)
     spec = {
         number: {
             "cls": Nanny,
@@ -212,6 +217,14 @@ def local_cluster(tasks: int, workers: int | None = None) -> Iterator[str]:
     }
     with SpecCluster(workers=spec, scheduler=scheduler, silence_logs=logging.ERROR) as cluster:
         yield cluster.scheduler_address
+
+
+def _require_shared_memory(workers: int) -> None:
+    """Make as many locks as the workers need, since Dask would show only that none starts."""
+    try:
+        _ = [multiprocessing.Lock() for _ in range(LOCKS * workers)]
+    except OSError as error:
+        raise shared_memory_error(error) from error
 
 
 @contextmanager
