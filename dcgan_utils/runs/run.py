@@ -35,7 +35,7 @@ from filelock import FileLock, Timeout
 from PIL import Image
 
 from dcgan_utils.core.environment import environment
-from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.files import (
     atomic_write,
     ensure_dir,
@@ -336,6 +336,7 @@ class Run:
 
     def describe_divergence(self) -> str:
         """Describe in Markdown whether the losses have diverged, and what that means."""
+        require_epochs(self.history())
         epoch = self.divergence_epoch()
         outcome = "did not diverge" if epoch is None else f"diverged at epoch {epoch}"
         return (
@@ -348,7 +349,9 @@ class Run:
 
     def describe_last_epoch(self) -> str:
         """Describe in Markdown the discriminator's output and the variety of the samples."""
-        last = self.history().iloc[-1]
+        history = self.history()
+        require_epochs(history)
+        last = history.iloc[-1]
         text = (
             f"After the last epoch D(x) is **{last['d_real']:.2f}** for real images on average, "
             f"and D(G(z)) is **{last['d_fake']:.2f}** for generated ones. The closer the two, the "
@@ -535,6 +538,12 @@ class Run:
             return epochs
         chosen = np.linspace(0, len(epochs) - 1, most).round().astype(int)
         return [epochs[index] for index in chosen]
+
+
+def require_epochs(history: pd.DataFrame) -> None:
+    """Raise `NotEnoughData` if a history is empty, as after ``history.csv`` was deleted."""
+    if history.empty:
+        raise NotEnoughData("Skipped: history.csv, the record of the epochs, is missing or empty.")
 
 
 def _ensure_subfolder(folder: Path) -> None:

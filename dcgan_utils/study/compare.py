@@ -39,7 +39,10 @@ def label_runs(runs: Sequence[Run]) -> dict[str, Run]:
     """
     for run in runs:
         if run.history().empty:
-            raise WorkbookError(f"the run '{run.name}' has no complete epoch yet; train it first.")
+            raise WorkbookError(
+                f"the run '{run.name}' has no complete epoch yet, or its history.csv was deleted: "
+                "train it first, or leave it out."
+            )
     configs = {run: run.config.identity | {"collection": run.about["data"]["name"]} for run in runs}
     differing = [
         name

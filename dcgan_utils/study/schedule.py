@@ -202,7 +202,7 @@ def local_cluster(tasks: int, workers: int | None = None) -> Iterator[str]:
                 "nthreads": 1,
                 "memory_limit": 0,  # Dask would count the worker alone, not its kernel
                 "dashboard_address": None,
-                "silence_logs": logging.ERROR,
+                "silence_logs": logging.CRITICAL,  # on Ctrl-C, workers log lost connections
                 "preload": [_IGNORE_CTRL_C],
                 "env": dict.fromkeys(_THREADS, str(threads))
                 | ({"CUDA_VISIBLE_DEVICES": names[number % gpus]} if gpus else {}),
@@ -215,7 +215,7 @@ def local_cluster(tasks: int, workers: int | None = None) -> Iterator[str]:
         "cls": Scheduler,
         "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"},
     }
-    with SpecCluster(workers=spec, scheduler=scheduler, silence_logs=logging.ERROR) as cluster:
+    with SpecCluster(workers=spec, scheduler=scheduler, silence_logs=logging.CRITICAL) as cluster:
         yield cluster.scheduler_address
 
 
