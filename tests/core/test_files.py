@@ -134,9 +134,7 @@ def test_a_folder_is_not_made_where_something_else_is(name, tmp_path):
         ensure_dir(tmp_path / name)
 
 
-def test_a_side_product_that_cannot_be_written_is_a_warning_and_a_mistake_is_none(
-    tmp_path, caplog
-):
+def test_a_side_product_that_cannot_be_written_is_a_warning_and_a_mistake_is_none(tmp_path, caplog):
     with warn_if_not_writable():
         write_bytes(tmp_path / "gone" / "x", b"x")
     assert "Not saved: '" in caplog.text
@@ -168,7 +166,7 @@ def test_any_home_folder_is_used_or_refused(text, folder, tmp_path, monkeypatch)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("DCGAN_HOME", text.replace("{tmp}", str(tmp_path)))
     if folder is None:
-        with pytest.raises(WorkbookError, match="DCGAN_HOME is '.*', which cannot be used"):
+        with pytest.raises(WorkbookError, match=r"DCGAN_HOME is '.*', which cannot be used"):
             home()
     else:
         assert home() == Path(str(folder).replace("{tmp}", str(tmp_path)))

@@ -71,7 +71,7 @@ def test_a_run_folder_that_is_moved_in_mid_training_is_reported_as_gone(
     def move(row):
         (tmp_path / "run").rename(tmp_path / "moved")
 
-    with pytest.raises(WorkbookError, match="Its folder '.*run' is gone: was it moved or deleted"):
+    with pytest.raises(WorkbookError, match=r"Its folder '.*run' is gone: was it moved or deleted"):
         train(config, collection, folder=tmp_path / "run", on_epoch=move)
     assert not (tmp_path / "run").exists()
     assert train(config, collection, folder=tmp_path / "moved").finished
@@ -133,7 +133,9 @@ def test_previews_are_drawn_again_from_the_last_checkpoint(finished, collection)
 
 def test_a_run_that_lost_all_weights_says_so(finished):
     delete(finished, *CHECKPOINTS, "weights")
-    with pytest.raises(WorkbookError, match="were deleted. Delete the folder '.*' to train again"):
+    with pytest.raises(
+        WorkbookError, match=r"were deleted\. Delete the folder '.*' to train again"
+    ):
         sampling.sample(finished, 1)
 
 
@@ -168,7 +170,7 @@ def test_a_run_without_its_previews_is_still_a_run_beside_a_collection(finished,
 def test_without_a_history_there_is_nothing_to_tell(finished):
     delete(finished, "history.csv")
     for describe in (finished.describe_divergence, finished.describe_last_epoch):
-        with pytest.raises(NotEnoughData, match="history.csv"):
+        with pytest.raises(NotEnoughData, match=r"history\.csv"):
             describe()
 
 
