@@ -7,13 +7,18 @@ without torch.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dcgan_utils.report.site import Page
 
+INTERRUPTED = 130  # exit code after Ctrl-C, by the convention of shells
 _RESUMES = "Run the same command again to resume."
 
 
@@ -128,11 +133,12 @@ def main(arguments: list[str] | None = None) -> int:
         return _run(options)
     except KeyboardInterrupt:
         print(f"\nInterrupted. {options.after_interrupt}".rstrip(), file=sys.stderr)
-        return 130
+        return INTERRUPTED
 
 
 def _run(options: argparse.Namespace) -> int:
-    from dcgan_utils.core.errors import WorkbookError
+    with _loading():
+        from dcgan_utils.core.errors import WorkbookError
 
     try:
         return options.run(options)
@@ -141,12 +147,26 @@ def _run(options: argparse.Namespace) -> int:
         return 2
 
 
+@contextlib.contextmanager
+def _loading() -> Iterator[None]:
+    """End at once on Ctrl-C while modules are imported: torch would abort with a stack trace."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 # --- Commands ---
 
 
 def _report(options: argparse.Namespace) -> int:
-    from dcgan_utils.core.errors import WorkbookError
-    from dcgan_utils.report.build import build_report
+    with _loading():
+        from dcgan_utils.core.errors import WorkbookError
+        from dcgan_utils.report.build import build_report
 
     parameters = _parameters(options)
     own = {"dataset": "--dataset", "noise": "--noises", "preset": "--preset"}
@@ -167,7 +187,8 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _benchmark(options: argparse.Namespace) -> int:
-    from dcgan_utils.report.build import build_benchmark
+    with _loading():
+        from dcgan_utils.report.build import build_benchmark
 
     page = build_benchmark(_parameters(options), stream=sys.stdout)
     _say_page(page)
@@ -176,10 +197,11 @@ def _benchmark(options: argparse.Namespace) -> int:
 
 
 def _study(options: argparse.Namespace) -> int:
-    from dcgan_utils.core.errors import WorkbookError
-    from dcgan_utils.report.build import build_study
-    from dcgan_utils.study.grid import load_grid
-    from dcgan_utils.study.schedule import outcome_line, progress_line, run_grid
+    with _loading():
+        from dcgan_utils.core.errors import WorkbookError
+        from dcgan_utils.report.build import build_study
+        from dcgan_utils.study.grid import load_grid
+        from dcgan_utils.study.schedule import outcome_line, progress_line, run_grid
 
     grid = load_grid(options.grid)
     if options.workers is not None and options.workers < 1:
@@ -201,10 +223,11 @@ def _study(options: argparse.Namespace) -> int:
 
 
 def _playground(options: argparse.Namespace) -> int:
-    from dcgan_utils.core.files import expand_path, report_dir
-    from dcgan_utils.report.playground import write_playground
-    from dcgan_utils.runs.run import find_runs
-    from dcgan_utils.study.grid import load_grid, tasks
+    with _loading():
+        from dcgan_utils.core.files import expand_path, report_dir
+        from dcgan_utils.report.playground import write_playground
+        from dcgan_utils.runs.run import find_runs
+        from dcgan_utils.study.grid import load_grid, tasks
 
     grids = [name for name in options.runs if name.endswith((".yaml", ".yml"))]
     names = [name for name in options.runs if name not in grids]
@@ -218,7 +241,8 @@ def _playground(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from dcgan_utils.report.doctor import examine
+    with _loading():
+        from dcgan_utils.report.doctor import examine
 
     findings = examine()
     for finding in findings:

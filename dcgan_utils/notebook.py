@@ -268,21 +268,24 @@ def show_source(*functions: Callable[..., Any]) -> display.Markdown:
     return display.Markdown("```python\n" + "\n\n\n".join(sources) + "\n```")
 
 
-def animate(path: Path, description: str, *, width: int = 480) -> display.HTML:
-    """Show an animated GIF, converted to WebP to keep the page small.
+def animate(gif: Path | bytes, description: str, *, width: int = 480) -> display.HTML:
+    """Show an animated GIF, its file or content, converted to WebP to keep the page small.
 
-    A long animation is reduced to about 60 evenly spaced frames and the last one.
+    A long animation is reduced to about 60 evenly spaced frames and the last one. If there is no
+    such file, that is shown.
     """
     from html import escape
 
     from IPython import display
     from PIL import Image, ImageOps, ImageSequence
 
+    if isinstance(gif, Path) and not gif.exists():
+        return display.HTML("<em>There is no animation: it could not be written.</em>")
     buffer = io.BytesIO()
-    with Image.open(path) as gif:
-        durations, frames, step = [], [], -(-gif.n_frames // 60)
-        for number, frame in enumerate(ImageSequence.Iterator(gif), start=1):
-            if number % step == 0 or number == gif.n_frames:
+    with Image.open(gif if isinstance(gif, Path) else io.BytesIO(gif)) as moving:
+        durations, frames, step = [], [], -(-moving.n_frames // 60)
+        for number, frame in enumerate(ImageSequence.Iterator(moving), start=1):
+            if number % step == 0 or number == moving.n_frames:
                 durations.append(frame.info.get("duration", 120))
                 frames.append(ImageOps.contain(frame.convert("RGB"), (width, width)))
     options = {"duration": durations, "loop": 0, "quality": 70, "method": 2}

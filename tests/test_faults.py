@@ -81,7 +81,8 @@ def in_sandbox(tmp_path, mount, script):
     path = tmp_path / "script.py"
     path.write_text("import lean\n" + textwrap.dedent(script))
     command = f'{mount}; exec "{sys.executable}" "{path}"'
-    env = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    tests = Path(__file__).parent
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (tests, tests.parent)))}
     return subprocess.run([*SANDBOX, command], capture_output=True, text=True, timeout=120, env=env)
 
 
@@ -178,6 +179,39 @@ def test_a_data_folder_that_cannot_be_written_is_no_obstacle(image_folder, tmp_p
     assert trained == "True"
     assert "could not be cached" in done.stderr
     assert "cannot be written (Read-only file system)" in painted
+
+
+@needs_sandbox
+@pytest.mark.parametrize("data", ["writable", "read-only"])
+def test_numba_compiles_where_home_and_packages_are_read_only(data, tmp_path):
+    for name in ("packages", "home", "temporary"):
+        (tmp_path / name).mkdir()
+    source = "import numba\n\n@numba.njit(cache=True)\ndef double(x):\n    return 2 * x\n"
+    (tmp_path / "packages" / "compiled.py").write_text(source)
+    read_only = [tmp_path / "packages"] + [tmp_path / "home"] * (data == "read-only")
+    done = in_sandbox(
+        tmp_path,
+        "; ".join(
+            f"mount --bind '{path}' '{path}'; mount -o remount,bind,ro '{path}'"
+            for path in read_only
+        ),
+        f"""
+        import os, sys
+        os.environ["HOME"] = {str(tmp_path / "packages")!r}
+        os.environ["DCGAN_HOME"] = {str(tmp_path / "home")!r}
+        os.environ["TMPDIR"] = {str(tmp_path / "temporary")!r}
+        os.environ.pop("NUMBA_CACHE_DIR")
+        sys.path.insert(0, os.environ["HOME"])
+        from dcgan_utils.core.cache import ensure_numba_dir
+        folder = ensure_numba_dir()
+        import compiled
+        print(compiled.double(21), any(folder.rglob("*.nbi")), folder)
+        """,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    expected = {"writable": "home/data/.cache/numba", "read-only": "temporary/numba-"}
+    assert done.stdout.startswith(f"42 True {tmp_path}/{expected[data]}")
+    assert not [*(tmp_path / "temporary").iterdir()], "a temporary folder ends with the process"
 
 
 def test_a_file_that_may_not_grow_is_reported_like_a_full_disk(tiny, image_folder, tmp_path):

@@ -2,7 +2,13 @@
 
 from dcgan_utils.core.environment import machine
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
-from dcgan_utils.core.files import report_dir, reports_dir, write_csv, write_tables
+from dcgan_utils.core.files import (
+    report_dir,
+    reports_dir,
+    warn_if_not_writable,
+    write_csv,
+    write_tables,
+)
 from dcgan_utils.core.seeds import stream
 
 __all__ = [
@@ -12,6 +18,7 @@ __all__ = [
     "report_dir",
     "reports_dir",
     "stream",
+    "warn_if_not_writable",
     "write_csv",
     "write_tables",
 ]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hashlib
 import json
 import logging
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.errors import NotWritable, WorkbookError
 from dcgan_utils.core.files import atomic_write, data_dir, ensure_dir
 
 logger = logging.getLogger(__name__)
@@ -26,6 +30,26 @@ class Entry:
 
     arrays: dict[str, np.ndarray]
     about: Any
+
+
+def ensure_numba_dir() -> Path:
+    """Choose the folder where numba keeps what it compiles; call this before importing it.
+
+    By default that is beside the source, or in the home directory of the user, and where neither
+    can be written, as in many containers, numba refuses to compile. So it is a folder in
+    ``data/.cache``, or a temporary one; the user's own choice stays if it can be written.
+    """
+    own = os.environ.get("NUMBA_CACHE_DIR")
+    for folder in filter(None, (own and Path(own), data_dir() / ".cache" / "numba")):
+        with contextlib.suppress(OSError, WorkbookError):
+            ensure_dir(folder)
+            with tempfile.TemporaryFile(dir=folder):
+                break
+    else:
+        folder = Path(tempfile.mkdtemp(prefix="numba-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    return folder
 
 
 def content_hash(array: np.ndarray) -> str:
@@ -62,5 +86,5 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], about: Any = None) -> No
         ensure_dir(path.parent)
         with atomic_write(path) as stream:
             np.savez(stream, **arrays, about=np.array(json.dumps(about)))
-    except WorkbookError as error:
+    except NotWritable as error:
         logger.warning("The result could not be cached: %s", error)

@@ -14,6 +14,7 @@ import psutil
 import torch
 
 from dcgan_utils import __version__
+from dcgan_utils.core.errors import WorkbookError, first_line
 from dcgan_utils.core.parameters import aligned
 
 
@@ -63,3 +64,11 @@ def machine(device: str = "cpu") -> str:
     memory = psutil.virtual_memory().total / 2**30
     cores = psutil.cpu_count(logical=False) or os.cpu_count()
     return f"{name}, {cores} cores, {memory:.0f} GiB, {units[bf16_units()]}"
+
+
+def shared_memory_error(error: Exception) -> WorkbookError:
+    """Return what to raise if processes found no place in ``/dev/shm`` for what they share."""
+    return WorkbookError(
+        "processes share their data through /dev/shm, which is too small or not writable here "
+        f"({first_line(error)}): give it 1 GB, in Docker by --shm-size=1g."
+    )

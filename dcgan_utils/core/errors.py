@@ -21,6 +21,10 @@ class WorkbookError(PlainMessage, ValueError):
     """An error that the user can fix; the message says what is wrong, where, and what to do."""
 
 
+class NotWritable(WorkbookError):
+    """A file or folder cannot be written; nothing is wrong with what it should hold."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'gamma'?"`` with the known name closest to ``word``, or ``""``."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)

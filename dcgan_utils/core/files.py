@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import io
+import logging
 import os
 import secrets
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +16,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 import psutil
 
-from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.errors import NotWritable, WorkbookError
 
 if TYPE_CHECKING:
     import pandas as pd
     from PIL import Image
+
+logger = logging.getLogger(__name__)
 
 
 def expand_path(path: str | Path) -> Path:
@@ -37,7 +44,7 @@ def ensure_dir(folder: Path) -> Path:
 
     Raises
     ------
-    WorkbookError
+    NotWritable
         If it cannot be created: the disk is full, permission is denied, or a file has that name.
     """
     with friendly_write_errors(folder):
@@ -53,7 +60,7 @@ def atomic_write(path: Path, *, previous: Path | None = None) -> Iterator[IO[byt
 
     Raises
     ------
-    WorkbookError
+    NotWritable
         If the disk is full or permission is denied; ``path`` is then unchanged.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
@@ -109,26 +116,69 @@ def write_tables(tables: Mapping[str, pd.DataFrame | None], folder: Path) -> Non
 
 def write_gif(path: Path, frames: list[Image.Image]) -> None:
     """Write a looping animation that holds its last frame for two seconds."""
+    write_bytes(path, encode_gif(frames))
+
+
+def encode_gif(frames: list[Image.Image]) -> bytes:
+    """Return the content of the file that `write_gif` writes."""
     durations = [120] * (len(frames) - 1) + [2000]
-    with atomic_write(path) as file:
-        frames[0].save(
-            file, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0
-        )
+    stream = io.BytesIO()
+    frames[0].save(
+        stream, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0
+    )
+    return stream.getvalue()
 
 
 @contextmanager
 def friendly_write_errors(path: Path) -> Iterator[None]:
-    """Turn an `OSError` while writing ``path`` into a `WorkbookError` with the reason."""
+    """Turn an `OSError` while writing ``path`` into a `NotWritable` with the reason and advice."""
     try:
         yield
     except (ConnectionError, TimeoutError):  # of a process or scheduler, not of the disk
         raise
     except OSError as error:
-        raise WorkbookError(
-            f"'{path}' cannot be written ({error.strerror or error}). Free some space, or set the "
-            "environment variable DCGAN_HOME to a folder that you can write to. What was saved "
-            "before is intact."
-        ) from error
+        message = f"'{path}' cannot be written ({error.strerror or error}). {_advice(error, path)}"
+        raise NotWritable(message.rstrip()) from error
+
+
+@contextmanager
+def warn_if_not_writable() -> Iterator[None]:
+    """Log a warning if a side product cannot be written, and go on without it."""
+    try:
+        yield
+    except NotWritable as error:
+        logger.warning("Not saved: %s", error)
+
+
+_IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
+
+
+def _advice(error: OSError, path: Path) -> str:
+    """Return what helps against the error; nothing, rather than what may not help."""
+    named = error.filename2 or error.filename
+    place = Path(named) if isinstance(named, str) else path
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"Free some space, or {_elsewhere(path)}. What was saved before is intact."
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"Change the permissions, or {_elsewhere(path)}. What was saved before is intact."
+    if error.errno == errno.EROFS:
+        return f"Make the disk writable, or {_elsewhere(path)}. What was saved before is intact."
+    if error.errno == errno.ENAMETOOLONG:
+        return "The name is too long: choose a shorter one."
+    if error.errno == errno.ENOENT and not place.parent.is_dir():
+        return f"Its folder '{place.parent}' is gone: was it moved or deleted meanwhile?"
+    if error.errno in _IN_THE_WAY:
+        there = next((p for p in (place, *place.parents) if os.path.lexists(p)), place)
+        kind = "a folder" if there.is_dir() else "not a folder"
+        return f"'{there}' is {kind}: rename or remove it, or choose another name."
+    return ""
+
+
+def _elsewhere(path: Path) -> str:
+    """Say how to write to another place: only what lies in the home folder moves with it."""
+    if Path(os.path.realpath(path)).is_relative_to(home()):
+        return "set the environment variable DCGAN_HOME to a folder that you can write to"
+    return "choose a folder that you can write to"
 
 
 # --- Folders ---
@@ -143,11 +193,32 @@ def home() -> Path:
     By default this is the checkout that the package was imported from, so a notebook finds its
     results from any working directory. The environment variable ``DCGAN_HOME`` names another
     folder; a package installed without its checkout uses the working directory.
+
+    Raises
+    ------
+    WorkbookError
+        If DCGAN_HOME names something else than a folder.
     """
-    chosen = os.environ.get("DCGAN_HOME")
-    if chosen:
-        return Path(chosen).expanduser().resolve()
+    chosen = os.environ.get("DCGAN_HOME", "")
+    if chosen.strip():
+        return _checked_home(chosen)
     return _CHECKOUT if (_CHECKOUT / "notebooks").is_dir() else Path.cwd()
+
+
+def _checked_home(chosen: str) -> Path:
+    """Return the folder that DCGAN_HOME names; it need not exist."""
+    try:
+        folder = Path(chosen).expanduser().resolve()
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISDIR(folder.stat().st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, "Not a directory")
+    except (OSError, RuntimeError) as error:  # no such user, below a file, links in a circle
+        reason = str(getattr(error, "strerror", None) or error).rstrip(".")
+        raise WorkbookError(
+            f"the environment variable DCGAN_HOME is '{chosen}', which cannot be used "
+            f"({reason}). Set it to a folder that you can write to, or remove it."
+        ) from error
+    return folder
 
 
 def data_dir() -> Path:

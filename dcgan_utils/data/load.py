@@ -542,16 +542,26 @@ def load_copies(dataset: Dataset) -> torch.Tensor:
         If the files have been removed or changed.
     """
     parts = [dataset.images]
+    _refuse_if_changed(dataset)
     for kind in COPIES:
-        side = dataset.images.shape[-1]
-        copied = load_dataset(dataset.location, side, copy=kind, **dataset.options)
-        if copied.files != dataset.files:
-            raise WorkbookError(
-                f"the images in '{dataset.source}' have changed since they were loaded: load them "
-                "again, then make the copies."
-            )
-        parts.append(copied.images)
+        parts.append(_load_again(dataset, copy=kind).images)
+    _refuse_if_changed(dataset)
     return torch.cat(parts)
+
+
+def _load_again(dataset: Dataset, copy: str | None = None) -> Dataset:
+    side = dataset.images.shape[-1]
+    return load_dataset(dataset.location, side, copy=copy, **dataset.options)
+
+
+def _refuse_if_changed(dataset: Dataset) -> None:
+    """Compare names and pixels of the files with those that were loaded."""
+    now = _load_again(dataset)
+    if (now.files, now.data_hash) != (dataset.files, dataset.data_hash):
+        raise WorkbookError(
+            f"the images in '{dataset.source}' have changed since they were loaded: load them "
+            "again, then make the copies."
+        )
 
 
 def image_files(dataset: str, img_size: int) -> list[Path]:

@@ -120,6 +120,8 @@ def _find_path(source: str | Path) -> Path:
         for path in (given, home() / given):
             if path.exists():
                 return path.resolve()
+    except WorkbookError:  # of the home folder
+        raise
     except (OSError, RuntimeError, ValueError) as error:
         raise WorkbookError(f"The path '{source}' cannot be read ({error}).") from error
     if isinstance(source, Path) or not re.fullmatch(r"[\w -]+", source):

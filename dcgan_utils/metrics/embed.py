@@ -386,6 +386,7 @@ def umap_embedding(
     if embedding is not None:
         return embedding
 
+    cache.ensure_numba_dir()
     from umap import UMAP  # the import compiles code and takes seconds
 
     reducer = UMAP(

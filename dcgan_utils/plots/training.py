@@ -24,6 +24,7 @@ from dcgan_utils.plots.style import (
     label_epoch_axis,
     styled,
 )
+from dcgan_utils.runs.run import require_epochs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,6 +115,7 @@ def losses(
 
     `diverged` is the epoch from which on they have diverged, if they have.
     """
+    require_epochs(history)
     curves = {
         "discriminator": (history["d_loss_real"] + history["d_loss_fake"], ORANGE),
         "generator": (history["g_loss"], BLUE),
@@ -141,6 +143,7 @@ def losses(
 @styled
 def probabilities(history: pd.DataFrame, *, real_label: float, fake_label: float) -> Figure:
     """Draw D(x) and D(G(z)) over the epochs, with the labels that the discriminator is taught."""
+    require_epochs(history)
     figure = Figure(3.0)
     axes = figure.subplots()
     epochs = history["epoch"]

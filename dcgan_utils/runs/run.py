@@ -11,12 +11,15 @@ another name and then renamed.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import csv
 import hashlib
+import io
 import json
 import logging
 import math
+import operator
 import os
 import re
 from collections.abc import Iterator
@@ -32,7 +35,7 @@ from filelock import FileLock, Timeout
 from PIL import Image
 
 from dcgan_utils.core.environment import environment
-from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.files import (
     atomic_write,
     ensure_dir,
@@ -73,10 +76,13 @@ class History:
         if not self.path.exists():
             return ["epoch"], []
         try:
-            with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
-                header, *rows = list(csv.reader(file)) or [["epoch"]]
+            header, *rows = _parse_table(self.path.read_bytes()) or [["epoch"]]
         except csv.Error:
             header, rows = [], []
+        except OSError as error:
+            raise WorkbookError(
+                f"'{self.path}' cannot be read ({error.strerror or error})."
+            ) from error
         if header[:1] != ["epoch"] or not all(name.isidentifier() for name in header):
             raise WorkbookError(
                 f"'{self.path}' is damaged from its first line on. Delete it to continue "
@@ -104,15 +110,23 @@ class History:
     def append(self, row: dict[str, float]) -> None:
         """Append one epoch; it is on the disk when this returns."""
         new = not self.path.exists()
-        with friendly_write_errors(self.path), self.path.open("a", newline="") as file:
-            writer = csv.writer(file)
-            if new:
-                writer.writerow(row)
-            writer.writerow(row.values())
-            file.flush()
-            os.fsync(file.fileno())  # before the checkpoint that relies on it
+        with friendly_write_errors(self.path):
+            if not new and not self._is_own():
+                self.forget_after(math.inf)  # written anew, so that its rows and ours are alike
+            with self.path.open("a", newline="") as file:
+                writer = csv.writer(file)
+                if new:
+                    writer.writerow(row)
+                writer.writerow(row.values())
+                file.flush()
+                os.fsync(file.fileno())  # before the checkpoint that relies on it
 
-    def forget_after(self, epoch: int) -> None:
+    def _is_own(self) -> bool:
+        """Return whether the file begins as `append` began it, not as a spreadsheet saves it."""
+        with self.path.open("rb") as file:
+            return file.read(6) == b"epoch,"
+
+    def forget_after(self, epoch: float) -> None:
         """Delete the rows after ``epoch``."""
         header, rows = self._rows()
         kept = [row for row in rows if float(row[0]) <= epoch]
@@ -121,6 +135,19 @@ class History:
             return
         text = "".join(",".join(row) + "\r\n" for row in [header, *kept])
         write_bytes(self.path, text.encode())
+
+
+def _parse_table(content: bytes) -> list[list[str]]:
+    """Split a CSV file into rows, also as a spreadsheet saves it.
+
+    It may add a byte order mark, or write UTF-16, semicolons or tabs between the columns, and
+    then perhaps commas in the numbers.
+    """
+    utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = content.decode("utf-16" if utf16 else "utf-8-sig", errors="replace")
+    separator = next((s for s in ";\t" if s in text.partition("\n")[0]), ",")
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+    return rows if separator == "," else [[t.replace(",", ".") for t in row] for row in rows]
 
 
 def _are_numbers(row: list[str]) -> bool:
@@ -159,7 +186,7 @@ class Run:
     def __init__(self, folder: str | Path):
         self.folder = run_folder(folder) or runs_dir() / folder
         try:
-            self.about = json.loads((self.folder / "config.json").read_text())
+            self.about = json.loads((self.folder / "config.json").read_text("utf-8-sig"))
             is_current = self.about.get("format") == FORMAT
             # The device of the training may be missing here: a GPU's run opens on a laptop.
             stored, data = self.about["config"] | {"device": "auto"}, self.about["data"]
@@ -309,6 +336,7 @@ class Run:
 
     def describe_divergence(self) -> str:
         """Describe in Markdown whether the losses have diverged, and what that means."""
+        require_epochs(self.history())
         epoch = self.divergence_epoch()
         outcome = "did not diverge" if epoch is None else f"diverged at epoch {epoch}"
         return (
@@ -321,7 +349,9 @@ class Run:
 
     def describe_last_epoch(self) -> str:
         """Describe in Markdown the discriminator's output and the variety of the samples."""
-        last = self.history().iloc[-1]
+        history = self.history()
+        require_epochs(history)
+        last = history.iloc[-1]
         text = (
             f"After the last epoch D(x) is **{last['d_real']:.2f}** for real images on average, "
             f"and D(G(z)) is **{last['d_fake']:.2f}** for generated ones. The closer the two, the "
@@ -398,7 +428,7 @@ class Run:
         """
         halved = {name: w.half() if w.ndim > 1 else w for name, w in weights.items()}
         path = self._weights_path(epoch)
-        ensure_dir(path.parent)
+        _ensure_subfolder(path.parent)
         checkpoint.save(path, halved)
 
     def load_weights(self, epoch: int | None = None) -> dict[str, torch.Tensor]:
@@ -407,7 +437,7 @@ class Run:
         Parameters
         ----------
         epoch
-            One of `kept_epochs`; the default is the latest checkpoint.
+            One of `kept_epochs`; by default the `latest_weights`.
 
         Raises
         ------
@@ -415,11 +445,7 @@ class Run:
             If there are no such weights, or they cannot be read.
         """
         if epoch is None:
-            state = self.load_checkpoint()
-            if state is None:
-                raise WorkbookError(f"the run '{self.name}' has no checkpoint yet; train it first.")
-            with incompatible_state_as_error(self):
-                return state["model"]["ema"]
+            return self.latest_weights()[1]
         path = self._weights_path(epoch)
         if not path.exists():
             kept = ", ".join(map(str, self.kept_epochs())) or "none"
@@ -429,6 +455,37 @@ class Run:
         halved = checkpoint.load(path, f"Choose another of {self.kept_epochs()}.")
         with incompatible_state_as_error(self):
             return {name: w.float() if w.is_floating_point() else w for name, w in halved.items()}
+
+    def latest_weights(self) -> tuple[int, dict[str, torch.Tensor]]:
+        """Return the last complete epoch and the EMA generator's weights, on the CPU.
+
+        They are those of the latest checkpoint or, if its file was deleted or is damaged, of the
+        last of `kept_epochs`.
+
+        Raises
+        ------
+        WorkbookError
+            If there are none, or they cannot be read.
+        """
+        kept = self.kept_epochs()
+        try:
+            state = self.load_checkpoint()
+        except checkpoint.Damaged as error:
+            if not kept:
+                raise
+            logger.warning("%s Using the weights of epoch %d.", error, kept[-1])
+            state = None
+        if state is not None:
+            with incompatible_state_as_error(self):
+                return operator.index(state["epoch"]), state["model"]["ema"]
+        if kept:
+            return kept[-1], self.load_weights(kept[-1])
+        if self.finished:
+            raise WorkbookError(
+                f"the checkpoint and all weights of the run '{self.name}' were deleted. Delete "
+                f"the folder '{self.folder}' to train again."
+            )
+        raise WorkbookError(f"the run '{self.name}' has no checkpoint yet; train it first.")
 
     def kept_epochs(self) -> list[int]:
         """Return the epochs whose weights were kept."""
@@ -447,8 +504,9 @@ class Run:
         images
             uint8, shape ``(n, 3, H, W)``.
         """
-        grid = make_grid(images, _columns(len(images)), fill=0)
-        with atomic_write(self._samples_path(epoch)) as file:
+        grid, path = make_grid(images, _columns(len(images)), fill=0), self._samples_path(epoch)
+        _ensure_subfolder(path.parent)
+        with atomic_write(path) as file:
             # Level 3 takes half the time of Pillow's 6, for an eighth more bytes.
             Image.fromarray(grid.numpy()).save(file, "PNG", compress_level=3)
 
@@ -480,6 +538,18 @@ class Run:
             return epochs
         chosen = np.linspace(0, len(epochs) - 1, most).round().astype(int)
         return [epochs[index] for index in chosen]
+
+
+def require_epochs(history: pd.DataFrame) -> None:
+    """Raise `NotEnoughData` if a history is empty, as after ``history.csv`` was deleted."""
+    if history.empty:
+        raise NotEnoughData("Skipped: history.csv, the record of the epochs, is missing or empty.")
+
+
+def _ensure_subfolder(folder: Path) -> None:
+    """Create a folder of a run, also if it was deleted meanwhile; the run's own must exist."""
+    with friendly_write_errors(folder):
+        folder.mkdir(exist_ok=True)
 
 
 def _epochs(folder: Path, ending: str) -> list[int]:

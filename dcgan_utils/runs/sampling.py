@@ -10,11 +10,13 @@ import torch
 from torch import nn
 
 from dcgan_utils.core import environment
+from dcgan_utils.core.errors import NotEnoughData
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.load import Dataset, load_dataset, synthetic_dataset
 from dcgan_utils.data.sources import Location
 from dcgan_utils.data.tensors import to_float, to_uint8
 from dcgan_utils.gan import networks
+from dcgan_utils.runs import checkpoint
 from dcgan_utils.runs.run import Run, incompatible_state_as_error, run_folder
 
 logger = logging.getLogger(__name__)
@@ -50,9 +52,9 @@ def load_generator(run: Run, *, epoch: int | None = None, device: str | None = N
     Parameters
     ----------
     run
-        A run with a checkpoint.
+        A run with a checkpoint or weights.
     epoch
-        One of its `kept_epochs`; the default is the latest checkpoint.
+        One of its `kept_epochs`; by default the `Run.latest_weights`.
     device
         The default is the device that ``auto`` chooses.
 
@@ -87,7 +89,7 @@ def sample(
     seed
         The same seed gives the same latent vectors.
     epoch
-        One of its `kept_epochs`; the default is the latest checkpoint.
+        One of its `kept_epochs`; by default the `Run.latest_weights`.
     device
         The default is the device that ``auto`` chooses.
 
@@ -147,21 +149,39 @@ def most_real(
     torch.Tensor
         uint8, shape ``(n, 3, H, W)``, on the CPU; the highest rated first.
 
+    Raises
+    ------
+    NotEnoughData
+        If the run has no readable checkpoint; the weights that it kept have no discriminator.
+    WorkbookError
+        If the checkpoint cannot be read.
+
     Notes
     -----
     Selection flatters the generator: `sample` shows its typical images. The discriminator's rating
     need not agree with a person's. It uses the running statistics here; in training it used the
     statistics of each batch.
     """
+    try:
+        state = run.load_checkpoint()
+    except checkpoint.Damaged:
+        state = None
+    if state is None:
+        raise NotEnoughData(
+            f"Skipped: the run '{run.name}' has no readable checkpoint, and only that holds the "
+            "discriminator."
+        )
     images = sample(run, out_of, seed=seed, device=device)
     config = run.config
     _, discriminator = networks.build_networks(config.architecture, **config.sizes)
-    state = run.load_checkpoint()
     with incompatible_state_as_error(run):
         discriminator.load_state_dict(state["model"]["discriminator"])
     discriminator.eval()
     logits = torch.cat([discriminator(to_float(part)) for part in images.split(256)])
     return images[logits.argsort(descending=True)[:n]]
+
+
+_PARTS = ("history.csv", "samples", "weights")  # a run has these, unless some were deleted
 
 
 def load_pair(
@@ -189,7 +209,7 @@ def load_pair(
     if other is None:
         return load_dataset(dataset, img_size), None
     folder = run_folder(other)
-    if folder is not None and (folder / "samples").is_dir():
+    if folder is not None and any((folder / part).exists() for part in _PARTS):
         run = Run(folder)
         collection = load_dataset(dataset, run.config.img_size)
         images = sample(run, len(collection.images), seed=seed, device=device)

@@ -17,7 +17,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from dcgan_utils.core.errors import PlainMessage, WorkbookError
-from dcgan_utils.core.files import write_gif
+from dcgan_utils.core.files import warn_if_not_writable, write_gif
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.load import Dataset, load_copies
 from dcgan_utils.data.tensors import make_grid, to_float, to_uint8
@@ -26,6 +26,7 @@ from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.gan.model import DCGAN
 from dcgan_utils.runs.checkpoint import epochs_to_keep, is_out_of_memory
 from dcgan_utils.runs.run import Run, incompatible_state_as_error
+from dcgan_utils.runs.sampling import draw
 
 logger = logging.getLogger(__name__)
 SAVING_SHARE = 1 / 20  # of the training time, at most, is spent on writing checkpoints
@@ -75,7 +76,7 @@ def train(
     ------
     WorkbookError
         If a loss or a weight is no longer finite, if memory runs out, if ``folder`` contains
-        another run, or if another process is training this one.
+        another run or one whose checkpoint was deleted, or if another process is training it.
     TrainingInterrupted
         After Ctrl-C; the state is saved, even within an epoch.
     """
@@ -88,6 +89,7 @@ def train(
     run = Run.create(config, dataset, folder=folder)
     if run.finished:
         logger.info("%s is already finished: nothing to train.", run.name)
+        _ensure_preview(run)
         return run
     with run.locked(), reproducible(), _friendly_out_of_memory(config, len(dataset.images)):
         loop = _Loop(config, dataset, run)
@@ -96,7 +98,10 @@ def train(
                 row = loop.run_epoch(interrupted)
                 if on_epoch is not None:
                     on_epoch(row)
-        write_gif(run.gif_path, _frames(run))
+        _ensure_preview(run)
+        frames = _frames(run)
+        with warn_if_not_writable():
+            write_gif(run.gif_path, frames)
     return run
 
 
@@ -141,12 +146,7 @@ class _Loop:
         self.images = images.to(self.model.device)
         self.order_rng = stream(config.seed, "order")
         self.flip_rng = stream(config.seed, "flip")
-        self.fixed_noise = config.prior.sample(
-            config.sample_size,
-            config.noise_size,
-            generator=stream(config.seed, "preview"),
-            device=self.model.device,
-        )
+        self.fixed_noise = _fixed_noise(config, self.model.device)
         self.real_spread = _spread(dataset.images[:: math.ceil(len(dataset.images) / 256)])
         self.epoch = 0  # complete epochs
         self.seen = 0  # images shown in the current epoch
@@ -164,7 +164,22 @@ class _Loop:
             with incompatible_state_as_error(self.run):
                 self._restore(state)
             logger.info("%s resumes from epoch %d.", self.run.name, self.epoch)
+        else:
+            self.epoch = self._epochs_without_checkpoint()
         self.run.forget_after(self.epoch)
+
+    def _epochs_without_checkpoint(self) -> int:
+        """Return 0, or all epochs if only the checkpoint of a complete training was deleted."""
+        self.epoch = max([0, *self.run.sampled_epochs(), *self.run.kept_epochs()])
+        if self.epoch <= 1:  # the checkpoint of the first epoch is written after its samples
+            return 0
+        if not self.ended:
+            raise WorkbookError(
+                f"the run '{self.run.name}' has {self.epoch} epochs, but its checkpoint was "
+                f"deleted, so it cannot resume. Delete the folder '{self.run.folder}' to start "
+                "over."
+            )
+        return self.epoch
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
@@ -317,6 +332,19 @@ def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, previous)
     if pressed:  # after the last batch, so the loop has not reacted to it
         raise KeyboardInterrupt
+
+
+def _fixed_noise(config: TrainConfig, device: torch.device) -> torch.Tensor:
+    """Return the latent vectors from which each epoch's samples are drawn."""
+    rng = stream(config.seed, "preview")
+    return config.prior.sample(config.sample_size, config.noise_size, generator=rng, device=device)
+
+
+def _ensure_preview(run: Run) -> None:
+    """Draw the last samples again if all samples were deleted."""
+    if not run.sampled_epochs():
+        epoch, _ = run.latest_weights()
+        run.save_samples(epoch, draw(run, _fixed_noise(run.config, torch.device("cpu"))))
 
 
 def _frames(run: Run) -> list[Image.Image]:

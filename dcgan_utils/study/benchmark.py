@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import multiprocessing
 import os
@@ -199,6 +200,22 @@ def _fresh_process() -> Iterator[ProcessPoolExecutor]:
             "a process of the benchmark died, perhaps because it ran out of memory: try a smaller "
             "width or batch size."
         ) from error
+    except (OSError, RuntimeError) as error:
+        if not _lacks_shared_memory(error):
+            raise
+        raise environment.shared_memory_error(error) from error
+
+
+def _lacks_shared_memory(error: Exception) -> bool:
+    """Return whether a queue, a lock or a batch found no place in /dev/shm.
+
+    The benchmark writes nothing to the disk in these processes but by functions that raise a
+    `WorkbookError`. torch puts what happened to its loading processes into a text.
+    """
+    known = (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.ENOSYS)
+    if isinstance(error, OSError) and error.errno in known:
+        return True
+    return any(words in str(error) for words in ("shared memory", "Bus error", "</torch_"))
 
 
 _epoch: Callable[[], int]  # in the process of a loop: trains an epoch, returns its image count

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError, escape_markdown
-from dcgan_utils.core.files import write_csv
+from dcgan_utils.core.files import warn_if_not_writable, write_csv
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.labels import classes_of
 from dcgan_utils.data.load import Dataset
@@ -39,7 +39,10 @@ def label_runs(runs: Sequence[Run]) -> dict[str, Run]:
     """
     for run in runs:
         if run.history().empty:
-            raise WorkbookError(f"the run '{run.name}' has no complete epoch yet; train it first.")
+            raise WorkbookError(
+                f"the run '{run.name}' has no complete epoch yet, or its history.csv was deleted: "
+                "train it first, or leave it out."
+            )
     configs = {run: run.config.identity | {"collection": run.about["data"]["name"]} for run in runs}
     differing = [
         name
@@ -200,7 +203,8 @@ def evaluate_runs(
         measures = evaluation.evaluate(
             real.images, images, seed=seed, classes=classes, device=device
         )
-        run.save_metrics(measures | {"epochs": len(run.history()), "sample_seed": seed})
+        with warn_if_not_writable():
+            run.save_metrics(measures | {"epochs": len(run.history()), "sample_seed": seed})
         rows.append(
             {
                 "label": prior.label,

@@ -8,6 +8,7 @@ gives its run to another worker, which resumes it.
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from filelock import FileLock
 
+from dcgan_utils.core.environment import shared_memory_error
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import (
     ensure_dir,
@@ -68,6 +70,7 @@ def execute_notebook(
     from nbclient.exceptions import DeadKernelError
 
     failed = ""
+    ensure_dir(output.parent)
     try:
         with friendly_write_errors(output), _friendly_kernel_errors():
             papermill.execute_notebook(
@@ -151,6 +154,7 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # Das
 # A terminal sends Ctrl-C to all its processes. Here the study closes its workers, in order; one
 # that ended by itself would be started again meanwhile.
 _IGNORE_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+LOCKS = 16  # of a worker's process, at most
 PATIENCE = "20s"  # how long a scheduler may take to answer
 
 
@@ -194,6 +198,7 @@ def local_cluster(tasks: int, workers: int | None = None) -> Iterator[str]:
     served, threads = divide_machine(cores, psutil.virtual_memory().available, tasks)
     count = workers or min(gpus, tasks) or served
     threads = max(1, cores // count) if workers or gpus else threads
+    _require_shared_memory(count)
     spec = {
         number: {
             "cls": Nanny,
@@ -202,7 +207,7 @@ def local_cluster(tasks: int, workers: int | None = None) -> Iterator[str]:
                 "nthreads": 1,
                 "memory_limit": 0,  # Dask would count the worker alone, not its kernel
                 "dashboard_address": None,
-                "silence_logs": logging.ERROR,
+                "silence_logs": logging.CRITICAL,  # on Ctrl-C, workers log lost connections
                 "preload": [_IGNORE_CTRL_C],
                 "env": dict.fromkeys(_THREADS, str(threads))
                 | ({"CUDA_VISIBLE_DEVICES": names[number % gpus]} if gpus else {}),
@@ -215,8 +220,16 @@ def local_cluster(tasks: int, workers: int | None = None) -> Iterator[str]:
         "cls": Scheduler,
         "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"},
     }
-    with SpecCluster(workers=spec, scheduler=scheduler, silence_logs=logging.ERROR) as cluster:
+    with SpecCluster(workers=spec, scheduler=scheduler, silence_logs=logging.CRITICAL) as cluster:
         yield cluster.scheduler_address
+
+
+def _require_shared_memory(workers: int) -> None:
+    """Make as many locks as the workers need, since Dask would show only that none starts."""
+    try:
+        _ = [multiprocessing.Lock() for _ in range(LOCKS * workers)]
+    except OSError as error:
+        raise shared_memory_error(error) from error
 
 
 @contextmanager

@@ -1,3 +1,7 @@
+import os
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -67,3 +71,28 @@ def test_collections_keep_their_hashes():
 def test_what_is_cached_keeps_its_place():
     assert cache.location("k", "part", [1]).name == cache.location("k", "part", (1,)).name
     assert cache.location("k", "part", 1).name.startswith("k-")
+
+
+@pytest.mark.parametrize(
+    ("own", "writable", "chosen"),
+    [
+        (None, ["data"], "{home}/data/.cache/numba"),
+        ("", ["data"], "{home}/data/.cache/numba"),
+        ("{home}/own", ["data", "own"], "{home}/own"),
+        ("{home}/own", ["data"], "{home}/data/.cache/numba"),
+        (None, [], "{home}/temporary/numba-*"),
+        ("{home}/own", [], "{home}/temporary/numba-*"),
+    ],
+)
+def test_numba_gets_a_folder_that_can_be_written(own, writable, chosen, home, monkeypatch):
+    for name in {"data", "own"} - {*writable}:
+        (home / name).touch()  # a file, so that no folder can be made there
+    (home / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(home / "temporary"))
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    if own is not None:
+        monkeypatch.setenv("NUMBA_CACHE_DIR", own.format(home=home))
+    folder = cache.ensure_numba_dir()
+    assert folder.match(chosen.format(home=home))
+    assert folder.is_dir()
+    assert Path(os.environ["NUMBA_CACHE_DIR"]) == folder == cache.ensure_numba_dir()

@@ -1,15 +1,21 @@
+import errno
 import os
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.errors import NotWritable, WorkbookError
 from dcgan_utils.core.files import (
     atomic_write,
     ensure_dir,
     expand_path,
     friendly_write_errors,
+    home,
     remove_partial_files,
+    reports_dir,
+    warn_if_not_writable,
+    write_bytes,
     write_tables,
 )
 
@@ -73,3 +79,94 @@ def test_only_what_dead_processes_left_is_removed(tmp_path):
         half.touch()
     remove_partial_files(tmp_path)
     assert names(tmp_path) == [mine.name]
+
+
+@pytest.mark.parametrize(
+    ("number", "at_home", "elsewhere"),
+    [
+        (errno.ENOSPC, "Free some space, or set .* DCGAN_HOME", "Free some space, or choose a"),
+        (errno.EDQUOT, "Free some space, or set .* DCGAN_HOME", "Free some space, or choose a"),
+        (errno.EACCES, "permissions, or set .* DCGAN_HOME", "permissions, or choose a folder"),
+        (errno.EPERM, "permissions, or set .* DCGAN_HOME", "permissions, or choose a folder"),
+        (errno.EROFS, "disk writable, or set .* DCGAN_HOME", "disk writable, or choose a folder"),
+        (errno.ENAMETOOLONG, "name is too long: choose", "name is too long: choose"),
+        (errno.EIO, r"\(Input/output error\)\.$", r"\(Input/output error\)\.$"),
+        (errno.EMFILE, r"\(Too many open files\)\.$", r"\(Too many open files\)\.$"),
+        (errno.ENOENT, r"\(No such file or directory\)\.$", r"\(No such file or directory\)\.$"),
+    ],
+)
+def test_the_advice_follows_the_number_and_the_place(number, at_home, elsewhere, tmp_path):
+    reports_dir().mkdir()
+    for path, advice in ((reports_dir() / "x", at_home), (tmp_path / "x", elsewhere)):
+        with pytest.raises(NotWritable, match=advice) as refusal, friendly_write_errors(path):
+            raise OSError(number, os.strerror(number))
+        assert ("Free some space" in str(refusal.value)) == advice.startswith("Free")
+        assert ("DCGAN_HOME" in str(refusal.value)) == advice.endswith("DCGAN_HOME")
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("folder", "folder' is a folder: rename or remove it"),
+        ("file/x", "file' is not a folder: rename or remove it"),
+        ("file/a/b", "file' is not a folder: rename or remove it"),
+        ("gone/x", "Its folder '.*gone' is gone"),
+        ("gone/a/x", "Its folder '.*gone/a' is gone"),
+        ("link/x", "Its folder '.*link' is gone"),
+        ("n" * 300, "The name is too long"),
+        ("circle/x", r"\(Too many levels of symbolic links\)\.$"),
+    ],
+)
+def test_what_is_in_the_way_is_named(name, advice, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    with pytest.raises(NotWritable, match=advice):
+        write_bytes(tmp_path / name, b"x")
+
+
+@pytest.mark.parametrize("name", ["file", "file/x", "link"])
+def test_a_folder_is_not_made_where_something_else_is(name, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(NotWritable, match="is not a folder: rename or remove it"):
+        ensure_dir(tmp_path / name)
+
+
+def test_a_side_product_that_cannot_be_written_is_a_warning_and_a_mistake_is_none(tmp_path, caplog):
+    with warn_if_not_writable():
+        write_bytes(tmp_path / "gone" / "x", b"x")
+    assert "Not saved: '" in caplog.text
+    with pytest.raises(WorkbookError, match="wrong"), warn_if_not_writable():
+        raise WorkbookError("wrong")
+
+
+@pytest.mark.parametrize(
+    ("text", "folder"),
+    [
+        ("", Path(__file__).parents[2]),
+        ("  ", Path(__file__).parents[2]),
+        ("~/new", "{tmp}/new"),
+        ("{tmp}/{x}", "{tmp}/{x}"),
+        ("relative", "{tmp}/relative"),
+        (".", "{tmp}"),
+        ("~nobody-of-this-name/x", None),
+        ("{tmp}/file", None),
+        ("{tmp}/file/x", None),
+        ("{tmp}/circle", None),
+        ("/dev/null", None),
+        ("n" * 300, None),
+    ],
+)
+def test_any_home_folder_is_used_or_refused(text, folder, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DCGAN_HOME", text.replace("{tmp}", str(tmp_path)))
+    if folder is None:
+        with pytest.raises(WorkbookError, match=r"DCGAN_HOME is '.*', which cannot be used"):
+            home()
+    else:
+        assert home() == Path(str(folder).replace("{tmp}", str(tmp_path)))

@@ -700,6 +700,44 @@ def test_copies_of_images_that_have_changed_are_refused(tmp_path, data):
         load_dataset(tmp_path / "p", 8, copy="blue")
 
 
+def overwrite(folder):
+    Image.new("RGB", (8, 8), "blue").save(folder / "b.png")
+
+
+def swap(folder):
+    one, other = (folder / name for name in ("a.png", "b.png"))
+    content = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(content)
+
+
+@pytest.mark.parametrize("change", [overwrite, swap])
+@pytest.mark.parametrize("when", [0, 3, 5])  # copies already made
+def test_copies_of_images_whose_content_has_changed_are_refused(
+    tmp_path, data, monkeypatch, change, when
+):
+    folder = fill(tmp_path / "p", a=RED, b=GREEN)
+    dataset, decode_one, left = load_dataset(folder, 8), load.load_dataset, [when + 1]
+
+    def change_meanwhile(*args, **kwargs):
+        if not left[0]:
+            change(folder)
+        left[0] -= 1
+        return decode_one(*args, **kwargs)
+
+    monkeypatch.setattr(load, "load_dataset", change_meanwhile)
+    with pytest.raises(WorkbookError, match="have changed since they were loaded"):
+        load_copies(dataset)
+
+
+def test_copies_are_made_of_images_that_were_only_touched_or_rewritten(tmp_path, data):
+    folder = fill(tmp_path / "p", a=RED, b=GREEN)
+    dataset = load_dataset(folder, 8)
+    with Image.open(folder / "b.png") as image:
+        image.save(folder / "b.png", compress_level=0)
+    assert len(load_copies(dataset)) == 12
+
+
 def test_a_zip_of_two_folders_is_found_again_as_it_was(data, tiny):
     names = [f"{folder}/{name}.png" for folder in ("pokemon_jpg", "pokemon") for name in "ab"]
     zipped(data / "pokemon.zip", {name: image() for name in names})

@@ -2,6 +2,7 @@
 
 import csv
 
+import joblib
 import numpy as np
 import pytest
 from PIL import Image
@@ -208,6 +209,19 @@ def test_a_partial_collection_is_repaired(tmp_path):
         "mine.txt",
         *(f"plein_air_{i:04d}.jpg" for i in range(1, 5)),
     ]
+
+
+def test_without_shared_memory_one_process_paints(collection, tmp_path, monkeypatch):
+    parallel = joblib.Parallel
+
+    def only_one(n_jobs):
+        if n_jobs != 1:
+            raise OSError(28, "No space left on device")
+        return parallel(n_jobs)
+
+    monkeypatch.setattr("joblib.Parallel", only_one)
+    paint_plein_air(tmp_path / "x", count=2, size=32)
+    assert len([*(tmp_path / "x").glob("*.jpg")]) == 2
 
 
 def test_an_interrupted_painting_does_not_count(tmp_path, monkeypatch):

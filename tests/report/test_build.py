@@ -329,4 +329,4 @@ def test_the_command_of_the_benchmark_writes_a_page(image_folder, monkeypatch, c
 def test_a_report_that_cannot_be_written_is_reported(image_folder, home, capsys):
     (home / "reports").write_text("no folder")
     assert main(["report", "--dataset", str(image_folder)]) == 2
-    assert "DCGAN_HOME" in capsys.readouterr().err
+    assert "reports' is not a folder: rename or remove it" in capsys.readouterr().err

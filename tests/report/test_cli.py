@@ -1,10 +1,14 @@
 """What the command line answers before a command runs."""
 
+import signal
 import subprocess
 import sys
+import textwrap
 
 import pytest
+from helpers import written_grid
 
+from dcgan_utils import cli
 from dcgan_utils.cli import main
 
 HEAVY = {"torch", "numpy", "pandas", "matplotlib"}
@@ -90,3 +94,72 @@ def test_none_in_capitals_is_no_augmentation(capsys, image_folder):
     assert main(["report", *given]) == 2
     assert "augment must be one of none," in (told := capsys.readouterr().err)
     assert "not 'None'. Did you mean 'none'?" in told
+
+
+@pytest.mark.parametrize(
+    "command", ["doctor", "report", "benchmark", "playground x", "study {grid}"]
+)
+@pytest.mark.parametrize("home", ["~nobody-of-this-name/x", "/dev/null", "/dev/null/x", "n" * 300])
+def test_a_home_folder_that_is_none_is_refused_by_every_command(
+    command, home, monkeypatch, capsys, tmp_path, image_folder
+):
+    grid = written_grid(tmp_path, image_folder)
+    monkeypatch.setenv("DCGAN_HOME", home)
+    assert main(command.format(grid=grid).split()) == 2
+    assert f"error: the environment variable DCGAN_HOME is '{home}'" in capsys.readouterr().err
+
+
+def begin(module, *arguments):
+    """Run the command line with a Ctrl-C as soon as it imports a module; return the process."""
+    script = f"""
+    import os, runpy, signal, sys
+    class CtrlC:
+        def find_spec(self, name, *rest):
+            if name == {module!r}:
+                os.kill(os.getpid(), signal.SIGINT)
+    sys.meta_path.insert(0, CtrlC())
+    sys.argv = ["dcgan_utils", *{arguments!r}]
+    runpy.run_module("dcgan_utils", run_name="__main__", alter_sys=True)
+    """
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize(
+    "module", ["dcgan_utils.cli", "argparse", "dcgan_utils.core", "numpy", "torch", "torch.nn"]
+)
+def test_ctrl_c_while_modules_are_imported_ends_quietly(module):
+    done = begin(module, "doctor")
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+WITHIN_EXEC = """
+import sys
+import dcgan_utils.cli
+from dcgan_utils.__main__ import run
+def interrupted():
+    exec("raise KeyboardInterrupt")
+dcgan_utils.cli.main = interrupted
+sys.exit(run())
+"""
+
+
+def test_ctrl_c_within_an_exec_ends_by_the_code_and_not_by_the_signal(tmp_path):
+    (tmp_path / "wrapper.py").write_text(WITHIN_EXEC)
+    command = [sys.executable, "-m", "wrapper"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_ignored_signals_stay_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as after nohup
+    try:
+        with cli._loading():
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with cli._loading():
+        assert signal.getsignal(signal.SIGINT) is not before
+    assert signal.getsignal(signal.SIGINT) is before

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -257,3 +258,53 @@ def test_one_image_is_enough_for_the_notebooks_of_a_run(tmp_path):
     execute_cells("capacity", **own, copies=4, epochs=1, width=4, batch_size=2)
     text = execute_cells("latent", run="one", samples=2, projection_steps=2, device="cpu")
     assert "At least two real" in text
+
+
+# --- Side products -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def trained(image_folder, tiny):
+    return train(tiny(kid_samples=4), load_dataset(image_folder, 32))
+
+
+LITTLE = {"img_size": 32, "device": "cpu"}
+TRIAL = LITTLE | {"width": 8, "batch_size": 4, "samples": 6}
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "blocked"),
+    [
+        ("eda", LITTLE | {"k": 3}, ["reports/ten-images"]),
+        ("augment", TRIAL | {"trial_images": 20, "policies": "none, pil"}, ["reports/augment"]),
+        ("latent", {"samples": 4, "projection_steps": 2, "device": "cpu"}, ["reports/latent"]),
+        ("compare", {"samples": 10, "device": "cpu"}, ["reports/compare", "{run}/metrics.json"]),
+        ("train", TINY | {"kid_samples": 4}, ["{run}/quality.csv"]),
+    ],
+)
+def test_side_products_that_cannot_be_written_are_a_warning(
+    name, parameters, blocked, trained, image_folder, home, quick_umap, undrawn
+):
+    own = {"latent": {"run": trained.name}, "compare": {"runs": trained.name}}
+    for place in (home / path.format(run=trained.folder) for path in blocked):
+        if place.suffix:
+            place.mkdir()
+        else:
+            place.write_text("no folder")
+    text = execute_cells(name, **own.get(name, {"dataset": str(image_folder)}), **parameters)
+    assert "Not saved: '" in text
+    assert "torch" in text, "the last cell was reached"
+    assert ("Animation: the walk along one latent vector." in text) == (name == "latent")
+
+
+@pytest.mark.parametrize("name", ["train", "latent"])
+def test_a_finished_run_is_shown_without_what_was_deleted(name, trained, image_folder, undrawn):
+    shutil.rmtree(trained.folder / "samples")
+    for part in ("checkpoint.pt", "checkpoint-before.pt", "history.csv"):
+        (trained.folder / part).unlink(missing_ok=True)
+    parameters = {
+        "train": {"dataset": str(image_folder), **TINY, "kid_samples": 4},
+        "latent": {"run": trained.name, "samples": 2, "projection_steps": 1, "device": "cpu"},
+    }
+    text = execute_cells(name, **parameters[name])
+    assert ("only that holds the discriminator" in text) == (name == "train")

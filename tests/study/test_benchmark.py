@@ -1,8 +1,10 @@
 """The machinery of the benchmark on tiny networks; what it measures is no matter of tests."""
 
+import errno
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import pandas as pd
 import pytest
@@ -139,3 +141,27 @@ def test_the_quality_of_both_precisions_is_reported():
 @pytest.mark.slow
 def test_the_ceiling_is_a_rate_of_this_machine():
     assert 1e8 < benchmark.matmul_ceiling("fp32", seconds=0.05) < 1e15
+
+
+@pytest.mark.parametrize(
+    ("error", "ours"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (OSError(errno.EROFS, "Read-only file system"), True),
+        (OSError(errno.EACCES, "Permission denied"), True),
+        (OSError(errno.ENOSYS, "Function not implemented"), True),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error."), True),
+        (RuntimeError("unable to write to file </torch_7_3_0>: No space left"), True),
+        (RuntimeError("unable to allocate shared memory(shm) for file </x>"), True),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory"), False),
+        (RuntimeError("a mistake of ours"), False),
+    ],
+)
+def test_too_little_shared_memory_is_reported_and_mistakes_stay_visible(error, ours, monkeypatch):
+    monkeypatch.setattr(benchmark, "ProcessPoolExecutor", lambda *_, **__: nullcontext())
+    expected = WorkbookError if ours else type(error)
+    with (
+        pytest.raises(expected, match="--shm-size" if ours else str(error.args[-1])),
+        benchmark._fresh_process(),
+    ):
+        raise error

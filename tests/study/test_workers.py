@@ -1,5 +1,6 @@
 import pytest
 
+from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.study.schedule import connect, divide_machine, local_cluster
 
 
@@ -27,3 +28,12 @@ def test_a_cluster_of_this_machine_listens_to_this_machine_alone():
         heard = [c.laddr.ip for p in family for c in p.net_connections() if c.status == "LISTEN"]
         assert len(heard) >= 3
         assert set(heard) == {"127.0.0.1"}
+
+
+def test_too_little_shared_memory_for_workers_is_reported_at_once(monkeypatch):
+    def full():
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("multiprocessing.Lock", full)
+    with pytest.raises(WorkbookError, match="--shm-size=1g"), local_cluster(1):
+        pass

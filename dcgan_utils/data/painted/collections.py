@@ -147,11 +147,14 @@ def _replace_collection(
     # Painted in a temporary folder, then moved, labels last: an interrupted painting can never be
     # mistaken for a collection, and other files in the folder are not touched.
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
-        jobs = (
+        jobs = [
             joblib.delayed(_paint_file)(Path(temporary), paint_one, index, size, seed)
             for index in range(1, count + 1)
-        )
-        labels = joblib.Parallel(n_jobs=-1)(jobs)
+        ]
+        try:
+            labels = joblib.Parallel(n_jobs=-1)(jobs)
+        except OSError:  # no shared memory for processes; if it is the disk, it fails again
+            labels = joblib.Parallel(n_jobs=1)(jobs)
         with (Path(temporary) / "labels.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, [column.name for column in fields(labels[0])])
             writer.writeheader()
