@@ -2,7 +2,7 @@
 
 from dcgan_utils.core.environment import machine
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
-from dcgan_utils.core.files import report_dir, reports_dir, write_csv, write_tables
+from dcgan_utils.core.files import report_dir, report_name, reports_dir, write_csv, write_tables
 from dcgan_utils.core.seeds import stream
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "WorkbookError",
     "machine",
     "report_dir",
+    "report_name",
     "reports_dir",
     "stream",
     "write_csv",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import logging
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -16,6 +19,8 @@ from dcgan_utils.core.errors import WorkbookError
 if TYPE_CHECKING:
     import pandas as pd
     from PIL import Image
+
+logger = logging.getLogger(__name__)
 
 
 def expand_path(path: str | Path) -> Path:
@@ -160,10 +165,67 @@ def reports_dir() -> Path:
     return home() / "reports"
 
 
-def report_dir(collection: str) -> Path:
-    """Return the folder of a collection's pages."""
-    # reports/runs/ holds the run folders, so a collection called "runs" needs another folder.
-    return reports_dir() / (collection if collection != "runs" else "runs-report")
+OWNER_FILE = ".report-of"  # in a folder of pages: whose it is
+_TAKEN = (
+    *("ablation", "augment", "benchmark", "compare", "latent", "noise-study", "playground"),
+    *("runs", "second-study"),
+)
+
+
+def report_dir(name: str) -> Path:
+    """Return the folder of pages of this name; that of a collection is its `report_name`."""
+    # reports/runs/ holds the run folders, so a page called "runs" needs another folder.
+    return reports_dir() / (name if name != "runs" else "runs-report")
+
+
+def report_name(name: str, source: str | Path) -> str:
+    """Return the name that a collection or study has in ``reports/``, which no other has there.
+
+    This is its own name, with a number if that is taken: by another collection of the name, or by
+    the project, or because the collection itself lies there. The same source gets the same name
+    again, as long as its folder ``reports/<name>`` is kept, in which a small file says whose it is.
+
+    Parameters
+    ----------
+    name
+        Short, and safe in file names.
+    source
+        The path of a collection, or a text that tells a study from all collections.
+    """
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    for free in itertools.chain([name], numbered):
+        folder = reports_dir() / free
+        if free in _TAKEN or folder.resolve() == Path(source).resolve():
+            continue
+        is_new = not (folder / OWNER_FILE).exists()
+        if _claim(folder, _owner(source)):
+            if is_new and free != name:
+                logger.warning(
+                    "'%s' in reports/ is taken: the pages of '%s' go to reports/%s.",
+                    *(name, source, free),
+                )
+            return free
+    raise AssertionError("numbers do not end")
+
+
+def _owner(source: str | Path) -> bytes:
+    """Return what tells a source from others, wherever the home folder is moved."""
+    if isinstance(source, str):
+        return source.encode()
+    path = source.resolve()
+    return os.fsencode(path.relative_to(home()) if path.is_relative_to(home()) else path)
+
+
+def _claim(folder: Path, owner: bytes) -> bool:
+    """Make a folder this owner's unless it is another's; return whether it is now."""
+    with contextlib.suppress(OSError):  # it exists, or what will be written there cannot be either
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / OWNER_FILE).open("xb") as file:
+            file.write(owner)
+    try:
+        return (folder / OWNER_FILE).read_bytes() == owner
+    except OSError:
+        return True
 
 
 def runs_dir() -> Path:

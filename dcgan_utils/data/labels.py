@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections.abc import Collection, Iterator, Sequence
+import posixpath
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -26,7 +28,7 @@ def read_labels(dataset: Dataset) -> pd.DataFrame:
     """Read every ``labels.csv`` of a collection.
 
     Such a file has a column ``file``, with paths relative to its own folder, and any others. The
-    embedded collections have one, and yours may too.
+    embedded collections have one, and yours may too. Names that fit no image are logged.
 
     Returns
     -------
@@ -36,25 +38,51 @@ def read_labels(dataset: Dataset) -> pd.DataFrame:
     """
     import pandas as pd
 
-    with open_listing(dataset.source, dataset.folders) as files:
-        rows = {
-            name: row
-            for file in files
-            if PurePosixPath(file.name).name == "labels.csv"
-            for name, row in _rows(file)
+    with open_listing(dataset.source, dataset.folders) as listing:
+        tables = {
+            item.name: list(_rows(item))
+            for item in listing
+            if item.read and PurePosixPath(item.name).name.lower() == "labels.csv"
         }
+    rows, find = {}, _finder(dataset.files)
+    for table, named in tables.items():
+        found = {file: row for name, row in named if (file := find(name))}
+        _tell_what_is_missing(table, [name for name, _ in named if not find(name)], len(found))
+        rows |= found
     known = {name: rows[name] for name in dataset.files if name in rows}
     return pd.DataFrame.from_dict(known, orient="index", dtype=object).reindex(dataset.files)
+
+
+def _finder(files: Sequence[str]) -> Callable[[str], str | None]:
+    """Return a function that finds an image by its name, in another case if that is unique."""
+    exact = set(files)
+    folded = Counter(file.casefold() for file in files)
+    by_fold = {file.casefold(): file for file in files if folded[file.casefold()] == 1}
+    return lambda name: name if name in exact else by_fold.get(name.casefold())
+
+
+def _tell_what_is_missing(table: str, missing: list[str], found: int) -> None:
+    if not missing:
+        return
+    count = found + len(missing)
+    which = f"{len(missing)} of them" if found else "none of them"
+    is_not = "not here" if found else "here"
+    logger.warning(
+        "%s names %d files, %s %s (such as '%s'): a name is relative to the folder of the table.",
+        *(table, count, which, is_not, missing[0]),
+    )
 
 
 def _rows(file: SourceFile) -> Iterator[tuple[str, dict[str, str]]]:
     folder = PurePosixPath(file.name).parent
     try:
-        rows = list(csv.DictReader(io.StringIO(file.read().decode("utf-8-sig")), strict=True))
-        named = [(normalise_name(str(folder / row.pop("file"))), row) for row in rows]
-    except (NotAnImage, UnicodeDecodeError, csv.Error, KeyError, TypeError) as error:
+        text = file.read().decode("utf-8-sig")
+        reader = csv.DictReader(io.StringIO(text), strict=True, delimiter=_delimiter(text))
+        named = [(_file_name(folder, row.pop("file")), row) for row in reader]
+    except (NotAnImage, UnicodeDecodeError, csv.Error, KeyError, TypeError, AttributeError) as error:
         logger.warning(
-            "%s is ignored (%r): it must be a comma-separated table in UTF-8 with a column 'file'.",
+            "%s is ignored (%r): it must be a table in UTF-8 with a column 'file', separated by "
+            "commas, semicolons or tabs.",
             file.name,
             error,
         )
@@ -62,6 +90,18 @@ def _rows(file: SourceFile) -> Iterator[tuple[str, dict[str, str]]]:
     for name, row in named:
         row.pop(None, None)  # cells after the last column
         yield name, {column: value or None for column, value in row.items()}
+
+
+def _delimiter(text: str) -> str:
+    """Return what separates the columns: Excel writes semicolons in half of Europe."""
+    header = text.partition("\n")[0].strip()
+    columns = {mark: [name.strip(' "') for name in header.split(mark)] for mark in ",;\t"}
+    return next((mark for mark, names in columns.items() if "file" in names), ",")
+
+
+def _file_name(folder: PurePosixPath, cell: str) -> str:
+    """Return the name that a cell gives to an image, as listings write it."""
+    return normalise_name(posixpath.normpath(folder / cell.strip().replace("\\", "/")))
 
 
 def categories(labels: pd.DataFrame) -> pd.DataFrame:
