@@ -168,7 +168,7 @@ def reports_dir() -> Path:
 OWNER_FILE = ".report-of"  # in a folder of pages: whose it is
 _TAKEN = (
     *("ablation", "augment", "benchmark", "compare", "latent", "noise-study", "playground"),
-    *("runs", "second-study"),
+    *("runs", "runs-report", "second-study"),
 )
 
 

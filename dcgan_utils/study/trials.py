@@ -12,6 +12,7 @@ import torch
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.load import Dataset, synthetic_dataset
+from dcgan_utils.data.sources import normalise_name
 from dcgan_utils.data.tensors import rms_difference, to_float, to_uint8
 from dcgan_utils.gan.augment import augment_inputs, views_per_image
 from dcgan_utils.gan.config import TrainConfig
@@ -238,6 +239,7 @@ def image_index(dataset: Dataset, image: str) -> int:
     WorkbookError
         If there is no such image.
     """
+    image = normalise_name(image)
     if image.isdecimal() and int(image) < len(dataset.files):
         return int(image)
     if image in dataset.files:
