@@ -7,7 +7,7 @@ import io
 import logging
 import posixpath
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -40,15 +40,15 @@ def read_labels(dataset: Dataset) -> pd.DataFrame:
 
     with open_listing(dataset.source, dataset.folders) as listing:
         tables = {
-            item.name: list(_rows(item))
+            item.name: _rows(item)
             for item in listing
             if item.read and PurePosixPath(item.name).name.lower() == "labels.csv"
         }
     rows, find = {}, _finder(dataset.files)
     for table, named in tables.items():
-        found = {file: row for name, row in named if (file := find(name))}
-        _tell_what_is_missing(table, [name for name, _ in named if not find(name)], len(found))
-        rows |= found
+        if named is not None:
+            rows |= {file: row for name, row in named if (file := find(name))}
+            _tell_what_is_missing(table, [name for name, _ in named], find)
     known = {name: rows[name] for name in dataset.files if name in rows}
     return pd.DataFrame.from_dict(known, orient="index", dtype=object).reindex(dataset.files)
 
@@ -61,35 +61,40 @@ def _finder(files: Sequence[str]) -> Callable[[str], str | None]:
     return lambda name: name if name in exact else by_fold.get(name.casefold())
 
 
-def _tell_what_is_missing(table: str, missing: list[str], found: int) -> None:
-    if not missing:
-        return
-    count = found + len(missing)
-    which = f"{len(missing)} of them" if found else "none of them"
-    is_not = "not here" if found else "here"
-    logger.warning(
-        "%s names %d files, %s %s (such as '%s'): a name is relative to the folder of the table.",
-        *(table, count, which, is_not, missing[0]),
-    )
+def _tell_what_is_missing(table: str, names: list[str], find: Callable[[str], str | None]) -> None:
+    missing = [name for name in names if find(name) is None]
+    if not names:
+        logger.warning("%s names no file.", table)
+    elif missing:
+        which = "none of them here" if missing == names else f"{len(missing)} of them not here"
+        logger.warning(
+            "%s names %d %s, %s (such as '%s'): a name is relative to the folder of the table.",
+            *(table, len(names), "file" if len(names) == 1 else "files", which, missing[0]),
+        )
 
 
-def _rows(file: SourceFile) -> Iterator[tuple[str, dict[str, str]]]:
+def _rows(file: SourceFile) -> list[tuple[str, dict[str, str]]] | None:
+    """Return the name of an image and the labels in each row; None if it is no such table."""
     folder = PurePosixPath(file.name).parent
     try:
         text = file.read().decode("utf-8-sig")
         reader = csv.DictReader(io.StringIO(text), strict=True, delimiter=_delimiter(text))
-        named = [(_file_name(folder, row.pop("file")), row) for row in reader]
-    except (NotAnImage, UnicodeDecodeError, csv.Error, KeyError, TypeError, AttributeError) as error:
+        named = [(row.pop("file"), row) for row in reader]
+    except (NotAnImage, UnicodeDecodeError, csv.Error, KeyError) as error:
         logger.warning(
             "%s is ignored (%r): it must be a table in UTF-8 with a column 'file', separated by "
             "commas, semicolons or tabs.",
             file.name,
             error,
         )
-        return
-    for name, row in named:
+        return None
+    for _, row in named:
         row.pop(None, None)  # cells after the last column
-        yield name, {column: value or None for column, value in row.items()}
+    return [
+        (_file_name(folder, cell), {column: value or None for column, value in row.items()})
+        for cell, row in named
+        if cell and cell.strip()
+    ]
 
 
 def _delimiter(text: str) -> str:

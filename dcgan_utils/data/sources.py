@@ -122,15 +122,17 @@ def locate(source: str | Path) -> Location:
 
 
 # The first bytes of files that are given in the place of a zip, and what to say.
+_WEB_PAGE = "is a web page and no zip: open its address in a browser, log in, and download it there"
+_PACKED = "packs its images: save them as JPEG or PNG files and give their folder"
 _NO_ZIPS = {
     b"PK\3\4": "is a zip that was cut short: download or copy it again",
-    b"<!DOCTYPE": "is a web page and no zip: open the address in a browser, log in, and download it",
-    b"<html": "is a web page and no zip: open the address in a browser, log in, and download it",
+    b"<!DOCTYPE": _WEB_PAGE,
+    b"<html": _WEB_PAGE,
     b"Rar!": "is a RAR archive: unpack it and give the folder",
     b"7z\xbc\xaf": "is a 7z archive: unpack it and give the folder",
     b"\x1f\x8b": "is a gzip archive: unpack it and give the folder",
-    b"PAR1": "packs its images: save them as JPEG or PNG files and give their folder",
-    b"\x89HDF": "packs its images: save them as JPEG or PNG files and give their folder",
+    b"PAR1": _PACKED,
+    b"\x89HDF": _PACKED,
 }
 
 
@@ -138,7 +140,10 @@ def _why_no_zip(path: Path) -> str:
     """Say what a file is that was given as a collection, and what to do."""
     if not path.is_file():  # reading a device might never end
         return "is neither a folder nor a file: give a folder of images or a zip"
-    head = _head_of_file(path).lstrip()
+    try:
+        head = _read_file(path, HEAD_BYTES).lstrip()
+    except NotAnImage as reason:
+        return f"cannot be used: {reason}"
     for start, sentence in _NO_ZIPS.items():
         if head[: len(start)].lower() == start.lower():
             return sentence
@@ -166,7 +171,7 @@ def _find_path(source: str | Path) -> Path:
     try:
         given = Path(source).expanduser()
         for path in (given, home() / given):
-            if path.exists():
+            if path.exists() or (path := _as_on_disk(path)).exists():
                 return path.resolve()
     except (OSError, RuntimeError, ValueError) as error:
         raise WorkbookError(f"The path '{source}' cannot be read ({error}).") from error
@@ -179,6 +184,19 @@ def _find_path(source: str | Path) -> Path:
     )
 
 
+def _as_on_disk(path: Path) -> Path:
+    """Spell a path as the disk does: a Mac takes é apart into two letters, a keyboard does not."""
+    spelt = Path(path.anchor)
+    for part in path.parts[len(spelt.parts) :]:
+        if not (spelt / part).exists() and spelt.is_dir():
+            wanted = normalise_name(part)
+            same = (there for there in spelt.iterdir() if normalise_name(there.name) == wanted)
+            spelt = next(same, spelt / part)
+        else:
+            spelt /= part
+    return spelt
+
+
 def _choices() -> str:
     names = ", ".join([*PAINTERS, *KAGGLE])
     return f"give one of {names}, or a path to a folder or a zip"
@@ -186,7 +204,8 @@ def _choices() -> str:
 
 def _slug(name: str) -> str:
     """Return a name in lower case, without characters that are special in shells or URLs."""
-    return re.sub(r"[^\w]+", "-", normalise_name(name).lower()).strip("-_")[:40] or "images"
+    composed = unicodedata.normalize("NFC", name.lower())
+    return re.sub(r"[^\w]+", "-", composed).strip("-_")[:40] or "images"
 
 
 def ensure_available(name: str) -> Path:
@@ -257,6 +276,11 @@ _LEFT_OUT = {
         "folders of this project's own",
         "give a folder inside '{path}' if you mean its images",
     ),
+    "unread": _LeftOut(
+        "file or link that cannot be read",
+        "files or links that cannot be read",
+        "see to it that '{path}' can be read",
+    ),
     "video": _LeftOut("video", "videos", "save frames of '{path}' as JPEG or PNG files"),
     OTHER: _LeftOut("file that is not an image", "files that are not images"),
     "junk": _LeftOut("hidden or kept by the system", "hidden or kept by the system"),
@@ -273,10 +297,14 @@ _KINDS = {ending: kind for kind, endings in _ENDINGS.items() for ending in endin
 TFRECORD_ENDINGS = (".tfrec", ".tfrecord")
 
 # What systems and their network drives keep beside the images: thumbnails, deleted files, indexes.
-_JUNK = frozenset(
-    "$recycle.bin #recycle #snapshot @eadir @recently-snapshot @recycle @tmp __macosx desktop.ini"
-    " ehthumbs.db found.000 lost+found thumbs.db ~snapshot RECYCLER".split()
-) | {"network trash folder", "system volume information", "temporary items"}
+_JUNK = {
+    *("$recycle.bin", "RECYCLER", "system volume information", "found.000"),  # Windows
+    *("thumbs.db", "ehthumbs.db", "desktop.ini"),
+    *("__macosx", "network trash folder", "temporary items"),  # macOS
+    *("@eadir", "#recycle", "#snapshot", "@tmp"),  # Synology
+    *("@recycle", "@recently-snapshot", "~snapshot"),  # QNAP, NetApp
+    "lost+found",  # Linux
+}
 # The files that tell a folder which this project has written, wherever it lies.
 _OWN_SIGNS = (
     {OWNER_FILE},
@@ -363,8 +391,8 @@ def _in_order(files: Iterable[SourceFile]) -> list[SourceFile]:
         name, number = file.name, 1
         while name in taken:
             number += 1
-            stem, ending = os.path.splitext(file.name)
-            name = f"{stem} ({number}){ending}"
+            ending = PurePosixPath(file.name).suffix
+            name = f"{file.name.removesuffix(ending)} ({number}){ending}"
         taken.add(name)
         ordered.append(file if name == file.name else replace(file, name=name))
     return ordered
@@ -415,7 +443,7 @@ def _list_folder(root: Path) -> Iterator[SourceFile]:
             continue
         for name in [*folders]:
             is_junk = _is_junk(name)
-            if is_junk or os.path.islink(os.path.join(place, name)):
+            if is_junk or Path(place, name).is_symlink():
                 folders.remove(name)
                 shown = normalise_name((relative / name).as_posix())
                 yield SourceFile(f"{shown}/", fate="junk" if is_junk else "link")
@@ -437,7 +465,7 @@ def _list_folder(root: Path) -> Iterator[SourceFile]:
 def _inode(folder: str | Path) -> tuple[int, int] | None:
     """Return what two paths of one folder have in common, or None."""
     try:
-        status = os.stat(folder)
+        status = Path(folder).stat()
     except OSError:
         return None
     return status.st_dev, status.st_ino
@@ -445,9 +473,10 @@ def _inode(folder: str | Path) -> tuple[int, int] | None:
 
 def _kind_of_folder(names: Iterable[str], is_own: bool = False) -> str | None:
     """Return the kind for which a folder with these files is left out, or None."""
-    if is_own or any(sign <= set(names) for sign in _OWN_SIGNS):
+    inside = set(names)
+    if is_own or any(sign <= inside for sign in _OWN_SIGNS):
         return "own"
-    return "junk" if "pyvenv.cfg" in names else None  # Python packages bring images of their own
+    return "junk" if "pyvenv.cfg" in inside else None  # Python packages bring images of their own
 
 
 def _is_junk(name: str) -> bool:
@@ -461,15 +490,23 @@ def _listed_file(name: str, path: Path) -> SourceFile:
     size = _regular_size(path)
     if size is None:
         return SourceFile(name, fate="device")
-    fate = _fate(name, functools.partial(_head_of_file, path))
+    fate = _fate(name, functools.partial(_read_file, path, HEAD_BYTES))
     return SourceFile(name, functools.partial(_read_file, path), path, size, fate)
 
 
-def _fate(name: str, head: Callable[[], bytes]) -> str:
-    """Return the fate of a file from its name and, if that says no image, its first bytes."""
+def _fate(name: str, read_head: Callable[[], bytes]) -> str:
+    """Return the fate of a file from its name and, if that says no image, its first bytes.
+
+    So what lies beside the images, such as long videos, is never read as a whole.
+    """
     ending = PurePosixPath(name.lower()).suffix
-    if ending in IMAGE_ENDINGS or is_tfrecord(name) or _begins_like_an_image(head()):
+    if ending in IMAGE_ENDINGS or is_tfrecord(name):
         return CANDIDATE
+    try:
+        if _begins_like_an_image(read_head()):
+            return CANDIDATE
+    except NotAnImage:
+        return "unread"
     return "packed" if ".tfrecord-" in name.lower() else _KINDS.get(ending, OTHER)
 
 
@@ -481,12 +518,6 @@ def is_tfrecord(name: str) -> bool:
 def _begins_like_an_image(head: bytes) -> bool:
     """Tell whether a format that is read knows these first bytes as its own."""
     return any(Image.OPEN[name][1](head) is True for name in FORMATS)
-
-
-def _head_of_file(path: Path) -> bytes:
-    with contextlib.suppress(OSError), path.open("rb", buffering=0) as stream:
-        return stream.read(HEAD_BYTES)
-    return b""
 
 
 def _regular_size(path: Path) -> int | None:
@@ -539,7 +570,7 @@ def _listed_entry(
     name = normalise_name(_entry_name(entry))
     if _is_junk(path.name):
         return SourceFile(name, fate="junk")
-    fate = _fate(name, functools.partial(_head_of_entry, archive, entry))
+    fate = _fate(name, functools.partial(_read_entry, archive, entry, HEAD_BYTES))
     return SourceFile(name, functools.partial(_read_entry, archive, entry), fate=fate)
 
 
@@ -556,23 +587,17 @@ def _entry_name(entry: zipfile.ZipInfo) -> str:
     return name.replace("\\", "/")
 
 
-def _head_of_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    try:
-        _refuse_unusual(entry)
-        with archive.open(entry) as stream:
-            return stream.read(HEAD_BYTES)
-    except Exception:  # as in `_read_entry`
-        return b""
-
-
 def normalise_name(name: str) -> str:
     """Return a printable name that sorts the same on all systems."""
     return unicodedata.normalize("NFC", name.encode("utf-8", "backslashreplace").decode())
 
 
-def _read_file(path: Path) -> bytes:
+def _read_file(path: Path, head: int | None = None) -> bytes:
+    """Return a file's content, or only its first bytes."""
     try:
         with path.open("rb", buffering=0) as stream:
+            if head:
+                return stream.read(head)
             if os.fstat(stream.fileno()).st_size > MAX_FILE_BYTES:
                 raise NotAnImage("the file is larger than 256 MiB")
             return stream.read()
@@ -580,19 +605,16 @@ def _read_file(path: Path) -> bytes:
         raise NotAnImage(f"the file cannot be read ({error.strerror})") from error
 
 
-def _refuse_unusual(entry: zipfile.ZipInfo) -> None:
+def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, head: int | None = None) -> bytes:
+    """Return the content of a zip's entry, or only its first bytes."""
     if entry.flag_bits & 1:
         raise NotAnImage("encrypted: unpack the zip with its password first")
-    if entry.file_size > MAX_FILE_BYTES:
+    if entry.file_size > MAX_FILE_BYTES and not head:
         raise NotAnImage("the file is larger than 256 MiB")
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise NotAnImage("compressed with an unsupported method: pack the zip again with deflate")
-
-
-def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    _refuse_unusual(entry)
     try:
         with archive.open(entry) as stream:
-            return stream.read(entry.file_size + 1)  # never more than the header says
+            return stream.read(head or entry.file_size + 1)  # never more than the header says
     except Exception as error:  # zipfile passes on what its decompressors raise
         raise NotAnImage("damaged inside the zip") from error
