@@ -37,6 +37,25 @@ def expand_path(path: str | Path) -> Path:
         raise WorkbookError(f"the path '{path}' cannot be read ({error}).") from error
 
 
+def utf8_text(path: Path) -> str:
+    """Return a path as text that can be written into a notebook.
+
+    Raises
+    ------
+    WorkbookError
+        If its bytes are not UTF-8.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        shown = str(path).encode("utf-8", "backslashreplace").decode()
+        raise WorkbookError(
+            f"The path '{shown}' has letters that are not UTF-8, and a notebook cannot name it: "
+            "rename the folder or the zip."
+        ) from error
+    return str(path)
+
+
 def ensure_dir(folder: Path) -> Path:
     """Create a folder and its parents if they do not exist.
 

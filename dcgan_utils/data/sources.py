@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from dcgan_utils.core.errors import WorkbookError, did_you_mean, first_line
-from dcgan_utils.core.files import OWNER_FILE, data_dir, home, reports_dir
+from dcgan_utils.core.files import OWNER_FILE, data_dir, home, reports_dir, utf8_text
 from dcgan_utils.data.decode import FORMATS, IMAGE_ENDINGS, NotAnImage
 from dcgan_utils.data.painted import PAINTERS
 
@@ -86,14 +86,7 @@ class Location:
         """
         if self.folders or self.path is None:
             return self.name
-        try:
-            str(self.path).encode()
-        except UnicodeEncodeError as error:
-            raise WorkbookError(
-                f"The path '{normalise_name(str(self.path))}' has letters that are not UTF-8, and "
-                "a notebook cannot name it: rename the folder or the zip."
-            ) from error
-        return str(self.path)
+        return utf8_text(self.path)
 
 
 def locate(source: str | Path) -> Location:

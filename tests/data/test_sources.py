@@ -235,7 +235,10 @@ def test_a_folder_of_links_says_so(tmp_path, leads_to):
     collection_of(tmp_path / "images", "a.png")
     folder = collection_of(tmp_path / "p")
     (folder / "linked").symlink_to(tmp_path / leads_to)
-    words = {"images": "1 link to a folder, which is not followed", "nowhere": "1 file or link that"}
+    words = {
+        "images": "1 link to a folder, which is not followed",
+        "nowhere": "1 file or link that",
+    }
     with pytest.raises(WorkbookError, match=words[leads_to]):
         load_dataset(folder, 8)
 
@@ -294,7 +297,9 @@ def test_its_own_reports_and_data_never_belong_to_it(tmp_path, monkeypatch, tiny
 
 def test_a_run_folder_never_belongs_to_it(tmp_path, tiny):
     folder = collection_of(tmp_path / "p", "a.png", "b.png")
-    run = train(tiny(dataset=str(folder), epochs=1), load_dataset(folder, 32), folder=folder / "run")
+    run = train(
+        tiny(dataset=str(folder), epochs=1), load_dataset(folder, 32), folder=folder / "run"
+    )
     dataset = load_dataset(folder, 32)
     assert (dataset.files, dataset.report.left_out) == (("a.png", "b.png"), (("run/", "own"),))
     assert load_dataset(run.folder / "samples", 8).files == ("epoch_0001.png",), "named, it counts"

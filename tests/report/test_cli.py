@@ -1,5 +1,6 @@
 """What the command line answers before a command runs."""
 
+import io
 import subprocess
 import sys
 
@@ -66,3 +67,23 @@ def test_parameters_with_an_option_of_their_own_are_refused(wrong, capsys):
 def test_a_parameter_given_twice_is_refused(capsys):
     assert main(["benchmark", "-p", "repeats", "1", "-p", "repeats", "2"]) == 2
     assert "'-p repeats' is given twice." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_an_output_that_lacks_a_letter_is_no_reason_to_fail(monkeypatch, encoding, stream):
+    written = io.BytesIO()
+    lacking = io.TextIOWrapper(written, encoding=encoding, write_through=True)
+    monkeypatch.setattr(sys, stream, lacking)
+    monkeypatch.setattr(
+        "dcgan_utils.cli._doctor", lambda options: print("写真: done", file=getattr(sys, stream))
+    )
+    main(["doctor"])
+    assert written.getvalue() == b"??: done\n"
+
+
+def test_an_output_that_is_no_file_is_left_alone(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    monkeypatch.setattr("dcgan_utils.cli._doctor", lambda options: print("写真"))
+    main(["doctor"])
+    assert sys.stdout.getvalue() == "写真\n"
