@@ -77,7 +77,7 @@ def _rows(file: SourceFile) -> list[tuple[str, dict[str, str]]] | None:
     """Return the name of an image and the labels in each row; None if it is no such table."""
     folder = PurePosixPath(file.name).parent
     try:
-        text = file.read().decode("utf-8-sig")
+        text = normalise_name(file.read().decode("utf-8-sig"))
         reader = csv.DictReader(io.StringIO(text), strict=True, delimiter=_delimiter(text))
         named = [(row.pop("file"), row) for row in reader]
     except (NotAnImage, UnicodeDecodeError, csv.Error, KeyError) as error:
@@ -106,7 +106,7 @@ def _delimiter(text: str) -> str:
 
 def _file_name(folder: PurePosixPath, cell: str) -> str:
     """Return the name that a cell gives to an image, as listings write it."""
-    return normalise_name(posixpath.normpath(folder / cell.strip().replace("\\", "/")))
+    return posixpath.normpath(folder / cell.strip().replace("\\", "/"))
 
 
 def categories(labels: pd.DataFrame) -> pd.DataFrame:
@@ -156,6 +156,7 @@ def classes_of(dataset: Dataset, column: str | None = None) -> pd.Series | None:
     """
     known = categories(read_labels(dataset)).dropna(axis="columns")
     suitable = [name for name, classes in known.items() if classes.value_counts().min() >= 5]
+    column = column and normalise_name(column)
     if column is None:
         column = next(iter(suitable), None)
     elif column not in suitable:

@@ -138,6 +138,22 @@ def test_names_match_however_their_letters_are_composed(tmp_path):
     assert read_labels(load_dataset(folder, 16)).loc["Füchse.png", "kind"] == "fox"
 
 
+@pytest.mark.parametrize("asked", ["NFC", "NFD"])
+@pytest.mark.parametrize("written", ["NFC", "NFD"])
+def test_columns_and_classes_match_however_their_letters_are_composed(
+    image_folder, collection, written, asked
+):
+    kinds = [unicodedata.normalize(form, "été") for form in ("NFC", "NFD")] * 2 + ["mer"] * 6
+    lines = [f"{n:02d}.png,{kind}" for n, kind in enumerate(["été", *kinds[1:]])]
+    header = unicodedata.normalize(written, "file,catégorie")
+    (image_folder / "labels.csv").write_text("\n".join([header, *lines]))
+    known = read_labels(collection)[unicodedata.normalize("NFC", "catégorie")]
+    assert known.value_counts().to_dict() == {"été": 4, "mer": 6}
+    lines[4] = "04.png,été"
+    (image_folder / "labels.csv").write_text("\n".join([header, *lines]))
+    assert classes_of(collection, unicodedata.normalize(asked, "catégorie")).nunique() == 2
+
+
 def test_yes_and_no():
     values = pd.Series(["true", "True", " YES", "1", "false", "", None, np.nan, "no"])
     assert parse_booleans(values) == [True] * 4 + [False] * 5

@@ -237,7 +237,7 @@ def test_a_folder_of_links_says_so(tmp_path, leads_to):
     (folder / "linked").symlink_to(tmp_path / leads_to)
     words = {
         "images": "1 link to a folder, which is not followed",
-        "nowhere": "1 file or link that",
+        "nowhere": "1 file or link that cannot be read",
     }
     with pytest.raises(WorkbookError, match=words[leads_to]):
         load_dataset(folder, 8)
