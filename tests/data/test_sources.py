@@ -164,9 +164,11 @@ def test_what_lies_beside_the_images_is_not_read(tmp_path, monkeypatch):
         "_read_file",
         lambda path, head=None: head or read.append(path.name) or reader(path),
     )
-    monkeypatch.setattr(sources, "_begins_like_an_image", lambda head: False)
+    heads = []
+    monkeypatch.setattr(sources, "_begins_like_an_image", lambda head: heads.append(len(head)))
     load_dataset(folder, 8)
     assert read == ["a.png", "a.png"], "hashed, and decoded"
+    assert set(heads) == {sources.HEAD_BYTES}
 
 
 # --- What cannot be read -------------------------------------------------------------------
@@ -308,7 +310,12 @@ def test_a_run_folder_never_belongs_to_it(tmp_path, tiny):
 @pytest.mark.parametrize("pack", ["folder", "zip"])
 @pytest.mark.parametrize(
     "signs",
-    [[".report-of"], ["projector_config.pbtxt"], ["config.json", "checkpoint.pt"]],
+    [
+        [".report-of"],
+        ["projector_config.pbtxt"],
+        ["config.json", "history.csv"],
+        ["config.json", "checkpoint.pt"],
+    ],
     ids=str,
 )
 def test_folders_of_another_home_never_belong_to_it(tmp_path, signs, pack):
