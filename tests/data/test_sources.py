@@ -159,11 +159,12 @@ def test_what_lies_beside_the_images_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(load, "_file_hash", lambda path: read.append(path.name) or b"")
     monkeypatch.setattr(load, "KEPT_BYTES", 0)
     reader = sources._read_file
-    monkeypatch.setattr(
-        sources,
-        "_read_file",
-        lambda path, head=None: head or read.append(path.name) or reader(path),
-    )
+
+    def read_file(path, head=None):
+        read.extend([] if head else [path.name])
+        return reader(path, head)
+
+    monkeypatch.setattr(sources, "_read_file", read_file)
     heads = []
     monkeypatch.setattr(sources, "_begins_like_an_image", lambda head: heads.append(len(head)))
     load_dataset(folder, 8)
