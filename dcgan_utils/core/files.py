@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import os
 import secrets
@@ -211,32 +210,23 @@ def report_name(name: str, source: str | Path) -> str:
     source
         The path of a collection, or a text that tells a study from all collections.
     """
-    numbered = (f"{name}-{number}" for number in itertools.count(2))
-    for free in itertools.chain([name], numbered):
-        folder = reports_dir() / free
-        if free in _TAKEN or folder.resolve() == Path(source).resolve():
-            continue
-        is_new = not (folder / OWNER_FILE).exists()
-        if _claim(folder, _owner(source)):
-            if is_new and free != name:
-                logger.warning(
-                    "'%s' in reports/ is taken: the pages of '%s' go to reports/%s.",
-                    *(name, source, free),
-                )
-            return free
-    raise AssertionError("numbers do not end")
+    free, number = name, 1
+    while not _is_claimed(free, source):
+        number += 1
+        free = f"{name}-{number}"
+    if free != name:
+        logger.warning(
+            "reports/%s belongs to others: the results of '%s' go to reports/%s.",
+            *(name, source, free),
+        )
+    return free
 
 
-def _owner(source: str | Path) -> bytes:
-    """Return what tells a source from others, wherever the home folder is moved."""
-    if isinstance(source, str):
-        return source.encode()
-    path = source.resolve()
-    return os.fsencode(path.relative_to(home()) if path.is_relative_to(home()) else path)
-
-
-def _claim(folder: Path, owner: bytes) -> bool:
-    """Make a folder this owner's unless it is another's; return whether it is now."""
+def _is_claimed(name: str, source: str | Path) -> bool:
+    """Claim a name in ``reports/`` unless it is taken; return whether it is this source's now."""
+    folder, owner = reports_dir() / name, _owner(source)
+    if name in _TAKEN or folder.resolve() == Path(source).resolve():
+        return False
     with contextlib.suppress(OSError):  # it exists, or what will be written there cannot be either
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / OWNER_FILE).open("xb") as file:
@@ -245,6 +235,14 @@ def _claim(folder: Path, owner: bytes) -> bool:
         return (folder / OWNER_FILE).read_bytes() == owner
     except OSError:
         return True
+
+
+def _owner(source: str | Path) -> bytes:
+    """Return what tells a source from others, wherever the home folder is moved."""
+    if isinstance(source, str):
+        return source.encode()
+    path = source.resolve()
+    return os.fsencode(path.relative_to(home()) if path.is_relative_to(home()) else path)
 
 
 def runs_dir() -> Path:

@@ -427,7 +427,7 @@ def describe_no_image(path: Path, listing: Iterable[SourceFile]) -> str:
 def _list_folder(root: Path) -> Iterator[SourceFile]:
     """Walk through a folder without entering what is left out."""
     failed: list[OSError] = []
-    own = {_inode(data_dir()), _inode(reports_dir())}
+    own = {_inode(data_dir()), _inode(reports_dir())} - {None}
     for place, folders, names in os.walk(root, onerror=failed.append):
         relative = Path(place).relative_to(root)
         if place != str(root) and (kind := _kind_of_folder(names, _inode(place) in own)):
