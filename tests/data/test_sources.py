@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.files import report_name
 from dcgan_utils.data import load, sources
 from dcgan_utils.data.load import image_files, load_dataset
@@ -121,6 +121,22 @@ def test_everything_is_accounted_for_once(tmp_path):
         assert len(report.unused_table()) == 7
     with open_listing(folder, ()) as listing:
         assert len(listing) == 9
+
+
+def test_the_table_says_what_became_of_all_that_is_no_image(tmp_path):
+    names = ("a.png", "b.png", "x.zip", "notes.txt")
+    texts = {"b.png": b"", "x.zip": b"", "notes.txt": b""}
+    folder = collection_of(tmp_path / "p", *names, **texts)
+    table = load_dataset(folder, 8).report.unused_table()
+    assert dict(table.itertuples(index=False, name=None)) == {
+        "b.png": "skipped: the file is empty",
+        "x.zip": "left out: zip, which is not opened",
+        "notes.txt": "ignored: file that is not an image",
+    }
+    for name in texts:
+        (folder / name).unlink()
+    with pytest.raises(NotEnoughData, match="is an image"):
+        load_dataset(folder, 8).report.unused_table()
 
 
 def test_the_report_knows_of_what_came_after_the_images_were_cached(tmp_path):
