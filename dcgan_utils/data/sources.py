@@ -380,7 +380,7 @@ def _refuse_too_many(files: Sized, path: Path) -> None:
 def _in_order(files: Iterable[SourceFile]) -> list[SourceFile]:
     """Sort by name, and number those whose names differ only in how their letters are composed."""
     ordered, taken = [], set()
-    for file in sorted(files, key=lambda file: (file.name, os.fsencode(file.path or ""))):
+    for file in sorted(files, key=lambda file: (file.name, str(file.path))):
         name, number = file.name, 1
         while name in taken:
             number += 1
@@ -429,20 +429,20 @@ def _list_folder(root: Path) -> Iterator[SourceFile]:
     failed: list[OSError] = []
     own = {_inode(data_dir()), _inode(reports_dir())} - {None}
     for place, folders, names in os.walk(root, onerror=failed.append):
-        relative = Path(place).relative_to(root)
-        if place != str(root) and (kind := _kind_of_folder(names, _inode(place) in own)):
+        relative = Path(place).relative_to(root).as_posix()
+        if relative != "." and (kind := _kind_of_folder(names, _inode(place) in own)):
             folders.clear()
-            yield SourceFile(f"{normalise_name(relative.as_posix())}/", fate=kind)
+            yield SourceFile(f"{normalise_name(relative)}/", fate=kind)
             continue
+        within = "" if relative == "." else f"{relative}/"
         for name in [*folders]:
             is_junk = _is_junk(name)
             if is_junk or Path(place, name).is_symlink():
                 folders.remove(name)
-                shown = normalise_name((relative / name).as_posix())
-                yield SourceFile(f"{shown}/", fate="junk" if is_junk else "link")
+                shown = normalise_name(f"{within}{name}/")
+                yield SourceFile(shown, fate="junk" if is_junk else "link")
         for name in names:
-            path = Path(place, name)
-            yield _listed_file(normalise_name((relative / name).as_posix()), path)
+            yield _listed_file(normalise_name(within + name), Path(place, name))
     for error in failed:
         place = Path(error.filename or root)
         if place == root:
@@ -492,7 +492,8 @@ def _fate(name: str, read_head: Callable[[], bytes]) -> str:
 
     So what lies beside the images, such as long videos, is never read as a whole.
     """
-    ending = PurePosixPath(name.lower()).suffix
+    _, dot, ending = name.lower().rpartition(".")
+    ending = dot + ending
     if ending in IMAGE_ENDINGS or is_tfrecord(name):
         return CANDIDATE
     try:
