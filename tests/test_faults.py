@@ -393,6 +393,24 @@ def test_memory_that_runs_out_is_reported_with_what_may_help(tiny, image_folder,
     assert process.exitcode == 0
 
 
+def test_an_image_that_memory_is_short_for_is_no_damaged_one(tmp_path):
+    (tmp_path / "p").mkdir()
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "p" / "a.png")
+    Image.new("RGBA", (5000, 5000), "blue").save(tmp_path / "p" / "b.png", compress_level=1)
+
+    def starved():
+        used = psutil.Process().memory_info().vms
+        resource.setrlimit(resource.RLIMIT_AS, (used + 200_000_000, used + 200_000_000))
+        with pytest.raises(WorkbookError, match=r"memory is too short to decode 'b.png'"):
+            load_dataset(tmp_path / "p", 32)
+
+    process = multiprocessing.get_context("fork").Process(target=starved)
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    assert load_dataset(tmp_path / "p", 32).files == ("a.png", "b.png")
+
+
 @pytest.mark.parametrize(
     ("error", "ours"),
     [

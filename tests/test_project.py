@@ -187,3 +187,14 @@ def test_what_security_claims_is_tested():
     assert len(claimed) > 40
     for file, name in claimed:
         assert f"def {name}(" in (ROOT / "tests" / file).read_text(), f"{file}::{name}"
+
+
+def test_cases_in_security_are_as_many_as_are_tried():
+    lines = (ROOT / "SECURITY.md").read_text().splitlines()
+    written = [line for line in lines if " cases)" in line]
+    assert len(written) > 10
+    for line in written:
+        file, name = re.search(r"`((?:\w+/)?test_\w+\.py)::(test_\w+)`", line).groups()
+        source = (ROOT / "tests" / file).read_text().partition(f"def {name}(")[0]
+        tried = re.findall(r"(?:fuzzed\(|max_examples=)([\d]+)", source)[-1]
+        assert f"({int(tried):,} cases)" in line, line

@@ -7,37 +7,23 @@ and the training see only ``uint8`` RGB squares.
 from __future__ import annotations
 
 import contextlib
-import io
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageColor, ImageEnhance, ImageOps
 
 from dcgan_utils.core.errors import WorkbookError, first_line
+from dcgan_utils.data.colours import to_srgb
+from dcgan_utils.data.formats import DamagedImage, completed_jpeg, open_image
+from dcgan_utils.data.levels import expand_palette_of_8_bits, scale_key_colour, to_8_bits
 
-Image.init()
-# No EPS or PDF (they are programs), and no format without a signature (any file might match).
-FORMATS = tuple(
-    name
-    for name in ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
-    if name in Image.OPEN  # AVIF came with Pillow 11.3
-)
-_UNREAD_ENDINGS = {".eps", ".heic", ".heif", ".ico", ".psd", ".svg", ".tga"}
-IMAGE_ENDINGS = frozenset(
-    {ending for ending, name in Image.registered_extensions().items() if name in FORMATS}
-    | _UNREAD_ENDINGS
-)
-MAX_PIXELS = 89_478_485  # the limit at which Pillow itself only warns
+MAX_PIXELS = 89_478_485  # to be decoded; the limit at which Pillow itself only warns
+# A JPEG decoded at an eighth may be larger: phones write 200 megapixels.
+MAX_STORED_PIXELS = 3 * MAX_PIXELS
 _TOO_LARGE = f"too large (more than {MAX_PIXELS:,} pixels: perhaps a decompression bomb)"
-
-
-class DamagedImage(Exception):
-    """The bytes are an image that cannot be decoded; the message is a plain reason."""
-
-
-class NotAnImage(Exception):
-    """The bytes are not an image of a known format; the message is a plain reason."""
+_BYTES_PER_PIXEL = 16  # of the copies that exist at a time while an image is decoded
 
 
 @dataclass(frozen=True)
@@ -53,12 +39,35 @@ class DecodedImage:
         Pillow's name of the stored mode, such as ``"CMYK"``.
     size : tuple of int
         Original (width, height) in pixels, after the EXIF rotation.
+    space : str
+        The colour space that it was converted from; empty if it was taken as sRGB.
     """
 
     pixels: np.ndarray
     format: str
     mode: str
     size: tuple[int, int]
+    space: str = ""
+
+
+class Memory:
+    """Bytes that several threads share; one that asks for too many waits for the others."""
+
+    def __init__(self, size: float):
+        self._size, self._taken, self._changed = size, 0, threading.Condition()
+
+    @contextlib.contextmanager
+    def reserved(self, wanted: int) -> Iterator[None]:
+        """Wait until so many bytes are free, or all are."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._taken or self._taken + wanted <= self._size)
+            self._taken += wanted
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= wanted
+                self._changed.notify_all()
 
 
 def decode_image(
@@ -68,6 +77,7 @@ def decode_image(
     fit: str = "crop",
     background: tuple[int, int, int],
     copy: str | None = None,
+    memory: Memory | None = None,
 ) -> DecodedImage:
     """Decode an image to an RGB square; the format is recognised by content, not by name.
 
@@ -88,6 +98,8 @@ def decode_image(
         RGB in 0..255, also used behind transparent parts.
     copy
         One of `COPIES`, applied to the image before resizing.
+    memory
+        Where to reserve what the image needs, if several are decoded at a time.
 
     Raises
     ------
@@ -95,46 +107,78 @@ def decode_image(
         If no known format recognises the bytes.
     DamagedImage
         If the image is too large or cannot be decoded.
+    MemoryError
+        If the memory is too short; the image may be sound.
     """
-    image = _open(data)
+    memory = memory or Memory(0)
+    try:
+        return _decode(data, img_size, fit, background, copy, memory)
+    except OSError as error:
+        whole = completed_jpeg(data) if data[:2] == b"\xff\xd8" else None
+        if whole is None:
+            raise _damaged(error) from error
+    return _decode(whole, img_size, fit, background, copy, memory)
+
+
+def _decode(
+    data: bytes,
+    img_size: int,
+    fit: str,
+    background: tuple[int, int, int],
+    copy: str | None,
+    memory: Memory,
+) -> DecodedImage:
+    image = open_image(data)
     file_format, mode, size = image.format, image.mode, image.size
-    try:
-        _shrink_while_decoding(image, img_size)
-        stored = image.size
-        image.load()
-        _scale_key_colour(image, data)
-        _apply_rotation(image)
-        size = size if image.size == stored else size[::-1]
-        image = _flatten(image, background, copy)
-        square = _crop(image, img_size) if fit == "crop" else _pad(image, img_size, background)
-    except Exception as error:  # Pillow's parsers raise many types
-        raise DamagedImage(f"damaged or cut short ({first_line(error)})") from error
-    return DecodedImage(np.asarray(square), file_format, mode, size)
-
-
-def _open(data: bytes) -> Image.Image:
-    """Read the header, and refuse decompression bombs before any pixel is decoded."""
-    if not data:
-        raise NotAnImage("the file is empty")
-    try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Image.DecompressionBombError as error:
-        raise DamagedImage(_TOO_LARGE) from error
-    except Exception as error:
-        known = ", ".join(FORMATS)
-        raise NotAnImage(f"not a readable image of a known format ({known})") from error
-    if image.width * image.height > MAX_PIXELS:
+    _shrink_while_decoding(image, img_size)
+    stored = image.size
+    if stored[0] * stored[1] > MAX_PIXELS or size[0] * size[1] > MAX_STORED_PIXELS:
         raise DamagedImage(_TOO_LARGE)
-    return image
+    try:
+        with memory.reserved(stored[0] * stored[1] * _BYTES_PER_PIXEL):
+            opened, image = image, _load(image, data)
+            _apply_rotation(image)
+            size = size if image.size == stored else size[::-1]
+            image, space = to_srgb(to_8_bits(image, opened, data), opened, data)
+            image = _flatten(image, background, copy)
+            fitted = _crop(image, img_size) if fit == "crop" else _pad(image, img_size, background)
+    except (DamagedImage, OSError, MemoryError):
+        raise
+    except Exception as error:  # Pillow's parsers raise many types
+        raise _damaged(error) from error
+    return DecodedImage(np.asarray(fitted), file_format, mode, size, space)
+
+
+def _damaged(error: Exception) -> Exception:
+    """Return what a decoder's error means; their libraries tell of memory in words."""
+    if "out of memory" in str(error).lower():
+        return MemoryError(str(error))
+    return DamagedImage(f"damaged or cut short ({first_line(error)})")
+
+
+def _load(image: Image.Image, data: bytes) -> Image.Image:
+    """Decode the pixels, and mend what Pillow makes of transparency and palettes."""
+    covered = image.tile[0][1] if image.format == "GIF" and image.tile else None
+    image.load()
+    scale_key_colour(image, data)
+    expand_palette_of_8_bits(image, data)
+    if covered is None or covered == (0, 0, *image.size):
+        return image
+    # What the first frame of an animation leaves free is transparent, as in browsers.
+    frame = image.convert("RGBA").crop(covered)
+    whole = Image.new("RGBA", image.size)
+    whole.paste(frame, covered[:2])
+    return whole
 
 
 def _shrink_while_decoding(image: Image.Image, img_size: int) -> None:
     """Make Pillow decode a JPEG at the smallest scale that is at least the target size."""
+    too_large = image.size[0] * image.size[1] > MAX_PIXELS
     for scale in (8, 4, 2):
         width, height = (side // scale for side in image.size)
         # Otherwise the last row or column would cover fewer pixels than the others.
         exact = (width * scale, height * scale) == image.size
-        if exact and min(width, height) >= img_size:
+        if (exact or too_large) and min(width, height) >= img_size:
             image.draft(None, (width, height))
             return
 
@@ -147,48 +191,14 @@ def _apply_rotation(image: Image.Image) -> None:
         ImageOps.exif_transpose(image, in_place=True)
 
 
-def _scale_key_colour(image: Image.Image, data: bytes) -> None:
-    """Scale the transparent colour of a PNG to the 8 bits of its decoded pixels.
-
-    Pillow returns it in the bit depth of the file.
-    """
-    key = image.info.get("transparency")
-    if image.format != "PNG" or key is None:
-        return
-    depth = data[24]
-    if image.mode == "L" and depth < 8:
-        image.info["transparency"] = key * 255 // (2**depth - 1)
-    elif image.mode == "RGB" and depth == 16:
-        image.info["transparency"] = tuple(value >> 8 for value in key)
-
-
 def _flatten(image: Image.Image, background: tuple[int, int, int], copy: str | None) -> Image.Image:
     """Return the image as RGB, its transparent parts on `background`."""
-    if image.mode.startswith("I") or image.mode == "F":
-        image = _deep_to_8bit(image)
     if copy is not None:
         image = coloured_copy(image, copy)
     if not image.has_transparency_data:
         return image if image.mode == "RGB" else image.convert("RGB")
     canvas = Image.new("RGBA", image.size, (*background, 255))
     return Image.alpha_composite(canvas, image.convert("RGBA")).convert("RGB")
-
-
-def _deep_to_8bit(image: Image.Image) -> Image.Image:
-    """Scale grey of 16 or 32 bits to 8 bits; Pillow's own conversion would clip it.
-
-    Integers are taken as 16 bit (65535 is white). Floats are white at 1, or at 255 if any value is
-    above 1.
-    """
-    values = np.nan_to_num(np.asarray(image).astype(np.float32))
-    white = 65535.0
-    if image.mode == "F":
-        white = 1.0 if values.max() <= 1 else 255.0
-    grey = Image.fromarray(np.rint(values / white * 255).clip(0, 255).astype(np.uint8))
-    key = image.info.get("transparency")
-    if key is not None:
-        grey.putalpha(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
-    return grey
 
 
 def _crop(image: Image.Image, img_size: int) -> Image.Image:

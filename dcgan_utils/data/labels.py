@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.data.decode import NotAnImage
+from dcgan_utils.data.formats import NotAnImage
 from dcgan_utils.data.load import Dataset
 from dcgan_utils.data.sources import SourceFile, normalise_name, open_listing
 

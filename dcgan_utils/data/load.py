@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import PIL
+import psutil
 import torch
 
 from dcgan_utils.core import cache
@@ -30,13 +31,18 @@ from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.decode import (
     COPIES,
-    FORMATS,
-    IMAGE_ENDINGS,
-    DamagedImage,
     DecodedImage,
-    NotAnImage,
+    Memory,
     decode_image,
     parse_background,
+)
+from dcgan_utils.data.formats import (
+    FORMATS,
+    DamagedImage,
+    NotAnImage,
+    UnreadableFile,
+    has_image_ending,
+    reason_by_name,
 )
 from dcgan_utils.data.sources import (
     CANDIDATE,
@@ -58,8 +64,9 @@ from dcgan_utils.data.sources import (
 if TYPE_CHECKING:
     import pandas as pd
 
+NARROW = 25  # levels between the lowest and the highest of a collection, a tenth of all
 KEPT_BYTES = 1 << 28  # a folder's files up to this total are read once and kept until decoded
-DECODER_VERSION = 4  # to be raised when the same bytes give other pixels or reasons
+DECODER_VERSION = 5  # to be raised when the same bytes give other pixels or reasons
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,10 @@ class LoadReport:
         with the reason.
     ignored : tuple of str
         Files that are not images, such as text.
+    converted : dict
+        Number of images that were converted to sRGB, from each colour space.
+    levels : tuple of (int, int)
+        The lowest and the highest level of all images.
     left_out : tuple of (str, str)
         What is never read, each with its kind: archives, links to folders, what systems hide there,
         what this project has written. A folder's name ends with ``/`` and stands for all it holds.
@@ -92,6 +103,8 @@ class LoadReport:
     file_sizes: tuple[int, ...]
     skipped: tuple[tuple[str, str], ...]
     ignored: tuple[str, ...]
+    converted: dict[str, int] = field(default_factory=dict)
+    levels: tuple[int, int] = (0, 255)
     left_out: tuple[tuple[str, str], ...] = ()
     folders: dict[str, int] = field(default_factory=dict)
 
@@ -102,6 +115,14 @@ class LoadReport:
         if len(self.folders) > 1:
             details += f"; in {len(self.folders)} folders: {_first_counts(self.folders)}"
         lines = [f"Images: {len(self.sizes)} ({details})"]
+        if self.converted:
+            count = sum(self.converted.values())
+            lines.append(f"Converted to sRGB: {count} ({_counts(self.converted)})")
+        low, high = self.levels
+        if high - low <= NARROW:
+            deep = any(mode.startswith("I") or mode == "F" for mode in self.modes)
+            hint = " Do their files use a part of their bits only, as 12 in 16?" if deep else ""
+            lines.append(f"Levels: {low} to {high} only, of 0 to 255.{hint}")
         if self.skipped:
             lines.append(f"Skipped: {len(self.skipped)} ({first_reasons(self.skipped)})")
         if self.ignored:
@@ -149,21 +170,26 @@ def first_reasons(skipped: tuple[tuple[str, str], ...], most: int = 3) -> str:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """The result for one file: an image, a reason to skip it, or neither (it is ignored)."""
+    """The result for one file: an image, a reason to skip it, or neither (it is ignored).
+
+    A passing reason is one of the machine, not of the file: another time it may be read.
+    """
 
     name: str
     image: DecodedImage | None = None
     file_size: int = 0
     reason: str | None = None
+    passing: bool = False
 
 
 @dataclass(frozen=True)
 class Content:
-    """A decoded collection, in the form that is cached."""
+    """A decoded collection, in the form that is cached unless a reason in it is a passing one."""
 
     images: np.ndarray
     files: tuple[str, ...]
     report: LoadReport
+    passing: bool = False
 
 
 def decode_all(
@@ -177,17 +203,37 @@ def decode_all(
     Raises
     ------
     WorkbookError
-        If no image can be used, or the reader of TFRecord files is not installed.
+        If no image can be used, the memory is too short for one of them alone, or the reader of
+        TFRecord files is not installed.
     """
     if any(file.path and is_tfrecord(file.name) for file in files):
         _require_tfrecord(path)
     with warnings.catch_warnings():
         # The report covers what Pillow warns about. Set here, since filters are not per thread.
         warnings.simplefilter("ignore")
-        batches = thread_map(functools.partial(_decode_file, decode=decode), files)
+        memory = Memory(psutil.virtual_memory().available / 2)
+        work = functools.partial(_decode_file, decode=functools.partial(decode, memory=memory))
+        batches = thread_map(functools.partial(_unless_memory_is_short, work), files)
+        for number, file in enumerate(files):
+            if batches[number] is None:  # once more, alone
+                batches[number] = _unless_memory_is_short(work, file)
+            if batches[number] is None:
+                raise WorkbookError(
+                    f"the memory is too short to decode '{file.name}' in '{path}': close other "
+                    "programs, or make the image smaller. Nothing is wrong with the file."
+                )
         outcomes = [outcome for batch in batches for outcome in batch]
     outcomes.sort(key=lambda outcome: outcome.name)
     return _gather(path, outcomes, listing)
+
+
+def _unless_memory_is_short(
+    work: Callable[[SourceFile], list[_Outcome]], file: SourceFile
+) -> list[_Outcome] | None:
+    try:
+        return work(file)
+    except MemoryError:
+        return None
 
 
 def thread_map(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
@@ -214,6 +260,9 @@ def _gather(path: Path, outcomes: list[_Outcome], listing: Sequence[SourceFile])
             f"There is no usable image in '{path}'{reasons}: {describe_no_image(path, listing)}"
         )
     decoded = [outcome.image for outcome in loaded]
+    side = len(decoded[0].pixels)
+    images = np.empty((len(decoded), 3, side, side), np.uint8)  # np.stack needs twice the memory
+    thread_map(_copy_pixels, list(zip(images, decoded, strict=True)))
     report = LoadReport(
         formats=_tally(image.format for image in decoded),
         modes=_tally(image.mode for image in decoded),
@@ -221,11 +270,11 @@ def _gather(path: Path, outcomes: list[_Outcome], listing: Sequence[SourceFile])
         file_sizes=tuple(outcome.file_size for outcome in loaded),
         skipped=skipped,
         ignored=tuple(o.name for o in outcomes if not o.image and not o.reason),
+        converted=_tally(image.space for image in decoded if image.space),
+        levels=(int(images.min()), int(images.max())),
     )
-    side = len(decoded[0].pixels)
-    images = np.empty((len(decoded), 3, side, side), np.uint8)  # np.stack needs twice the memory
-    thread_map(_copy_pixels, list(zip(images, decoded, strict=True)))
-    return Content(images, tuple(outcome.name for outcome in loaded), report)
+    passing = any(outcome.passing for outcome in outcomes)
+    return Content(images, tuple(outcome.name for outcome in loaded), report, passing)
 
 
 def _unreadable(listing: Sequence[SourceFile]) -> tuple[tuple[str, str], ...]:
@@ -258,7 +307,7 @@ def _tally(names: Iterable[str]) -> dict[str, int]:
 
 def _decode_file(file: SourceFile, decode: Callable[[bytes], DecodedImage]) -> list[_Outcome]:
     if not is_tfrecord(file.name):
-        optional = PurePosixPath(file.name).suffix.lower() not in IMAGE_ENDINGS
+        optional = not has_image_ending(file.name)
         return [_decode_one(file.name, file.read, decode, optional=optional)]
     if file.path is None:
         return [_Outcome(file.name, reason="a TFRecord file inside a zip: unpack the zip")]
@@ -278,8 +327,10 @@ def _decode_one(
         return _Outcome(name, image=decode(data), file_size=len(data))
     except DamagedImage as error:
         return _Outcome(name, reason=str(error))
+    except UnreadableFile as error:
+        return _Outcome(name, reason=None if optional else str(error), passing=True)
     except NotAnImage as error:
-        return _Outcome(name, reason=None if optional else str(error))
+        return _Outcome(name, reason=None if optional else reason_by_name(name) or str(error))
 
 
 def _require_tfrecord(path: Path) -> None:
@@ -467,7 +518,7 @@ def load_dataset(
             content = decoded = decode_all(path, files, decode, listing)
     with ThreadPoolExecutor(1) as thread:
         data_hash = thread.submit(cache.content_hash, content.images)
-        if decoded:
+        if decoded and not decoded.passing:
             _write_cache(cached, decoded)
     report = _full_report(content, listing)
     skipped = report.skipped
@@ -607,4 +658,6 @@ def _report_from_json(report: dict) -> LoadReport:
         file_sizes=tuple(report["file_sizes"]),
         skipped=tuple((name, reason) for name, reason in report["skipped"]),
         ignored=tuple(report["ignored"]),
+        converted=report["converted"],
+        levels=tuple(report["levels"]),
     )

@@ -18,14 +18,20 @@ from PIL import Image
 
 from dcgan_utils.core.errors import WorkbookError, did_you_mean, first_line
 from dcgan_utils.core.files import OWNER_FILE, data_dir, home, reports_dir, utf8_text
-from dcgan_utils.data.decode import FORMATS, IMAGE_ENDINGS, NotAnImage
+from dcgan_utils.data.formats import (
+    FORMATS,
+    SIGNATURES,
+    NotAnImage,
+    UnreadableFile,
+    has_image_ending,
+)
 from dcgan_utils.data.painted import PAINTERS
 
 MAX_FILE_BYTES = 256 * 2**20
 MAX_FILES = 500_000  # 6 GB of pixels at 64 px; CelebA has 202,599
 # Images are compressed already, so a zip hardly shrinks them; the floor allows plain images.
 MAX_RATIO, RATIO_COUNTS_FROM = 100, 2**30
-HEAD_BYTES = 16  # in which Pillow finds the signature of a format
+HEAD_BYTES = 512  # in which the signature of a format is found
 _SAYS_UTF8 = 0x800  # the bit of a zip's entry whose name is UTF-8
 
 
@@ -494,7 +500,7 @@ def _fate(name: str, read_head: Callable[[], bytes]) -> str:
     """
     _, dot, ending = name.lower().rpartition(".")
     ending = dot + ending
-    if ending in IMAGE_ENDINGS or is_tfrecord(name):
+    if has_image_ending(name) or is_tfrecord(name):
         return CANDIDATE
     try:
         if _begins_like_an_image(read_head()):
@@ -510,8 +516,11 @@ def is_tfrecord(name: str) -> bool:
 
 
 def _begins_like_an_image(head: bytes) -> bool:
-    """Tell whether a format that is read knows these first bytes as its own."""
-    return any(Image.OPEN[name][1](head) is True for name in FORMATS)
+    """Tell whether a format, read or unread, knows these first bytes as its own."""
+    accepted = (Image.OPEN[name][1](head[:16]) for name in FORMATS)
+    return any(known and not isinstance(known, str) for known in accepted) or any(
+        start.match(head, at) for at, start, _ in SIGNATURES
+    )
 
 
 def _regular_size(path: Path) -> int | None:
@@ -596,7 +605,7 @@ def _read_file(path: Path, head: int | None = None) -> bytes:
                 raise NotAnImage("the file is larger than 256 MiB")
             return stream.read()
     except OSError as error:
-        raise NotAnImage(f"the file cannot be read ({error.strerror})") from error
+        raise UnreadableFile(f"the file cannot be read ({error.strerror})") from error
 
 
 def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, head: int | None = None) -> bytes:
@@ -610,5 +619,9 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, head: int | No
     try:
         with archive.open(entry) as stream:
             return stream.read(head or entry.file_size + 1)  # never more than the header says
+    except OSError as error:
+        raise UnreadableFile(f"the zip cannot be read ({error.strerror})") from error
+    except MemoryError:
+        raise
     except Exception as error:  # zipfile passes on what its decompressors raise
         raise NotAnImage("damaged inside the zip") from error

@@ -4,10 +4,13 @@ import io
 import os
 import struct
 import sys
+import time
 import types
 import warnings
 import zipfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
@@ -19,7 +22,7 @@ from tfrecord.writer import TFRecordWriter
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.seeds import stream
-from dcgan_utils.data import decode, load
+from dcgan_utils.data import decode, load, sources
 from dcgan_utils.data.decode import COPIES
 from dcgan_utils.data.load import load_copies, load_dataset
 from dcgan_utils.data.painted import collections
@@ -291,7 +294,7 @@ def test_hidden_files_and_macos_litter_are_left_out(tmp_path):
 BROKEN = {
     "empty.png": (b"", "the file is empty"),
     "TEXT.JPG": (b"not an image", "not a readable image of a known format"),
-    "photo.heic": (b"\0\0\0\x18ftypheic", "not a readable image of a known format"),
+    "photo.heic": (b"\0\0\0\x18ftypheic", "an iPhone's HEIC, which is not read: export it as JPEG"),
     "short.png": (image(size=(64, 64))[:-40], "damaged or cut short"),
     "short.txt": (image(RED, "BMP")[:-40], "damaged or cut short"),
     "bomb.png": (bomb(60_000), "too large (more than 89,478,485 pixels: perhaps"),
@@ -727,6 +730,91 @@ def test_another_decoder_decodes_anew(tmp_path, data, monkeypatch, change):
     change(monkeypatch)
     assert load_dataset(folder, 8) == first
     assert len(cached(data)) == 2
+
+
+# --- What is wrong with the machine, not with the file ----------------------------------------
+
+
+class Faulty:
+    """Takes the place of a function that fails some times, and then does what it did."""
+
+    def __init__(self, monkeypatch, where, name, error, times):
+        self.real, self.error, self.left = getattr(where, name), error, times
+        monkeypatch.setattr(where, name, self)
+
+    def __call__(self, *args):
+        if self.left:
+            self.left -= 1
+            raise self.error
+        return self.real(*args)
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), OSError("out of memory when reading image file")], ids=["ours", "its"]
+)
+def test_what_fails_for_memory_is_tried_again_alone(tmp_path, data, monkeypatch, error):
+    folder = fill(tmp_path / "p", a=RED, b=GREEN, c=BLUE)
+    Faulty(monkeypatch, decode, "_flatten", error, times=2)
+    dataset = load_dataset(folder, 8)
+    assert dataset.files == ("a.png", "b.png", "c.png")
+    assert not dataset.report.skipped
+    assert len(cached(data)) == 1
+
+
+def test_memory_that_stays_short_ends_in_a_sentence_and_is_not_remembered(
+    tmp_path, data, monkeypatch
+):
+    folder = fill(tmp_path / "p", a=RED, b=GREEN)
+    faulty = Faulty(monkeypatch, decode, "_flatten", MemoryError(), times=99)
+    with pytest.raises(
+        WorkbookError, match=r"memory is too short to decode 'a.png' .* close other"
+    ):
+        load_dataset(folder, 8)
+    assert not (data / ".cache").exists()
+    faulty.left = 0
+    assert load_dataset(folder, 8).files == ("a.png", "b.png")
+
+
+@pytest.mark.parametrize("ending", [".png", ""])
+def test_a_file_that_cannot_be_read_now_is_told_and_not_remembered(
+    tmp_path, data, monkeypatch, ending
+):
+    folder = fill(tmp_path / "p", a=RED, b=GREEN)
+    (folder / "b.png").rename(folder / f"b{ending}")
+    monkeypatch.setattr(load, "KEPT_BYTES", 0)  # the files are read a second time to be decoded
+    read = sources.UnreadableFile("the file cannot be read (Input/output error)")
+    Faulty(monkeypatch, sources, "_read_file", read, times=1)
+    dataset = load_dataset(folder, 8)
+    assert len(dataset.files) == 1
+    report = dataset.report
+    assert len(report.skipped + report.ignored + report.left_out) == 1
+    assert not (data / ".cache").exists()
+    assert len(load_dataset(folder, 8).files) == 2
+    assert len(cached(data)) == 1
+
+
+def test_images_decoded_at_a_time_share_the_memory():
+    memory, taken, most = decode.Memory(100), [], []
+
+    def work(wanted):
+        with memory.reserved(wanted):
+            taken.append(wanted)
+            most.append(sum(taken))
+            time.sleep(0.002)
+            taken.remove(wanted)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, [30, 60, 10, 90, 40] * 6))
+    assert max(most) <= 100
+    work(1000)  # more than there is: alone
+
+
+def test_the_memory_that_an_image_takes_is_reserved(monkeypatch):
+    asked = []
+    memory = decode.Memory(0)
+    monkeypatch.setattr(memory, "reserved", lambda size: asked.append(size) or nullcontext())
+    decode.decode_image(image(size=(200, 100)), 8, background=RED, memory=memory)
+    assert asked == [200 * 100 * 16]
 
 
 def test_images_are_drawn_without_repetition_from_a_seed(image_folder):

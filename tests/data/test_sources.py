@@ -20,7 +20,7 @@ from dcgan_utils.runs.training import train
 
 def png(level=0):
     stream = io.BytesIO()
-    Image.new("RGB", (8, 8), (level, 0, 0)).save(stream, "PNG")
+    Image.new("RGB", (8, 8), (level, 0, 255)).save(stream, "PNG")
     return stream.getvalue()
 
 
@@ -169,7 +169,7 @@ def test_images_of_several_folders_are_counted(tmp_path, names, words, pack):
 
 def test_what_lies_beside_the_images_is_not_read(tmp_path, monkeypatch):
     beside = ("clip.mp4", "film", "other.zip", "all.tar", "x.parquet", "@eaDir/x.png", "long.txt")
-    contents = dict.fromkeys(beside, bytes(1000))
+    contents = dict.fromkeys(beside, bytes(2000))
     folder = collection_of(tmp_path / "p", "a.png", *beside, **contents)
     read = []
     monkeypatch.setattr(load, "_file_hash", lambda path: read.append(path.name) or b"")
