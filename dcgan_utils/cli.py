@@ -124,6 +124,9 @@ def main(arguments: list[str] | None = None) -> int:
         0; 1 if a notebook failed or the doctor found a problem, 2 if the input was wrong, 130
         after Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal may lack letters of the names it shows
+            stream.reconfigure(errors="replace")
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.command is None:
@@ -224,7 +227,7 @@ def _study(options: argparse.Namespace) -> int:
 
 def _playground(options: argparse.Namespace) -> int:
     with _loading():
-        from dcgan_utils.core.files import expand_path, report_dir
+        from dcgan_utils.core.files import expand_path, report_dir, report_name
         from dcgan_utils.report.playground import write_playground
         from dcgan_utils.runs.run import find_runs
         from dcgan_utils.study.grid import load_grid, tasks
@@ -233,9 +236,13 @@ def _playground(options: argparse.Namespace) -> int:
     names = [name for name in options.runs if name not in grids]
     names += [task.run for grid in grids for task in tasks(load_grid(grid))]
     runs = find_runs(",".join(names))
-    stem = Path(grids[0]).stem if grids else runs[0].about["data"]["name"]
-    default = report_dir("playground") / f"{stem}.html"
-    path = write_playground(runs, expand_path(options.output) if options.output else default)
+    if options.output:
+        path = expand_path(options.output)
+    else:
+        data = runs[0].about["data"]
+        stem = Path(grids[0]).stem if grids else report_name(data["name"], Path(data["source"]))
+        path = report_dir("playground") / f"{stem}.html"
+    path = write_playground(runs, path)
     _say(f"The page: {path} ({path.stat().st_size / 1e6:.1f} MB, generators: {len(runs)})")
     return 0
 

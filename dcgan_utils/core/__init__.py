@@ -4,6 +4,7 @@ from dcgan_utils.core.environment import machine
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.files import (
     report_dir,
+    report_name,
     reports_dir,
     warn_if_not_writable,
     write_csv,
@@ -16,6 +17,7 @@ __all__ = [
     "WorkbookError",
     "machine",
     "report_dir",
+    "report_name",
     "reports_dir",
     "stream",
     "warn_if_not_writable",

@@ -39,6 +39,25 @@ def expand_path(path: str | Path) -> Path:
         raise WorkbookError(f"the path '{path}' cannot be read ({error}).") from error
 
 
+def utf8_text(path: Path) -> str:
+    """Return a path as text that can be written into a notebook.
+
+    Raises
+    ------
+    WorkbookError
+        If its bytes are not UTF-8.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        shown = str(path).encode("utf-8", "backslashreplace").decode()
+        raise WorkbookError(
+            f"The path '{shown}' has letters that are not UTF-8, and a notebook cannot name it: "
+            "rename the folder or the zip."
+        ) from error
+    return str(path)
+
+
 def ensure_dir(folder: Path) -> Path:
     """Create a folder and its parents if they do not exist.
 
@@ -231,10 +250,66 @@ def reports_dir() -> Path:
     return home() / "reports"
 
 
-def report_dir(collection: str) -> Path:
-    """Return the folder of a collection's pages."""
-    # reports/runs/ holds the run folders, so a collection called "runs" needs another folder.
-    return reports_dir() / (collection if collection != "runs" else "runs-report")
+OWNER_FILE = ".report-of"  # in a folder of pages: whose it is
+_TAKEN = (
+    *("ablation", "augment", "benchmark", "compare", "latent", "noise-study", "playground"),
+    *("runs", "runs-report", "second-study"),
+)
+
+
+def report_dir(name: str) -> Path:
+    """Return the folder of pages of this name; that of a collection is its `report_name`."""
+    # reports/runs/ holds the run folders, so a page called "runs" needs another folder.
+    return reports_dir() / (name if name != "runs" else "runs-report")
+
+
+def report_name(name: str, source: str | Path) -> str:
+    """Return the name that a collection or study has in ``reports/``, which no other has there.
+
+    This is its own name, with a number if that is taken: by another collection of the name, or by
+    the project, or because the collection itself lies there. The same source gets the same name
+    again, as long as its folder ``reports/<name>`` is kept, in which a small file says whose it is.
+
+    Parameters
+    ----------
+    name
+        Short, and safe in file names.
+    source
+        The path of a collection, or a text that tells a study from all collections.
+    """
+    free, number = name, 1
+    while not _is_claimed(free, source):
+        number += 1
+        free = f"{name}-{number}"
+    if free != name:
+        logger.warning(
+            "reports/%s belongs to others: the results of '%s' go to reports/%s.",
+            *(name, source, free),
+        )
+    return free
+
+
+def _is_claimed(name: str, source: str | Path) -> bool:
+    """Claim a name in ``reports/`` unless it is taken; return whether it is this source's now."""
+    folder, owner = reports_dir() / name, _owner(source)
+    if name in _TAKEN or folder.resolve() == Path(source).resolve():
+        return False
+    with contextlib.suppress(OSError):  # it exists, or what will be written there cannot be either
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / OWNER_FILE).open("xb") as file:
+            file.write(owner)
+    try:
+        return (folder / OWNER_FILE).read_bytes() == owner
+    except OSError:
+        return True
+
+
+def _owner(source: str | Path) -> bytes:
+    """Return what tells a source from others, wherever the home folder is moved."""
+    if isinstance(source, str):
+        return source.encode()
+    path = source.resolve()
+    return os.fsencode(path.relative_to(home()) if path.is_relative_to(home()) else path)
 
 
 def runs_dir() -> Path:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections.abc import Collection, Iterator, Sequence
+import posixpath
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -26,7 +28,7 @@ def read_labels(dataset: Dataset) -> pd.DataFrame:
     """Read every ``labels.csv`` of a collection.
 
     Such a file has a column ``file``, with paths relative to its own folder, and any others. The
-    embedded collections have one, and yours may too.
+    embedded collections have one, and yours may too. Names that fit no image are logged.
 
     Returns
     -------
@@ -36,32 +38,75 @@ def read_labels(dataset: Dataset) -> pd.DataFrame:
     """
     import pandas as pd
 
-    with open_listing(dataset.source, dataset.folders) as files:
-        rows = {
-            name: row
-            for file in files
-            if PurePosixPath(file.name).name == "labels.csv"
-            for name, row in _rows(file)
+    with open_listing(dataset.source, dataset.folders) as listing:
+        tables = {
+            item.name: _rows(item)
+            for item in listing
+            if item.read and PurePosixPath(item.name).name.lower() == "labels.csv"
         }
+    rows, find = {}, _finder(dataset.files)
+    for table, named in tables.items():
+        if named is not None:
+            rows |= {file: row for name, row in named if (file := find(name))}
+            _tell_what_is_missing(table, [name for name, _ in named], find)
     known = {name: rows[name] for name in dataset.files if name in rows}
     return pd.DataFrame.from_dict(known, orient="index", dtype=object).reindex(dataset.files)
 
 
-def _rows(file: SourceFile) -> Iterator[tuple[str, dict[str, str]]]:
+def _finder(files: Sequence[str]) -> Callable[[str], str | None]:
+    """Return a function that finds an image by its name, in another case if that is unique."""
+    exact = set(files)
+    folded = Counter(file.casefold() for file in files)
+    by_fold = {file.casefold(): file for file in files if folded[file.casefold()] == 1}
+    return lambda name: name if name in exact else by_fold.get(name.casefold())
+
+
+def _tell_what_is_missing(table: str, names: list[str], find: Callable[[str], str | None]) -> None:
+    missing = [name for name in names if find(name) is None]
+    if not names:
+        logger.warning("%s names no file.", table)
+    elif missing:
+        which = "none of them here" if missing == names else f"{len(missing)} of them not here"
+        logger.warning(
+            "%s names %d %s, %s (such as '%s'): a name is relative to the folder of the table.",
+            *(table, len(names), "file" if len(names) == 1 else "files", which, missing[0]),
+        )
+
+
+def _rows(file: SourceFile) -> list[tuple[str, dict[str, str]]] | None:
+    """Return the name of an image and the labels in each row; None if it is no such table."""
     folder = PurePosixPath(file.name).parent
     try:
-        rows = list(csv.DictReader(io.StringIO(file.read().decode("utf-8-sig")), strict=True))
-        named = [(normalise_name(str(folder / row.pop("file"))), row) for row in rows]
-    except (NotAnImage, UnicodeDecodeError, csv.Error, KeyError, TypeError) as error:
+        text = normalise_name(file.read().decode("utf-8-sig"))
+        reader = csv.DictReader(io.StringIO(text), strict=True, delimiter=_delimiter(text))
+        named = [(row.pop("file"), row) for row in reader]
+    except (NotAnImage, UnicodeDecodeError, csv.Error, KeyError) as error:
         logger.warning(
-            "%s is ignored (%r): it must be a comma-separated table in UTF-8 with a column 'file'.",
+            "%s is ignored (%r): it must be a table in UTF-8 with a column 'file', separated by "
+            "commas, semicolons or tabs.",
             file.name,
             error,
         )
-        return
-    for name, row in named:
+        return None
+    for _, row in named:
         row.pop(None, None)  # cells after the last column
-        yield name, {column: value or None for column, value in row.items()}
+    return [
+        (_file_name(folder, cell), {column: value or None for column, value in row.items()})
+        for cell, row in named
+        if cell and cell.strip()
+    ]
+
+
+def _delimiter(text: str) -> str:
+    """Return what separates the columns: Excel writes semicolons in half of Europe."""
+    header = text.partition("\n")[0].strip()
+    columns = {mark: [name.strip(' "') for name in header.split(mark)] for mark in ",;\t"}
+    return next((mark for mark, names in columns.items() if "file" in names), ",")
+
+
+def _file_name(folder: PurePosixPath, cell: str) -> str:
+    """Return the name that a cell gives to an image, as listings write it."""
+    return posixpath.normpath(folder / cell.strip().replace("\\", "/"))
 
 
 def categories(labels: pd.DataFrame) -> pd.DataFrame:
@@ -111,6 +156,7 @@ def classes_of(dataset: Dataset, column: str | None = None) -> pd.Series | None:
     """
     known = categories(read_labels(dataset)).dropna(axis="columns")
     suitable = [name for name, classes in known.items() if classes.value_counts().min() >= 5]
+    column = column and normalise_name(column)
     if column is None:
         column = next(iter(suitable), None)
     elif column not in suitable:

@@ -45,10 +45,17 @@ from dcgan_utils.data.formats import (
     reason_by_name,
 )
 from dcgan_utils.data.sources import (
+    CANDIDATE,
     MAX_FILE_BYTES,
+    OTHER,
+    UNREADABLE,
     Location,
     SourceFile,
+    describe_kind,
+    describe_left_out,
+    describe_no_image,
     ensure_available,
+    is_tfrecord,
     locate,
     normalise_name,
     open_listing,
@@ -60,12 +67,11 @@ if TYPE_CHECKING:
 NARROW = 25  # levels between the lowest and the highest of a collection, a tenth of all
 KEPT_BYTES = 1 << 28  # a folder's files up to this total are read once and kept until decoded
 DECODER_VERSION = 5  # to be raised when the same bytes give other pixels or reasons
-TFRECORD_ENDINGS = (".tfrec", ".tfrecord")
 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """The files of a collection: what was loaded, skipped and ignored.
+    """What a collection holds: what was loaded, skipped, ignored and left out.
 
     Attributes
     ----------
@@ -76,13 +82,19 @@ class LoadReport:
     file_sizes : tuple of int
         Bytes of each image as stored, in the same order.
     skipped : tuple of (str, str)
-        Files that should be images but could not be used, each with the reason.
+        Files that should be images but could not be used, and folders that could not be read, each
+        with the reason.
     ignored : tuple of str
         Files that are not images, such as text.
     converted : dict
         Number of images that were converted to sRGB, from each colour space.
     levels : tuple of (int, int)
         The lowest and the highest level of all images.
+    left_out : tuple of (str, str)
+        What is never read, each with its kind: archives, links to folders, what systems hide there,
+        what this project has written. A folder's name ends with ``/`` and stands for all it holds.
+    folders : dict
+        Number of images in each folder.
     """
 
     formats: dict[str, int]
@@ -93,11 +105,15 @@ class LoadReport:
     ignored: tuple[str, ...]
     converted: dict[str, int] = field(default_factory=dict)
     levels: tuple[int, int] = (0, 255)
+    left_out: tuple[tuple[str, str], ...] = ()
+    folders: dict[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         smallest, largest = (f(self.sizes, key=lambda size: size[0] * size[1]) for f in (min, max))
         span = _by(smallest) + (f" to {_by(largest)}" if len(set(self.sizes)) > 1 else "")
         details = f"{_counts(self.formats)}; {_counts(self.modes)}; {span}"
+        if len(self.folders) > 1:
+            details += f"; in {len(self.folders)} folders: {_first_counts(self.folders)}"
         lines = [f"Images: {len(self.sizes)} ({details})"]
         if self.converted:
             count = sum(self.converted.values())
@@ -111,25 +127,35 @@ class LoadReport:
             lines.append(f"Skipped: {len(self.skipped)} ({first_reasons(self.skipped)})")
         if self.ignored:
             lines.append(f"Ignored (not images): {len(self.ignored)}")
+        if self.left_out:
+            lines.append(f"Left out: {describe_left_out(self.left_out)}")
         return "\n".join(lines)
 
-    def skipped_table(self) -> pd.DataFrame:
-        """Return one row per image file that was skipped, with the reason.
+    def unused_table(self) -> pd.DataFrame:
+        """Return one row for each thing that is not among the images, and what became of it.
 
         Raises
         ------
         NotEnoughData
-            If no file was skipped.
+            If everything is an image.
         """
         import pandas as pd
 
-        if not self.skipped:
-            raise NotEnoughData("No image file was skipped.")
-        return pd.DataFrame(self.skipped, columns=["skipped", "reason"])
+        rows = [(name, f"skipped: {reason}") for name, reason in self.skipped]
+        rows += [(name, f"left out: {describe_kind(kind)}") for name, kind in self.left_out]
+        rows += [(name, f"ignored: {describe_kind(OTHER)}") for name in self.ignored]
+        if not rows:
+            raise NotEnoughData("Everything in this collection is an image.")
+        return pd.DataFrame(rows, columns=["not among the images", "what became of it"])
 
 
 def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def _first_counts(counts: dict[str, int], most: int = 6) -> str:
+    more = f", and {len(counts) - most} more" if len(counts) > most else ""
+    return ", ".join(f"{name} {count}" for name, count in [*counts.items()][:most]) + more
 
 
 def _by(size: tuple[int, int]) -> str:
@@ -167,9 +193,12 @@ class Content:
 
 
 def decode_all(
-    path: Path, files: list[SourceFile], decode: Callable[[bytes], DecodedImage]
+    path: Path,
+    files: list[SourceFile],
+    decode: Callable[[bytes], DecodedImage],
+    listing: Sequence[SourceFile] = (),
 ) -> Content:
-    """Decode all images of a collection.
+    """Decode all images of a collection; `listing` tells what else it holds if there are none.
 
     Raises
     ------
@@ -195,7 +224,7 @@ def decode_all(
                 )
         outcomes = [outcome for batch in batches for outcome in batch]
     outcomes.sort(key=lambda outcome: outcome.name)
-    return _gather(path, outcomes)
+    return _gather(path, outcomes, listing)
 
 
 def _unless_memory_is_short(
@@ -221,14 +250,14 @@ def thread_map(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         return [result for chunk in results for result in chunk]
 
 
-def _gather(path: Path, outcomes: list[_Outcome]) -> Content:
+def _gather(path: Path, outcomes: list[_Outcome], listing: Sequence[SourceFile]) -> Content:
     loaded = [outcome for outcome in outcomes if outcome.image]
     skipped = tuple((o.name, o.reason) for o in outcomes if o.reason)
     if not loaded:
+        skipped += _unreadable(listing)
         reasons = f" ({len(skipped)} skipped: {first_reasons(skipped)})" if skipped else ""
         raise WorkbookError(
-            f"There is no usable image in '{path}'{reasons}: put JPEG, PNG or other images there, "
-            "or give another folder or zip."
+            f"There is no usable image in '{path}'{reasons}: {describe_no_image(path, listing)}"
         )
     decoded = [outcome.image for outcome in loaded]
     side = len(decoded[0].pixels)
@@ -246,6 +275,24 @@ def _gather(path: Path, outcomes: list[_Outcome]) -> Content:
     )
     passing = any(outcome.passing for outcome in outcomes)
     return Content(images, tuple(outcome.name for outcome in loaded), report, passing)
+
+
+def _unreadable(listing: Sequence[SourceFile]) -> tuple[tuple[str, str], ...]:
+    return tuple((item.name, item.reason) for item in listing if item.fate == UNREADABLE)
+
+
+def _full_report(content: Content, listing: Sequence[SourceFile]) -> LoadReport:
+    """Add to the report on the candidates, which is cached, whatever else was met just now."""
+    told = {CANDIDATE, OTHER, UNREADABLE}
+    others = tuple(item.name for item in listing if item.fate == OTHER)
+    folders = Counter(str(PurePosixPath(name).parent) for name in content.files)
+    return replace(
+        content.report,
+        skipped=tuple(sorted(content.report.skipped + _unreadable(listing))),
+        ignored=tuple(sorted(content.report.ignored + others)),
+        left_out=tuple((item.name, item.fate) for item in listing if item.fate not in told),
+        folders=dict(sorted(folders.items())),
+    )
 
 
 def _copy_pixels(target_and_image: tuple[np.ndarray, DecodedImage]) -> None:
@@ -284,11 +331,6 @@ def _decode_one(
         return _Outcome(name, reason=None if optional else str(error), passing=True)
     except NotAnImage as error:
         return _Outcome(name, reason=None if optional else reason_by_name(name) or str(error))
-
-
-def is_tfrecord(name: str) -> bool:
-    """Return whether a file name is that of a TFRecord file."""
-    return name.lower().endswith(TFRECORD_ENDINGS)
 
 
 def _require_tfrecord(path: Path) -> None:
@@ -466,18 +508,20 @@ def load_dataset(
     recipe = _checked_recipe(img_size, fit, background, copy)
     location = source if isinstance(source, Location) else locate(source)
     path = location.path or ensure_available(location.name)
-    with open_listing(path, location.folders) as files:
-        key, files = content_key(path, files, recipe)
+    with open_listing(path, location.folders) as listing:
+        candidates = [item for item in listing if item.fate == CANDIDATE]
+        key, files = content_key(path, candidates, recipe)
         cached = cache.location("images", key)
         content, decoded = cache.read(cached, _parse_entry), None
         if content is None:
             decode = functools.partial(decode_image, **recipe)
-            content = decoded = decode_all(path, files, decode)
+            content = decoded = decode_all(path, files, decode, listing)
     with ThreadPoolExecutor(1) as thread:
         data_hash = thread.submit(cache.content_hash, content.images)
         if decoded and not decoded.passing:
             _write_cache(cached, decoded)
-    skipped = content.report.skipped
+    report = _full_report(content, listing)
+    skipped = report.skipped
     if strict and skipped:
         raise WorkbookError(
             f"Images in '{path}' that cannot be used: {len(skipped)} "
@@ -487,7 +531,7 @@ def load_dataset(
         name=location.name,
         images=torch.from_numpy(content.images),
         files=content.files,
-        report=content.report,
+        report=report,
         data_hash=data_hash.result(),
         source=path,
         folders=location.folders,
@@ -573,8 +617,10 @@ def image_files(dataset: str, img_size: int) -> list[Path]:
         If they are not separate files in a folder.
     """
     collection = load_dataset(dataset, img_size)
-    files = [collection.source / name for name in collection.files]
-    if not all(file.is_file() for file in files):
+    with open_listing(collection.source, collection.folders) as listing:
+        paths = {item.name: item.path for item in listing}
+    files = [paths.get(name) for name in collection.files]
+    if not all(files):
         raise WorkbookError(
             f"the textbook loop reads image files from a folder, and '{dataset}' is a zip or has "
             "TFRecord files: unpack it and give the folder."

@@ -17,6 +17,7 @@ from dcgan_utils.core.files import (
     ensure_dir,
     friendly_write_errors,
     report_dir,
+    report_name,
     runs_dir,
     write_csv,
 )
@@ -151,8 +152,9 @@ def build_report(
     first = configs[0]
     common = {"dataset": source, "seed": first.seed, "device": first.device}
     images = load_dataset(source, first.img_size)
+    name = report_name(images.name, images.source)
     if benchmark is not None:
-        own = {"precision": given.get("precision", "auto"), "output": images.name}
+        own = {"precision": given.get("precision", "auto"), "output": name}
         benchmark = common | own | benchmark
         BenchmarkConfig.resolve(**benchmark)
         image_files(source, first.img_size)
@@ -160,7 +162,7 @@ def build_report(
         prior: run_name(config.for_collection(len(images.images)), images)
         for prior, config in zip(chosen, configs, strict=True)
     }
-    report = _Report(images.name, ensure_dir(report_dir(images.name)), stream, on_page)
+    report = _Report(images.name, ensure_dir(report_dir(name)), stream, on_page)
     _add_collection(report, common, first.img_size)
     trained = _add_trainings(report, given, runs)
     _add_capacity(report, common, first)
@@ -226,7 +228,7 @@ def _add_comparison(
     if len(trained) > 1:
         report.add(
             "compare",
-            measured | {"runs": ",".join(trained), "output": report.name},
+            measured | {"runs": ",".join(trained), "output": report.folder.name},
             title="The noises compared",
             summary="Prediction, samples side by side, measures, and the study's claims.",
         )
@@ -268,7 +270,7 @@ def build_benchmark(parameters: dict[str, Any], *, stream: TextIO | None = None)
         If a parameter is wrong, or the folder cannot be made.
     """
     config = BenchmarkConfig.resolve(**parameters)
-    image_files(config.dataset, config.img_size)
+    image_files(locate(config.dataset).source, config.img_size)
     output = ensure_dir(report_dir("benchmark")) / "benchmark.ipynb"
     return build_page("benchmark", output, parameters, stream=stream, **_BENCHMARK)
 
@@ -302,7 +304,8 @@ def build_study(
     pages : list of Page
         The comparisons; those that failed say why.
     """
-    folder = ensure_dir(report_dir(grid.name))
+    name = report_name(grid.name, f"the study {grid.name}")
+    folder = ensure_dir(report_dir(name))
     finished, pages = table[table["failed"] == ""], []
     with friendly_write_errors(folder), FileLock(folder / ".lock"):
         write_csv(table, folder / "runs.csv", index=False)
@@ -310,7 +313,7 @@ def build_study(
             _update_run_page(row)
         for which, runs in finished.groupby(["collection", "architecture"], sort=False):
             if len(runs) > 1:
-                pages.append(_build_comparison(grid, folder, which, runs, stream))
+                pages.append(_build_comparison(grid, name, which, runs, stream))
                 if on_page is not None:
                     on_page(pages[-1])
         lead = (
@@ -334,15 +337,15 @@ def _update_run_page(row: Any) -> None:
 
 
 def _build_comparison(
-    grid: Grid, folder: Path, which: tuple[str, str], runs: pd.DataFrame, stream: TextIO | None
+    grid: Grid, output: str, which: tuple[str, str], runs: pd.DataFrame, stream: TextIO | None
 ) -> Page:
     collection, architecture = which
-    parameters = {"runs": ",".join(runs["run"]), "samples": grid.samples, "output": grid.name}
+    parameters = {"runs": ",".join(runs["run"]), "samples": grid.samples, "output": output}
     if grid.label_column:
         parameters["label_column"] = grid.label_column
     return build_page(
         "compare",
-        folder / f"compare-{collection}-{architecture}.ipynb",
+        report_dir(output) / f"compare-{collection}-{architecture}.ipynb",
         parameters,
         title=f"{collection}, {architecture}: which noise?",
         summary=f"{len(runs)} trainings of {architecture} on {collection}, compared.",

@@ -45,6 +45,7 @@ from dcgan_utils.core.files import (
     runs_dir,
     write_bytes,
 )
+from dcgan_utils.data.sources import normalise_name
 from dcgan_utils.data.tensors import make_grid
 from dcgan_utils.gan import augment
 from dcgan_utils.gan.config import TrainConfig
@@ -614,12 +615,13 @@ def find_runs(pattern: str) -> list[Run]:
 
 
 def _matching_folders(pattern: str) -> list[Path]:
-    named = run_folder(pattern)
+    composed = normalise_name(pattern)  # as names of runs are
+    named = run_folder(pattern) or run_folder(composed)
     if named is not None:
         return [named]
     existing = sorted(config.parent for config in runs_dir().glob("*/config.json"))
-    found = [folder for folder in existing if fnmatch(folder.name, pattern)]
-    found = found or [folder for folder in existing if _collection(folder) == pattern]
+    found = [folder for folder in existing if fnmatch(folder.name, composed)]
+    found = found or [folder for folder in existing if _collection(folder) == composed]
     if not found:
         names = ", ".join(folder.name for folder in existing)
         available = f"Available: {names}" if names else "There are no runs yet"

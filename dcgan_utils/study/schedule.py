@@ -27,6 +27,7 @@ from dcgan_utils.core.files import (
     home,
     notebooks_dir,
     runs_dir,
+    utf8_text,
 )
 from dcgan_utils.runs.run import Run
 from dcgan_utils.study.grid import Grid, Task, tasks
@@ -64,17 +65,19 @@ def execute_notebook(
     Raises
     ------
     WorkbookError
-        If there is no such notebook, no kernel, or the copy cannot be written.
+        If there is no such notebook, no kernel, or the copy cannot be written, or a path is not
+        UTF-8.
     """
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    failed = ""
+    failed, stored = "", _stored(name)
+    utf8_text(stored), utf8_text(output)  # the copy names both
     ensure_dir(output.parent)
     try:
         with friendly_write_errors(output), _friendly_kernel_errors():
             papermill.execute_notebook(
-                _escape_braces(_stored(name)),
+                _escape_braces(stored),
                 _escape_braces(output),
                 parameters=parameters,
                 kernel_name="python3",

@@ -14,6 +14,7 @@ import torch
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.load import Dataset, synthetic_dataset
+from dcgan_utils.data.sources import normalise_name
 from dcgan_utils.data.tensors import rms_difference, to_float, to_uint8
 from dcgan_utils.gan.augment import augment_inputs, views_per_image
 from dcgan_utils.gan.config import TrainConfig
@@ -244,7 +245,7 @@ def image_index(dataset: Dataset, image: str | int) -> int:
         If there is no such image, or if an integer, which papermill makes of ``007`` too, may mean
         one of several.
     """
-    wanted, files = str(image), dataset.files
+    wanted, files = normalise_name(str(image)), dataset.files
     if wanted in files:
         return files.index(wanted)
     fitting = [number for number, file in enumerate(files) if wanted in _short_names(file)]

@@ -13,6 +13,8 @@ from dcgan_utils.core.files import (
     friendly_write_errors,
     home,
     remove_partial_files,
+    report_dir,
+    report_name,
     reports_dir,
     warn_if_not_writable,
     write_bytes,
@@ -170,3 +172,55 @@ def test_any_home_folder_is_used_or_refused(text, folder, tmp_path, monkeypatch)
             home()
     else:
         assert home() == Path(str(folder).replace("{tmp}", str(tmp_path)))
+
+
+# --- Names in reports/ ---------------------------------------------------------------------
+
+
+def test_collections_of_one_name_have_folders_of_their_own(tmp_path, caplog):
+    assert report_name("pics", tmp_path / "a" / "pics") == "pics"
+    assert not caplog.text
+    assert report_name("pics", tmp_path / "b" / "pics") == "pics-2"
+    assert "reports/pics belongs to others: the results of" in caplog.text
+    assert "b/pics' go to reports/pics-2" in caplog.text
+    assert report_name("pics-2", tmp_path / "pics 2") == "pics-2-2"
+    assert report_name("pics", "the study pics") == "pics-3"
+    for again, name in (("a/pics", "pics"), ("b/pics", "pics-2"), ("b/../a/pics", "pics")):
+        assert report_name("pics", tmp_path / again) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ablation", "augment", "benchmark", "compare", "latent", "noise-study", "playground", "runs"],
+)
+def test_folders_of_the_project_are_no_collection_s(tmp_path, name):
+    assert report_name(name, tmp_path / name) == f"{name}-2"
+    assert report_name(name, f"the study {name}") == f"{name}-3"
+    assert report_dir(f"{name}-2") == reports_dir() / f"{name}-2"
+
+
+def test_a_study_inside_a_folder_of_the_project_keeps_its_name():
+    assert report_name("noise-study/monet", "the study noise-study/monet") == "noise-study/monet"
+
+
+def test_a_folder_without_an_owner_is_taken_over(home):
+    (home / "reports" / "pics").mkdir(parents=True)
+    assert report_name("pics", home / "pics") == "pics"
+
+
+def test_pages_are_found_again_when_the_home_folder_has_moved(home, tmp_path, monkeypatch):
+    assert report_name("mine", home / "data" / "mine") == "mine"
+    moved = home.rename(tmp_path / "moved")
+    monkeypatch.setenv("DCGAN_HOME", str(moved))
+    assert report_name("mine", moved / "data" / "mine") == "mine"
+
+
+def test_reports_that_cannot_be_written_have_names_too(home, tmp_path):
+    (home / "reports").write_text("in the way")
+    assert report_name("pics", tmp_path / "pics") == "pics"
+
+
+def test_a_path_that_is_no_utf8_has_a_name_too(tmp_path):
+    for _ in range(2):
+        assert report_name("caf", tmp_path / os.fsdecode(b"caf\xe9")) == "caf"
+    assert report_name("caf", tmp_path / os.fsdecode(b"caf\xe8")) == "caf-2"

@@ -65,6 +65,57 @@ def test_a_table_that_is_no_utf8_is_reported(tmp_path, caplog):
     assert "labels.csv is ignored" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("labels.csv", "file,kind\nA.PNG,dog\nSub/C.png,cat\n"),
+        ("labels.csv", "file,kind\na.png ,dog\n sub/c.png,cat\n"),
+        ("labels.csv", "file,kind\n./a.png,dog\nother/../sub/c.png,cat\n"),
+        ("labels.csv", "file,kind\r\na.png,dog\r\nsub\\c.png,cat\r\n"),
+        ("labels.csv", "file;kind\na.png;dog\nsub/c.png;cat\n"),
+        ("labels.csv", '"kind";"file"\ndog;"a.png"\n"c;at";sub/c.png\n'),
+        ("labels.csv", "file\tkind\na.png\tdog\nsub/c.png\tcat\n"),
+        ("labels.csv", "file,kind\n,emu\na.png,dog\nsub/c.png,cat\n\n"),
+        ("Labels.CSV", "file,kind\na.png,dog\nsub/c.png,cat\n"),
+        ("sub/LABELS.csv", "file,kind\n../a.png,dog\nc.png,cat\n"),
+    ],
+)
+def test_labels_find_their_images_however_they_are_written(tmp_path, name, text, caplog):
+    folder = labelled(tmp_path / "p", "")
+    (folder / "labels.csv").unlink()
+    (folder / name).write_text(text, newline="")
+    kinds = read_labels(load_dataset(folder, 16))["kind"].dropna()
+    assert kinds.index.tolist() == ["a.png", "sub/c.png"]
+    assert kinds["a.png"] == "dog"
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("file,kind\nx.png,a\ny.png,b\nz.png,c\n", "names 3 files, none of them here"),
+        ("file,kind\na,dog\n", "names 1 file, none of them here (such as 'a')"),
+        ("file,kind\n/data/a.png,dog\n", "names 1 file, none of them here (such as '/data/a.png')"),
+        ("file,kind\np/a.png,dog\n", "names 1 file, none of them here"),
+        ("file,kind\na.png,dog\nx.png,cat\n", "names 2 files, 1 of them not here"),
+        ("file,kind\n", "names no file"),
+        ("", "names no file"),
+        ("name,kind\na.png,dog\n", "is ignored (KeyError('file'))"),
+    ],
+)
+def test_labels_that_fit_no_image_are_reported(tmp_path, text, words, caplog):
+    read_labels(load_dataset(labelled(tmp_path / "p", text), 16))
+    assert f"labels.csv {words}" in caplog.text
+
+
+def test_another_case_must_not_be_a_guess(tmp_path, caplog):
+    folder = labelled(tmp_path / "p", "file,kind\na.png,dog\nA.Png,cat\n")
+    (folder / "A.PNG").write_bytes((folder / "a.png").read_bytes())
+    known = read_labels(load_dataset(folder, 16))["kind"]
+    assert (known["a.png"], known.notna().sum()) == ("dog", 1)
+    assert "1 of them not here (such as 'A.Png')" in caplog.text
+
+
 def test_categories_sort_images_into_groups():
     known = pd.DataFrame(
         {
@@ -85,6 +136,22 @@ def test_names_match_however_their_letters_are_composed(tmp_path):
     decomposed = unicodedata.normalize("NFD", "Füchse.png")
     (folder / "labels.csv").write_text(f"file,kind\n{decomposed},fox\n", encoding="utf-8")
     assert read_labels(load_dataset(folder, 16)).loc["Füchse.png", "kind"] == "fox"
+
+
+@pytest.mark.parametrize("asked", ["NFC", "NFD"])
+@pytest.mark.parametrize("written", ["NFC", "NFD"])
+def test_columns_and_classes_match_however_their_letters_are_composed(
+    image_folder, collection, written, asked
+):
+    kinds = [unicodedata.normalize(form, "été") for form in ("NFC", "NFD")] * 2 + ["mer"] * 6
+    lines = [f"{n:02d}.png,{kind}" for n, kind in enumerate(["été", *kinds[1:]])]
+    header = unicodedata.normalize(written, "file,catégorie")
+    (image_folder / "labels.csv").write_text("\n".join([header, *lines]))
+    known = read_labels(collection)[unicodedata.normalize("NFC", "catégorie")]
+    assert known.value_counts().to_dict() == {"été": 4, "mer": 6}
+    lines[4] = "04.png,été"
+    (image_folder / "labels.csv").write_text("\n".join([header, *lines]))
+    assert classes_of(collection, unicodedata.normalize(asked, "catégorie")).nunique() == 2
 
 
 def test_yes_and_no():

@@ -4,7 +4,9 @@ Kernels and papermill are tested in test_notebooks and study/test_schedule.
 """
 
 import csv
+import os
 import re
+import shutil
 import sys
 
 import nbformat
@@ -324,6 +326,42 @@ def test_the_command_of_the_benchmark_writes_a_page(image_folder, monkeypatch, c
     html = reports_dir() / "benchmark" / "benchmark.html"
     assert html.exists()
     assert str(html) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [["report", "--dataset"], ["benchmark", "-p", "dataset"]])
+def test_a_path_that_is_no_utf8_is_refused_before_anything_runs(
+    command, image_folder, no_notebook_runs, capsys
+):
+    renamed = image_folder.rename(image_folder.with_name(os.fsdecode(b"caf\xe9")))
+    assert main([*command, str(renamed)]) == 2
+    assert "rename the folder" in capsys.readouterr().err
+
+
+def test_reports_that_are_no_utf8_are_refused(image_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DCGAN_HOME", str(tmp_path / os.fsdecode(b"caf\xe9")))
+    assert main(["report", "--dataset", str(image_folder)]) == 2
+    assert "rename the folder" in capsys.readouterr().err
+
+
+def test_collections_of_one_name_have_reports_of_their_own(image_folder, monkeypatch):
+    outputs = []
+
+    def execute(name, output, parameters, *, stream):
+        outputs.append((output.parent.name, parameters.get("output")))
+        nbformat.write(nbformat.v4.new_notebook(), output)
+        return ""
+
+    monkeypatch.setattr(build, "execute_notebook", execute)
+    for place in ("a/pics", "b/pics", "a/benchmark", "b/pics"):
+        folder = image_folder.parent / place
+        if not folder.exists():
+            shutil.copytree(image_folder, folder)
+        index, _ = build_report(str(folder), "gamma,normal")
+        name = index.parent.name
+        assert name == {"a/pics": "pics", "b/pics": "pics-2"}.get(place, "benchmark-2")
+        assert {folder for folder, _ in outputs} == {name}
+        assert {output for _, output in outputs} == {name, None}, "the comparison's tables too"
+        outputs.clear()
 
 
 def test_a_report_that_cannot_be_written_is_reported(image_folder, home, capsys):

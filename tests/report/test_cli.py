@@ -1,5 +1,6 @@
 """What the command line answers before a command runs."""
 
+import io
 import signal
 import subprocess
 import sys
@@ -163,3 +164,23 @@ def test_ignored_signals_stay_ignored():
     with cli._loading():
         assert signal.getsignal(signal.SIGINT) is not before
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_an_output_that_lacks_a_letter_is_no_reason_to_fail(monkeypatch, encoding, stream):
+    written = io.BytesIO()
+    lacking = io.TextIOWrapper(written, encoding=encoding, write_through=True)
+    monkeypatch.setattr(sys, stream, lacking)
+    monkeypatch.setattr(
+        "dcgan_utils.cli._doctor", lambda options: print("写真: done", file=getattr(sys, stream))
+    )
+    main(["doctor"])
+    assert written.getvalue() == b"??: done\n"
+
+
+def test_an_output_that_is_no_file_is_left_alone(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    monkeypatch.setattr("dcgan_utils.cli._doctor", lambda options: print("写真"))
+    main(["doctor"])
+    assert sys.stdout.getvalue() == "写真\n"

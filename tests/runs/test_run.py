@@ -1,5 +1,7 @@
 import json
 import os
+import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -184,6 +186,13 @@ def test_runs_are_found_by_name_pattern_and_collection(tiny, collection):
         gamma.name,
     ]
     assert len(find_runs(f"{uniform.name},{uniform.name},ten-images")) == 2
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_runs_are_found_however_letters_are_composed(tiny, collection, form):
+    run = Run.create(tiny(), replace(collection, name="été"))
+    for pattern in (run.name, "été-*", "été"):
+        assert [r.name for r in find_runs(unicodedata.normalize(form, pattern))] == [run.name]
 
 
 def test_a_run_without_an_epoch_counts_only_if_it_is_named(tiny, collection):

@@ -1,3 +1,4 @@
+import unicodedata
 from dataclasses import replace
 
 import numpy as np
@@ -86,6 +87,9 @@ def test_an_image_is_given_by_number_or_file(collection):
     assert trials.image_index(collection, "03.png") == 3
     twice = replace(collection, files=("1.png", "11.png", *collection.files[2:]))
     assert trials.image_index(twice, "1.png") == 0
+    composed = replace(collection, files=("a.png", "é.png", *collection.files[2:]))
+    for form in ("NFC", "NFD"):
+        assert trials.image_index(composed, unicodedata.normalize(form, "é.png")) == 1
     for wrong, sentence in (("99", "0 to 9"), ("png", "it fits 00.png, 01.png, 02.png"),
                             ("cat", "it fits none")):  # fmt: skip
         with pytest.raises(WorkbookError, match=sentence):
