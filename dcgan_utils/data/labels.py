@@ -48,7 +48,7 @@ def read_labels(dataset: Dataset) -> pd.DataFrame:
     for table, named in tables.items():
         if named is not None:
             rows |= {file: row for name, row in named if (file := find(name))}
-            _tell_what_is_missing(table, [name for name, _ in named], find)
+            _tell_what_does_not_fit(table, [name for name, _ in named], find)
     known = {name: rows[name] for name in dataset.files if name in rows}
     return pd.DataFrame.from_dict(known, orient="index", dtype=object).reindex(dataset.files)
 
@@ -61,7 +61,15 @@ def _finder(files: Sequence[str]) -> Callable[[str], str | None]:
     return lambda name: name if name in exact else by_fold.get(name.casefold())
 
 
-def _tell_what_is_missing(table: str, names: list[str], find: Callable[[str], str | None]) -> None:
+def _tell_what_does_not_fit(
+    table: str, names: list[str], find: Callable[[str], str | None]
+) -> None:
+    otherwise = {name: file for name in names if (file := find(name)) not in (None, name)}
+    for name, file in [*otherwise.items()][:1]:
+        logger.warning(
+            "%s writes %d names in another case ('%s' for '%s'): they count all the same.",
+            *(table, len(otherwise), name, file),
+        )
     missing = [name for name in names if find(name) is None]
     if not names:
         logger.warning("%s names no file.", table)
