@@ -27,8 +27,6 @@ settings.load_profile("same cases")
 
 
 TESTS = Path(__file__).parent
-# What numba compiles for UMAP, for a minute, stays from one session to the next.
-os.environ.setdefault("NUMBA_CACHE_DIR", str(TESTS.parent / "data" / ".cache" / "numba"))
 LONGEST = (
     "report/test_build",
     "report/test_notebooks",

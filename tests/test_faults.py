@@ -1,5 +1,6 @@
 """What may go wrong with machines, against real processes and real files."""
 
+import importlib.util
 import multiprocessing
 import os
 import random
@@ -188,7 +189,8 @@ def test_numba_compiles_where_home_and_packages_are_read_only(data, tmp_path):
         (tmp_path / name).mkdir()
     source = "import numba\n\n@numba.njit(cache=True)\ndef double(x):\n    return 2 * x\n"
     (tmp_path / "packages" / "compiled.py").write_text(source)
-    read_only = [tmp_path / "packages"] + [tmp_path / "home"] * (data == "read-only")
+    compiled = Path(importlib.util.find_spec("pynndescent").origin).parent
+    read_only = [compiled, tmp_path / "packages"] + [tmp_path / "home"] * (data == "read-only")
     done = in_sandbox(
         tmp_path,
         "; ".join(
@@ -200,7 +202,7 @@ def test_numba_compiles_where_home_and_packages_are_read_only(data, tmp_path):
         os.environ["HOME"] = {str(tmp_path / "packages")!r}
         os.environ["DCGAN_HOME"] = {str(tmp_path / "home")!r}
         os.environ["TMPDIR"] = {str(tmp_path / "temporary")!r}
-        os.environ.pop("NUMBA_CACHE_DIR")
+        os.environ.pop("NUMBA_CACHE_DIR", None)
         sys.path.insert(0, os.environ["HOME"])
         from dcgan_utils.core.cache import ensure_numba_dir
         folder = ensure_numba_dir()

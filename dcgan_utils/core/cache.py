@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import hashlib
+import importlib.util
 import json
 import logging
 import os
@@ -32,14 +33,21 @@ class Entry:
     about: Any
 
 
-def ensure_numba_dir() -> Path:
-    """Choose the folder where numba keeps what it compiles; call this before importing it.
+def ensure_numba_dir() -> Path | None:
+    """Choose the folder where numba keeps what it compiles; call this before importing UMAP.
 
-    By default that is beside the source, or in the home directory of the user, and where neither
-    can be written, as in many containers, numba refuses to compile. So it is a folder in
-    ``data/.cache``, or a temporary one; the user's own choice stays if it can be written.
+    By default that is beside the source, or in the home directory of the user. Where neither can
+    be written, as in many containers, numba refuses to compile; then it is a folder in
+    ``data/.cache``, or a temporary one. The user's own choice stays if it can be written.
+
+    Returns
+    -------
+    Path or None
+        The folder; None where numba's own choice is left.
     """
     own = os.environ.get("NUMBA_CACHE_DIR")
+    if not own and _numba_has_a_place():
+        return None
     for folder in filter(None, (own and Path(own), data_dir() / ".cache" / "numba")):
         with contextlib.suppress(OSError, WorkbookError):
             ensure_dir(folder)
@@ -50,6 +58,11 @@ def ensure_numba_dir() -> Path:
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
     return folder
+
+
+def _numba_has_a_place() -> bool:
+    source = importlib.util.find_spec("pynndescent").origin
+    return any(os.access(path, os.W_OK) for path in (Path(source).parent, Path("~").expanduser()))
 
 
 def content_hash(array: np.ndarray) -> str:

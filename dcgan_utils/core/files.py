@@ -282,9 +282,10 @@ def report_name(name: str, source: str | Path) -> str:
         number += 1
         free = f"{name}-{number}"
     if free != name:
+        shown = str(source).encode("utf-8", "replace").decode()  # a stream may refuse to show more
         logger.warning(
             "reports/%s belongs to others: the results of '%s' go to reports/%s.",
-            *(name, source, free),
+            *(name, shown, free),
         )
     return free
 

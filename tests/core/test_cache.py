@@ -89,10 +89,21 @@ def test_numba_gets_a_folder_that_can_be_written(own, writable, chosen, home, mo
         (home / name).touch()  # a file, so that no folder can be made there
     (home / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(home / "temporary"))
-    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    monkeypatch.setattr(cache, "_numba_has_a_place", lambda: False)
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     if own is not None:
         monkeypatch.setenv("NUMBA_CACHE_DIR", own.format(home=home))
     folder = cache.ensure_numba_dir()
     assert folder.match(chosen.format(home=home))
     assert folder.is_dir()
     assert Path(os.environ["NUMBA_CACHE_DIR"]) == folder == cache.ensure_numba_dir()
+
+
+@pytest.mark.parametrize("own", [None, ""])
+def test_numba_keeps_its_own_place_where_it_can_be_written(own, home, monkeypatch):
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    if own is not None:
+        monkeypatch.setenv("NUMBA_CACHE_DIR", own)
+    assert cache.ensure_numba_dir() is None
+    assert not os.environ.get("NUMBA_CACHE_DIR")

@@ -220,7 +220,9 @@ def test_reports_that_cannot_be_written_have_names_too(home, tmp_path):
     assert report_name("pics", tmp_path / "pics") == "pics"
 
 
-def test_a_path_that_is_no_utf8_has_a_name_too(tmp_path):
+def test_a_path_that_is_no_utf8_has_a_name_too(tmp_path, caplog):
     for _ in range(2):
         assert report_name("caf", tmp_path / os.fsdecode(b"caf\xe9")) == "caf"
     assert report_name("caf", tmp_path / os.fsdecode(b"caf\xe8")) == "caf-2"
+    assert "caf?' go to reports/caf-2." in caplog.text
+    caplog.text.encode()

@@ -87,7 +87,10 @@ def test_labels_find_their_images_however_they_are_written(tmp_path, name, text,
     kinds = read_labels(load_dataset(folder, 16))["kind"].dropna()
     assert kinds.index.tolist() == ["a.png", "sub/c.png"]
     assert kinds["a.png"] == "dog"
-    assert not caplog.text
+    assert ("writes 2 names in another case ('A.PNG' for 'a.png')" in caplog.text) == (
+        "A.PNG" in text
+    )
+    assert "not here" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_a_parameter_given_twice_is_refused(capsys):
 
 
 @pytest.mark.parametrize("name", ["007", "1e3", "True", "None", "on", "2024"])
-def test_values_stay_as_they_are_written(monkeypatch, name):
+def test_values_stay_as_they_are_written(monkeypatch, name, tmp_path):
     from dcgan_utils.report import build
     from dcgan_utils.report.site import Page
 
@@ -86,6 +86,8 @@ def test_values_stay_as_they_are_written(monkeypatch, name):
 
     monkeypatch.setattr(build, "build_page", execute)
     monkeypatch.setattr(build, "image_files", lambda dataset, img_size: [])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
     assert main(["benchmark", "-p", "dataset", name, "-p", "seed", "1"]) == 0
     assert handed_over == [{"dataset": name, "seed": "1"}]
 
