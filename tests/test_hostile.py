@@ -20,7 +20,7 @@ from PIL import Image
 
 from dcgan_utils.core import cache
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.data import sources
+from dcgan_utils.data import listing
 from dcgan_utils.data.labels import read_labels
 from dcgan_utils.data.load import load_dataset
 from dcgan_utils.data.sources import locate
@@ -108,8 +108,8 @@ def test_an_entry_that_lies_about_its_size_is_left_out(tmp_path, packing, reason
 
 @pytest.mark.parametrize("pack", ["zip", "folder"])
 def test_too_many_files_are_refused(tmp_path, pack, monkeypatch):
-    assert sources.MAX_FILES == 500_000
-    monkeypatch.setattr(sources, "MAX_FILES", 50)
+    assert listing.MAX_FILES == 500_000
+    monkeypatch.setattr(listing, "MAX_FILES", 50)
     path = tmp_path / "many"
     if pack == "folder":
         path.mkdir()

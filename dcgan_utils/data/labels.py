@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.data.formats import NotAnImage
+from dcgan_utils.data.listing import SourceFile, normalise_name, open_listing
 from dcgan_utils.data.load import Dataset
-from dcgan_utils.data.sources import SourceFile, normalise_name, open_listing
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -44,22 +44,20 @@ from dcgan_utils.data.formats import (
     has_image_ending,
     reason_by_name,
 )
-from dcgan_utils.data.sources import (
+from dcgan_utils.data.listing import (
     CANDIDATE,
     MAX_FILE_BYTES,
     OTHER,
     UNREADABLE,
-    Location,
     SourceFile,
     describe_kind,
     describe_left_out,
     describe_no_image,
-    ensure_available,
     is_tfrecord,
-    locate,
     normalise_name,
     open_listing,
 )
+from dcgan_utils.data.sources import Location, ensure_available, locate
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -45,7 +45,7 @@ from dcgan_utils.core.files import (
     runs_dir,
     write_bytes,
 )
-from dcgan_utils.data.sources import normalise_name
+from dcgan_utils.data.listing import normalise_name
 from dcgan_utils.data.tensors import make_grid
 from dcgan_utils.gan import augment
 from dcgan_utils.gan.config import TrainConfig

@@ -13,8 +13,8 @@ import torch
 
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.seeds import stream
+from dcgan_utils.data.listing import normalise_name
 from dcgan_utils.data.load import Dataset, synthetic_dataset
-from dcgan_utils.data.sources import normalise_name
 from dcgan_utils.data.tensors import rms_difference, to_float, to_uint8
 from dcgan_utils.gan.augment import augment_inputs, views_per_image
 from dcgan_utils.gan.config import TrainConfig

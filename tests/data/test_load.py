@@ -22,7 +22,7 @@ from tfrecord.writer import TFRecordWriter
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.seeds import stream
-from dcgan_utils.data import decode, load, sources
+from dcgan_utils.data import decode, listing, load
 from dcgan_utils.data.decode import COPIES
 from dcgan_utils.data.load import load_copies, load_dataset
 from dcgan_utils.data.painted import collections
@@ -822,8 +822,8 @@ def test_a_file_that_cannot_be_read_now_is_told_and_not_remembered(
     folder = fill(tmp_path / "p", a=RED, b=GREEN)
     (folder / "b.png").rename(folder / f"b{ending}")
     monkeypatch.setattr(load, "KEPT_BYTES", 0)  # the files are read a second time to be decoded
-    read = sources.UnreadableFile("the file cannot be read (Input/output error)")
-    Faulty(monkeypatch, sources, "_read_file", read, times=1)
+    read = listing.UnreadableFile("the file cannot be read (Input/output error)")
+    Faulty(monkeypatch, listing, "read_file", read, times=1)
     dataset = load_dataset(folder, 8)
     assert len(dataset.files) == 1
     report = dataset.report

@@ -12,9 +12,10 @@ from PIL import Image
 
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.files import report_name
-from dcgan_utils.data import load, sources
+from dcgan_utils.data import listing, load
+from dcgan_utils.data.listing import open_listing
 from dcgan_utils.data.load import image_files, load_dataset
-from dcgan_utils.data.sources import locate, open_listing
+from dcgan_utils.data.sources import locate
 from dcgan_utils.runs.training import train
 
 
@@ -174,18 +175,18 @@ def test_what_lies_beside_the_images_is_not_read(tmp_path, monkeypatch):
     read = []
     monkeypatch.setattr(load, "_file_hash", lambda path: read.append(path.name) or b"")
     monkeypatch.setattr(load, "KEPT_BYTES", 0)
-    reader = sources._read_file
+    reader = listing.read_file
 
     def read_file(path, head=None):
         read.extend([] if head else [path.name])
         return reader(path, head)
 
-    monkeypatch.setattr(sources, "_read_file", read_file)
+    monkeypatch.setattr(listing, "read_file", read_file)
     heads = []
-    monkeypatch.setattr(sources, "_begins_like_an_image", lambda head: heads.append(len(head)))
+    monkeypatch.setattr(listing, "_begins_like_an_image", lambda head: heads.append(len(head)))
     load_dataset(folder, 8)
     assert read == ["a.png", "a.png"], "hashed, and decoded"
-    assert set(heads) == {sources.HEAD_BYTES}
+    assert set(heads) == {listing.HEAD_BYTES}
 
 
 # --- What cannot be read -------------------------------------------------------------------
