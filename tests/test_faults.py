@@ -183,14 +183,13 @@ def test_a_data_folder_that_cannot_be_written_is_no_obstacle(image_folder, tmp_p
 
 
 @needs_sandbox
-@pytest.mark.parametrize("data", ["writable", "read-only"])
-def test_numba_compiles_where_home_and_packages_are_read_only(data, tmp_path):
+def test_numba_compiles_where_home_and_packages_are_read_only(tmp_path):
     for name in ("packages", "home", "temporary"):
         (tmp_path / name).mkdir()
     source = "import numba\n\n@numba.njit(cache=True)\ndef double(x):\n    return 2 * x\n"
     (tmp_path / "packages" / "compiled.py").write_text(source)
     compiled = Path(importlib.util.find_spec("pynndescent").origin).parent
-    read_only = [compiled, tmp_path / "packages"] + [tmp_path / "home"] * (data == "read-only")
+    read_only = (compiled, tmp_path / "packages", tmp_path / "home")
     done = in_sandbox(
         tmp_path,
         "; ".join(
@@ -211,8 +210,7 @@ def test_numba_compiles_where_home_and_packages_are_read_only(data, tmp_path):
         """,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    expected = {"writable": "home/data/.cache/numba", "read-only": "temporary/numba-"}
-    assert done.stdout.startswith(f"42 True {tmp_path}/{expected[data]}")
+    assert done.stdout.startswith(f"42 True {tmp_path}/temporary/numba-")
     assert not [*(tmp_path / "temporary").iterdir()], "a temporary folder ends with the process"
 
 
