@@ -6,6 +6,7 @@ decoded on all cores and cached in ``data/.cache`` under a hash of their content
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib
@@ -15,7 +16,7 @@ import os
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -345,16 +346,21 @@ def _decode_tfrecord(file: SourceFile, decode: Callable[[bytes], DecodedImage]) 
     """Decode the images of a TFRecord file, each named by its ``image_name``."""
     from tfrecord.reader import tfrecord_loader
 
-    if not _is_complete_tfrecord(file.path):
-        return [_Outcome(file.name, reason="a TFRecord file that is empty or cut short")]
     folder = PurePosixPath(file.name).parent
     outcomes = []
     try:
+        if not _is_complete_tfrecord(file.path):
+            return [_Outcome(file.name, reason="a TFRecord file that is empty or cut short")]
         features = {"image": "byte", "image_name": "byte"}
         for record in tfrecord_loader(str(file.path), None, features):
             name = normalise_name(str(folder / record["image_name"].decode("utf-8", "replace")))
             read = functools.partial(bytes, record["image"])
             outcomes.append(_decode_one(name, read, decode, optional=False))
+    except MemoryError:
+        raise
+    except OSError as error:
+        reason = f"the file cannot be read ({error.strerror})"
+        return [_Outcome(file.name, reason=reason, passing=True)]
     except Exception as error:  # the parser raises many types
         return [_Outcome(file.name, reason=f"a damaged TFRecord file ({error!r:.80})")]
     return outcomes
@@ -362,16 +368,13 @@ def _decode_tfrecord(file: SourceFile, decode: Callable[[bytes], DecodedImage]) 
 
 def _is_complete_tfrecord(path: Path) -> bool:
     """Check the record lengths, which the library trusts: it would allocate any amount."""
-    try:
-        with path.open("rb") as stream:
-            end, position = stream.seek(0, os.SEEK_END), 0
-            while position < end:
-                stream.seek(position)
-                length = int.from_bytes(stream.read(8), "little")
-                position += 8 + 4 + length + 4  # length and data have a checksum each
-            return 0 < end == position
-    except OSError:
-        return False
+    with path.open("rb") as stream:
+        end, position = stream.seek(0, os.SEEK_END), 0
+        while position < end:
+            stream.seek(position)
+            length = int.from_bytes(stream.read(8), "little")
+            position += 8 + 4 + length + 4  # length and data have a checksum each
+        return 0 < end == position
 
 
 # --- The cache key ---
@@ -403,6 +406,8 @@ def _read_and_hash(file: SourceFile, *, keep: bool) -> tuple[bytes, SourceFile]:
         data = file.read()
     except NotAnImage as reason:
         return str(reason).encode(), file
+    except MemoryError:
+        return _file_hash(file.path), file
     return hashlib.blake2b(data).digest(), replace(file, read=lambda: data)
 
 
@@ -506,7 +511,7 @@ def load_dataset(
     recipe = _checked_recipe(img_size, fit, background, copy)
     location = source if isinstance(source, Location) else locate(source)
     path = location.path or ensure_available(location.name)
-    with open_listing(path, location.folders) as listing:
+    with open_listing(path, location.folders) as listing, _friendly_memory_errors(path):
         candidates = [item for item in listing if item.fate == CANDIDATE]
         key, files = content_key(path, candidates, recipe)
         cached = cache.location("images", key)
@@ -535,6 +540,17 @@ def load_dataset(
         folders=location.folders,
         options={"fit": fit, "background": background},
     )
+
+
+@contextlib.contextmanager
+def _friendly_memory_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        raise WorkbookError(
+            f"the memory is too short for the images of '{path}': close other programs, or give a "
+            "smaller img_size or fewer images."
+        ) from error
 
 
 def synthetic_dataset(

@@ -1,5 +1,6 @@
 """Collections: every way to name one, what is left out and why, and the cache."""
 
+import functools
 import io
 import os
 import struct
@@ -780,11 +781,14 @@ class Faulty:
         self.real, self.error, self.left = getattr(where, name), error, times
         monkeypatch.setattr(where, name, self)
 
-    def __call__(self, *args):
+    def __call__(self, *args, **options):
         if self.left:
             self.left -= 1
             raise self.error
-        return self.real(*args)
+        return self.real(*args, **options)
+
+    def __get__(self, owner, kind):
+        return functools.partial(self, owner)  # where it takes the place of a method
 
 
 @pytest.mark.parametrize(
@@ -797,6 +801,63 @@ def test_what_fails_for_memory_is_tried_again_alone(tmp_path, data, monkeypatch,
     assert dataset.files == ("a.png", "b.png", "c.png")
     assert not dataset.report.skipped
     assert len(cached(data)) == 1
+
+
+def packed_as(kind, place):
+    entries = {"a.png": image(RED), "b.png": image(GREEN)}
+    if kind == "zip":
+        return zipped(place / "p.zip", entries)
+    return write_tfrecord(place / "p" / "x.tfrec", a=RED, b=GREEN).parent
+
+
+@pytest.mark.parametrize("kind", ["zip", "tfrecord"])
+@pytest.mark.parametrize(
+    ("where", "name"), [(decode, "_flatten"), (load, "_decode_one")], ids=["decoding", "reading"]
+)
+def test_packed_images_are_tried_again_too(tmp_path, data, monkeypatch, kind, where, name):
+    source = packed_as(kind, tmp_path)
+    Faulty(monkeypatch, where, name, MemoryError(), times=1)
+    dataset = load_dataset(source, 8)
+    assert len(dataset.images) == 2
+    assert not dataset.report.skipped
+    assert len(cached(data)) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "where", "name"),
+    [("zip", zipfile.ZipExtFile, "read"), ("tfrecord", load, "_is_complete_tfrecord")],
+)
+def test_a_disk_that_fails_for_a_moment_is_no_damage(
+    tmp_path, data, monkeypatch, kind, where, name
+):
+    source = packed_as(kind, tmp_path)
+    if kind == "tfrecord":
+        (source / "c.png").write_bytes(image(BLUE))
+    Faulty(monkeypatch, where, name, OSError(5, "Input/output error"), times=1)
+    ((_, reason),) = load_dataset(source, 8).report.skipped
+    assert reason.endswith("cannot be read (Input/output error)")
+    assert not (data / ".cache").exists()
+    assert not load_dataset(source, 8).report.skipped
+
+
+def test_files_that_do_not_fit_into_memory_are_read_when_they_are_decoded(
+    tmp_path, data, monkeypatch
+):
+    folder = fill(tmp_path / "p", a=RED, b=GREEN)
+    first = load_dataset(folder, 8)
+    Faulty(monkeypatch, listing, "read_file", MemoryError(), times=1)
+    assert load_dataset(folder, 8) == first
+    assert len(cached(data)) == 1, "the same key"
+
+
+def test_a_collection_that_does_not_fit_into_memory_is_refused_in_a_sentence(
+    tmp_path, data, monkeypatch
+):
+    folder = fill(tmp_path / "p", a=RED)
+    Faulty(monkeypatch, load.np, "empty", MemoryError(), times=1)
+    with pytest.raises(WorkbookError, match=r"too short for the images .* a smaller img_size"):
+        load_dataset(folder, 8)
+    assert not (data / ".cache").exists()
 
 
 def test_memory_that_stays_short_ends_in_a_sentence_and_is_not_remembered(
