@@ -126,11 +126,18 @@ def cmyk_profile():
     table = b"mft1\0\0\0\0\4\3\2\0" + matrix
     table += bytes(range(256)) * 4 + grid + bytes(range(256)) * 3
     name = b"desc\0\0\0\0\0\0\0\6press\0".ljust(96, b"\0")
-    rows = b"A2B0" + struct.pack(">II", 156, len(table))
-    rows += b"desc" + struct.pack(">II", 156 + len(table), len(name))
+    content = {
+        b"A2B0": table,
+        b"A2B2": table.replace(grid, bytes(48)),
+        b"desc": name,
+    }  # two intents
+    rows, body, start = b"", b"", 132 + 12 * len(content)
+    for tag, value in content.items():
+        rows += tag + struct.pack(">II", start + len(body), len(value))
+        body += value
     head = bytearray(profile()[:128])
-    head[:4], head[12:24] = struct.pack(">I", 156 + len(table + name)), b"prtrCMYKLab "
-    return bytes(head) + struct.pack(">I", 2) + rows + table + name
+    head[:4], head[12:24] = struct.pack(">I", start + len(body)), b"prtrCMYKLab "
+    return bytes(head) + struct.pack(">I", len(content)) + rows + body
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
@@ -250,6 +257,12 @@ def test_what_a_png_says_of_its_colours(chunks, expected):
     data = with_chunks(*chunks)
     assert_shows(data, expected)
     assert bool(decoded(data)[1]) == (tuple(expected) != GREENISH)
+
+
+@pytest.mark.parametrize("level", [3, 8, 10, 40])
+def test_dark_levels_follow_the_straight_part_of_the_curve(level):
+    colour = (level, level, 0)
+    assert_shows(with_chunks(corners(P3), colour=colour), in_srgb(colour, P3), tolerance=1)
 
 
 def test_gamma_counts_in_grey_too():

@@ -120,7 +120,8 @@ def test_a_jpeg_beyond_that_is_refused_by_its_header(side, img_size, monkeypatch
     data = bytearray(encode(flat((16, 16)), "JPEG"))
     at = data.index(b"\xff\xc0") + 5
     data[at : at + 4] = struct.pack(">HH", side, side)
-    monkeypatch.setattr("PIL.JpegImagePlugin.JpegImageFile.draft", lambda *size: None)
+    if img_size > 8:
+        monkeypatch.setattr("PIL.JpegImagePlugin.JpegImageFile.draft", lambda *size: None)
     with pytest.raises(DamagedImage, match="too large"):
         decode_image(bytes(data), img_size, background=(0, 0, 0))
 

@@ -48,6 +48,7 @@ def assert_grey(data, left, right):
         ({"bits": (32,), "sample_format": 3}, "<f", (0.5, 1.0), (128, 255)),
         ({"bits": (32,), "sample_format": 3}, "<f", (0.5, 1.5), (0, 2)),
         ({"bits": (32,), "sample_format": 3}, "<f", (128, 255), (128, 255)),
+        ({"bits": (32,), "sample_format": 3}, "<f", (128, 255.5), (0, 1)),
         ({"bits": (32,), "sample_format": 3}, "<f", (32768, 65535), (128, 255)),
         ({"bits": (32,), "sample_format": 3}, "<f", (-3, 3), (0, 255)),
         ({"bits": (32,), "sample_format": 3}, "<f", (float("nan"), 1), (0, 255)),
@@ -73,11 +74,12 @@ def test_eight_bits_and_one_whose_zero_is_white(photometric):
     assert_grey(tiff(b"\x00\xff" * 16, bits=(1,), photometric=photometric), 255 - white, white)
 
 
-@pytest.mark.parametrize("scale", [1, 257])
-def test_a_palette_of_8_or_16_bits(scale):
+@pytest.mark.parametrize(("scale", "expected"), [(1, (200, 100, 50)), (257, (200, 100, 50)),
+                                                 (2, (1, 0, 0))])  # fmt: skip
+def test_a_palette_of_8_or_16_bits(scale, expected):
     colours = [0, 200 * scale, *[0] * 254, 0, 100 * scale, *[0] * 254, 0, 50 * scale, *[0] * 254]
     data = tiff(b"\1" * 256, photometric=3, more={320: tuple(colours)})
-    np.testing.assert_allclose(shown(data)[0], (200, 100, 50), atol=1)
+    np.testing.assert_allclose(shown(data)[0], expected, atol=1)
 
 
 @pytest.mark.parametrize(
