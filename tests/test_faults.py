@@ -412,37 +412,34 @@ def test_a_image_of_nan_becomes_finite_levels(tmp_path, tiny):
 # --- Memory --------------------------------------------------------------------------------
 
 
-def test_memory_that_runs_out_is_reported_with_what_may_help(tiny, image_folder, tmp_path):
-    def starved(folder, run):
-        used = psutil.Process().memory_info().vms
-        resource.setrlimit(resource.RLIMIT_AS, (used + 200_000_000, used + 200_000_000))
-        with pytest.raises(WorkbookError, match=r"try batch_size 5 or width 128\. What was"):
-            in_process(tiny(batch_size=4096, width=256), folder, run)
+def with_little_memory(work, sentence, *args):
+    """Do some work in 200 MB, in a process that has freed none before."""
+    used = psutil.Process().memory_info().vms
+    resource.setrlimit(resource.RLIMIT_AS, (used + 200_000_000, used + 200_000_000))
+    with pytest.raises(WorkbookError, match=sentence):
+        work(*args)
 
-    process = multiprocessing.get_context("fork").Process(
-        target=starved, args=(image_folder, tmp_path / "run")
-    )
+
+def assert_memory_runs_out(work, sentence, *args):
+    process = FORKS.Process(target=with_little_memory, args=(work, sentence, *args))
     process.start()
-    process.join(60)
+    process.join(120)
     assert process.exitcode == 0
+
+
+def test_memory_that_runs_out_is_reported_with_what_may_help(tiny, image_folder, tmp_path):
+    sentence = r"try batch_size 5 or width 128\. What was"
+    config = tiny(batch_size=4096, width=256)
+    assert_memory_runs_out(in_process, sentence, config, image_folder, tmp_path / "run")
 
 
 def test_an_image_that_memory_is_short_for_is_no_damaged_one(tmp_path):
-    (tmp_path / "p").mkdir()
-    Image.new("RGB", (32, 32), "red").save(tmp_path / "p" / "a.png")
-    Image.new("RGBA", (5000, 5000), "blue").save(tmp_path / "p" / "b.png", compress_level=1)
-
-    def starved():
-        used = psutil.Process().memory_info().vms
-        resource.setrlimit(resource.RLIMIT_AS, (used + 200_000_000, used + 200_000_000))
-        with pytest.raises(WorkbookError, match=r"memory is too short to decode 'b.png'"):
-            load_dataset(tmp_path / "p", 32)
-
-    process = multiprocessing.get_context("fork").Process(target=starved)
-    process.start()
-    process.join(60)
-    assert process.exitcode == 0
-    assert load_dataset(tmp_path / "p", 32).files == ("a.png", "b.png")
+    folder = tmp_path / "p"
+    folder.mkdir()
+    Image.new("RGB", (32, 32), "red").save(folder / "a.png")
+    Image.new("RGBA", (8000, 8000), "blue").save(folder / "b.png", compress_level=1)
+    assert_memory_runs_out(load_dataset, "memory is too short to decode 'b.png'", folder, 32)
+    assert load_dataset(folder, 32).files == ("a.png", "b.png")
 
 
 @pytest.mark.parametrize(
