@@ -121,7 +121,7 @@ class SourceFile:
         As the system spells it, byte for byte; None inside a zip.
     size : int
         In bytes; 0 if unknown.
-    fate : str
+    status : str
         ``CANDIDATE`` if it may be an image, ``OTHER`` if it is another file, ``UNREADABLE``, or
         the kind of things to which it belongs that are left out.
     reason : str
@@ -132,7 +132,7 @@ class SourceFile:
     read: Callable[[], bytes] | None = None
     path: Path | None = None
     size: int = 0
-    fate: str = CANDIDATE
+    status: str = CANDIDATE
     reason: str = ""
 
 
@@ -211,7 +211,7 @@ def describe_kind(kind: str) -> str:
 
 def describe_no_image(path: Path, listing: Iterable[SourceFile]) -> str:
     """Say what to do about a collection without a usable image, and what it holds."""
-    met = [(item.name, item.fate) for item in listing if item.fate in LEFT_OUT]
+    met = [(item.name, item.status) for item in listing if item.status in LEFT_OUT]
     first = {kind: name for name, kind in reversed(met)}
     advice = "put JPEG, PNG or other images there, or give another folder or zip"
     for kind, left_out in LEFT_OUT.items():
@@ -232,7 +232,7 @@ def _list_folder(root: Path) -> Iterator[SourceFile]:
         relative = Path(place).relative_to(root).as_posix()
         if relative != "." and (kind := _kind_of_folder(names, _inode(place) in own)):
             folders.clear()
-            yield SourceFile(f"{normalise_name(relative)}/", fate=kind)
+            yield SourceFile(f"{normalise_name(relative)}/", status=kind)
             continue
         within = "" if relative == "." else f"{relative}/"
         for name in [*folders]:
@@ -240,7 +240,7 @@ def _list_folder(root: Path) -> Iterator[SourceFile]:
             if is_junk or Path(place, name).is_symlink():
                 folders.remove(name)
                 shown = normalise_name(f"{within}{name}/")
-                yield SourceFile(shown, fate="junk" if is_junk else "link")
+                yield SourceFile(shown, status="junk" if is_junk else "link")
         for name in names:
             yield _listed_file(normalise_name(within + name), Path(place, name))
     for error in failed:
@@ -252,7 +252,7 @@ def _list_folder(root: Path) -> Iterator[SourceFile]:
             )
         shown = normalise_name(place.relative_to(root).as_posix())
         reason = f"the folder cannot be read ({error.strerror})"
-        yield SourceFile(f"{shown}/", fate=UNREADABLE, reason=reason)
+        yield SourceFile(f"{shown}/", status=UNREADABLE, reason=reason)
 
 
 def _inode(folder: str | Path) -> tuple[int, int] | None:
@@ -279,16 +279,16 @@ def _is_junk(name: str) -> bool:
 
 def _listed_file(name: str, path: Path) -> SourceFile:
     if _is_junk(path.name):
-        return SourceFile(name, fate="junk")
+        return SourceFile(name, status="junk")
     size = _regular_size(path)
     if size is None:
-        return SourceFile(name, fate="device")
-    fate = _fate(name, functools.partial(read_file, path, HEAD_BYTES))
-    return SourceFile(name, functools.partial(read_file, path), path, size, fate)
+        return SourceFile(name, status="device")
+    status = _status(name, functools.partial(read_file, path, HEAD_BYTES))
+    return SourceFile(name, functools.partial(read_file, path), path, size, status)
 
 
-def _fate(name: str, read_head: Callable[[], bytes]) -> str:
-    """Return the fate of a file from its name and, if that says no image, its first bytes.
+def _status(name: str, read_head: Callable[[], bytes]) -> str:
+    """Return the status of a file from its name and, if that says no image, its first bytes.
 
     So what lies beside the images, such as long videos, is never read as a whole.
     """
@@ -347,7 +347,7 @@ def _list_zip(archive: zipfile.ZipFile, folders: tuple[str, ...]) -> Iterator[So
         elif not _entry_name(entry).endswith("/"):
             yield _listed_entry(archive, entry, path)
     for folder, kind in left_out.items():
-        yield SourceFile(f"{normalise_name(str(folder))}/", fate=kind)
+        yield SourceFile(f"{normalise_name(str(folder))}/", status=kind)
 
 
 def _left_out_folder(
@@ -366,9 +366,9 @@ def _listed_entry(
 ) -> SourceFile:
     name = normalise_name(_entry_name(entry))
     if _is_junk(path.name):
-        return SourceFile(name, fate="junk")
-    fate = _fate(name, functools.partial(_read_entry, archive, entry, HEAD_BYTES))
-    return SourceFile(name, functools.partial(_read_entry, archive, entry), fate=fate)
+        return SourceFile(name, status="junk")
+    status = _status(name, functools.partial(_read_entry, archive, entry, HEAD_BYTES))
+    return SourceFile(name, functools.partial(_read_entry, archive, entry), status=status)
 
 
 def _entry_name(entry: zipfile.ZipInfo) -> str:

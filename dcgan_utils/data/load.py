@@ -171,24 +171,24 @@ def first_reasons(skipped: tuple[tuple[str, str], ...], most: int = 3) -> str:
 class _Outcome:
     """The result for one file: an image, a reason to skip it, or neither (it is ignored).
 
-    A passing reason is one of the machine, not of the file: another time it may be read.
+    A transient reason is one of the machine, not of the file: another time it may be read.
     """
 
     name: str
     image: DecodedImage | None = None
     file_size: int = 0
     reason: str | None = None
-    passing: bool = False
+    transient: bool = False
 
 
 @dataclass(frozen=True)
 class Content:
-    """A decoded collection, in the form that is cached unless a reason in it is a passing one."""
+    """A decoded collection, in the form that is cached unless a reason in it is a transient one."""
 
     images: np.ndarray
     files: tuple[str, ...]
     report: LoadReport
-    passing: bool = False
+    transient: bool = False
 
 
 def decode_all(
@@ -197,7 +197,7 @@ def decode_all(
     decode: Callable[[bytes], DecodedImage],
     listing: Sequence[SourceFile] = (),
 ) -> Content:
-    """Decode all images of a collection; `listing` tells what else it holds if there are none.
+    """Decode all images of a collection; `listing` says what else it holds if there are none.
 
     Raises
     ------
@@ -272,24 +272,24 @@ def _gather(path: Path, outcomes: list[_Outcome], listing: Sequence[SourceFile])
         converted=_tally(image.space for image in decoded if image.space),
         levels=(int(images.min()), int(images.max())),
     )
-    passing = any(outcome.passing for outcome in outcomes)
-    return Content(images, tuple(outcome.name for outcome in loaded), report, passing)
+    transient = any(outcome.transient for outcome in outcomes)
+    return Content(images, tuple(outcome.name for outcome in loaded), report, transient)
 
 
 def _unreadable(listing: Sequence[SourceFile]) -> tuple[tuple[str, str], ...]:
-    return tuple((item.name, item.reason) for item in listing if item.fate == UNREADABLE)
+    return tuple((item.name, item.reason) for item in listing if item.status == UNREADABLE)
 
 
 def _full_report(content: Content, listing: Sequence[SourceFile]) -> LoadReport:
     """Add to the report on the candidates, which is cached, whatever else was met just now."""
-    told = {CANDIDATE, OTHER, UNREADABLE}
-    others = tuple(item.name for item in listing if item.fate == OTHER)
+    reported = {CANDIDATE, OTHER, UNREADABLE}
+    others = tuple(item.name for item in listing if item.status == OTHER)
     folders = Counter(str(PurePosixPath(name).parent) for name in content.files)
     return replace(
         content.report,
         skipped=tuple(sorted(content.report.skipped + _unreadable(listing))),
         ignored=tuple(sorted(content.report.ignored + others)),
-        left_out=tuple((item.name, item.fate) for item in listing if item.fate not in told),
+        left_out=tuple((item.name, item.status) for item in listing if item.status not in reported),
         folders=dict(sorted(folders.items())),
     )
 
@@ -327,7 +327,7 @@ def _decode_one(
     except DamagedImage as error:
         return _Outcome(name, reason=str(error))
     except UnreadableFile as error:
-        return _Outcome(name, reason=None if optional else str(error), passing=True)
+        return _Outcome(name, reason=None if optional else str(error), transient=True)
     except NotAnImage as error:
         return _Outcome(name, reason=None if optional else reason_by_name(name) or str(error))
 
@@ -360,7 +360,7 @@ def _decode_tfrecord(file: SourceFile, decode: Callable[[bytes], DecodedImage]) 
         raise
     except OSError as error:
         reason = f"the file cannot be read ({error.strerror})"
-        return [_Outcome(file.name, reason=reason, passing=True)]
+        return [_Outcome(file.name, reason=reason, transient=True)]
     except Exception as error:  # the parser raises many types
         return [_Outcome(file.name, reason=f"a damaged TFRecord file ({error!r:.80})")]
     return outcomes
@@ -512,7 +512,7 @@ def load_dataset(
     location = source if isinstance(source, Location) else locate(source)
     path = location.path or ensure_available(location.name)
     with open_listing(path, location.folders) as listing, _friendly_memory_errors(path):
-        candidates = [item for item in listing if item.fate == CANDIDATE]
+        candidates = [item for item in listing if item.status == CANDIDATE]
         key, files = content_key(path, candidates, recipe)
         cached = cache.location("images", key)
         content, decoded = cache.read(cached, _parse_entry), None
@@ -521,7 +521,7 @@ def load_dataset(
             content = decoded = decode_all(path, files, decode, listing)
     with ThreadPoolExecutor(1) as thread:
         data_hash = thread.submit(cache.content_hash, content.images)
-        if decoded and not decoded.passing:
+        if decoded and not decoded.transient:
             _write_cache(cached, decoded)
     report = _full_report(content, listing)
     skipped = report.skipped

@@ -128,7 +128,7 @@ def _why_no_zip(path: Path) -> str:
             return sentence
     kind = KINDS.get(path.suffix.lower(), "")
     if kind == "zip":
-        why = "is empty" if not head else "is no zip, or its beginning is damaged"
+        why = "is empty" if not head else "is not a zip file, or its beginning is damaged"
         return f"{why}: download or copy it again"
     if kind:
         return f"is not a zip file: {LEFT_OUT[kind].advice.format(path=path)}"

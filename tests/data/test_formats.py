@@ -152,7 +152,7 @@ def test_tiffs_of_both_orders_and_sizes(order, big):
     assert_colour(tiff(bytes(COLOUR) * 256, bits=(8,) * 3, photometric=2, order=order, big=big))
 
 
-def test_a_big_endian_bigtiff_is_told():
+def test_a_big_endian_bigtiff_is_named():
     data = tiff(bytes(COLOUR) * 256, bits=(8,) * 3, photometric=2, order=">", big=True)
     with pytest.raises(NotAnImage, match="a BigTIFF in big-endian order"):
         decoded(data)

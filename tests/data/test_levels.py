@@ -115,9 +115,9 @@ def test_a_gif_whose_frame_fills_the_canvas_stays_a_palette():
 
 
 @pytest.mark.parametrize(
-    ("highest", "told"), [(4095, "Levels: 0 to 16 only"), (6000, "0 to 23"), (7000, None)]
+    ("highest", "line"), [(4095, "Levels: 0 to 16 only"), (6000, "0 to 23"), (7000, None)]
 )
-def test_a_collection_that_uses_little_of_its_range_is_told(tmp_path, highest, told):
+def test_a_collection_that_uses_little_of_its_range_is_reported(tmp_path, highest, line):
     folder = tmp_path / "deep"
     folder.mkdir()
     for number in range(3):
@@ -125,6 +125,6 @@ def test_a_collection_that_uses_little_of_its_range_is_told(tmp_path, highest, t
         (folder / f"{number}.png").write_bytes(encode(Image.fromarray(values + number)))
     for _ in range(2):  # the second time out of the cache
         text = str(load_dataset(folder, 16).report)
-        assert ("Levels:" in text) == (told is not None)
-        assert told is None or told in text
-        assert told is None or "12 in 16?" in text
+        assert ("Levels:" in text) == (line is not None)
+        assert line is None or line in text
+        assert line is None or "12 in 16?" in text

@@ -877,7 +877,7 @@ def test_memory_that_stays_short_ends_in_a_sentence_and_is_not_remembered(
 # Without an ending it is no candidate while its first bytes cannot be read: the entry is that of
 # the other file alone.
 @pytest.mark.parametrize(("ending", "entries"), [(".png", 0), ("", 1)])
-def test_a_file_that_cannot_be_read_now_is_told_and_not_remembered(
+def test_a_file_that_cannot_be_read_now_is_reported_and_not_cached(
     tmp_path, data, monkeypatch, ending, entries
 ):
     folder = fill(tmp_path / "p", a=RED, b=GREEN)

@@ -278,7 +278,7 @@ def test_a_zip_of_zips_says_so(tmp_path):
         ("download", "the first half", "is a zip that was cut short"),
         ("x.zip", b"", "is empty: download"),
         ("x.zip", b"\n<!doctype html><title>Log in", "is a web page and no zip"),
-        ("x.zip", b"no zip at all", "is no zip, or its beginning is damaged"),
+        ("x.zip", b"no zip at all", "is not a zip file, or its beginning is damaged"),
         ("x.rar", b"Rar!\x1a\7", "is a RAR archive: unpack it"),
         ("x.7z", b"7z\xbc\xaf\x27\x1c", "is a 7z archive: unpack it"),
         ("x.tgz", b"\x1f\x8b\x08", "is a gzip archive: unpack it"),
@@ -288,7 +288,7 @@ def test_a_zip_of_zips_says_so(tmp_path):
         ("x.png", png(), "is not a zip file: give a folder of images or a zip"),
     ],
 )
-def test_a_file_that_is_no_zip_is_told_apart(tmp_path, name, content, words):
+def test_a_file_that_is_not_a_zip_is_described(tmp_path, name, content, words):
     if isinstance(content, str):
         whole = collection_of(tmp_path / "whole.zip", "a.png", "b.png").read_bytes()
         half = whole[: len(whole) // 2]

@@ -95,8 +95,8 @@ def test_values_stay_as_they_are_written(monkeypatch, name, tmp_path):
 def test_none_in_capitals_is_no_augmentation(capsys, image_folder):
     given = ["--dataset", str(image_folder), "--preset", "pokemon", "-p", "augment", "None"]
     assert main(["report", *given]) == 2
-    assert "augment must be one of none," in (told := capsys.readouterr().err)
-    assert "not 'None'. Did you mean 'none'?" in told
+    assert "augment must be one of none," in (message := capsys.readouterr().err)
+    assert "not 'None'. Did you mean 'none'?" in message
 
 
 @pytest.mark.parametrize(
