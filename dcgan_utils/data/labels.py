@@ -67,7 +67,8 @@ def _tell_what_does_not_fit(
     otherwise = {name: file for name in names if (file := find(name)) not in (None, name)}
     for name, file in [*otherwise.items()][:1]:
         logger.warning(
-            "%s writes %d names in another case ('%s' for '%s'): they count all the same.",
+            "%s writes names in another case, which are matched all the same: %d (such as '%s' for "
+            "'%s').",
             *(table, len(otherwise), name, file),
         )
     missing = [name for name in names if find(name) is None]
