@@ -279,6 +279,46 @@ def sharpness(images: torch.Tensor) -> np.ndarray:
     return torch.cat(variances).numpy()
 
 
+# --- Repetition ---
+
+
+def share_between_images(images: torch.Tensor) -> float:
+    """Return the share of the variance that lies between images, not in what they all show.
+
+    At one place, images vary from one to the next: that variance, averaged over the places, is
+    *between images*. What all of them show, their mean image, varies over the places: that is
+    *shared*. The share is between / (between + shared) for each channel, averaged over the
+    channels: 0 if all images are the same, 1 if their mean image is a plain colour. Contrast and
+    brightness cancel. A BatchNorm divides by the sum of both.
+
+    Parameters
+    ----------
+    images
+        uint8 or float, shape ``(n, C, H, W)``; feature maps have such a share too.
+
+    Returns
+    -------
+    float
+        0 to 1; NaN for fewer than two images. Both parts are unbiased, so that few images can be
+        compared with many.
+
+    Notes
+    -----
+    It says nothing about quality: uniform noise has a share of 1. Real images may share a layout
+    too, so compare a generator's share with theirs.
+    """
+    n = len(images)
+    if n < 2:
+        return math.nan
+    values = images.double().flatten(2)
+    between = values.var(dim=0).mean(dim=1)
+    patterns = values - values.mean(dim=2, keepdim=True)
+    # The mean of n images still contains an nth of their differences.
+    shared = patterns.mean(dim=0).square().mean(dim=1) - patterns.var(dim=0).mean(dim=1) / n
+    share = between / (between + shared.clamp(min=0))
+    return share.nan_to_num(0).mean().item()  # a channel that does not vary at all repeats
+
+
 # --- Pixels as vectors ---
 
 

@@ -27,6 +27,7 @@ _SHARED = {
     "noise": "normal",
     "noise_size": 100,
     "architecture": "dcgan",
+    "first_norm": "channel",
     "lr": 2e-4,
     "beta1": 0.5,
     "beta2": 0.999,
@@ -127,6 +128,7 @@ class TrainConfig(Parameters):
     noise_size: Annotated[Integer, Field(ge=1, le=10_000)]
     img_size: ImgSize
     architecture: Architecture
+    first_norm: Annotated[str, one_of(*networks.FIRST_NORMS)]
     width: Width
     batch_size: BatchSize
     epochs: Epochs
@@ -170,6 +172,11 @@ class TrainConfig(Parameters):
     def _check_combinations(self) -> Self:
         if self.device == "mps" and self.augment in ("layers", "both"):
             raise ValueError(f"augment={self.augment} does not work on mps: use diffaugment.")
+        if self.architecture == "pokemon" and self.first_norm != "channel":
+            raise ValueError(
+                f"first_norm={self.first_norm} has no effect on architecture pokemon, which has no "
+                "BatchNorm in its first block: use dcgan or resize."
+            )
         if self.real_label <= self.fake_label:
             raise ValueError(
                 f"real_label ({self.real_label:g}) must be greater than fake_label "
@@ -204,7 +211,7 @@ class TrainConfig(Parameters):
     @property
     def sizes(self) -> dict[str, int]:
         """The parameters that determine the shapes of the networks."""
-        return self.model_dump(include={"noise_size", "img_size", "width"})
+        return self.model_dump(include={"noise_size", "img_size", "width", "first_norm"})
 
     def changed(self, **changes: Any) -> Self:
         """Return a copy with some parameters changed, validated again."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 IMG_SIZES = (32, 64, 128, 256)
+FIRST_NORMS = ("channel", "unit")
 Noise = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -29,6 +30,21 @@ def _channels(img_size: int, width: int) -> list[int]:
     """
     steps = int(math.log2(img_size // 4))
     return [width * min(2**level, 8) for level in reversed(range(steps))]
+
+
+def _first_norm(kind: str, channels: int) -> list[nn.Module]:
+    """Return the normalisation of the first feature map, which has 4x4 places.
+
+    ``"channel"`` is PyTorch's: the statistics of a channel are over images and places. ``"unit"``
+    has its own statistics for each channel and place, over the images alone. A pattern that all
+    images share then cancels as their mean, and no longer counts as variance.
+
+    Sources: PyTorch DCGAN tutorial (ConvTranspose2d, BatchNorm2d); TensorFlow DCGAN tutorial
+    (Dense, BatchNormalization, Reshape).
+    """
+    if kind == "channel":
+        return [nn.BatchNorm2d(channels)]
+    return [nn.Flatten(), nn.BatchNorm1d(channels * 16), nn.Unflatten(1, (channels, 4, 4))]
 
 
 class Generator(nn.Module):
@@ -49,12 +65,22 @@ class Generator(nn.Module):
     width
         Channels of the hidden feature map of the highest resolution: 64 in the PyTorch tutorial,
         128 in the paper.
+    first_norm
+        What the first BatchNorm normalises: each ``"channel"`` or each ``"unit"``; see
+        `_first_norm`.
     """
 
-    def __init__(self, *, noise_size: int = 100, img_size: int = 64, width: int = 64):
+    def __init__(
+        self,
+        *,
+        noise_size: int = 100,
+        img_size: int = 64,
+        width: int = 64,
+        first_norm: str = "channel",
+    ):
         super().__init__()
         channels = _channels(img_size, width)
-        blocks = [self._first(noise_size, channels[0])]
+        blocks = [self._first(noise_size, channels[0], first_norm)]
         for before, after in pairwise(channels):
             up = self._up(before, after)
             blocks.append(nn.Sequential(up, nn.BatchNorm2d(after), nn.ReLU(inplace=True)))
@@ -62,10 +88,10 @@ class Generator(nn.Module):
         self.blocks = nn.Sequential(*blocks)
 
     @staticmethod
-    def _first(noise_size: int, channels: int) -> nn.Sequential:
+    def _first(noise_size: int, channels: int, first_norm: str) -> nn.Sequential:
         return nn.Sequential(
             ConvTranspose2d(noise_size, channels, 4, bias=False),
-            nn.BatchNorm2d(channels),
+            *_first_norm(first_norm, channels),
             nn.ReLU(inplace=True),
         )
 
@@ -76,6 +102,10 @@ class Generator(nn.Module):
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """Map latent vectors ``(n, noise_size)`` to images ``(n, 3, H, W)`` in [-1, 1]."""
         return self.blocks(z[:, :, None, None])
+
+    def first_feature_map(self, z: torch.Tensor) -> torch.Tensor:
+        """Return the first layer's output before BatchNorm, shape ``(n, channels, 4, 4)``."""
+        return self.blocks[0][0](z[:, :, None, None])
 
 
 class Discriminator(nn.Module):
@@ -126,14 +156,15 @@ class PokemonGenerator(Generator):
     """The second study's generator: a fully connected layer, then 5x5 transposed convolutions.
 
     Its first block has no BatchNorm, so it keeps the scale of the latent vector, which the first
-    block of `Generator` cancels. The parameters are those of `Generator`.
+    block of `Generator` cancels. The parameters are those of `Generator`, but ``first_norm`` has
+    no effect.
 
     Source: the second study, section 4.1.1, figures 9 and 16. The numbers of channels there are
     illegible; here they are those of `Generator`.
     """
 
     @staticmethod
-    def _first(noise_size: int, channels: int) -> nn.Sequential:
+    def _first(noise_size: int, channels: int, _first_norm: str) -> nn.Sequential:
         return nn.Sequential(
             nn.Linear(noise_size, channels * 16),
             nn.Unflatten(1, (channels, 4, 4)),
@@ -147,6 +178,11 @@ class PokemonGenerator(Generator):
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """Map latent vectors ``(n, noise_size)`` to images ``(n, 3, H, W)`` in [-1, 1]."""
         return self.blocks(z)
+
+    def first_feature_map(self, z: torch.Tensor) -> torch.Tensor:
+        """Return the first layer's output before ReLU, shape ``(n, channels, 4, 4)``."""
+        linear, as_feature_map, _ = self.blocks[0]
+        return as_feature_map(linear(z))
 
 
 class PokemonDiscriminator(Discriminator):
@@ -198,12 +234,12 @@ ARCHITECTURES = {
 
 
 def build_networks(
-    architecture: str, *, noise_size: int, img_size: int, width: int
+    architecture: str, *, noise_size: int, img_size: int, width: int, first_norm: str = "channel"
 ) -> tuple[nn.Module, nn.Module]:
     """Return a matching generator and discriminator with PyTorch's default initialisation."""
     generator, discriminator = ARCHITECTURES[architecture]
     return (
-        generator(noise_size=noise_size, img_size=img_size, width=width),
+        generator(noise_size=noise_size, img_size=img_size, width=width, first_norm=first_norm),
         discriminator(img_size=img_size, width=width),
     )
 
@@ -238,7 +274,7 @@ def initialise_weights(network: nn.Module, rng: torch.Generator) -> None:
             nn.init.normal_(module.weight, 0.0, 0.02, generator=rng)
             if getattr(module, "bias", None) is not None:
                 nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.BatchNorm2d):
+        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             nn.init.normal_(module.weight, 1.0, 0.02, generator=rng)
             nn.init.zeros_(module.bias)
 

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from dcgan_utils.core.errors import NotEnoughData
+from dcgan_utils.core.errors import NotEnoughData, WorkbookError
+
+DUPLICATES = 1e-3  # share of the pairs of real images that count as duplicates
 
 # --- Distances between two sets ---
 
@@ -40,7 +42,7 @@ def kid(real: np.ndarray, generated: np.ndarray) -> float:
     all vectors at once has a smaller variance. Papers use the features of Inception: KID on
     other features has another scale.
     """
-    _require_two(real, generated)
+    _require(2, real, generated)
     within = (_off_diagonal_mean(_kernel(side, side)) for side in (real, generated))
     return float(sum(within) - 2 * _kernel(real, generated).mean())
 
@@ -80,7 +82,7 @@ def kid_interval(
     The interval does not cover other trainings: a run with another seed may well lie outside.
     It is too wide if both sides come from the same distribution.
     """
-    _require_two(real, generated)
+    _require(2, real, generated)
     counts = [_bootstrap_counts(len(side), resamples, rng) for side in (real, generated)]
     within = (
         _weighted_off_diagonal_mean(_kernel(side, side), weights)
@@ -110,7 +112,7 @@ def fid(real: np.ndarray, generated: np.ndarray) -> float:
     distribution, and a few hundred are few for 1,280 features (Binkowski et al. 2018, section 4).
     Compare FIDs only if the numbers of images are the same, and prefer `kid`.
     """
-    _require_two(real, generated)
+    _require(2, real, generated)
     sides = [side.astype(np.float64) for side in (real, generated)]
     means = [side.mean(axis=0) for side in sides]
     scaled = [
@@ -160,8 +162,7 @@ def prdc(real: np.ndarray, generated: np.ndarray, *, k: int = 5) -> dict[str, fl
     which increases precision; one among the generated images increases recall. Density and
     coverage are less sensitive to outliers. Copies of training images have high precision.
     """
-    if min(len(real), len(generated)) <= k:
-        raise NotEnoughData(f"More than {k} real and {k} generated images are needed.")
+    _require(k + 1, real, generated)
     # Index 0 is the image itself, so the k-th neighbour has index k.
     real_radii, generated_radii = (
         np.partition(_distances_within(side), k)[:, k] for side in (real, generated)
@@ -197,7 +198,7 @@ def diversity(real: np.ndarray, generated: np.ndarray) -> float:
     -----
     Noise is diverse too: a value near 1 does not mean that the images look real.
     """
-    _require_two(real, generated)
+    _require(2, real, generated)
     real_mean, generated_mean = (
         _off_diagonal_mean(_distances_within(side)) for side in (real, generated)
     )
@@ -231,10 +232,56 @@ def repetition(real: np.ndarray, generated: np.ndarray, *, quantile: float = 0.0
     It is too small if there are fewer generated than real images. Images that lack the same
     details, such as blurred ones, are close to each other without being the same.
     """
-    _require_two(real, generated)
+    _require(2, real, generated)
     distances = _distances_within(generated[: len(real)])
     np.fill_diagonal(distances, np.inf)
     return float(np.mean(distances.min(axis=1) < _suspicious_distance(real, quantile)))
+
+
+def support_size(real: np.ndarray, generated: np.ndarray) -> float:
+    """Estimate how many different images a generator draws, by the birthday paradox.
+
+    In a room of 23 people two share a birthday as often as not, since 253 pairs meet 365 days. In
+    the same way the share p of pairs of images that are duplicates tells how many images there
+    are to draw from: about 1 / p. Two images count as duplicates if they are closer than 999 of
+    1,000 pairs of real images, each side at its own contrast: vectors are divided by the root of
+    their mean variance, over images and entries.
+
+    Source: Arora and Zhang 2017, "Do GANs actually learn the distribution? An empirical study",
+    arXiv:1706.08224, section 3, where a person decides what a duplicate is.
+
+    Parameters
+    ----------
+    real, generated
+        Pixels of the same small size (see `statistics.pixel_vectors`).
+
+    Returns
+    -------
+    float
+        1 if all images are the same, 1,000 for real ones. Without a duplicate it is the number of
+        pairs, as if the next pair were one.
+
+    Raises
+    ------
+    NotEnoughData
+        If one side has fewer than two images.
+
+    Notes
+    -----
+    It tells one image from two reliably, and three hundred from a thousand hardly: n images have
+    only n (n - 1) / 2 pairs. Uniform noise has no duplicates at all.
+    """
+    _require(2, real, generated)
+    real_pairs, pairs = (_pair_distances_at_equal_contrast(side) for side in (real, generated))
+    duplicates = int((pairs <= np.quantile(real_pairs, DUPLICATES)).sum())
+    return float(len(pairs) / max(duplicates, 1))
+
+
+def _pair_distances_at_equal_contrast(vectors: np.ndarray) -> np.ndarray:
+    from scipy.spatial.distance import pdist
+
+    vectors = vectors.astype(np.float64)
+    return pdist(vectors / (vectors.std() or 1.0))
 
 
 def closest_pairs(vectors: np.ndarray, count: int) -> np.ndarray:
@@ -266,6 +313,7 @@ def nearest(real: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.nda
     tuple of numpy.ndarray
         Integers and Euclidean distances, both of length ``m``.
     """
+    _require(1, real, generated)
     distances = _distances_between(generated, real)
     indices = distances.argmin(axis=1)
     return indices, distances[np.arange(len(distances)), indices]
@@ -296,7 +344,7 @@ def memorisation(real: np.ndarray, generated: np.ndarray, *, quantile: float = 0
     among the real images lower the threshold and may hide copies; exact duplicates do not. Look
     at the pairs too.
     """
-    _require_two(real, generated)
+    _require(2, real, generated)
     return float(np.mean(nearest(real, generated)[1] < _suspicious_distance(real, quantile)))
 
 
@@ -329,9 +377,12 @@ def _suspicious_distance(real: np.ndarray, quantile: float) -> float:
 # --- Shared helpers ---
 
 
-def _require_two(*sides: np.ndarray) -> None:
-    if min(map(len, sides)) < 2:
-        raise NotEnoughData("At least two real and two generated images are needed.")
+def _require(images: int, *sides: np.ndarray) -> None:
+    """Raise an error if a side has fewer images, or a value is not finite: no measure sees that."""
+    if min(map(len, sides)) < images:
+        raise NotEnoughData(f"At least {images} real and {images} generated images are needed.")
+    if not all(np.isfinite(side).all() for side in sides):
+        raise WorkbookError("a feature of an image is not a finite number, so nothing is measured.")
 
 
 def _kernel(one: np.ndarray, other: np.ndarray) -> np.ndarray:

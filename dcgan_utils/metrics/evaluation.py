@@ -11,7 +11,7 @@ import torch
 
 from dcgan_utils.core.errors import NotEnoughData
 from dcgan_utils.core.seeds import stream
-from dcgan_utils.data.statistics import pixel_vectors, sharpness
+from dcgan_utils.data.statistics import pixel_vectors, share_between_images, sharpness
 from dcgan_utils.metrics import distances, features, modes
 from dcgan_utils.runs import sampling
 from dcgan_utils.runs.run import Run
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SPLITS = 10
 LAYOUT = 16  # side in pixels at which only colours and layout remain
+GREY = 128
 
 
 def kid_and_diversity(
@@ -82,10 +83,10 @@ def evaluate(
     dict
         ``kid`` with its interval ``kid_low`` to ``kid_high``; ``fid``; ``precision``,
         ``recall``, ``density``, ``coverage``; ``diversity``, ``repetition``, ``memorisation``
-        (see `distances`); ``layout_repetition``, the repetition of the images averaged down to 16
-        pixels, where only colours and layout remain; ``sharpness``, relative to the real images;
-        with ``classes``, also the results of `modes.mode_coverage`. Finally, ``extractor`` and
-        the numbers of images, ``real`` and ``generated``.
+        (see `distances`); ``share_between_images`` (see `statistics`) and ``sharpness``, relative
+        to the real images; ``support_size`` of the images averaged down to 16 pixels, where only
+        colours and layout remain; with ``classes``, also the results of `modes.mode_coverage`.
+        Finally, ``extractor`` and the numbers of images, ``real`` and ``generated``.
 
     Raises
     ------
@@ -95,15 +96,14 @@ def evaluate(
     Notes
     -----
     A network trained on photographs finds all blurred images similar: ``repetition`` may be near
-    1 for images that look different to a person. ``layout_repetition`` is closer to what the first
-    study means when it says that images repeat.
+    1 for images that look different to a person. ``share_between_images`` and ``support_size``
+    are closer to what the first study means when it says that images repeat.
     """
     extracted = [features.extract(images, device=device) for images in (real, generated)]
-    sharp = [sharpness(images) for images in (real, generated)]
-    layouts = [pixel_vectors(images, LAYOUT) for images in (real, generated)]
     vectors = [side.vectors for side in extracted]
     low, high = distances.kid_interval(*vectors, rng=stream(seed, "bootstrap"))
-    measures = _unlabelled_measures(vectors, layouts, sharp) | {"kid_low": low, "kid_high": high}
+    measures = _unlabelled_measures(vectors, [real, generated])
+    measures |= {"kid_low": low, "kid_high": high}
     if classes is not None:
         measures |= modes.mode_coverage(vectors[0], classes, vectors[1])
     return measures | {
@@ -113,19 +113,21 @@ def evaluate(
     }
 
 
-def _unlabelled_measures(
-    vectors: list[np.ndarray], layouts: list[np.ndarray], sharp: list[np.ndarray]
-) -> dict[str, float]:
-    """Return the measures that need no labels, from features, layouts and sharpness."""
+def _unlabelled_measures(vectors: list[np.ndarray], images: list[torch.Tensor]) -> dict[str, float]:
+    """Return the measures that need no labels, from features and images, the real ones first."""
+    real_share, share = map(share_between_images, images)
+    real_sharpness, sharp = (float(sharpness(side).mean()) for side in images)
+    layouts = [pixel_vectors(side, LAYOUT) for side in images]
     return {
         "kid": distances.kid(*vectors),
         "fid": distances.fid(*vectors),
         **distances.prdc(*vectors),
         "diversity": distances.diversity(*vectors),
         "repetition": distances.repetition(*vectors),
-        "layout_repetition": distances.repetition(*layouts),
+        "share_between_images": share / real_share if real_share else math.nan,
+        "support_size": distances.support_size(*layouts),
         "memorisation": distances.memorisation(*vectors),
-        "sharpness": float(sharp[1].mean() / sharp[0].mean()) if sharp[0].any() else math.nan,
+        "sharpness": sharp / real_sharpness if real_sharpness else math.nan,
     }
 
 
@@ -172,11 +174,10 @@ def baseline_real_real(
             f"more each; here there are {len(real)}, for {generated} generated ones."
         )
     extracted = features.extract(real, device=device)
-    of_all = extracted.vectors, pixel_vectors(real, LAYOUT), sharpness(real)
     rows = []
     for parts in _splits(len(real), seed, share=share, classes=classes):
-        vectors, layouts, sharp = ([values[part] for part in parts] for values in of_all)
-        row = _unlabelled_measures(vectors, layouts, sharp)
+        vectors = [extracted.vectors[part] for part in parts]
+        row = _unlabelled_measures(vectors, [real[part] for part in parts])
         if classes is not None:
             row |= modes.mode_coverage(vectors[0], [classes[i] for i in parts[0]], vectors[1])
         rows.append(row)
@@ -186,6 +187,46 @@ def baseline_real_real(
         means["classifier_accuracy"] = accuracy
     sizes = dict(zip(("real", "generated"), map(len, parts), strict=True))
     return means | {"extractor": extracted.extractor} | sizes
+
+
+def anchors(real: torch.Tensor, *, seed: int, generated: int, device: str = "cpu") -> pd.DataFrame:
+    """Return all measures of images that nobody would take for a good result.
+
+    They give the measures a scale: a generator should be far from these rows.
+
+    Parameters
+    ----------
+    real
+        uint8, shape ``(n, 3, H, W)``.
+    seed
+        Of the choice of ten images, and of the uniform noise.
+    generated
+        Number of images in each row.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns as from `evaluate`, one row each: the real images blurred (Gaussian, standard
+        deviation 1 pixel), ten of them repeated, their mean image, grey, and uniform noise.
+    """
+    import pandas as pd
+    from scipy.ndimage import gaussian_filter
+
+    rng = stream(seed, "anchors")
+    chosen = real[torch.randperm(len(real), generator=rng)]
+    some = chosen[torch.arange(generated) % len(chosen)]
+    mean = real.double().mean(dim=0).round().to(torch.uint8)
+    images = {
+        "blurred by 1 px": torch.from_numpy(gaussian_filter(some.numpy(), (0, 0, 1, 1))),
+        "ten images, repeated": chosen[torch.arange(generated) % min(10, len(chosen))],
+        "the mean image": mean.expand(generated, -1, -1, -1),
+        "grey": torch.full_like(some, GREY),
+        "uniform noise": torch.randint(0, 256, some.shape, generator=rng, dtype=torch.uint8),
+    }
+    rows = {
+        name: evaluate(real, anchor, seed=seed, device=device) for name, anchor in images.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def _splits(

@@ -59,8 +59,8 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
-COLLAPSED = 0.5  # spread of the samples, relative to real images
-FORMAT = 2  # of config.json; increase it when older folders can no longer be read
+COLLAPSED = 0.5  # share between the samples, relative to real images
+FORMAT = 3  # of config.json; increase it when older folders can no longer be read
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,10 @@ def _identity(config: TrainConfig, data_hash: str) -> dict[str, Any]:
 
 def run_name(config: TrainConfig, dataset: Dataset) -> str:
     """Return the name of a run: collection, prior, seed, and a hash of parameters and images."""
-    identity = json.dumps(_identity(config, dataset.data_hash), sort_keys=True)
+    identity = _identity(config, dataset.data_hash)
+    if config.first_norm == "channel":  # so that runs keep the names they had without it
+        del identity["first_norm"]
+    identity = json.dumps(identity, sort_keys=True)
     digest = hashlib.blake2b(identity.encode(), digest_size=4).hexdigest()
     return f"{dataset.name}-{config.prior.slug}-s{config.seed}-{digest}"
 
@@ -202,8 +205,8 @@ class Run:
             ) from None
         if not is_current:
             raise WorkbookError(
-                f"the run '{self.folder}' was made by version 0.1.0, and this version cannot read "
-                "it: delete the folder to train again."
+                f"the run '{self.folder}' was made by another version, which this one cannot read: "
+                "delete the folder to train again."
             )
         self.config = TrainConfig.resolve(**stored)
         self._is_damaged = False  # the latest checkpoint; then it must not replace the previous one
@@ -316,7 +319,7 @@ class Run:
         return History(self.folder / "history.csv")
 
     def history(self) -> pd.DataFrame:
-        """Return one row per epoch: losses, D(x), D(G(z)), spread, seconds; may be empty."""
+        """Return one row per epoch: losses, D(x), D(G(z)), shares, seconds; may be empty."""
         return self._history.table()
 
     @property
@@ -358,11 +361,14 @@ class Run:
             f"and D(G(z)) is **{last['d_fake']:.2f}** for generated ones. The closer the two, the "
             "better the generator deceives the discriminator."
         )
-        spread = last["sample_spread"]
-        if math.isnan(spread):
+        share = last["share_between_images"]
+        if math.isnan(share):
             return f"{text} The real images do not vary."
-        text += f" The samples vary **{spread:.2f}** times as much as real images."
-        if spread < COLLAPSED:
+        text += (
+            f" The share of the samples' variance that lies between them is **{share:.2f}** times "
+            "that of real images."
+        )
+        if share < COLLAPSED:
             text += " **That is less than half: the generator repeats itself.**"
         return text
 

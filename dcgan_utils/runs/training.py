@@ -20,6 +20,7 @@ from dcgan_utils.core.errors import PlainMessage, WorkbookError
 from dcgan_utils.core.files import warn_if_not_writable, write_gif
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.load import Dataset, load_copies
+from dcgan_utils.data.statistics import share_between_images
 from dcgan_utils.data.tensors import make_grid, to_float, to_uint8
 from dcgan_utils.gan.augment import COPYING
 from dcgan_utils.gan.config import TrainConfig
@@ -147,7 +148,8 @@ class _Loop:
         self.order_rng = stream(config.seed, "order")
         self.flip_rng = stream(config.seed, "flip")
         self.fixed_noise = _fixed_noise(config, self.model.device)
-        self.real_spread = _spread(dataset.images[:: math.ceil(len(dataset.images) / 256)])
+        some = dataset.images[:: math.ceil(len(dataset.images) / 256)]
+        self.real_share = share_between_images(some)
         self.epoch = 0  # complete epochs
         self.seen = 0  # images shown in the current epoch
         self.order = torch.empty(0, dtype=torch.long)
@@ -247,7 +249,7 @@ class _Loop:
         row |= {name: total / len(self.images) for name, total in self.totals.items()}
         if self.config.augment == "ada":
             row["augment_probability"] = self.model.augment_probability
-        row["sample_spread"] = _spread(samples) / self.real_spread if self.real_spread else math.nan
+        row |= self._shares(samples)
         row["seconds"] = time.perf_counter() - started
         self.seconds = 0.0
         self.run.save_samples(self.epoch, samples)
@@ -285,13 +287,15 @@ class _Loop:
     def _samples(self) -> torch.Tensor:
         return to_uint8(self.model.ema(self.fixed_noise))
 
-
-def _spread(images: torch.Tensor) -> float:
-    """Return how much uint8 images differ from one another: the root of the mean variance.
-
-    The variance is unbiased, so that few images can be compared with many.
-    """
-    return images.float().var(dim=0).mean().sqrt().item() if len(images) > 1 else 0.0
+    @torch.no_grad()
+    def _shares(self, samples: torch.Tensor) -> dict[str, float]:
+        """Return the share between images in the first layer, and in the samples (real: 1)."""
+        first = self.model.ema.first_feature_map(self.fixed_noise)
+        share = share_between_images(samples) / self.real_share if self.real_share else math.nan
+        return {
+            "first_layer_share": share_between_images(first),
+            "share_between_images": share,
+        }
 
 
 @contextlib.contextmanager

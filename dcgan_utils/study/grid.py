@@ -6,9 +6,11 @@ It is a YAML file::
     collections: [plein_air]
     noises: [uniform, normal, gamma, "N(1, 1)", standardized(gamma)]
     seeds: [0, 1, 2]
+    also: [{noise: gamma, first_norm: unit}]    # runs beside the grid, with every seed
     architectures: [dcgan]
     parameters: {preset: monet, epochs: 200, width: 32}    # any others of train.ipynb
     samples: 300                 # images of each run that are measured
+    looks: [3, 5]                # numbers of seeds after which the claims are judged
     label_column: subject        # of labels.csv, for mode coverage; default: the first that fits
     resources: {GPU: 1}          # what a run needs from a Dask worker; usually nothing
 
@@ -70,7 +72,9 @@ class Grid(Parameters):
         BeforeValidator(_listed),
         Field(min_length=1),
     ] = ("dcgan",)
+    also: Annotated[tuple[dict[str, Any], ...], BeforeValidator(_listed)] = ()
     parameters: dict[str, Any] = Field({})
+    looks: Annotated[tuple[Annotated[Integer, Field(ge=2)], ...], BeforeValidator(_listed)] = ()
     samples: Annotated[Integer, Field(ge=6, le=100_000)] = 300
     label_column: Text | None = None
     resources: dict[str, Number] = Field({})
@@ -91,7 +95,26 @@ class Grid(Parameters):
         for name in ("dataset", "noise", "seed", "architecture"):
             if name in self.parameters:
                 raise ValueError(f"parameters: '{name}' has its own list in a grid.")
+        for name in ("dataset", "seed", "architecture"):
+            if any(name in own for own in self.also):
+                raise ValueError(f"also: '{name}' has its own list in a grid.")
         return self
+
+    @model_validator(mode="after")
+    def _looks_increase(self) -> Grid:
+        if list(self.looks) != sorted({*self.looks}) or max(self.looks, default=0) > len(
+            self.seeds
+        ):
+            raise ValueError(
+                f"looks must be increasing numbers of seeds, at most {len(self.seeds)} here, not "
+                f"{', '.join(map(str, self.looks))}."
+            )
+        return self
+
+    @property
+    def arms(self) -> list[dict[str, Any]]:
+        """The parameters of each arm: the priors, and the runs beside them."""
+        return [{"noise": noise} for noise in self.noises] + list(self.also)
 
 
 _NULL, _MERGE = "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
@@ -187,7 +210,7 @@ class Task:
     ----------
     run : str
         Name of its folder.
-    collection, architecture, noise, seed
+    collection, architecture, noise, first_norm, seed
         What distinguishes it from the others.
     epochs : int
         How many it will have when it is finished.
@@ -199,17 +222,19 @@ class Task:
     collection: str
     architecture: str
     noise: str
+    first_norm: str
     seed: int
     epochs: int
     parameters: dict[str, Any] = field(hash=False)
 
     def __str__(self) -> str:
         """Return what distinguishes it from the others."""
-        return f"{self.collection}, {self.architecture}, {self.noise}, seed {self.seed}"
+        norm = "" if self.first_norm == "channel" else f", first_norm {self.first_norm}"
+        return f"{self.collection}, {self.architecture}, {self.noise}{norm}, seed {self.seed}"
 
 
 def tasks(grid: Grid) -> list[Task]:
-    """Return the runs of a grid, all noises of the first seed before the next seed.
+    """Return the runs of a grid, all arms of the first seed before the next seed.
 
     Each collection is loaded here, and painted if necessary, before any worker needs it. The
     precision ``auto`` is decided here, so that different workers agree.
@@ -231,12 +256,12 @@ def tasks(grid: Grid) -> list[Task]:
         source = place.source
         dataset = load_dataset(source, _resolved(grid.parameters | {"dataset": source}).img_size)
         classes_of(dataset, grid.label_column)
-        for architecture, seed, spec in product(grid.architectures, grid.seeds, grid.noises):
-            own = {"dataset": source, "architecture": architecture, "noise": spec, "seed": seed}
+        for architecture, seed, arm in product(grid.architectures, grid.seeds, grid.arms):
+            own = arm | {"dataset": source, "architecture": architecture, "seed": seed}
             config = _resolved(grid.parameters | own).for_collection(len(dataset.images))
             parameters = grid.parameters | own | {"precision": config.precision}
-            name, which = run_name(config, dataset), (place.name, architecture, spec, seed)
-            found.append(Task(name, *which, config.epochs, parameters))
+            which = (place.name, architecture, config.noise, config.first_norm, seed)
+            found.append(Task(run_name(config, dataset), *which, config.epochs, parameters))
     return found
 
 

@@ -432,6 +432,7 @@ def _table(outcomes: dict[Task, str]) -> pd.DataFrame:
                 "collection": task.collection,
                 "architecture": task.architecture,
                 "noise": task.noise,
+                "first_norm": task.first_norm,
                 "seed": task.seed,
                 "run": task.run,
                 "epochs": len(history),
