@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from PIL import Image
 
-from dcgan_utils.core.errors import first_line
+from dcgan_utils.core.errors import first_line, ignore_file_errors
 
 with contextlib.suppress(ImportError):
     import pillow_heif
@@ -187,14 +187,14 @@ def completed_jpeg(data: bytes) -> bytes | None:
     that needs more takes zeros, so what follows here begins with a one.
     """
     body = data.removesuffix(b"\xff")
-    try:
+    with ignore_file_errors():
         one, other = (
             Image.open(io.BytesIO(body + filler + b"\xff\xd9"), formats=["JPEG"]).convert("RGB")
             for filler in (b"", b"\xb6\xdb\x6d" * 64)
         )
-    except Exception:
-        return None
-    return body + b"\xff\xd9" if one.tobytes() == other.tobytes() else None
+        if one.tobytes() == other.tobytes():
+            return body + b"\xff\xd9"
+    return None
 
 
 # --- TIFF ---

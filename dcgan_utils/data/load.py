@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 
 NARROW = 25  # levels between the lowest and the highest of a collection, a tenth of all
 KEPT_BYTES = 1 << 28  # a folder's files up to this total are read once and kept until decoded
-DECODER_VERSION = 5  # to be raised when the same bytes give other pixels or reasons
+DECODER_VERSION = 6  # to be raised when the same bytes give other pixels or reasons
 
 
 @dataclass(frozen=True)
