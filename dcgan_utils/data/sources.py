@@ -107,6 +107,7 @@ _NO_ZIPS = {
     b"PK\3\4": "is a zip that was cut short: download or copy it again",
     b"<!DOCTYPE": _WEB_PAGE,
     b"<html": _WEB_PAGE,
+    b"version https://git-lfs": "is a pointer of Git LFS: run 'git lfs pull' in its folder",
     b"Rar!": "is a RAR archive: unpack it and give the folder",
     b"7z\xbc\xaf": "is a 7z archive: unpack it and give the folder",
     b"\x1f\x8b": "is a gzip archive: unpack it and give the folder",

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageOps
 from files_by_hand import encode, profile
+from PIL import Image, ImageOps
 from tfrecord.writer import TFRecordWriter
 
 from dcgan_utils.core.errors import WorkbookError

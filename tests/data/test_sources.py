@@ -279,6 +279,7 @@ def test_a_zip_of_zips_says_so(tmp_path):
         ("x.zip", b"", "is empty: download"),
         ("x.zip", b"\n<!doctype html><title>Log in", "is a web page and no zip"),
         ("x.zip", b"no zip at all", "is not a zip file, or its beginning is damaged"),
+        ("x.zip", b"version https://git-lfs.github.com/spec/v1", "is a pointer of Git LFS: run"),
         ("x.rar", b"Rar!\x1a\7", "is a RAR archive: unpack it"),
         ("x.7z", b"7z\xbc\xaf\x27\x1c", "is a 7z archive: unpack it"),
         ("x.tgz", b"\x1f\x8b\x08", "is a gzip archive: unpack it"),
