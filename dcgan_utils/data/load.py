@@ -511,7 +511,7 @@ def load_dataset(
     recipe = _checked_recipe(img_size, fit, background, copy)
     location = source if isinstance(source, Location) else locate(source)
     path = location.path or ensure_available(location.name)
-    with open_listing(path, location.folders) as listing, _friendly_memory_errors(path):
+    with _friendly_memory_errors(path), open_listing(path, location.folders) as listing:
         candidates = [item for item in listing if item.status == CANDIDATE]
         key, files = content_key(path, candidates, recipe)
         cached = cache.location("images", key)

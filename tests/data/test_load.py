@@ -501,6 +501,9 @@ def test_registered_zip_counts_only_its_folder(data):
     assert load_dataset("pokemon", 8).files == ("pokemon_jpg/pokemon_jpg/1.jpg",)
     zipped(data / "monet.zip", {"a.png": image()})
     assert load_dataset("monet", 8).files == ("a.png",)
+    names = ("monet_jpg/1.jpg", "photo_jpg/2.jpg")
+    zipped(data / "gan-getting-started.zip", {name: image() for name in names})
+    assert load_dataset("photo", 8).files == ("photo_jpg/2.jpg",)
 
 
 def test_fetched_from_kaggle(tmp_path, monkeypatch):
