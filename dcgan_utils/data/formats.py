@@ -176,11 +176,20 @@ def _open_as(name: str, factory, data: bytes) -> Image.Image:
         raise
     except Exception as error:
         what = _describe_tiff(data) if name == "TIFF" else ""
-        reason = what or f"its header cannot be read: {first_line(error)}"
+        reason = what or _describe_header(error)
         article = "an" if name == "AVIF" else "a"
         raise NotAnImage(f"{article} {name} file, but {reason}") from error
     image.info["white_is_zero"] = white_is_zero
     return image
+
+
+def _describe_header(error: Exception) -> str:
+    """Say why a header cannot be read, if Pillow's words are not meant for readers."""
+    if isinstance(error.__cause__ or error, struct.error | IndexError | EOFError):
+        return "it is cut short within its header"
+    if str(error) == "not identified by this driver":
+        return "its header is damaged or cut short"
+    return f"its header cannot be read: {first_line(error)}"
 
 
 # --- PNG ---

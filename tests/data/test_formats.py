@@ -163,6 +163,25 @@ def test_a_tiff_of_usual_depth_that_is_not_read_is_not_asked_for_that_depth(data
         decoded(data)
 
 
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (encode(flat(), "BMP")[:12], "a BMP file, but it is cut short within its header"),
+        (encode(flat(), "GIF")[:8], "a GIF file, but it is cut short within its header"),
+        (encode(flat(), "TIFF")[:6], "a TIFF file, but it is cut short within its header"),
+        (encode(flat(), "JPEG")[:3], "a JPEG file, but its header is damaged or cut short"),
+        (encode(flat(), "PNG")[:12], "a PNG file, but it is cut short within its header"),
+        (png(8, 2, ROW, side=0), "a PNG file, but its header is damaged or cut short"),
+        (encode(flat(), "JPEG2000")[:20], "a JPEG2000 file, but its header cannot be read"),
+        (encode(flat(), "AVIF")[:40], "an AVIF file, but its header cannot be read"),
+    ],
+    ids=["BMP", "GIF", "TIFF", "JPEG", "PNG", "no pixels", "JPEG 2000", "AVIF"],
+)
+def test_what_is_cut_short_in_its_header_says_so_in_words(data, reason):
+    with pytest.raises(NotAnImage, match=reason):
+        decoded(data)
+
+
 @pytest.mark.parametrize(("order", "big"), [("<", False), (">", False), ("<", True)])
 def test_tiffs_of_both_orders_and_sizes(order, big):
     assert_colour(tiff(bytes(COLOUR) * 256, bits=(8,) * 3, photometric=2, order=order, big=big))
