@@ -30,6 +30,7 @@ _PRIMARIES = {
     9: ("BT.2020", ((0.708, 0.292), (0.17, 0.797), (0.131, 0.046))),
     12: ("Display P3", ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06))),
 }
+_ADOBE = ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
 # The exponent, or None for sRGB's own curve, for which browsers take those of video too.
 _EXPONENTS = {1: None, 4: 2.2, 5: 2.8, 6: None, 8: 1.0, 13: None, 14: None, 15: None}
 _SIZES = {b"cICP": 4, b"gAMA": 4, b"cHRM": 32}  # in bytes; a chunk of another size is ignored
@@ -117,7 +118,15 @@ def _profile(kind: str, opened: Image.Image, data: bytes) -> tuple[bytes, str]:
     boxed = not embedded and opened.format in ("AVIF", "HEIF")
     if boxed and (at := data.find(b"colrnclx", 0, 2**16)) > 0:
         return _of_codes(kind, *struct.unpack_from(">HH", data, at + 8))
+    if not embedded and "exif" in opened.info and _is_adobe_rgb(opened.getexif()):
+        return _made(kind, _D65, _ADOBE, 563 / 256), "Adobe RGB"
     return embedded or b"", ""
+
+
+def _is_adobe_rgb(exif: Image.Exif) -> bool:
+    """Tell whether a camera was set to Adobe RGB; many write no profile then (DCF 2.0)."""
+    space = exif.get_ifd(0x8769).get(0xA001)  # 1 is sRGB, 65535 another one
+    return space == 2 or (space != 1 and exif.get_ifd(0xA005).get(1) == "R03")
 
 
 def png_chunks(data: bytes) -> Iterable[tuple[bytes, bytes]]:

@@ -193,6 +193,36 @@ def test_srgb_is_left_as_it_is(exponent):
     assert np.array_equal(image.pixels, noise) == (exponent is None)
 
 
+# --- Exif ------------------------------------------------------------------------------------
+
+
+def by_camera(space, index, kind="JPEG", mode="RGB", **options):
+    """Return an image as a camera writes it, with its Exif tags on colour."""
+    tags = Image.Exif()
+    tags.get_ifd(0x8769).update({0xA001: space} | ({0xA005: {1: index}} if index else {}))
+    image = flat(GREENISH if mode == "RGB" else 128, mode)
+    return encode(image, kind, exif=tags, **LOSSLESS[kind], **options)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (by_camera(65535, "R03"), in_srgb(GREENISH, ADOBE, 563 / 256)),
+        (by_camera(65535, "R03", "WEBP"), in_srgb(GREENISH, ADOBE, 563 / 256)),
+        (by_camera(2, None), in_srgb(GREENISH, ADOBE, 563 / 256)),
+        (by_camera(65535, "R03", mode="L"), in_srgb((128,) * 3, SRGB, 563 / 256)),
+        (by_camera(65535, "R03", icc_profile=profile(SRGB, None)), GREENISH),
+        (by_camera(65535, "R98"), GREENISH),
+        (by_camera(65535, None), GREENISH),
+        (by_camera(1, "R03"), GREENISH),
+    ],
+    ids=["R03", "WebP", "2", "grey", "sRGB's profile", "R98", "unknown", "contradiction"],
+)
+def test_a_camera_s_adobe_rgb_counts_without_a_profile(data, expected):
+    assert_shows(data, expected, tolerance=3)
+    assert decoded(data)[1] == ("" if tuple(expected) == GREENISH else "Adobe RGB")
+
+
 # --- PNG and AVIF without a profile ----------------------------------------------------------
 
 
