@@ -36,8 +36,8 @@ class Entry:
 def ensure_numba_dir() -> Path | None:
     """Choose the folder where numba keeps what it compiles; call this before importing UMAP.
 
-    By default that is beside the source, or in the home directory of the user. Where neither can
-    be written, as in many containers, numba refuses to compile; then it is a folder in
+    By default that is beside the source, or in the user's folder of caches. Where neither can be
+    written, as in many containers, numba refuses to compile; then it is a folder in
     ``data/.cache``, or a temporary one. The user's own choice stays if it can be written.
 
     Returns
@@ -61,8 +61,17 @@ def ensure_numba_dir() -> Path | None:
 
 
 def _numba_has_a_place() -> bool:
-    source = importlib.util.find_spec("pynndescent").origin
-    return any(os.access(path, os.W_OK) for path in (Path(source).parent, Path("~").expanduser()))
+    source = Path(importlib.util.find_spec("pynndescent").origin)
+    places = [source.with_name("__pycache__")]
+    with contextlib.suppress(RuntimeError):  # in some containers a user has no home
+        places.append(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "numba")
+    return any(map(_may_be_made, places))
+
+
+def _may_be_made(folder: Path) -> bool:
+    """Tell whether a folder can be written, or made and written."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    return there.is_dir() and os.access(there, os.W_OK)
 
 
 def content_hash(array: np.ndarray) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class PlainMessage:
@@ -27,12 +28,27 @@ class NotWritable(WorkbookError):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'gamma'?"`` with the known name closest to ``word``, or ``""``."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" Did you mean '{near[0]}'?" if near else ""
+    by_fold = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(word.casefold(), list(by_fold), n=1, cutoff=0.6)
+    return f" Did you mean '{by_fold[near[0]]}'?" if near else ""
 
 
 class NotEnoughData(WorkbookError):
     """There is too little data for an analysis, such as a plot of one image; not a mistake."""
+
+
+@contextmanager
+def ignore_file_errors() -> Iterator[None]:
+    """Go on after any error of reading a part of a file that is not needed.
+
+    If the memory is too short, that is not an error of the file, and is raised.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception:  # libraries raise many types
+        return
 
 
 def first_line(error: Exception) -> str:

@@ -54,6 +54,10 @@ def aligned(values: Mapping[str, Any]) -> str:
     return "\n".join(f"{name:{width}}  {value}" for name, value in values.items())
 
 
+# What pydantic says in words of its own.
+_RULES = {"dict_type": "should hold names with values", "int_parsing_size": "should be smaller"}
+
+
 def _refusal(error: dict[str, Any], known: dict[str, Any]) -> str:
     """Describe in plain words what pydantic found wrong."""
     name = _shortened(".".join(map(str, error["loc"])))
@@ -66,7 +70,8 @@ def _refusal(error: dict[str, Any], known: dict[str, Any]) -> str:
         reason = error["ctx"]["error"]
         is_sentence = not name or isinstance(reason, WorkbookError)
         return str(reason) if is_sentence else f"{name} {reason}"
-    rule = error["msg"].removeprefix("Input ")
+    rule = _RULES.get(error["type"], error["msg"].removeprefix("Input "))
+    rule = re.sub(r", (unable to|got a) .*", "", rule)
     return f"{name} {rule[0].lower()}{rule[1:]}, not '{_shortened(error['input'])}'."
 
 

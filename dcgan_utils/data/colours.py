@@ -16,6 +16,8 @@ from collections.abc import Iterable
 import numpy as np
 from PIL import Image, ImageCms
 
+from dcgan_utils.core.errors import ignore_file_errors
+
 _MAX_PROFILE = 16 * 2**20  # bytes, unpacked; profiles of printers have one to three million
 
 # ITU-T H.273, tables 2 and 3: the code points of PNG's cICP and of AVIF. White is D65 in all.
@@ -28,8 +30,10 @@ _PRIMARIES = {
     9: ("BT.2020", ((0.708, 0.292), (0.17, 0.797), (0.131, 0.046))),
     12: ("Display P3", ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06))),
 }
+_ADOBE = ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
 # The exponent, or None for sRGB's own curve, for which browsers take those of video too.
 _EXPONENTS = {1: None, 4: 2.2, 5: 2.8, 6: None, 8: 1.0, 13: None, 14: None, 15: None}
+_SIZES = {b"cICP": 4, b"gAMA": 4, b"cHRM": 32}  # in bytes; a chunk of another size is ignored
 
 
 def to_srgb(image: Image.Image, opened: Image.Image, data: bytes) -> tuple[Image.Image, str]:
@@ -52,10 +56,10 @@ def to_srgb(image: Image.Image, opened: Image.Image, data: bytes) -> tuple[Image
         Name of the space that it was converted from; empty where it is sRGB or unknown, or where
         the profile is broken or belongs to another kind of image.
     """
-    with contextlib.suppress(Exception):  # whatever is wrong with a profile, the image is sound
-        profile, name = _profile(_kind(image), opened, data)
-        mode = {b"GRAY": "L", b"RGB ": "RGB", b"CMYK": "CMYK"}[profile[16:20]]
-        if profile and mode == _kind(image):
+    with ignore_file_errors():  # whatever is wrong with a profile, the image is sound
+        mode = _kind(image)
+        profile, name = _profile(mode, opened, data)
+        if _fits(profile, mode):
             transform, described = _transform(profile, mode)
             if transform is not None:
                 return _converted(image, transform, mode), name or described
@@ -67,6 +71,10 @@ def _kind(image: Image.Image) -> str:
     return {"L": "L", "LA": "L", "CMYK": "CMYK", "LAB": "LAB"}.get(image.mode, "RGB")
 
 
+def _fits(profile: bytes, mode: str) -> bool:
+    return {b"GRAY": "L", b"RGB ": "RGB", b"CMYK": "CMYK"}.get(profile[16:20]) == mode
+
+
 def _converted(image: Image.Image, transform: ImageCms.ImageCmsTransform, mode: str) -> Image.Image:
     if not image.has_transparency_data:
         return transform.apply(image.convert(mode))
@@ -76,7 +84,7 @@ def _converted(image: Image.Image, transform: ImageCms.ImageCmsTransform, mode: 
     return converted
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=32)  # a profile may have megabytes
 def _transform(profile: bytes, mode: str) -> tuple[ImageCms.ImageCmsTransform | None, str]:
     """Return the way to sRGB, and the profile's name; no way if no colour moves by over a level."""
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -109,8 +117,16 @@ def _profile(kind: str, opened: Image.Image, data: bytes) -> tuple[bytes, str]:
     embedded = opened.info.get("icc_profile")
     boxed = not embedded and opened.format in ("AVIF", "HEIF")
     if boxed and (at := data.find(b"colrnclx", 0, 2**16)) > 0:
-        return _of_codes(*struct.unpack_from(">HH", data, at + 8))
+        return _of_codes(kind, *struct.unpack_from(">HH", data, at + 8))
+    if not embedded and "exif" in opened.info and _is_adobe_rgb(opened.getexif()):
+        return _made(kind, _D65, _ADOBE, 563 / 256), "Adobe RGB"
     return embedded or b"", ""
+
+
+def _is_adobe_rgb(exif: Image.Exif) -> bool:
+    """Tell whether a camera was set to Adobe RGB; many write no profile then (DCF 2.0)."""
+    space = exif.get_ifd(0x8769).get(0xA001)  # 1 is sRGB, 65535 another one
+    return space == 2 or (space != 1 and exif.get_ifd(0xA005).get(1) == "R03")
 
 
 def png_chunks(data: bytes) -> Iterable[tuple[bytes, bytes]]:
@@ -124,35 +140,47 @@ def png_chunks(data: bytes) -> Iterable[tuple[bytes, bytes]]:
 
 
 def _of_png(kind: str, chunks: dict[bytes, bytes]) -> tuple[bytes, str]:
-    """Return what counts of several statements: PNG, third edition, section 4.3."""
-    if b"cICP" in chunks:
-        return _of_codes(*chunks[b"cICP"][:2])
-    if b"iCCP" in chunks:  # not through Pillow, which gives up at a megabyte
-        packed = chunks[b"iCCP"].partition(b"\0")[2][1:]
-        return zlib.decompressobj().decompress(packed, _MAX_PROFILE), ""
+    """Return the first of several statements that can be used: PNG, third edition, section 4.3."""
+    chunks = {
+        name: body for name, body in chunks.items() if len(body) == _SIZES.get(name, len(body))
+    }
+    if b"cICP" in chunks and (made := _of_codes(kind, *chunks[b"cICP"][:2]))[0]:
+        return made
+    embedded = _unpacked(chunks.get(b"iCCP", b""))
+    if _fits(embedded, kind):
+        return embedded, ""
+    return (b"", "") if b"sRGB" in chunks else _of_numbers(kind, chunks)
+
+
+def _unpacked(chunk: bytes) -> bytes:
+    """Return the profile of an iCCP chunk; not through Pillow, which gives up at a megabyte."""
+    with contextlib.suppress(zlib.error):
+        packed = chunk.partition(b"\0")[2][1:]
+        return zlib.decompressobj().decompress(packed, _MAX_PROFILE)
+    return b""
+
+
+def _of_numbers(kind: str, chunks: dict[bytes, bytes]) -> tuple[bytes, str]:
+    """Return the profile of gamma and primaries; none if there are none, or absurd ones."""
     gamma = int.from_bytes(chunks.get(b"gAMA", b"")) / 100_000
-    if b"sRGB" in chunks or not (gamma or b"cHRM" in chunks):
-        return b"", ""
-    # 1 / 2.2 is what files say for sRGB's own curve (section 11.3.2.5).
-    exponent = None if not gamma or abs(gamma * 2.2 - 1) < 0.01 else 1 / gamma
-    if exponent and not 0.1 < exponent < 10:
-        return b"", ""
-    white, primaries = _D65, _SRGB
-    if b"cHRM" in chunks:
-        numbers = np.frombuffer(chunks[b"cHRM"], ">u4").reshape(4, 2) / 100_000
+    exponent = 1 / gamma if 0.1 < gamma < 10 else None
+    if abs(gamma * 2.2 - 1) < 0.01:  # what files say for sRGB's own curve (section 11.3.2.5)
+        exponent = None
+    numbers = np.frombuffer(chunks.get(b"cHRM", b""), ">u4").reshape(-1, 2) / 100_000
+    if numbers.size and numbers.all():
         white, *primaries = map(tuple, numbers.tolist())
-        if not numbers.all():
-            return b"", ""
-    name = "primaries of its own" if b"cHRM" in chunks else f"gamma {gamma:.3g}"
-    return _made(kind, white, tuple(primaries), exponent), name
+        return _made(kind, white, tuple(primaries), exponent), "primaries of its own"
+    if exponent is None:
+        return b"", ""
+    return _made(kind, _D65, _SRGB, exponent), f"gamma {gamma:.3g}"
 
 
-def _of_codes(primaries: int, transfer: int) -> tuple[bytes, str]:
+def _of_codes(kind: str, primaries: int, transfer: int) -> tuple[bytes, str]:
     """Return the profile of two code points; none if they are unspecified, or HDR."""
     if primaries not in _PRIMARIES or transfer not in _EXPONENTS:
         return b"", ""
     name, corners = _PRIMARIES[primaries]
-    return _made("RGB", _D65, corners, _EXPONENTS[transfer]), name
+    return _made(kind, _D65, corners, _EXPONENTS[transfer]), name
 
 
 # --- A profile made from numbers ---

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageColor, ImageEnhance, ImageOps
 
-from dcgan_utils.core.errors import WorkbookError, first_line
+from dcgan_utils.core.errors import WorkbookError, first_line, ignore_file_errors
 from dcgan_utils.data.colours import to_srgb
 from dcgan_utils.data.formats import DamagedImage, completed_jpeg, open_image
 from dcgan_utils.data.levels import expand_palette_of_8_bits, scale_key_colour, to_8_bits
@@ -112,12 +112,14 @@ def decode_image(
     """
     memory = memory or Memory(0)
     try:
-        return _decode(data, img_size, fit, background, copy, memory)
+        try:
+            return _decode(data, img_size, fit, background, copy, memory)
+        except OSError:
+            if (whole := _completed(data, memory)) is None:
+                raise
+            return _decode(whole, img_size, fit, background, copy, memory)
     except OSError as error:
-        whole = completed_jpeg(data) if data[:2] == b"\xff\xd8" else None
-        if whole is None:
-            raise _damaged(error) from error
-    return _decode(whole, img_size, fit, background, copy, memory)
+        raise _damaged(error) from error
 
 
 def _decode(
@@ -147,6 +149,15 @@ def _decode(
     except Exception as error:  # Pillow's parsers raise many types
         raise _damaged(error) from error
     return DecodedImage(np.asarray(fitted), file_format, mode, size, space)
+
+
+def _completed(data: bytes, memory: Memory) -> bytes | None:
+    """Return a JPEG with its end, if nothing else is missing; None for other formats."""
+    if data[:2] != b"\xff\xd8":
+        return None
+    width, height = open_image(data).size
+    with memory.reserved(width * height * _BYTES_PER_PIXEL):
+        return completed_jpeg(data)
 
 
 def _damaged(error: Exception) -> Exception:
@@ -187,7 +198,7 @@ def _apply_rotation(image: Image.Image) -> None:
     """Apply the EXIF rotation in place."""
     # A broken EXIF block does not affect the pixels. If Pillow can read the rotation but cannot
     # write the other tags back, it has already rotated the image.
-    with contextlib.suppress(Exception):
+    with ignore_file_errors():
         ImageOps.exif_transpose(image, in_place=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
 import re
@@ -11,7 +12,7 @@ from pathlib import PurePosixPath
 
 from PIL import Image
 
-from dcgan_utils.core.errors import first_line
+from dcgan_utils.core.errors import first_line, ignore_file_errors
 
 with contextlib.suppress(ImportError):
     import pillow_heif
@@ -37,11 +38,13 @@ _OTHERS = (
 )
 IMAGE_ENDINGS = frozenset({*Image.registered_extensions(), *_RAW.split(), *_OTHERS.split()})
 IMAGE_ENDINGS -= _NO_IMAGES
-_LIKE_AN_IMAGE = re.compile(r"\.(jpe?g|png|gif|webp|tiff?|bmp)[^a-z0-9]\w*$")  # .jpg_large, .png~
+# Such as .jpg_large and .png~, but not what lies beside an image, such as .jpg.json and .png.txt.
+_LIKE_AN_IMAGE = re.compile(r"\.(jpe?g|png|gif|webp|tiff?|bmp)[^a-z0-9.]\w*$")
 
 _SIGNATURES = (
     (0, rb"\xff\x0a|\0\0\0\x0cJXL ", "JPEG XL"),
-    (4, rb"ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", "HEIC"),
+    (4, rb"ftyp(hei[cxms]|hev[cxms]|(mif1|msf1)(?!.{4,40}avi[fs]))", "HEIC"),
+    (0, rb"\xff\xd8\xff\xf7", "JPEG-LS"),
     (4, rb"ftypcrx ", "a camera's raw"),
     (0, rb"IIR[OS]|MMOR|IIU\0|FUJIFILMCCD|FOVb|\0MRM", "a camera's raw"),
     (8, rb"CR\x02", "a camera's raw"),
@@ -62,7 +65,11 @@ _SIGNATURES = (
     (0, rb"farbfeld", "farbfeld"),
     (0, rb"P7\s", "PAM"),
     (0, rb"PF\s", "PFM in colour"),
-    (0, rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?(<!DOCTYPE svg[^>]*>\s*)?<svg[\s>]", "SVG"),
+    (
+        0,
+        rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?(<!DOCTYPE svg[^>]*>\s*)?<svg[\s>]",
+        "SVG",
+    ),
 )
 SIGNATURES = tuple((at, re.compile(start, re.DOTALL), name) for at, start, name in _SIGNATURES)
 
@@ -121,23 +128,45 @@ def open_image(data: bytes) -> Image.Image:
     """
     if not data:
         raise NotAnImage("the file is empty")
-    prefix = data[:16]
+    prefix, refusals = data[:16], []
     for name in FORMATS:
         factory, accept = Image.OPEN[name]
         accepted = accept(prefix)
         if accepted and not isinstance(accepted, str):  # a text says which library is missing
-            return _open_as(name, factory, data)
+            try:
+                return _open_as(name, factory, data)
+            except NotAnImage as refusal:  # AVIF and HEIC may begin alike
+                refusals.append(refusal)
     for at, start, name in SIGNATURES:
         if start.match(data, at):
             raise DamagedImage(_unread(name))
-    known = ", ".join(FORMATS)
-    raise NotAnImage(f"not a readable image of a known format ({known})")
+    raise refusals[0] if refusals else NotAnImage(_describe_other(data))
+
+
+def _describe_other(data: bytes) -> str:
+    """Say what is in a file that is no image, such as the web page of a failed download."""
+    if data.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS in place of the image: run 'git lfs pull' in its folder"
+    if not data.strip(b"\0"):
+        return "the file holds nothing but zeros: download or copy it again"
+    begin = ""
+    with contextlib.suppress(UnicodeDecodeError):
+        begin = codecs.getincrementaldecoder("utf-8-sig")().decode(data[:80])
+    begin = " ".join(begin.split())[:40]
+    if begin and begin.isprintable():
+        return (
+            f"not a readable image of a known format but text, which begins with '{begin}': "
+            "download or copy it again"
+        )
+    return f"not a readable image of a known format ({', '.join(FORMATS)})"
 
 
 def _open_as(name: str, factory, data: bytes) -> Image.Image:
     """Open with one of Pillow's plugins, whose words say what is wrong."""
     white_is_zero = False
     if name == "PNG":
+        if data[12:16] == b"CgBI":
+            raise DamagedImage(_unread("Apple's own kind of PNG"))
         data = _without_comments(data)
     elif name == "TIFF":
         data, white_is_zero = _black_is_zero(data)
@@ -147,10 +176,20 @@ def _open_as(name: str, factory, data: bytes) -> Image.Image:
         raise
     except Exception as error:
         what = _describe_tiff(data) if name == "TIFF" else ""
-        reason = what or f"its header cannot be read: {first_line(error)}"
-        raise NotAnImage(f"a {name} file, but {reason}") from error
+        reason = what or _describe_header(error)
+        article = "an" if name == "AVIF" else "a"
+        raise NotAnImage(f"{article} {name} file, but {reason}") from error
     image.info["white_is_zero"] = white_is_zero
     return image
+
+
+def _describe_header(error: Exception) -> str:
+    """Say why a header cannot be read, if Pillow's words are not meant for readers."""
+    if isinstance(error.__cause__ or error, struct.error | IndexError | EOFError):
+        return "it is cut short within its header"
+    if str(error) == "not identified by this driver":
+        return "its header is damaged or cut short"
+    return f"its header cannot be read: {first_line(error)}"
 
 
 # --- PNG ---
@@ -187,14 +226,14 @@ def completed_jpeg(data: bytes) -> bytes | None:
     that needs more takes zeros, so what follows here begins with a one.
     """
     body = data.removesuffix(b"\xff")
-    try:
+    with ignore_file_errors():
         one, other = (
             Image.open(io.BytesIO(body + filler + b"\xff\xd9"), formats=["JPEG"]).convert("RGB")
             for filler in (b"", b"\xb6\xdb\x6d" * 64)
         )
-    except Exception:
-        return None
-    return body + b"\xff\xd9" if one.tobytes() == other.tobytes() else None
+        if one.tobytes() == other.tobytes():
+            return body + b"\xff\xd9"
+    return None
 
 
 # --- TIFF ---
@@ -260,8 +299,10 @@ def _describe_tiff(data: bytes) -> str:
         return ""
     samples, depth = tags.get(277, (1,))[0], tags[258][0]
     kind = _SAMPLES.get(tags.get(339, (1,))[0], "unknown")
+    is_usual = kind == "unsigned" and depth in (8, 16)
+    advice = "save it as PNG or JPEG" if is_usual else "save it with 8 or 16 bits per channel"
     photometric, compression = tags.get(262, ("?",))[0], tags.get(259, (1,))[0]
     return (
         f"of {samples} x {depth}-bit {kind} samples (photometric {photometric}, compression "
-        f"{compression}), which are not read: save it with 8 or 16 bits per channel"
+        f"{compression}), which are not read: {advice}"
     )

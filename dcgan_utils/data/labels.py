@@ -6,6 +6,7 @@ import csv
 import io
 import logging
 import posixpath
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import PurePosixPath
@@ -71,6 +72,12 @@ def _tell_what_does_not_fit(
             "'%s').",
             *(table, len(otherwise), name, file),
         )
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        logger.warning(
+            "%s names %d %s more than once (such as '%s'): the last row counts.",
+            *(table, len(twice), "file" if len(twice) == 1 else "files", twice[0]),
+        )
     missing = [name for name in names if find(name) is None]
     if not names:
         logger.warning("%s names no file.", table)
@@ -86,24 +93,40 @@ def _rows(file: SourceFile) -> list[tuple[str, dict[str, str]]] | None:
     """Return the name of an image and the labels in each row; None if it is no such table."""
     folder = PurePosixPath(file.name).parent
     try:
-        text = normalise_name(file.read().decode("utf-8-sig"))
-        reader = csv.DictReader(io.StringIO(text), strict=True, delimiter=_delimiter(text))
-        named = [(row.pop("file"), row) for row in reader]
+        rows = _parsed(file.read().decode("utf-8-sig"))
+        named = [(row.pop("file"), row) for row in rows]
     except (NotAnImage, UnicodeDecodeError, csv.Error, KeyError) as error:
         logger.warning(
-            "%s is ignored (%r): it must be a table in UTF-8 with a column 'file', separated by "
+            "%s is ignored (%s): it must be a table in UTF-8 with a column 'file', separated by "
             "commas, semicolons or tabs.",
             file.name,
-            error,
+            _why_no_table(error),
         )
         return None
-    for _, row in named:
-        row.pop(None, None)  # cells after the last column
+    return [(_file_name(folder, cell), row) for cell, row in named if cell]
+
+
+def _parsed(text: str) -> list[dict[str, str | None]]:
+    """Return the rows of a table, without the blanks around names and values."""
+    text = unicodedata.normalize("NFC", text).lstrip("\r\n")
+    if "\n" not in text:  # as spreadsheets on a Mac write lines
+        text = text.replace("\r", "\n")
+    options = {"strict": True, "skipinitialspace": True, "delimiter": _delimiter(text)}
+    reader = csv.DictReader(io.StringIO(text), **options)
+    reader.fieldnames = columns = [name.strip() for name in reader.fieldnames or ()]
+    if twice := [name for name in columns if name and columns.count(name) > 1]:
+        raise csv.Error(f"it has two columns '{twice[0]}'")
     return [
-        (_file_name(folder, cell), {column: value or None for column, value in row.items()})
-        for cell, row in named
-        if cell and cell.strip()
+        # Cells after the last column have None for its name.
+        {column: (value or "").strip() or None for column, value in row.items() if column}
+        for row in reader
     ]
+
+
+def _why_no_table(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return "it has no column 'file'"
+    return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
 
 
 def _delimiter(text: str) -> str:
@@ -115,7 +138,7 @@ def _delimiter(text: str) -> str:
 
 def _file_name(folder: PurePosixPath, cell: str) -> str:
     """Return the name that a cell gives to an image, as listings write it."""
-    return posixpath.normpath(folder / cell.strip().replace("\\", "/"))
+    return posixpath.normpath(folder / normalise_name(cell.replace("\\", "/")))
 
 
 def categories(labels: pd.DataFrame) -> pd.DataFrame:

@@ -35,6 +35,8 @@ def to_8_bits(image: Image.Image, opened: Image.Image, data: bytes) -> Image.Ima
     if not (image.mode.startswith("I") or image.mode == "F"):
         return image
     stored = np.asarray(image)
+    if tags.get(258) == (32,) and tags.get(339, (1,)) == (1,):
+        stored = stored.view(np.uint32)  # Pillow takes them for signed numbers
     values = np.nan_to_num(stored.astype(np.float64), posinf=np.inf, neginf=-np.inf)
     black, white = _range(image.mode, values, tags)
     share = np.clip((values - black) / (white - black), 0, 1)

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import itertools
 import os
+import re
 import stat
 import unicodedata
 import zipfile
@@ -30,6 +31,7 @@ MAX_FILES = 500_000  # 6 GB of pixels at 64 px; CelebA has 202,599
 # Images are compressed already, so a zip hardly shrinks them; the floor allows plain images.
 MAX_RATIO, RATIO_COUNTS_FROM = 100, 2**30
 HEAD_BYTES = 512  # in which the signature of a format is found
+_CONTROLS = re.compile(r"[\0-\x1f\x7f-\x9f]")
 _SAYS_UTF8 = 0x800  # the bit of a zip's entry whose name is UTF-8
 
 # What became of a thing that was met. Candidates are read; the kinds of `LEFT_OUT` never are.
@@ -53,6 +55,9 @@ LEFT_OUT = {
         "archive, which is not opened",
         "archives, which are not opened",
         "unpack '{path}' and give the folder",
+    ),
+    "unfinished": _LeftOut(
+        "unfinished download", "unfinished downloads", "finish the download of '{path}'"
     ),
     "packed": _LeftOut(
         "file that packs its images",
@@ -81,23 +86,27 @@ LEFT_OUT = {
 }
 _ENDINGS = {
     "zip": ".zip .cbz",
-    "archive": ".7z .bz2 .cab .cbr .dmg .gz .iso .lz4 .rar .tar .tbz2 .tgz .txz .xz .zst",
+    "archive": ".7z .arj .br .bz2 .cab .cb7 .cbr .cbt .dmg .gz .iso .lha .lz .lz4 .lzh .lzma"
+    " .rar .sit .tar .tbz .tbz2 .tgz .tlz .txz .tzst .xz .z .zipx .zst",
+    "unfinished": ".aria2 .crdownload .download .opdownload .part .partial",
     "packed": ".arrow .beton .db .feather .h5 .hdf .hdf5 .lmdb .mat .mdb .npy .npz .parquet .pickle"
     " .pkl .rec .sqlite .sqlite3 .tfrecords",
     "video": ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .webm .wmv",
 }
 KINDS = {ending: kind for kind, endings in _ENDINGS.items() for ending in endings.split()}
+_PART_OF_AN_ARCHIVE = re.compile(r"\.(7z|gz|rar|tar|zip)\.\d{3}$|\.[rz]\d\d$")
 TFRECORD_ENDINGS = (".tfrec", ".tfrecord")
 
 # What systems and their network drives keep beside the images: thumbnails, deleted files, indexes.
 _JUNK = {
-    *("$recycle.bin", "RECYCLER", "system volume information", "found.000"),  # Windows
+    *("$recycle.bin", "RECYCLED", "RECYCLER", "system volume information"),  # Windows
     *("thumbs.db", "ehthumbs.db", "desktop.ini"),
     *("__macosx", "network trash folder", "temporary items"),  # macOS
     *("@eadir", "#recycle", "#snapshot", "@tmp"),  # Synology
     *("@recycle", "@recently-snapshot", "~snapshot"),  # QNAP, NetApp
     "lost+found",  # Linux
 }
+_FOUND_BY_CHKDSK = re.compile(r"found\.\d{3}", re.IGNORECASE)
 # The files that tell a folder which this project has written, wherever it lies.
 _OWN_SIGNS = (
     {OWNER_FILE},
@@ -145,8 +154,8 @@ def open_listing(path: Path, folders: tuple[str, ...]) -> Iterator[list[SourceFi
     Raises
     ------
     WorkbookError
-        If the folder cannot be read, a zip is damaged or may be a zip bomb, or there are more than
-        500,000 files.
+        If the folder or zip cannot be read, a zip is damaged or may be a zip bomb, or there are
+        more than 500,000 files.
     """
     if path.is_dir():
         files = list(itertools.islice(_list_folder(path), MAX_FILES + 1))
@@ -155,6 +164,13 @@ def open_listing(path: Path, folders: tuple[str, ...]) -> Iterator[list[SourceFi
         return
     try:
         archive = zipfile.ZipFile(path)
+    except MemoryError:
+        raise
+    except OSError as error:
+        raise WorkbookError(
+            f"'{path}' cannot be read ({error.strerror or error}): see to it that it is there and "
+            "can be read."
+        ) from error
     except Exception as error:  # zipfile raises many types for an invalid header
         raise WorkbookError(f"The zip '{path}' is damaged: create or download it again.") from error
     with archive:
@@ -274,7 +290,8 @@ def _kind_of_folder(names: Iterable[str], is_own: bool = False) -> str | None:
 
 def _is_junk(name: str) -> bool:
     is_hidden = name.startswith(".") and name not in (".", "..")
-    return is_hidden or name in _JUNK or name.casefold() in _JUNK
+    is_kept = name in _JUNK or name.casefold() in _JUNK or _FOUND_BY_CHKDSK.fullmatch(name)
+    return is_hidden or bool(is_kept)
 
 
 def _listed_file(name: str, path: Path) -> SourceFile:
@@ -292,8 +309,7 @@ def _status(name: str, read_head: Callable[[], bytes]) -> str:
 
     So what lies beside the images, such as long videos, is never read as a whole.
     """
-    _, dot, ending = name.lower().rpartition(".")
-    ending = dot + ending
+    lower = name.lower()
     if has_image_ending(name) or is_tfrecord(name):
         return CANDIDATE
     try:
@@ -301,7 +317,11 @@ def _status(name: str, read_head: Callable[[], bytes]) -> str:
             return CANDIDATE
     except NotAnImage:
         return "unread"
-    return "packed" if ".tfrecord-" in name.lower() else KINDS.get(ending, OTHER)
+    if ".tfrecord-" in lower or lower.endswith("-ubyte"):  # parts of one file; MNIST's format
+        return "packed"
+    if _PART_OF_AN_ARCHIVE.search(lower):
+        return "archive"
+    return KINDS.get(PurePosixPath(lower).suffix, OTHER)
 
 
 def is_tfrecord(name: str) -> bool:
@@ -385,8 +405,12 @@ def _entry_name(entry: zipfile.ZipInfo) -> str:
 
 
 def normalise_name(name: str) -> str:
-    """Return a printable name that sorts the same on all systems."""
-    return unicodedata.normalize("NFC", name.encode("utf-8", "backslashreplace").decode())
+    """Return a printable name that sorts the same on all systems.
+
+    Control characters are escaped: in a terminal they would hide lines or imitate others.
+    """
+    composed = unicodedata.normalize("NFC", name.encode("utf-8", "backslashreplace").decode())
+    return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], composed)
 
 
 def read_file(path: Path, head: int | None = None) -> bytes:

@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 
 NARROW = 25  # levels between the lowest and the highest of a collection, a tenth of all
 KEPT_BYTES = 1 << 28  # a folder's files up to this total are read once and kept until decoded
-DECODER_VERSION = 5  # to be raised when the same bytes give other pixels or reasons
+DECODER_VERSION = 6  # to be raised when the same bytes give other pixels or reasons
 
 
 @dataclass(frozen=True)
@@ -511,7 +511,7 @@ def load_dataset(
     recipe = _checked_recipe(img_size, fit, background, copy)
     location = source if isinstance(source, Location) else locate(source)
     path = location.path or ensure_available(location.name)
-    with open_listing(path, location.folders) as listing, _friendly_memory_errors(path):
+    with _friendly_memory_errors(path), open_listing(path, location.folders) as listing:
         candidates = [item for item in listing if item.status == CANDIDATE]
         key, files = content_key(path, candidates, recipe)
         cached = cache.location("images", key)

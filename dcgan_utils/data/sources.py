@@ -107,6 +107,7 @@ _NO_ZIPS = {
     b"PK\3\4": "is a zip that was cut short: download or copy it again",
     b"<!DOCTYPE": _WEB_PAGE,
     b"<html": _WEB_PAGE,
+    b"version https://git-lfs": "is a pointer of Git LFS: run 'git lfs pull' in its folder",
     b"Rar!": "is a RAR archive: unpack it and give the folder",
     b"7z\xbc\xaf": "is a 7z archive: unpack it and give the folder",
     b"\x1f\x8b": "is a gzip archive: unpack it and give the folder",
@@ -140,7 +141,7 @@ def _find_registered(name: str) -> Path | None:
     data, kaggle = data_dir(), KAGGLE[name]
     roots = (data, data / name, data / kaggle.slug)
     candidates = [root / folder for folder in kaggle.folders for root in roots]
-    candidates += [data / name, data / f"{name}.zip"]
+    candidates += [data / name, data / f"{name}.zip", data / f"{kaggle.slug}.zip"]
     return next((path for path in candidates if path.exists()), None)
 
 
@@ -157,12 +158,19 @@ def _find_path(source: str | Path) -> Path:
     except (OSError, RuntimeError, ValueError) as error:
         raise WorkbookError(f"The path '{source}' cannot be read ({error}).") from error
     if isinstance(source, Path) or not re.fullmatch(r"[\w -]+", source):
-        searched = "" if given.is_absolute() else f" (from '{Path.cwd()}' or from '{home()}')"
+        searched = "" if given.is_absolute() else f" (from '{_here()}' or from '{home()}')"
         raise WorkbookError(f"There is no folder or zip at '{source}'{searched}: {_choices()}.")
     known = [*PAINTERS, *KAGGLE]
     raise WorkbookError(
         f"'{source}' is not a known collection: {_choices()}.{did_you_mean(source, known)}"
     )
+
+
+def _here() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # Jupyter may outlive the folder that it was started in
+        return "a working directory that is gone"
 
 
 def _as_on_disk(path: Path) -> Path:

@@ -21,13 +21,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
+import textwrap
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import yaml
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import expand_path, notebooks_dir
@@ -60,10 +62,23 @@ def _priors(value: Any) -> tuple[str, ...]:
     return tuple(str(prior) for prior in priors.parse_list(", ".join(map(str, _listed(value)))))
 
 
+_FOLDER = re.compile(r"\w[\w .+-]{0,59}(/\w[\w .+-]{0,59})*")
+
+
+def _folder_name(value: str) -> str:
+    if not _FOLDER.fullmatch(value):
+        shown = textwrap.shorten(value, 100, placeholder=" ...") or value[:100]
+        raise ValueError(
+            "must be the name of a folder below reports/, of at most 60 letters, digits, blanks "
+            f"and . + - _ that begin with a letter or digit, not '{shown}'."
+        )
+    return value
+
+
 class Grid(Parameters):
     """What a grid file says; immutable."""
 
-    name: Annotated[Text, Field(pattern=r"^\w[\w .+-]*(/\w[\w .+-]*)*$")] = "study"
+    name: Annotated[Text, AfterValidator(_folder_name)] = "study"
     collections: Annotated[tuple[Text, ...], BeforeValidator(_listed), Field(min_length=1)]
     noises: Annotated[tuple[str, ...], BeforeValidator(_priors)]
     seeds: Annotated[tuple[Seed, ...], BeforeValidator(_listed), Field(min_length=1)] = (0,)
@@ -81,7 +96,10 @@ class Grid(Parameters):
 
     @model_validator(mode="before")
     @classmethod
-    def _no_former_name(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def _nothing_empty_or_former(cls, values: dict[str, Any]) -> dict[str, Any]:
+        for name in {*cls.model_fields} - {"label_column"}:
+            if name in values and values[name] is None:
+                raise ValueError(f"{name} is empty: write its value there, or remove the line.")
         if "kinds" in values:
             raise ValueError("'kinds' is not a parameter. Did you mean 'label_column'?")
         return values
@@ -91,7 +109,8 @@ class Grid(Parameters):
         for name in ("collections", "seeds", "architectures"):
             values = getattr(self, name)
             if len(set(values)) < len(values):
-                raise ValueError(f"{name} repeats a value: {', '.join(map(str, values))}.")
+                shown = textwrap.shorten(", ".join(map(str, values)), 100, placeholder=" ...")
+                raise ValueError(f"{name} repeats a value: {shown}.")
         for name in ("dataset", "noise", "seed", "architecture"):
             if name in self.parameters:
                 raise ValueError(f"parameters: '{name}' has its own list in a grid.")
@@ -143,7 +162,7 @@ class _PlainLoader(yaml.SafeLoader):
         """Refuse a key that is given twice; one that overrides a merged mapping's is allowed."""
         seen = set()
         for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
+            if not isinstance(key, yaml.ScalarNode):
                 continue
             if key.value in seen:
                 raise yaml.YAMLError(
@@ -185,7 +204,8 @@ def load_grid(path: str | Path) -> Grid:
             logger.warning("The grid is '%s'.", path)
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
+        is_other_text = isinstance(error, UnicodeDecodeError)
+        why = "it is not UTF-8" if is_other_text else getattr(error, "strerror", None) or error
         raise WorkbookError(
             f"the grid '{path}' cannot be read ({why}). notebooks/grid.yaml is one to start from."
         ) from error
@@ -195,7 +215,10 @@ def load_grid(path: str | Path) -> Grid:
         reason = " ".join(str(error).split())[:300]
         raise WorkbookError(f"the grid '{path}' is not valid YAML ({reason}).") from error
     if not isinstance(content, dict):
-        raise WorkbookError(f"the grid '{path}' should be a list of names with values.")
+        raise WorkbookError(
+            f"the grid '{path}' should be a list of names with values, such as "
+            "'collections: [plein_air]'. notebooks/grid.yaml is one to start from."
+        )
     return Grid.resolve(**{str(name): value for name, value in content.items()})
 
 

@@ -1,5 +1,6 @@
 import os
 import tempfile
+import types
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,31 @@ def test_numba_gets_a_folder_that_can_be_written(own, writable, chosen, home, mo
     assert folder.match(chosen.format(home=home))
     assert folder.is_dir()
     assert Path(os.environ["NUMBA_CACHE_DIR"]) == folder == cache.ensure_numba_dir()
+
+
+@pytest.mark.parametrize(
+    ("variable", "blocked"),
+    [("HOME", "there/.cache"), ("HOME", "there/.cache/numba"), ("XDG_CACHE_HOME", "there"),
+     ("XDG_CACHE_HOME", "there/numba"), ("HOME", "")],
+    ids=["~/.cache", "~/.cache/numba", "XDG_CACHE_HOME", "XDG_CACHE_HOME/numba", "no home at all"],
+)  # fmt: skip
+def test_numba_does_not_rely_on_a_home_whose_caches_cannot_be_written(
+    variable, blocked, home, monkeypatch, tmp_path
+):
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv(variable, str(tmp_path / "there"))
+    if blocked:
+        (tmp_path / blocked).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / blocked).touch()  # a file, so that no folder can be made there
+    else:
+        monkeypatch.delenv("HOME")
+        monkeypatch.setattr("os.getuid", lambda: 987_654_321)  # a user without an entry
+    (tmp_path / "packages" / "__pycache__").parent.mkdir()
+    (tmp_path / "packages" / "__pycache__").touch()
+    source = types.SimpleNamespace(origin=str(tmp_path / "packages" / "__init__.py"))
+    monkeypatch.setattr(cache.importlib.util, "find_spec", lambda name: source)
+    assert cache.ensure_numba_dir() == home / "data" / ".cache" / "numba"
 
 
 @pytest.mark.parametrize("own", [None, ""])

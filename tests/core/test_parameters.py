@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.errors import WorkbookError, did_you_mean
 from dcgan_utils.core.parameters import (
     Integer,
     Named,
@@ -86,6 +86,9 @@ def test_values_are_taken_as_they_are_meant(field, given, value):
         ("count", "_", "count should be a valid integer"),
         ("count", True, "count must be an integer, not True."),
         ("rate", True, "rate must be a number, not True."),
+        ("count", 1e30, "count should be smaller, not '1e+30'."),
+        ("count", 2.5, "count should be a valid integer, not '2.5'."),
+        ("rate", "0,5", "rate should be a valid number, not '0,5'."),
         ("rate", "0-4", "rate should be a valid number"),
         ("rate", "nan", "rate should be a finite number"),
         ("counts", (8, True), "counts.1 must be an integer, not True."),
@@ -95,6 +98,14 @@ def test_values_that_may_mean_something_else_are_refused(field, given, sentence)
     with pytest.raises(WorkbookError) as refusal:
         Sample.resolve(**{field: given})
     assert str(refusal.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("word", "name"), [("DCGAN", "dcgan"), ("Resize", "resize"), ("ResNet", "ResNet"), ("x", None)]
+)
+def test_the_case_of_a_word_does_not_hide_what_is_meant(word, name):
+    told = f" Did you mean '{name}'?" if name else ""
+    assert did_you_mean(word, ["dcgan", "resize", "ResNet"]) == told
 
 
 def test_what_is_missing_is_said_to_be_missing():

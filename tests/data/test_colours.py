@@ -193,6 +193,36 @@ def test_srgb_is_left_as_it_is(exponent):
     assert np.array_equal(image.pixels, noise) == (exponent is None)
 
 
+# --- Exif ------------------------------------------------------------------------------------
+
+
+def by_camera(space, index, kind="JPEG", mode="RGB", **options):
+    """Return an image as a camera writes it, with its Exif tags on colour."""
+    tags = Image.Exif()
+    tags.get_ifd(0x8769).update({0xA001: space} | ({0xA005: {1: index}} if index else {}))
+    image = flat(GREENISH if mode == "RGB" else 128, mode)
+    return encode(image, kind, exif=tags, **LOSSLESS[kind], **options)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (by_camera(65535, "R03"), in_srgb(GREENISH, ADOBE, 563 / 256)),
+        (by_camera(65535, "R03", "WEBP"), in_srgb(GREENISH, ADOBE, 563 / 256)),
+        (by_camera(2, None), in_srgb(GREENISH, ADOBE, 563 / 256)),
+        (by_camera(65535, "R03", mode="L"), in_srgb((128,) * 3, SRGB, 563 / 256)),
+        (by_camera(65535, "R03", icc_profile=profile(SRGB, None)), GREENISH),
+        (by_camera(65535, "R98"), GREENISH),
+        (by_camera(65535, None), GREENISH),
+        (by_camera(1, "R03"), GREENISH),
+    ],
+    ids=["R03", "WebP", "2", "grey", "sRGB's profile", "R98", "unknown", "contradiction"],
+)
+def test_a_camera_s_adobe_rgb_counts_without_a_profile(data, expected):
+    assert_shows(data, expected, tolerance=3)
+    assert decoded(data)[1] == ("" if tuple(expected) == GREENISH else "Adobe RGB")
+
+
 # --- PNG and AVIF without a profile ----------------------------------------------------------
 
 
@@ -243,6 +273,15 @@ HUGE = profile() + np.random.default_rng(0).bytes(2_000_000)
         ([chunk(b"iCCP", b"name\0\0not packed")], GREENISH),
         ([chunk(b"gAMA", b"")], GREENISH),
         ([chunk(b"cICP", b"\1")], GREENISH),
+        ([codes(9, 16), packed(profile())], in_srgb(GREENISH, ADOBE, 563 / 256)),
+        ([codes(2, 2), gamma(1.0)], in_srgb(GREENISH, SRGB, 1.0)),
+        ([chunk(b"cICP", b"\14\15"), corners(ADOBE)], in_srgb(GREENISH, ADOBE)),
+        ([packed(profile(mode="L")), gamma(1.0)], in_srgb(GREENISH, SRGB, 1.0)),
+        ([chunk(b"iCCP", b"name\0\0not packed"), gamma(1.0)], in_srgb(GREENISH, SRGB, 1.0)),
+        ([corners(((0, 0),) * 3), gamma(1.0)], in_srgb(GREENISH, SRGB, 1.0)),
+        ([chunk(b"cHRM", b"\0" * 31), gamma(1.0)], in_srgb(GREENISH, SRGB, 1.0)),
+        ([gamma(0), corners(P3)], in_srgb(GREENISH, P3)),
+        ([chunk(b"gAMA", b"\1\2\3")], GREENISH),
     ],
     ids=[
         "linear", "gamma 1.8", "gamma of sRGB", "numbers of sRGB", "gamma 0", "absurd gamma",
@@ -250,7 +289,10 @@ HUGE = profile() + np.random.default_rng(0).bytes(2_000_000)
         "profile before gamma", "two profiles", "code points before a profile", "BT.2020, linear",
         "code points of sRGB", "HDR is left", "unspecified", "profile of 2 MB",
         "profile with a wrong checksum", "gamma with a wrong checksum", "profile not packed",
-        "empty gamma", "short code points",
+        "empty gamma", "short code points", "HDR before a profile", "unspecified before gamma",
+        "short code points before primaries", "profile of grey before gamma",
+        "profile not packed before gamma", "primaries of nothing beside gamma",
+        "short primaries beside gamma", "gamma 0 beside primaries", "short gamma",
     ],
 )  # fmt: skip
 def test_what_a_png_says_of_its_colours(chunks, expected):
@@ -265,8 +307,12 @@ def test_dark_levels_follow_the_straight_part_of_the_curve(level):
     assert_shows(with_chunks(corners(P3), colour=colour), in_srgb(colour, P3), tolerance=1)
 
 
-def test_gamma_counts_in_grey_too():
-    assert_shows(with_chunks(gamma(1.0), colour=128), (188, 188, 188))
+@pytest.mark.parametrize(
+    "statement", [gamma(1.0), codes(1, 8), packed(profile(exponent=1.0, mode="L"))],
+    ids=["gamma", "code points", "profile"],
+)  # fmt: skip
+def test_what_a_png_says_counts_in_grey_too(statement):
+    assert_shows(with_chunks(statement, colour=128), (188, 188, 188))
 
 
 def test_code_points_of_an_avif_count():

@@ -1,6 +1,7 @@
 """What a file is: sound images that look broken are read, and what is not read says what it is."""
 
 import io
+import re
 import struct
 import zlib
 
@@ -9,7 +10,7 @@ import pytest
 from files_by_hand import chunk, encode, png, tiff
 from PIL import Image
 
-from dcgan_utils.data import decode
+from dcgan_utils.data import decode, formats
 from dcgan_utils.data.decode import decode_image
 from dcgan_utils.data.formats import FORMATS, DamagedImage, NotAnImage, has_image_ending
 from dcgan_utils.data.load import load_dataset
@@ -133,17 +134,51 @@ def test_a_jpeg_beyond_that_is_refused_by_its_header(side, img_size, monkeypatch
     ("data", "reason"),
     [
         (tiff(b"\0" * 3072, bits=(32,) * 3, photometric=2, sample_format=3), "3 x 32-bit float"),
+        (tiff(b"\0" * 768, bits=(8,) * 3, photometric=2, sample_format=2), "3 x 8-bit signed"),
+        (tiff(b"\0" * 320, bits=(10,)), "1 x 10-bit unsigned"),
         (tiff(b"\0" * 6144, bits=(64,) * 3, photometric=2, sample_format=3), "3 x 64-bit float"),
         (tiff(b"\0" * 512, bits=(16,), sample_format=3), "1 x 16-bit float"),
         (tiff(b"\0" * 2048, bits=(64,), sample_format=3), "1 x 64-bit float"),
-        (tiff(b"\0" * 1280, bits=(8,) * 5, photometric=5), "5 x 8-bit unsigned"),
-        (tiff(b"\0" * 1024, bits=(16, 16), more={338: (2,)}), "2 x 16-bit unsigned"),
         (tiff(b"\0" * 2048, bits=(64,), sample_format=6), "1 x 64-bit complex"),
         (tiff(b"\0" * 1024, bits=(32,), order=">"), "1 x 32-bit unsigned"),
     ],
 )
 def test_a_tiff_that_is_not_read_says_what_it_is(data, reason):
     with pytest.raises(NotAnImage, match=f"a TIFF file, but of {reason} samples.*save it with 8"):
+        decoded(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (tiff(b"\0" * 1280, bits=(8,) * 5, photometric=5), "5 x 8-bit unsigned"),
+        (tiff(b"\0" * 1024, bits=(16, 16), more={338: (2,)}), "2 x 16-bit unsigned"),
+        (tiff(b"\0" * 256, more={259: (34887,)}), "1 x 8-bit unsigned"),
+        (tiff(b"\0" * 768, bits=(8,) * 3, photometric=2, more={259: (50002,)}), "3 x 8-bit"),
+    ],
+    ids=["ink and alpha", "deep grey and alpha", "LERC", "JPEG XL inside"],
+)
+def test_a_tiff_of_usual_depth_that_is_not_read_is_not_asked_for_that_depth(data, reason):
+    with pytest.raises(NotAnImage, match=f"a TIFF file, but of {reason}.*: save it as PNG or JPEG"):
+        decoded(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (encode(flat(), "BMP")[:12], "a BMP file, but it is cut short within its header"),
+        (encode(flat(), "GIF")[:8], "a GIF file, but it is cut short within its header"),
+        (encode(flat(), "TIFF")[:6], "a TIFF file, but it is cut short within its header"),
+        (encode(flat(), "JPEG")[:3], "a JPEG file, but its header is damaged or cut short"),
+        (encode(flat(), "PNG")[:12], "a PNG file, but it is cut short within its header"),
+        (png(8, 2, ROW, side=0), "a PNG file, but its header is damaged or cut short"),
+        (encode(flat(), "JPEG2000")[:20], "a JPEG2000 file, but its header cannot be read"),
+        (encode(flat(), "AVIF")[:40], "an AVIF file, but its header cannot be read"),
+    ],
+    ids=["BMP", "GIF", "TIFF", "JPEG", "PNG", "no pixels", "JPEG 2000", "AVIF"],
+)
+def test_what_is_cut_short_in_its_header_says_so_in_words(data, reason):
+    with pytest.raises(NotAnImage, match=reason):
         decoded(data)
 
 
@@ -158,6 +193,12 @@ def test_a_big_endian_bigtiff_is_named():
         decoded(data)
 
 
+def cgbi():
+    """Return a PNG as Apple's tools write it for the iPhone."""
+    data = encode(flat())
+    return data[:8] + chunk(b"CgBI", b"\x50\0\x20\2") + data[8:]
+
+
 RAW = "a camera's raw file, which is not read: export it as JPEG or TIFF"
 
 
@@ -167,6 +208,11 @@ RAW = "a camera's raw file, which is not read: export it as JPEG or TIFF"
         ("a.jxl", b"\xff\x0a" + b"\0" * 64, "a file of JPEG XL"),
         ("b", b"\0\0\0\x0cJXL \r\n\x87\n", "a file of JPEG XL"),
         ("c.heic", b"\0\0\0\x18ftypheic" + b"\0" * 16, "an iPhone's HEIC, which is not read"),
+        ("d.mif1", b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + b"\0" * 16, "an iPhone's HEIC"),
+        ("d.msf1", b"\0\0\0\x18ftypmsf1\0\0\0\0msf1hevc" + b"\0" * 16, "an iPhone's HEIC"),
+        ("d.avif", b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif" + b"\0" * 16, "an AVIF file, but"),
+        ("d.jls", b"\xff\xd8\xff\xf7" + b"\0" * 16, "a file of JPEG-LS"),
+        ("d.png", cgbi(), "a file of Apple's own kind of PNG"),
         ("d.hif", b"nothing", "an iPhone's HEIC, which is not read"),
         ("e.dng", b"II*\0" + b"\0" * 64, RAW),
         ("f.nef", tiff(b"\0" * 256, more={254: (1,), 330: (8,)}), RAW),
@@ -181,6 +227,7 @@ RAW = "a camera's raw file, which is not read: export it as JPEG or TIFF"
         ("o.dds", encode(flat(), "DDS"), "a file of DDS"),
         ("p.xcf", b"gimp xcf file\0", "a file of GIMP's XCF"),
         ("q.svg", b'<?xml version="1.0"?>\n<svg xmlns="x"></svg>', "a file of SVG"),
+        ("q.bom", b'\xef\xbb\xbf<svg xmlns="x"></svg>', "a file of SVG"),
         ("r.dcm", b"\0" * 128 + b"DICM", "a file of DICOM"),
         ("s.jpg_large", b"nothing", "not a readable image of a known format"),
         ("t.png~", b"", "the file is empty"),
@@ -200,6 +247,48 @@ def test_known_formats_that_are_not_read_are_listed_as_such(tmp_path, name, data
     ((skipped, said),) = report.skipped
     assert skipped == name
     assert said.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"<!DOCTYPE html>\n<title>404", "but text, which begins with '<!DOCTYPE html> <title>4"),
+        (b"\xef\xbb\xbf{'error': 'access'}", "but text, which begins with '{'error': 'access'}'"),
+        (b"iVBORw0KGgoAAAANSUhEUg" * 9, "but text, which begins with 'iVBORw0KGgoAAAANSUhEUgiVB"),
+        ("日本語".encode() * 30, "but text, which begins with '日本語"),
+        (b"HTTP/1.1 200 OK\r\n\r\n\xff\xd8", "a known format (JPEG"),
+        (b"\x1b[2Jred", "a known format (JPEG"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "run 'git lfs pull' in its folder"),
+        (bytes(4096), "nothing but zeros: download or copy it again"),
+    ],
+    ids=["web page", "JSON", "base64", "letters cut", "bytes", "controls", "Git LFS", "zeros"],
+)  # fmt: skip
+def test_what_lies_in_the_place_of_an_image_is_described(data, reason):
+    with pytest.raises(NotAnImage, match=re.escape(reason)):
+        decoded(data)
+
+
+def test_heic_is_offered_to_its_plugin_though_it_begins_like_avif(monkeypatch):
+    def factory(stream, name):
+        assert b"heic" in stream.read(32)
+        return flat()
+
+    monkeypatch.setattr(formats, "FORMATS", (*FORMATS, "HEIF"))
+    monkeypatch.setitem(Image.OPEN, "HEIF", (factory, lambda prefix: prefix[4:8] == b"ftyp"))
+    data = b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(16)
+    assert formats.open_image(data).size == (64, 64)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a.jpg.json", "a.png.txt", "a.JPG.xmp", "a.jpg.supplemental-metadata.json", "a.tif.aux"],
+)
+def test_what_lies_beside_an_image_and_is_named_after_it_is_no_image(tmp_path, name):
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "fine.png").write_bytes(encode(flat()))
+    (tmp_path / "p" / name).write_text("{}")
+    report = load_dataset(tmp_path / "p", 8, strict=True).report
+    assert report.ignored == (name,)
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "data.h5", "paper.pdf", "film.mpg", "P5", "a.json"])

@@ -18,11 +18,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from files_by_hand import encode, profile
+from PIL import Image, ImageOps
 from tfrecord.writer import TFRecordWriter
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.seeds import stream
+from dcgan_utils.data import colours as colour_spaces
 from dcgan_utils.data import decode, listing, load
 from dcgan_utils.data.decode import COPIES
 from dcgan_utils.data.load import load_copies, load_dataset
@@ -499,6 +501,9 @@ def test_registered_zip_counts_only_its_folder(data):
     assert load_dataset("pokemon", 8).files == ("pokemon_jpg/pokemon_jpg/1.jpg",)
     zipped(data / "monet.zip", {"a.png": image()})
     assert load_dataset("monet", 8).files == ("a.png",)
+    names = ("monet_jpg/1.jpg", "photo_jpg/2.jpg")
+    zipped(data / "gan-getting-started.zip", {name: image() for name in names})
+    assert load_dataset("photo", 8).files == ("photo_jpg/2.jpg",)
 
 
 def test_fetched_from_kaggle(tmp_path, monkeypatch):
@@ -840,6 +845,29 @@ def test_a_disk_that_fails_for_a_moment_is_no_damage(
     assert not load_dataset(source, 8).report.skipped
 
 
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [(colour_spaces, "_transform"), (colour_spaces, "_converted"), (ImageOps, "exif_transpose"),
+     (Image, "open")],
+    ids=["its profile", "its colours", "its rotation", "its missing end"],
+)  # fmt: skip
+def test_memory_that_is_short_for_a_part_of_a_file_is_no_fault_of_that_part(
+    tmp_path, data, monkeypatch, where, name
+):
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    noise = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    stored = encode(Image.fromarray(noise), "JPEG", icc_profile=profile(), exif=turned)[:-2]
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "a.jpg").write_bytes(stored)
+    expected = decode.decode_image(stored, 8, background=(255, 255, 255))
+    Faulty(monkeypatch, where, name, MemoryError(), times=1)
+    dataset = load_dataset(tmp_path / "p", 8)
+    np.testing.assert_array_equal(dataset.images[0], expected.pixels.transpose(2, 0, 1))
+    assert dataset.report.converted == {expected.space: 1}
+    assert dataset.report.sizes == ((20, 30),)
+
+
 def test_files_that_do_not_fit_into_memory_are_read_when_they_are_decoded(
     tmp_path, data, monkeypatch
 ):
@@ -916,6 +944,9 @@ def test_the_memory_that_an_image_takes_is_reserved(monkeypatch):
     monkeypatch.setattr(memory, "reserved", lambda size: asked.append(size) or nullcontext())
     decode.decode_image(image(size=(200, 100)), 8, background=RED, memory=memory)
     assert asked == [200 * 100 * 16]
+    stored = image(file_format="JPEG", size=(200, 100))[:-2]
+    decode.decode_image(stored, 8, background=RED, memory=memory)
+    assert asked[1:] == [50 * 25 * 16, 200 * 100 * 16, 50 * 25 * 16], "looking for its end, too"
 
 
 def test_images_are_drawn_without_repetition_from_a_seed(image_folder):

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import unicodedata
 import zipfile
 from pathlib import Path
@@ -13,8 +14,9 @@ from PIL import Image
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.files import report_name
 from dcgan_utils.data import listing, load
+from dcgan_utils.data.labels import read_labels
 from dcgan_utils.data.listing import open_listing
-from dcgan_utils.data.load import image_files, load_dataset
+from dcgan_utils.data.load import image_files, load_copies, load_dataset
 from dcgan_utils.data.sources import locate
 from dcgan_utils.runs.training import train
 
@@ -59,6 +61,9 @@ LEFT_OUT = [
     ("RECYCLER/x.png", "RECYCLER/", "junk"),
     ("System Volume Information/x.png", "System Volume Information/", "junk"),
     ("found.000/x.png", "found.000/", "junk"),
+    ("found.001/x.png", "found.001/", "junk"),
+    ("deep/FOUND.012/x.png", "deep/FOUND.012/", "junk"),
+    ("RECYCLED/x.png", "RECYCLED/", "junk"),
     ("lost+found/x.png", "lost+found/", "junk"),
     (".Trashes/x.png", ".Trashes/", "junk"),
     ("deep/.Trash-1000/files/x.png", "deep/.Trash-1000/", "junk"),
@@ -71,6 +76,16 @@ LEFT_OUT = [
     ("train.tar", "train.tar", "archive"),
     ("train.tar.gz", "train.tar.gz", "archive"),
     ("old.rar", "old.rar", "archive"),
+    ("train.tar.lzma", "train.tar.lzma", "archive"),
+    ("train.cb7", "train.cb7", "archive"),
+    ("train.zip.001", "train.zip.001", "archive"),
+    ("train.7z.012", "train.7z.012", "archive"),
+    ("train.z01", "train.z01", "archive"),
+    ("train.r00", "train.r00", "archive"),
+    ("train.zip.crdownload", "train.zip.crdownload", "unfinished"),
+    ("train.tar.gz.part", "train.tar.gz.part", "unfinished"),
+    ("train-images-idx3-ubyte", "train-images-idx3-ubyte", "packed"),
+    ("train-images.idx3-ubyte", "train-images.idx3-ubyte", "packed"),
     ("train-00000.parquet", "train-00000.parquet", "packed"),
     ("images.h5", "images.h5", "packed"),
     ("x.tfrecord-00001-of-00010", "x.tfrecord-00001-of-00010", "packed"),
@@ -89,7 +104,11 @@ def test_what_is_left_out_is_in_the_report(tmp_path, name, met, kind, pack):
     assert f"({met})" in str(report).splitlines()[-1]
 
 
-@pytest.mark.parametrize("name", ["recycle/a.png", "thumbs/a.png", "trash/a.png", "data/a.png"])
+@pytest.mark.parametrize(
+    "name",
+    ["recycle/a.png", "recycled/a.png", "thumbs/a.png", "trash/a.png", "data/a.png", "found/a.png",
+     "a.zip.001/a.png"],
+)  # fmt: skip
 def test_folders_of_usual_names_belong_to_it(tmp_path, name):
     assert load_dataset(collection_of(tmp_path / "p", name), 8).files == (name,)
 
@@ -224,6 +243,50 @@ def test_a_collection_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
         load_dataset(folder, 8)
 
 
+def leave(path):
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+@pytest.mark.parametrize("use", [load_copies, read_labels], ids=["copies", "labels"])
+@pytest.mark.parametrize("pack", ["folder", "zip"])
+def test_a_collection_that_is_gone_is_not_called_damaged(tmp_path, pack, use):
+    place = collection_of(tmp_path / ("p.zip" if pack == "zip" else "p"), "a.png")
+    dataset = load_dataset(place, 8)
+    leave(place)
+    with pytest.raises(WorkbookError, match=r"cannot be read \(No such file.* is there"):
+        use(dataset)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(5, "Input/output error"), r"cannot be read \(Input/output error\): see to it"),
+        (OSError(24, "Too many open files"), r"cannot be read \(Too many open files\)"),
+        (MemoryError(), "the memory is too short"),
+    ],
+    ids=["disk", "open files", "memory"],
+)
+def test_what_the_machine_cannot_do_is_no_damage_of_a_zip(tmp_path, monkeypatch, error, words):
+    place = locate(collection_of(tmp_path / "p.zip", "a.png"))
+
+    def fail(path):
+        raise error
+
+    monkeypatch.setattr("dcgan_utils.data.listing.zipfile.ZipFile", fail)
+    with pytest.raises(WorkbookError, match=words):
+        load_dataset(place, 8)
+
+
+def test_a_path_is_looked_up_though_the_working_directory_is_gone(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(
+        WorkbookError, match=r"no folder or zip at 'x/y' \(from 'a working directory that"
+    ):
+        locate("x/y")
+
+
 # --- Nothing to use ------------------------------------------------------------------------
 
 
@@ -236,6 +299,9 @@ def test_a_collection_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
         (["in/x.7z"], "unpack '{p}/in/x.7z' and give", "1 archive, which is not opened (in/x.7z)"),
         (["a.parquet"], "save the images of '{p}/a.parquet'", "1 file that packs its images"),
         (["a.h5", "b.txt"], "save the images of '{p}/a.h5'", "1 file that is not an image (b.txt)"),
+        (["a.zip.001", "a.zip.002"], "unpack '{p}/a.zip.001' and", "2 archives, which are not"),
+        (["a.zip.part"], "finish the download of '{p}/a.zip.part'", "1 unfinished download (a.zip"),
+        (["t10k-images-idx3-ubyte"], "save the images of '{p}/t10k", "1 file that packs its"),
         (["a.mp4"], "save frames of '{p}/a.mp4'", "1 video (a.mp4)"),
         (["@eaDir/x"], "put JPEG, PNG or", "1 hidden or kept by the system (@eaDir/)"),
         (["1.txt", "2.txt", "3.txt", "4.txt"], "put JPEG", "images (1.txt, 2.txt, 3.txt, ...)"),
@@ -279,11 +345,13 @@ def test_a_zip_of_zips_says_so(tmp_path):
         ("x.zip", b"", "is empty: download"),
         ("x.zip", b"\n<!doctype html><title>Log in", "is a web page and no zip"),
         ("x.zip", b"no zip at all", "is not a zip file, or its beginning is damaged"),
+        ("x.zip", b"version https://git-lfs.github.com/spec/v1", "is a pointer of Git LFS: run"),
         ("x.rar", b"Rar!\x1a\7", "is a RAR archive: unpack it"),
         ("x.7z", b"7z\xbc\xaf\x27\x1c", "is a 7z archive: unpack it"),
         ("x.tgz", b"\x1f\x8b\x08", "is a gzip archive: unpack it"),
         ("x.tar", b"a.png\0\0", "is not a zip file: unpack '{path}'"),
         ("x.parquet", b"PAR1", "packs its images"),
+        ("x.part", b"\0\0", "is not a zip file: finish the download of '{path}'"),
         ("x.npz", b"\x93NUMPY", "is not a zip file: save the images of '{path}'"),
         ("x.png", png(), "is not a zip file: give a folder of images or a zip"),
     ],
@@ -379,6 +447,27 @@ def test_paths_are_kept_as_the_disk_spells_them(tmp_path, spelt, shown):
     assert dataset.files == (shown,)
     assert image_files(str(folder), 8) == [path]
     json.dumps(dataset.files, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("pack", ["folder", "zip"])
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("x\nImages: 99.png", "x\\nImages: 99.png"),
+        ("\x1b[2Jx.png", "\\x1b[2Jx.png"),
+        ("x\r.png", "x\\r.png"),
+        ("x\t.png", "x\\t.png"),
+        ("x\x7f\x9b.png", "x\\x7f\\x9b.png"),
+        ("x\nfolder/x.png", "x\\nfolder/x.png"),
+    ],
+    ids=["line", "escape", "return", "tab", "delete", "folder"],
+)
+def test_control_characters_in_names_are_escaped(tmp_path, written, name, pack):
+    place = tmp_path / ("p.zip" if pack == "zip" else "p")
+    contents = {written: png(), "labels.csv": f'file,kind\n"{written}",dog\n'.encode()}
+    dataset = load_dataset(collection_of(place, written, "labels.csv", **contents), 8)
+    assert dataset.files == (name,)
+    assert read_labels(dataset).loc[name, "kind"] == "dog"
 
 
 def test_names_that_look_alike_are_two_files(tmp_path):

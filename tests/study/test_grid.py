@@ -131,6 +131,7 @@ def test_parameters_of_a_grid_mean_what_they_do_in_the_notebook(tmp_path, parame
         (["parameters:", "  epochs: 3", "  width: 8", "  'epochs': 3"], "epochs", 6),
         (["parameters: {<<: {epochs: 3, epochs: 4}}"], "epochs", 3),
         (["parameters:", "  <<: [{width: 8}, {epochs: 3,", "    epochs: 4}]"], "epochs", 5),
+        (["parameters: {<<: {epochs: 3}, <<: {epochs: 4}}"], "<<", 3),
         (["resources: {GPU: 1, GPU: 2}"], "GPU", 3),
         (["collections: [{a: 1, a: 1}]"], "a", 2),
         (["seeds: {1: 2, '1': 2}"], "1", 3),
@@ -178,7 +179,20 @@ def test_a_grid_without_collections_says_so(tmp_path):
         ("name: ../elsewhere", "name"),
         ("name: study/../../elsewhere", "name"),
         ("name: /elsewhere", "name"),
-        ("name: study/", "name"),
+        ("name: study/", "name must be the name of a folder below reports/, of at most 60 letters"),
+        ("name: 50%", "begin with a letter or digit, not '50%'."),
+        (f"name: {'n' * 61}", f"begin with a letter or digit, not '{'n' * 61}'."),
+        ("collections:", "collections is empty: write its value there, or remove the line."),
+        ("collections: #images", "collections is empty"),
+        ("noises:", "noises is empty"),
+        ("seeds: null", "seeds is empty"),
+        ("parameters:", "parameters is empty"),
+        ("resources: ~", "resources is empty"),
+        ("parameters: [epochs, 3]", "parameters should hold names with values, not '.'epochs', 3"),
+        ("parameters: epochs=3", "parameters should hold names with values, not 'epochs=3'."),
+        ("samples: 300.5", "samples should be a valid integer, not '300.5'."),
+        ("resources: {GPU: one}", "resources.GPU should be a valid number, not 'one'."),
+        (f"seeds: {[1] * 10_000}", r"repeats a value: (1, )+1, ...\.$"),
         ("name: !!python/object/apply:os.system ['true']", "is not valid YAML"),
     ],
 )
@@ -194,9 +208,19 @@ def test_wrong_grids_are_refused_in_a_sentence(tmp_path, changed, sentence):
 def test_files_that_are_not_grids_are_refused(tmp_path):
     with pytest.raises(WorkbookError, match="cannot be read"):
         load_grid(tmp_path / "none.yaml")
-    (tmp_path / "text.yaml").write_text("just words")
-    with pytest.raises(WorkbookError, match="list of names with values"):
-        load_grid(tmp_path / "text.yaml")
+    for text in ("just words", "", "- collections", "collections:plein_air"):
+        (tmp_path / "text.yaml").write_text(text)
+        with pytest.raises(WorkbookError, match=r"list of names with values, such as .*start from"):
+            load_grid(tmp_path / "text.yaml")
+    for encoding in ("utf-16", "cp1252"):
+        (tmp_path / "text.yaml").write_text("collections: été", encoding=encoding)
+        with pytest.raises(WorkbookError, match=r"cannot be read \(it is not UTF-8\)"):
+            load_grid(tmp_path / "text.yaml")
+
+
+def test_the_column_of_the_labels_may_be_left_empty(tmp_path):
+    (tmp_path / "grid.yaml").write_text("collections: x\nnoises: normal\nlabel_column:\n")
+    assert load_grid(tmp_path / "grid.yaml").label_column is None
 
 
 @pytest.mark.parametrize(
