@@ -34,6 +34,8 @@ from dcgan_utils.report.configs import (
 from dcgan_utils.runs.training import train
 from dcgan_utils.study import benchmark
 
+pytestmark = pytest.mark.usefixtures("small_features")
+
 IMPORT = re.compile(r"(from|import) ")
 CONFIGS = {
     "train": TrainConfig,
