@@ -20,6 +20,7 @@ from dcgan_utils.cli import main
 from dcgan_utils.core.environment import multiplies_bf16_fast
 from dcgan_utils.core.files import reports_dir
 from dcgan_utils.metrics import features
+from dcgan_utils.plots import style
 from dcgan_utils.report import build
 from dcgan_utils.report.build import build_report
 from dcgan_utils.study import benchmark
@@ -71,6 +72,7 @@ def report(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DCGAN_HOME", str(home))
         patch.setattr(build, "execute_notebook", execute_briefly)
+        patch.setattr(style, "DPI", style.DPI // 2)
         patch.setattr(features.extract, "__kwdefaults__", SMALL_FEATURES)
         patch.setattr(build, "_BRIEF_CAPACITY", {"copies": 8, "epochs": 2, "batch_size": 4})
         patch.setitem(sys.modules, "umap", QUICK_UMAP)
