@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from dcgan_utils.core.seeds import stream
+from dcgan_utils.metrics import features
 from dcgan_utils.plots import style
 
 TINY = {
@@ -98,6 +99,9 @@ class FirstColumns:
 
 
 QUICK_UMAP = types.SimpleNamespace(UMAP=FirstColumns)  # metrics/test_planes has the real one
+
+
+SMALL_FEATURES = features.extract.__kwdefaults__ | {"input_size": 64}  # instead of 224
 
 
 GRID = """

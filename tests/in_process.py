@@ -1,5 +1,6 @@
 """Notebooks without kernels, in the tests' own process, which has imported everything already."""
 
+import atexit
 import base64
 import logging
 import sys
@@ -74,6 +75,7 @@ def _execute(notebook):
             result.raise_error()
     finally:
         InteractiveShell.clear_instance()
+        atexit.unregister(shell.atexit_operations)  # it would collect garbage once per notebook
 
 
 def _outputs(shown):

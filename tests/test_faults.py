@@ -8,7 +8,6 @@ import resource
 import shutil
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 
@@ -77,73 +76,106 @@ needs_sandbox = pytest.mark.skipif(
 )
 
 
-def in_sandbox(tmp_path, mount, script):
-    """Run a Python script that a `mount` command went before; return its process."""
-    path = tmp_path / "script.py"
-    path.write_text("import lean\n" + textwrap.dedent(script))
-    command = f'{mount}; exec "{sys.executable}" "{path}"'
+SCRIPT = """
+import lean, os, shutil, sys
+from pathlib import Path
+
+folder, images = map(Path, sys.argv[1:])
+disk = folder / "disk"
+
+print("--- numba")
+os.environ["HOME"] = str(folder / "packages")
+os.environ["DCGAN_HOME"] = str(folder / "home")
+os.environ["TMPDIR"] = str(folder / "temporary")
+os.environ.pop("NUMBA_CACHE_DIR", None)
+sys.path.insert(0, os.environ["HOME"])
+from dcgan_utils.core.cache import ensure_numba_dir
+numba_dir = ensure_numba_dir()
+import compiled
+print(compiled.double(21), any(numba_dir.rglob("*.nbi")), numba_dir)
+
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.data.load import load_dataset
+from dcgan_utils.gan.config import TrainConfig
+from dcgan_utils.report.build import build_page
+from dcgan_utils.runs import training
+from dcgan_utils.runs.run import Run
+
+config = TrainConfig.resolve(**{parameters!r})
+
+def attempt(name, work):
+    try:
+        work()
+    except WorkbookError as error:
+        print(name, "|", error)
+
+print("--- data")
+os.environ["DCGAN_HOME"] = str(folder / "home of data")
+print(training.train(config.changed(epochs=1), load_dataset(images, 32)).finished)
+attempt("paint", lambda: load_dataset("critters", 32))
+
+print("--- disk")
+os.environ["DCGAN_HOME"] = str(disk)
+training.SAVING_SHARE = 1e9  # a checkpoint each epoch
+dataset = load_dataset(images, 32)
+
+def fill():
+    (disk / "filler").write_bytes(bytes(shutil.disk_usage(disk).free))
+
+def full_before(what):
+    def save(self, *rest):
+        if (disk / "saves").exists():  # not at the first
+            fill()
+        (disk / "saves").touch()
+        return what(self, *rest)
+    return save
+
+for what in (Run.save_checkpoint, Run.save_samples):
+    setattr(Run, what.__name__, full_before(what))
+    run = disk / what.__name__
+    attempt(what.__name__, lambda: training.train(config, dataset, folder=run))
+    (disk / "filler").unlink()
+    setattr(Run, what.__name__, what)
+    print("kept", Run(run).load_checkpoint()["epoch"])
+    print("ended", training.train(config, dataset, folder=run).finished)
+    (disk / "saves").unlink()
+
+fill()
+attempt("page", lambda: build_page("eda", disk / "eda.ipynb", {{"dataset": "x"}}, title=""))
+"""
+
+
+@pytest.fixture(scope="module")
+def sandboxed(begun, tmp_path_factory):
+    """Run the script where folders are read-only and a disk is small; return folder and texts."""
+    folder = tmp_path_factory.mktemp("sandbox")
+    for name in ("packages", "home", "temporary", "home of data/data", "disk"):
+        (folder / name).mkdir(parents=True)
+    source = "import numba\n\n@numba.njit(cache=True)\ndef double(x):\n    return 2 * x\n"
+    (folder / "packages" / "compiled.py").write_text(source)
+    compiled = Path(importlib.util.find_spec("pynndescent").origin).parent
+    read_only = (compiled, folder / "packages", folder / "home", folder / "home of data/data")
+    mounts = [f"mount -t tmpfs -o size=8m tmpfs '{folder}/disk'"]
+    mounts += [
+        f"mount --bind '{path}' '{path}'; mount -o remount,bind,ro '{path}'" for path in read_only
+    ]
+    script = folder / "script.py"
+    script.write_text(SCRIPT.format(parameters=TINY | {"epochs": 3}))
+    command = f'"{sys.executable}" "{script}" "{folder}" "{begun / "images"}"'
     tests = Path(__file__).parent
     env = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (tests, tests.parent)))}
-    return subprocess.run([*SANDBOX, command], capture_output=True, text=True, timeout=120, env=env)
+    done = subprocess.run(
+        [*SANDBOX, "; ".join([*mounts, f"exec {command}"])],
+        capture_output=True, text=True, timeout=240, env=env,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    parts = (part.splitlines() for part in done.stdout.split("--- ")[1:])
+    return folder, {name: lines for name, *lines in parts}, done.stderr
 
 
 @needs_sandbox
-def test_a_full_disk_is_reported_and_costs_nothing_that_was_saved(image_folder, tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    done = in_sandbox(
-        tmp_path,
-        f"mount -t tmpfs -o size=8m tmpfs '{disk}'",
-        f"""
-        import os, shutil
-        from pathlib import Path
-        os.environ["DCGAN_HOME"] = {str(disk)!r}
-        from dcgan_utils.runs import training
-        from dcgan_utils.gan.config import TrainConfig
-        from dcgan_utils.data.load import load_dataset
-        from dcgan_utils.core.errors import WorkbookError
-        from dcgan_utils.report.build import build_page
-        from dcgan_utils.runs.run import Run
-
-        training.SAVING_SHARE = 1e9  # a checkpoint each epoch
-        disk = Path({str(disk)!r})
-        config = TrainConfig.resolve(**{TINY | {"epochs": 3}!r})
-        dataset = load_dataset({str(image_folder)!r}, 32)
-
-        def fill():
-            (disk / "filler").write_bytes(bytes(shutil.disk_usage(disk).free))
-
-        def attempt(name, work):
-            try:
-                work()
-            except WorkbookError as error:
-                print(name, "|", error)
-            (disk / "filler").unlink()
-
-        def full_before(what):
-            def save(self, *rest):
-                if (disk / "saves").exists():  # not at the first
-                    fill()
-                (disk / "saves").touch()
-                return what(self, *rest)
-            return save
-
-        for what in (Run.save_checkpoint, Run.save_samples):
-            setattr(Run, what.__name__, full_before(what))
-            run = disk / what.__name__
-            attempt(what.__name__, lambda: training.train(config, dataset, folder=run))
-            setattr(Run, what.__name__, what)
-            print("kept", Run(run).load_checkpoint()["epoch"])
-            print("ended", training.train(config, dataset, folder=run).finished)
-            (disk / "saves").unlink()
-
-        fill()
-        page = disk / "eda.ipynb"
-        attempt("page", lambda: build_page("eda", page, {{"dataset": "x"}}, title=""))
-        """,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    lines = done.stdout.splitlines()
+def test_a_full_disk_is_reported_and_costs_nothing_that_was_saved(sandboxed):
+    lines = sandboxed[1]["disk"]
     reported = [line for line in lines if "|" in line]
     names = [line.partition(" |")[0] for line in reported]
     assert names == ["save_checkpoint", "save_samples", "page"]
@@ -153,65 +185,19 @@ def test_a_full_disk_is_reported_and_costs_nothing_that_was_saved(image_folder, 
 
 
 @needs_sandbox
-def test_a_data_folder_that_cannot_be_written_is_no_obstacle(image_folder, tmp_path):
-    (tmp_path / "home" / "data").mkdir(parents=True)
-    data = f"'{tmp_path}/home/data'"
-    done = in_sandbox(
-        tmp_path,
-        f"mount --bind {data} {data}; mount -o remount,bind,ro {data}",
-        f"""
-        import os
-        os.environ["DCGAN_HOME"] = {str(tmp_path / "home")!r}
-        from dcgan_utils.gan.config import TrainConfig
-        from dcgan_utils.data.load import load_dataset
-        from dcgan_utils.core.errors import WorkbookError
-        from dcgan_utils.runs.training import train
-
-        config = TrainConfig.resolve(**{TINY | {"epochs": 1}!r})
-        print(train(config, load_dataset({str(image_folder)!r}, 32)).finished)
-        try:
-            load_dataset("critters", 32)
-        except WorkbookError as error:
-            print(error)
-        """,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    trained, painted = done.stdout.splitlines()
+def test_a_data_folder_that_cannot_be_written_is_no_obstacle(sandboxed):
+    trained, painted = sandboxed[1]["data"]
     assert trained == "True"
-    assert "could not be cached" in done.stderr
+    assert "could not be cached" in sandboxed[2]
     assert "cannot be written (Read-only file system)" in painted
 
 
 @needs_sandbox
-def test_numba_compiles_where_home_and_packages_are_read_only(tmp_path):
-    for name in ("packages", "home", "temporary"):
-        (tmp_path / name).mkdir()
-    source = "import numba\n\n@numba.njit(cache=True)\ndef double(x):\n    return 2 * x\n"
-    (tmp_path / "packages" / "compiled.py").write_text(source)
-    compiled = Path(importlib.util.find_spec("pynndescent").origin).parent
-    read_only = (compiled, tmp_path / "packages", tmp_path / "home")
-    done = in_sandbox(
-        tmp_path,
-        "; ".join(
-            f"mount --bind '{path}' '{path}'; mount -o remount,bind,ro '{path}'"
-            for path in read_only
-        ),
-        f"""
-        import os, sys
-        os.environ["HOME"] = {str(tmp_path / "packages")!r}
-        os.environ["DCGAN_HOME"] = {str(tmp_path / "home")!r}
-        os.environ["TMPDIR"] = {str(tmp_path / "temporary")!r}
-        os.environ.pop("NUMBA_CACHE_DIR", None)
-        sys.path.insert(0, os.environ["HOME"])
-        from dcgan_utils.core.cache import ensure_numba_dir
-        folder = ensure_numba_dir()
-        import compiled
-        print(compiled.double(21), any(folder.rglob("*.nbi")), folder)
-        """,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.startswith(f"42 True {tmp_path}/temporary/numba-")
-    assert not [*(tmp_path / "temporary").iterdir()], "a temporary folder ends with the process"
+def test_numba_compiles_where_home_and_packages_are_read_only(sandboxed):
+    folder, said, _ = sandboxed
+    (line,) = said["numba"]
+    assert line.startswith(f"42 True {folder}/temporary/numba-")
+    assert not [*(folder / "temporary").iterdir()], "a temporary folder ends with the process"
 
 
 def test_a_file_that_may_not_grow_is_reported_like_a_full_disk(tiny, image_folder, tmp_path):
@@ -413,9 +399,9 @@ def test_a_image_of_nan_becomes_finite_levels(tmp_path, tiny):
 
 
 def with_little_memory(work, sentence, *args):
-    """Do some work in 200 MB, in a process that has freed none before."""
+    """Do some work in 100 MB, in a process that has freed none before."""
     used = psutil.Process().memory_info().vms
-    resource.setrlimit(resource.RLIMIT_AS, (used + 200_000_000, used + 200_000_000))
+    resource.setrlimit(resource.RLIMIT_AS, (used + 100_000_000, used + 100_000_000))
     with pytest.raises(WorkbookError, match=sentence):
         work(*args)
 
@@ -437,7 +423,7 @@ def test_an_image_that_memory_is_short_for_is_no_damaged_one(tmp_path):
     folder = tmp_path / "p"
     folder.mkdir()
     Image.new("RGB", (32, 32), "red").save(folder / "a.png")
-    Image.new("RGBA", (8000, 8000), "blue").save(folder / "b.png", compress_level=1)
+    Image.new("RGBA", (6000, 6000), "blue").save(folder / "b.png", compress_level=1)
     assert_memory_runs_out(load_dataset, "memory is too short to decode 'b.png'", folder, 32)
     assert load_dataset(folder, 32).files == ("a.png", "b.png")
 

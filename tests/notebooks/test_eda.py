@@ -17,7 +17,7 @@ from dcgan_utils.runs.training import train
 
 
 @pytest.fixture
-def explore(quick_umap):
+def explore(quick_umap, small_features, coarse):
     """Return a function that runs the notebook and returns its texts and number of figures."""
 
     def run(**parameters):

@@ -104,10 +104,31 @@ COUNT = f"""(canvas, [red, green, blue]) => {{
 RED, BLUE = [255, 0, 0], [0, 0, 255]
 
 
+@pytest.fixture(scope="module")
+def tab_with(browser):
+    """Return a function that gives the tab with some settings; a new one takes half a second."""
+    tabs = {}
+
+    def tab_with(**settings):
+        key = repr(settings)
+        if key not in tabs:
+            tabs[key] = browser.new_context(offline=True, **settings).new_page()
+        return tabs[key]
+
+    yield tab_with
+    for tab in tabs.values():
+        tab.context.close()
+
+
 @pytest.fixture
-def visit(browser, tmp_path):
+def visit(tab_with, tmp_path):
     """Return a function that opens clouds in one page; in the end nothing may have gone wrong."""
-    troubles, requests, contexts = [], [], []
+    troubles, requests, visited = [], [], []
+    heard = {
+        "console": lambda message: troubles.append(message.text),
+        "pageerror": lambda error: troubles.append(str(error)),
+        "request": lambda request: requests.append(request.url),
+    }
 
     def visit(*clouds, **settings):
         page = tmp_path / "page.html"
@@ -120,11 +141,11 @@ def visit(browser, tmp_path):
             "reduced_motion": "reduce",
             "viewport": {"width": 800, "height": 700},
         } | settings
-        contexts.append(browser.new_context(offline=True, **settings))
-        tab = contexts[-1].new_page()
-        tab.on("console", lambda message: troubles.append(message.text))
-        tab.on("pageerror", lambda error: troubles.append(str(error)))
-        tab.on("request", lambda request: requests.append(request.url))
+        tab = tab_with(**settings)
+        visited.append(tab)
+        for event, listener in heard.items():
+            tab.on(event, listener)
+        tab.mouse.move(0, 0)
         tab.goto(page.as_uri())
         if settings.get("java_script_enabled", True):
             for canvas in tab.locator(CANVAS).all():
@@ -132,8 +153,10 @@ def visit(browser, tmp_path):
         return tab
 
     yield visit
-    for context in contexts:
-        context.close()
+    for tab in visited:
+        tab.goto("about:blank")
+        for event, listener in heard.items():
+            tab.remove_listener(event, listener)
     assert not troubles
     assert all(url.startswith(("file:", "data:")) for url in requests)
 

@@ -12,13 +12,15 @@ import sys
 import nbformat
 import numpy as np
 import pytest
-from helpers import FORKS, QUICK_UMAP, TINY
+from helpers import FORKS, QUICK_UMAP, SMALL_FEATURES, TINY
 from in_process import execute_in_process
 from PIL import Image
 
 from dcgan_utils.cli import main
 from dcgan_utils.core.environment import multiplies_bf16_fast
 from dcgan_utils.core.files import reports_dir
+from dcgan_utils.metrics import features
+from dcgan_utils.plots import style
 from dcgan_utils.report import build
 from dcgan_utils.report.build import build_report
 from dcgan_utils.study import benchmark
@@ -45,6 +47,12 @@ EVIL_NAMES = (
 )
 
 
+def execute_briefly(name, output, parameters, *, stream=None):
+    """Search the latent space for a few steps, for the search is tested in runs/."""
+    few = {"projection_steps": 5} if name == "latent" else {}
+    return execute_in_process(name, output, parameters | few, stream=stream)
+
+
 @pytest.fixture(scope="session")
 def report(tmp_path_factory):
     """Return index and pages of a report on tiny images from two noises."""
@@ -63,7 +71,9 @@ def report(tmp_path_factory):
         writer.writerows([name, "<b>one" if n % 2 else "$two"] for n, name in enumerate(names))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DCGAN_HOME", str(home))
-        patch.setattr(build, "execute_notebook", execute_in_process)
+        patch.setattr(build, "execute_notebook", execute_briefly)
+        patch.setattr(style, "DPI", style.DPI // 2)
+        patch.setattr(features.extract, "__kwdefaults__", SMALL_FEATURES)
         patch.setattr(build, "_BRIEF_CAPACITY", {"copies": 8, "epochs": 2, "batch_size": 4})
         patch.setitem(sys.modules, "umap", QUICK_UMAP)
         patch.setattr(benchmark.multiprocessing, "get_context", lambda _: FORKS)
@@ -161,30 +171,51 @@ def site(report):
     return [index, *others, *(page.html for page in pages)]
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1300, "dark")])
-def test_pages_open_from_disk_without_network_and_axe_finds_nothing_serious(
-    report, browser, width, scheme
-):
+def assert_axe_finds_nothing_serious(tab):
     from axe_playwright_python.sync_playwright import Axe
 
-    tab, problems, requests = open_tab(browser, width=width, scheme=scheme)
+    violations = Axe().run(tab).response["violations"]
+    assert not [
+        (tab.url, found["id"], found["nodes"][0]["html"][:100])
+        for found in violations
+        if found["impact"] in ("serious", "critical")
+    ]
+
+
+def assert_shown(tab, width):
+    broken = "[...document.images].filter(i => !i.complete || !i.naturalWidth).length"
+    assert tab.evaluate(broken) == 0
+    assert tab.title() != "hacked", "names of files stay names"
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width, "fits"
+
+
+def test_pages_open_from_disk_without_network_and_axe_finds_nothing_serious(report, browser):
+    tab, problems, requests = open_tab(browser, width=360)
+    dark = {*site(report)[:4], report[1][-1].html}  # the others have the colours of these
     for path in site(report):
+        tab.emulate_media(color_scheme="light")
+        tab.set_viewport_size({"width": 360, "height": 800})
         tab.goto(path.as_uri())
         if path.name == "playground.html":
             tab.wait_for_function("document.getElementById('busy').textContent === ''")
-        broken = "[...document.images].filter(i => !i.complete || !i.naturalWidth).length"
-        assert tab.evaluate(broken) == 0
-        assert tab.title() != "hacked", "names of files stay names"
-        assert tab.evaluate("document.documentElement.scrollWidth") <= width, "fits"
+        assert_shown(tab, 360)
         assert not problems
-        violations = Axe().run(tab).response["violations"]
-        assert not [
-            (path.name, found["id"], found["nodes"][0]["html"][:100])
-            for found in violations
-            if found["impact"] in ("serious", "critical")
-        ]
+        assert_axe_finds_nothing_serious(tab)
+        tab.emulate_media(color_scheme="dark")
+        tab.set_viewport_size({"width": 1300, "height": 800})
+        assert_shown(tab, 1300)
+        assert_leads_to_every_other(tab, path, site(report))
+        if path in dark:
+            assert_axe_finds_nothing_serious(tab)
         problems.clear()  # axe sends messages to frames, which file: pages refuse
     assert all(url.startswith(("file:", "data:", "blob:")) for url in requests)
+
+
+def assert_leads_to_every_other(tab, path, paths):
+    menu = tab.get_by_role("navigation", name="Pages").get_by_role("link")
+    hrefs = menu.evaluate_all("links => links.map(link => link.getAttribute('href'))")
+    assert sorted(hrefs) == sorted(other.name for other in paths)
+    assert tab.locator("[aria-current=page]").get_attribute("href") == path.name
 
 
 def test_formulas_are_rendered_and_code_is_folded(report, browser):
@@ -205,15 +236,9 @@ def test_formulas_are_rendered_and_code_is_folded(report, browser):
     assert not code.is_visible()
 
 
-def test_every_page_leads_to_every_other_by_keyboard_alone(report, browser):
+def test_pages_lead_to_others_by_keyboard_alone(report, browser):
     tab, problems, _ = open_tab(browser, width=1300)
     paths = site(report)
-    for path in paths:
-        tab.goto(path.as_uri())
-        menu = tab.get_by_role("navigation", name="Pages").get_by_role("link")
-        hrefs = menu.evaluate_all("links => links.map(link => link.getAttribute('href'))")
-        assert sorted(hrefs) == sorted(other.name for other in paths)
-        assert tab.locator("[aria-current=page]").get_attribute("href") == path.name
     tab.goto(paths[3].as_uri())
     tab.keyboard.press("Tab")
     assert tab.evaluate("document.activeElement.textContent") == "Skip to content"

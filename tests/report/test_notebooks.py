@@ -1,10 +1,9 @@
 """The notebooks: how they are stored, which parameters they take, what they find and refuse."""
 
+import functools
 import os
 import re
 import shutil
-import subprocess
-import sys
 
 import nbformat
 import numpy as np
@@ -16,6 +15,7 @@ from in_process import execute_cells
 from papermill.cli import _resolve_type, papermill
 from PIL import Image
 
+from dcgan_utils import study
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.files import notebooks_dir
 from dcgan_utils.data.load import load_dataset
@@ -34,6 +34,8 @@ from dcgan_utils.report.configs import (
 from dcgan_utils.runs.training import train
 from dcgan_utils.study import benchmark
 
+pytestmark = pytest.mark.usefixtures("small_features", "sensitivities_once")
+
 IMPORT = re.compile(r"(from|import) ")
 CONFIGS = {
     "train": TrainConfig,
@@ -46,6 +48,15 @@ CONFIGS = {
     "latent": LatentConfig,
     "benchmark": BenchmarkConfig,
 }
+
+
+SENSITIVITIES = functools.cache(study.sensitivities)
+
+
+@pytest.fixture
+def sensitivities_once(monkeypatch):
+    """Compute a table once that every comparison shows."""
+    monkeypatch.setattr(study, "sensitivities", SENSITIVITIES)
 
 
 # --- How they are stored -------------------------------------------------------------------
@@ -91,14 +102,15 @@ def test_every_notebook_is_tested():
 # --- papermill -----------------------------------------------------------------------------
 
 
-def test_train_runs_from_inside_notebooks_with_a_relative_folder(home, image_folder, tmp_path):
+def test_train_runs_from_inside_notebooks_with_a_relative_folder(
+    home, image_folder, tmp_path, monkeypatch
+):
     flags = [part for name, value in TINY.items() for part in ("-p", name, value)]
     relative = os.path.relpath(image_folder, notebooks_dir())
     command = ["train.ipynb", tmp_path / "out.ipynb", "-p", "noise", "gamma", "-p", "dataset"]
-    command = [sys.executable, "-m", "papermill", *command, relative, *flags]
-    here = {"cwd": notebooks_dir(), "capture_output": True, "text": True, "timeout": 120}
-    done = subprocess.run(list(map(str, command)), **here)
-    assert done.returncode == 0, done.stderr[-2000:]
+    monkeypatch.chdir(notebooks_dir())
+    done = CliRunner().invoke(papermill, [*map(str, command), relative, *map(str, flags)])
+    assert done.exit_code == 0, done.exception
     assert len(list((home / "reports" / "runs").glob("ten-images-gamma-s0-*/progress.gif"))) == 1
 
 

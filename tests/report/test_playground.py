@@ -26,15 +26,24 @@ PIXELS = """(id) => [...document.querySelectorAll(id)].map((canvas) =>
   [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data].join())"""
 
 
+@pytest.fixture(scope="module")
+def tab(browser):
+    context = browser.new_context(offline=True, accept_downloads=True)
+    yield context.new_page()
+    context.close()
+
+
 @pytest.fixture
-def page(browser):
+def page(tab):
     """Return a function that opens a file; what goes wrong in it fails the test."""
     wrong = []
-    context = browser.new_context(offline=True, accept_downloads=True)
-    tab = context.new_page()
-    tab.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
-    tab.on("pageerror", lambda error: wrong.append(str(error)))
-    tab.on("request", lambda request: wrong.append(request.url) if "http" in request.url else None)
+    heard = {
+        "console": lambda line: wrong.append(line.text) if line.type == "error" else None,
+        "pageerror": lambda error: wrong.append(str(error)),
+        "request": lambda request: wrong.append(request.url) if "http" in request.url else None,
+    }
+    for event, listener in heard.items():
+        tab.on(event, listener)
 
     def opened(path, state=""):
         tab.goto("about:blank")
@@ -43,7 +52,8 @@ def page(browser):
         return tab
 
     yield opened
-    context.close()
+    for event, listener in heard.items():
+        tab.remove_listener(event, listener)
     assert not wrong
 
 
@@ -278,7 +288,7 @@ def test_it_is_played_by_keyboard_and_read_aloud(written, page):
     tab.wait_for_function("Number(document.getElementById('at').value) > 2")
     tab.keyboard.press("Space")
     assert tab.locator("#play").text_content() == "Play"
-    for scheme, width in (("light", 1300), ("dark", 360)):
+    for scheme, width in (("dark", 360), ("light", 1300)):
         tab.emulate_media(color_scheme=scheme)
         tab.set_viewport_size({"width": width, "height": 800})
         found = Axe().run(tab).response["violations"]

@@ -15,6 +15,8 @@ from dcgan_utils.runs.training import train
 from dcgan_utils.study import compare
 from dcgan_utils.study.compare import label_runs, summary
 
+pytestmark = pytest.mark.usefixtures("small_features")
+
 
 @pytest.fixture
 def make(tiny, collection):

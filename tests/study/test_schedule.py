@@ -209,6 +209,7 @@ def brief(tmp_path, monkeypatch):
             for cell in notebook.cells
             if "parameters" in cell.metadata.get("tags", []) or kept.search(cell.source)
         ]
+        notebook.cells[1].source = "from dcgan_utils import data, gan, notebook, runs"
         nbformat.write(notebook, folder / f"{name}.ipynb")
     script.write_text(BRIEF.format(folder=str(folder), script=str(script)))
     monkeypatch.setattr(schedule, "notebooks_dir", schedule.notebooks_dir)
@@ -284,7 +285,17 @@ def command(script, path, home, output):
     return process
 
 
-def test_an_interrupted_study_resumes_even_twice_at_once(tmp_path, image_folder, home, brief):
+def as_a_second_study(path, home):
+    """Train and report a grid of one run, without workers and kernels."""
+    schedule.execute_notebook = StandIn()
+    grid = load_grid(path)
+    (task,) = tasks(grid)
+    build.build_study(grid, schedule._table({task: run_task(task, home)}))
+
+
+def test_an_interrupted_study_resumes_even_twice_at_once(
+    tmp_path, image_folder, home, brief, stand_in, threads, capsys
+):
     path = grid_of_one_run(tmp_path, image_folder, epochs=50)
     output = tmp_path / "said"
     interrupted = command(brief, path, home, output)
@@ -296,14 +307,13 @@ def test_an_interrupted_study_resumes_even_twice_at_once(tmp_path, image_folder,
     assert interrupted.exitcode == 130, output.read_text()
     assert "Interrupted. Run the same command again to resume." in output.read_text()
 
-    resumed = command(brief, path, home, output)
-    grid = load_grid(path)
-    (task,) = tasks(grid)
-    table = schedule._table({task: run_task(task, str(home))})  # as a second study would
-    build.build_study(grid, table)
-    resumed.join(300)
-    assert resumed.exitcode == 0, output.read_text()
-    assert "1 of 1 runs are finished" in output.read_text()
+    second = FORKS.Process(target=as_a_second_study, args=(path, str(home)))
+    second.start()
+    assert main(["study", str(path), "--workers", "1"]) == 0
+    second.join(120)
+    assert second.exitcode == 0
+    assert "1 of 1 runs are finished" in capsys.readouterr().out
+    (task,) = tasks(load_grid(path))
     run = Run(task.run)
     assert run.history()["epoch"].tolist() == list(range(1, 51))
     assert (run.folder / "train.html").exists()
