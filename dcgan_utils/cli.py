@@ -204,7 +204,7 @@ def _study(options: argparse.Namespace) -> int:
         from dcgan_utils.core.errors import WorkbookError
         from dcgan_utils.report.build import build_study
         from dcgan_utils.study.grid import load_grid
-        from dcgan_utils.study.schedule import outcome_line, progress_line, run_grid
+        from dcgan_utils.study.schedule import outcome_line, progress_line, run_grid, start_line
 
     grid = load_grid(options.grid)
     if options.workers is not None and options.workers < 1:
@@ -215,9 +215,9 @@ def _study(options: argparse.Namespace) -> int:
         grid,
         scheduler=options.scheduler,
         workers=options.workers,
-        on_start=lambda page, workers: _say(f"{workers} workers; watch them at {page}"),
+        on_start=lambda *started: _say(start_line(*started)),
         on_outcome=lambda *ended: _say(outcome_line(*ended)),
-        on_progress=lambda under_way: _say(progress_line(under_way)),
+        on_progress=lambda *state: _say(progress_line(*state)),
     )
     index, pages = build_study(grid, table, stream=sys.stdout, on_page=_say_page)
     finished = (table["failed"] == "").sum()

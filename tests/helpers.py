@@ -37,7 +37,16 @@ FORKS.set_forkserver_preload(
     ]
 )
 
-GAUGES = ["epoch", "d_loss_real", "d_loss_fake", "d_real", "d_fake", "g_loss", "sample_spread"]
+GAUGES = [
+    "epoch",
+    "d_loss_real",
+    "d_loss_fake",
+    "d_real",
+    "d_fake",
+    "g_loss",
+    "first_layer_share",
+    "share_between_images",
+]
 
 
 def equal_states(one, other):

@@ -88,9 +88,10 @@ class Prior:
         return (
             f"**{self.label}** has mean {self.mean:.3g}, standard deviation {self.std:.3g} and "
             f"skewness {skewness}. The ratio |mean| / std is **{self.ratio:.2f}**. The BatchNorm "
-            "after the first layer of the generator `dcgan` cancels the scale of the noise, but "
-            "not its mean (`pokemon` has no BatchNorm there). A mean is the same for every image, "
-            "so it can only make images more alike."
+            "after the first layer of the generators `dcgan` and `resize` cancels the scale of the "
+            "noise, but not its mean, unless it normalises each unit by itself (`first_norm`); "
+            "`pokemon` has no BatchNorm there. A mean is the same for every image, so it makes "
+            "images more alike, and training adds to that."
         )
 
     @property

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+VERSION = 2  # increase it when the same images would be measured otherwise
 SPLITS = 10
 LAYOUT = 16  # side in pixels at which only colours and layout remain
 GREY = 128
@@ -206,8 +207,9 @@ def anchors(real: torch.Tensor, *, seed: int, generated: int, device: str = "cpu
     Returns
     -------
     pandas.DataFrame
-        Columns as from `evaluate`, one row each: the real images blurred (Gaussian, standard
-        deviation 1 pixel), ten of them repeated, their mean image, grey, and uniform noise.
+        Columns as from `baseline_real_real`, one row each: the real images blurred (Gaussian,
+        standard deviation 1 pixel), ten of them repeated, their mean image, grey, and uniform
+        noise.
     """
     import pandas as pd
     from scipy.ndimage import gaussian_filter
@@ -223,9 +225,12 @@ def anchors(real: torch.Tensor, *, seed: int, generated: int, device: str = "cpu
         "grey": torch.full_like(some, GREY),
         "uniform noise": torch.randint(0, 256, some.shape, generator=rng, dtype=torch.uint8),
     }
-    rows = {
-        name: evaluate(real, anchor, seed=seed, device=device) for name, anchor in images.items()
-    }
+    vectors, rows = features.extract(real, device=device).vectors, {}
+    for name, anchor in images.items():
+        extracted = features.extract(anchor, device=device)
+        row = _unlabelled_measures([vectors, extracted.vectors], [real, anchor])
+        sizes = {"real": len(real), "generated": generated}
+        rows[name] = row | {"extractor": extracted.extractor} | sizes
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

@@ -30,7 +30,8 @@ from dcgan_utils.plots.study import (
     losses_overlaid,
     measures_by_ratio,
     memory_over_epochs,
-    spread_overlaid,
+    noise_evidence,
+    shares_by_dose,
     step_profile,
     variance_shares,
 )
@@ -50,8 +51,8 @@ __all__ = [
     "duplicate_pairs", "explained_variance", "export_projector", "file_sizes", "horizon_line",
     "image_cloud", "image_grid", "image_rows", "k_criteria", "kid_bars", "labelled_grids", "losses",
     "losses_overlaid", "measures_by_ratio", "memory_over_epochs", "network_diagram",
-    "noise_density", "palette", "probabilities", "quality_over_epochs", "round_canvases",
-    "samples_over_epochs", "save_figure", "scatter_plane", "spread_overlaid",
+    "noise_density", "noise_evidence", "palette", "probabilities", "quality_over_epochs",
+    "round_canvases", "samples_over_epochs", "save_figure", "scatter_plane", "shares_by_dose",
     "statistics_in_colour", "statistics_of_each_colour", "step_profile", "thumbnails",
     "variance_shares",
 ]  # fmt: skip

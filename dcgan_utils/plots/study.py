@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from dcgan_utils.plots.style import (
     BLUE,
@@ -22,6 +22,7 @@ from dcgan_utils.plots.style import (
     styled,
 )
 from dcgan_utils.study.benchmark import TEXTBOOK, ratios
+from dcgan_utils.study.claims import LOGARITHMIC
 from dcgan_utils.study.theory import predicted_share
 
 if TYPE_CHECKING:
@@ -67,6 +68,29 @@ def _join_lines(names: Sequence[str], *, most: int = 5) -> str:
 
 
 @styled
+def shares_by_dose(table: pd.DataFrame) -> Figure:
+    """Draw the shares from `theory.doses`, against r and against sqrt(n) r."""
+    figure = Figure(3.4)
+    left, right = figure.subplots(1, 2, sharey=True)
+    sizes = table["n"].unique()
+    for n, color in zip(sizes, palette(len(sizes)), strict=True):
+        own = table[table["n"] == n]
+        for axes, column in ((left, "r"), (right, "sqrt(n) r")):
+            axes.plot(own[column], own["after"], "o-", color=color, ms=5, lw=1, label=f"n = {n}")
+    x = np.geomspace(table["r"].min(), table["r"].max(), 100)
+    left.plot(x, predicted_share(x), color=GREY, ls=":", label="before training (any n)")
+    left.set(xlabel=f"r = {RATIO}", ylabel="share between images", title="Against r")
+    right.set(xlabel="√n r", title="Against √n r")
+    for axes in (left, right):
+        axes.set_ylim(0, 1.05)
+        _use_log_scale(axes)
+    left.set_xticks(table["r"].unique())
+    legend_below(figure, left, columns=5)
+    listed = "; ".join(f"n {row.n}, r {row.r:g}: {row.after:.2f}" for row in table.itertuples())
+    return figure.describe(f"Share between images after short trainings: {listed}.")
+
+
+@styled
 def measures_by_ratio(
     table: pd.DataFrame, measures: Sequence[str], *, baseline: Mapping[str, float]
 ) -> Figure:
@@ -75,11 +99,15 @@ def measures_by_ratio(
     Parameters
     ----------
     table
-        From `compare.evaluate_runs`.
+        One row per run, from `compare.Comparison`.
     measures
         Columns, one panel each.
     baseline
         Each measure between real images, drawn as a dotted line.
+
+    Notes
+    -----
+    Runs with a first BatchNorm per unit are drawn as crosses, and the line leaves them out.
     """
     rows = -(-len(measures) // 2)
     figure = Figure(2.7 * rows + 0.6)
@@ -100,15 +128,25 @@ def measures_by_ratio(
 def _draw_by_ratio(axes: Axes, table: pd.DataFrame, measure: str) -> pd.Series:
     """Draw one measure, and return its means by ratio."""
     ratio, labels = table[RATIO].round(3), table["label"].unique()
-    means = table.groupby(ratio)[measure].mean()
+    usual = table["first_norm"] == "channel"
+    means = table[usual].groupby(ratio[usual])[measure].mean()
     axes.plot(means.index, means, color=GREY, lw=1.2, zorder=1)
     for label, color in zip(labels, palette(len(labels)), strict=True):
         group = table[table["label"] == label]
         # Priors of one ratio are drawn beside each other, not on top of each other.
         alike = list(table["label"][ratio == ratio[group.index[0]]].unique())
         x = ratio[group.index] + 0.03 * (alike.index(label) - (len(alike) - 1) / 2)
-        axes.plot(x, group[measure], "o", color=color, ms=5, alpha=0.8, label=label)
+        mark = "o" if usual[group.index[0]] else "X"
+        axes.plot(x, group[measure], mark, color=color, ms=5, alpha=0.8, label=label)
     return means
+
+
+def _use_log_scale(axes: Axes) -> None:
+    """Make the horizontal axis logarithmic, with a few plain numbers."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=12))
+    axes.xaxis.set_major_formatter("{x:,g}")
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _measure_name(measure: str) -> str:
@@ -117,30 +155,104 @@ def _measure_name(measure: str) -> str:
 
 @styled
 def differences_to_reference(table: pd.DataFrame, measure: str) -> Figure:
-    """Draw how priors differ from N(0, 1), with both intervals of `compare.differences`."""
+    """Draw how arms differ from N(0, 1), with the intervals of `compare.differences`."""
     figure = Figure(1.0 + 0.36 * len(table))
     axes = figure.subplots()
-    near = table[["difference", "bootstrap_low", "bootstrap_high"]].abs()
-    limit = 3 * float(np.nanmax(near)) or 1.0  # corrected intervals of few seeds reach far beyond
+    is_ratio = measure in LOGARITHMIC
     texts = []
     for place, (name, row) in enumerate(table.iterrows()):
         color = ORANGE if row["decided"] else BLUE
-        axes.plot(
-            np.clip([row["low"], row["high"]], -limit, limit), [place] * 2, color=color, lw=1.2
-        )
-        axes.plot([row["bootstrap_low"], row["bootstrap_high"]], [place] * 2, color=color, lw=4)
-        axes.plot(row["difference"], place, "o", color=color, ms=7, mec="white")
-        texts.append(f"{name} {row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]")
-    axes.axvline(0, color=GREY, lw=1, ls=":")
+        axes.plot([row["low"], row["high"]], [place] * 2, color=color, lw=2)
+        axes.plot(row["found"], place, "o", color=color, ms=7, mec="white")
+        texts.append(f"{name} {row['found']:.2f} [{row['low']:.2f}, {row['high']:.2f}]")
+    axes.axvline(1 if is_ratio else 0, color=GREY, lw=1, ls=":")
     axes.set_yticks(range(len(table)), table.index)
-    axes.set(xlim=(-limit, limit), ylim=(len(table) - 0.5, -0.5))
+    axes.set_ylim(len(table) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel(f"difference in {_measure_name(measure)} to N(0, 1)")
-    axes.set_title("Paired differences; orange: the corrected interval excludes 0")
-    listed = "; ".join(texts)
-    return figure.describe(
-        f"Differences in {measure} to N(0, 1), with corrected intervals: {listed}."
+    what = _measure_name(measure)
+    axes.set_xlabel(f"{what}, times that of N(0, 1)" if is_ratio else f"{what}, less N(0, 1)'s")
+    axes.set_title("Compared with N(0, 1); orange: the interval leaves out equality")
+    return figure.describe(f"{what} compared with N(0, 1): {'; '.join(texts)}.")
+
+
+# --- The figure that decides ----------------------------------------------------------------
+
+
+@styled
+def noise_evidence(curves: pd.DataFrame, table: pd.DataFrame, anchors: pd.DataFrame) -> Figure:
+    """Draw in four panels what the noise does over the training, and in the end.
+
+    The first layer's share between images, with its prediction before training as a dotted line;
+    the samples' share; KID over the updates, with grey and real images; KID in the end. Lines are
+    means over the runs of all arms that theory predicts to be alike, and bands reach from the
+    smallest to the largest.
+
+    Parameters
+    ----------
+    curves
+        From `compare.Comparison.curves`.
+    table
+        One row per run, from `compare.Comparison`.
+    anchors
+        From `compare.measure_anchors`.
+    """
+    figure = Figure(6.6)
+    panels = figure.subplots(2, 2).flatten()
+    groups = list(dict.fromkeys(curves.sort_values([RATIO, "first_norm"], kind="stable")["group"]))
+    colors = dict(zip(groups, palette(len(groups)), strict=True))
+    columns = ("first_layer_share", "share_between_images", "kid")
+    for axes, column in zip(panels, columns, strict=False):
+        _draw_groups(axes, curves, column, colors)
+    for name, own in curves.groupby("group"):
+        share = predicted_share(own[RATIO].iloc[0])
+        panels[0].axhline(share, color=colors[name], ls=":", lw=1)
+    panels[0].set(title="First layer: share between images", ylim=(0, 1.05))
+    panels[1].set(title="Samples: share between images")
+    panels[2].set(title="KID over the training")
+    _draw_final_kid(panels[3], curves, table, colors)
+    for axes in panels[2:]:
+        axes.axhline(anchors.loc["grey", "kid"], color=GREY, lw=1, ls="--", label="grey images")
+        axes.axhline(anchors["kid"].iloc[0], label="real-vs-real baseline", **REAL)
+        axes.autoscale(axis="y")
+        axes.set_ylim(bottom=0)
+    legend_below(figure, panels[2], columns=3)
+    means = table.groupby("label", sort=False)[["kid", "share_between_images"]].mean()
+    listed = "; ".join(
+        f"{name} KID {row['kid']:.3f}, share {row['share_between_images']:.2f}"
+        for name, row in means.iterrows()
     )
+    return figure.describe(
+        "Four panels: share between images in the first layer and in the samples over the "
+        f"updates, KID over the updates, KID in the end. In the end: {listed}; grey images "
+        f"have a KID of {anchors.loc['grey', 'kid']:.3f}."
+    )
+
+
+def _draw_groups(axes: Axes, curves: pd.DataFrame, column: str, colors: Mapping[str, str]) -> None:
+    """Draw the mean of each group over the updates, and a band from smallest to largest."""
+    for name, color in colors.items():
+        rows = curves[curves["group"] == name].groupby("update")[column]
+        mean = rows.mean().dropna()
+        axes.plot(mean.index, mean, color=color, label=name)
+        low, high = rows.min()[mean.index], rows.max()[mean.index]
+        axes.fill_between(mean.index, low, high, color=color, alpha=0.15, lw=0)
+    ends = curves["update"].min(), curves["update"].max() + 1
+    axes.set(xlabel="updates", ylim=(0, None), xlim=ends)
+    _use_log_scale(axes)
+
+
+def _draw_final_kid(
+    axes: Axes, curves: pd.DataFrame, table: pd.DataFrame, colors: Mapping[str, str]
+) -> None:
+    """Draw the KID of each run as a point, one column per arm, in the order of the ratios."""
+    group_of = dict(zip(curves["label"], curves["group"], strict=True))
+    order = table.sort_values([RATIO, "first_norm"], kind="stable")["label"].unique()
+    for place, label in enumerate(order):
+        own = table.loc[table["label"] == label, "kid"]
+        axes.plot([place] * len(own), own, "o", color=colors[group_of[label]], ms=5, alpha=0.7)
+    axes.set_xticks(range(len(order)), order, rotation=45, ha="right", fontsize=7)
+    axes.set(title="KID in the end, of each run")
+    axes.grid(visible=False, axis="x")
 
 
 @styled
@@ -191,20 +303,6 @@ def losses_overlaid(histories: Mapping[str, pd.DataFrame], *, unit: str = "epoch
         axes.set_xlabel(unit)
     legend_below(figure, left)
     return figure.describe(_describe_lines("Losses of discriminator and generator", histories))
-
-
-@styled
-def spread_overlaid(histories: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw how much samples differ from one another; histories are as for `losses_overlaid`."""
-    figure = Figure(3.2)
-    axes = figure.subplots()
-    for (name, history), color in zip(histories.items(), palette(len(histories)), strict=True):
-        _draw_band(axes, history, "sample_spread", color=color, label=name)
-    axes.axhline(1, label="real images", **REAL)
-    label_epoch_axis(axes, "spread, relative to real", "Spread of the samples")
-    axes.set_ylim(bottom=0)
-    legend_below(figure, axes)
-    return figure.describe(_describe_lines("Spread of the samples relative to real", histories))
 
 
 def _draw_band(axes: Axes, history: pd.DataFrame, column: str, *, color: str, label: str) -> None:

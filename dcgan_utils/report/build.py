@@ -16,6 +16,7 @@ from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import (
     ensure_dir,
     friendly_write_errors,
+    home,
     report_dir,
     report_name,
     runs_dir,
@@ -31,6 +32,7 @@ from dcgan_utils.report.playground import write_playground
 from dcgan_utils.report.site import PLAYGROUND, Link, Page, make_page, write_index, write_site
 from dcgan_utils.runs.run import Run, run_name
 from dcgan_utils.study.grid import Grid
+from dcgan_utils.study.record import Record
 from dcgan_utils.study.schedule import execute_notebook
 
 if TYPE_CHECKING:
@@ -317,11 +319,12 @@ def build_study(
                 if on_page is not None:
                     on_page(pages[-1])
         lead = (
-            f"{len(finished)} of {len(table)} trainings are finished: {len(grid.noises)} priors "
-            f"with {len(grid.seeds)} seeds each. Runs with the same seed start from the same "
-            "weights and see the images in the same order."
+            f"{len(finished)} of {len(table)} trainings are finished: {len(grid.arms)} arms with "
+            f"up to {len(grid.seeds)} seeds each. Runs with the same seed see the images in the "
+            "same order."
         )
         links = [_link_to_run(folder, row) for row in table.itertuples()]
+        links = [link for link in links if (folder / link.href).exists()]
         return write_site(folder, grid.name, pages, lead=lead, links=links), pages
 
 
@@ -329,6 +332,8 @@ def _update_run_page(row: Any) -> None:
     """Write the page of a run unless it is up to date; a failed run has none."""
     notebook = runs_dir() / row.run / "train.ipynb"
     html = notebook.with_suffix(".html")
+    if not notebook.exists():  # it is recorded, and its folder is gone
+        return
     if row.failed:
         html.unlink(missing_ok=True)
     elif not html.exists() or html.stat().st_mtime_ns < notebook.stat().st_mtime_ns:
@@ -340,7 +345,11 @@ def _build_comparison(
     grid: Grid, output: str, which: tuple[str, str], runs: pd.DataFrame, stream: TextIO | None
 ) -> Page:
     collection, architecture = which
-    parameters = {"runs": ",".join(runs["run"]), "samples": grid.samples, "output": output}
+    record = Record(report_dir(output), f"{collection}-{architecture}")
+    names = record.path.relative_to(home()).as_posix() if record.names() else ",".join(runs["run"])
+    parameters = {"runs": names, "samples": grid.samples, "output": output}
+    if grid.looks:
+        parameters["looks"] = ", ".join(map(str, grid.looks))
     if grid.label_column:
         parameters["label_column"] = grid.label_column
     return build_page(

@@ -130,6 +130,7 @@ class CompareConfig(Parameters):
     runs: Named = "plein_air"
     samples: Annotated[Integer, Field(ge=6, le=100_000)] = 300
     label_column: Named | None = None
+    looks: Annotated[tuple[Annotated[Integer, Field(ge=2)], ...], CommaSeparated] = ()
     output: Named = "compare"
     seed: Seed = 0
     device: Device = Field("auto", validate_default=True)

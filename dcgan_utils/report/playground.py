@@ -26,6 +26,7 @@ from dcgan_utils.plots.style import palette
 from dcgan_utils.report.site import Page, load_asset, write_page
 from dcgan_utils.runs.run import Run
 from dcgan_utils.runs.sampling import load_generator
+from dcgan_utils.study.claims import arm_label, arm_of
 
 OFFERED = (
     "normal, uniform, gamma, N(-1, 1), N(1, 1), N(0, 0.01), N(0, 100), standardized(gamma), "
@@ -60,8 +61,8 @@ class Layer:
 def fold_batchnorm(generator: nn.Module) -> list[Layer]:
     """Return a generator in evaluation mode as nothing but transposed convolutions.
 
-    BatchNorm with its running statistics is one factor and one summand per channel, which are
-    folded into the convolution before it.
+    BatchNorm with its running statistics is one factor and one summand per channel, or per unit,
+    which are folded into the convolution before it.
 
     Parameters
     ----------
@@ -71,14 +72,27 @@ def fold_batchnorm(generator: nn.Module) -> list[Layer]:
     layers, side = [], 1
     for first, *rest in generator.blocks:
         weight, bias, stride, padding, side = _as_convolution(first, side)
-        for norm in (module for module in rest if isinstance(module, nn.BatchNorm2d)):
-            factor = norm.weight / (norm.running_var + norm.eps).sqrt()
-            weight = weight * factor
-            bias = (bias - norm.running_mean) * factor + norm.bias
+        for norm in rest:
+            if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+                factor, summand = _factor_and_summand(norm)
+                weight = weight * (factor if factor.ndim == 1 else factor[:, :, None])
+                bias = bias * factor + summand
         activation = "tanh" if isinstance(rest[-1], nn.Tanh) else "relu"
         arrays = weight.contiguous().numpy(), bias.contiguous().numpy()
         layers.append(Layer(*arrays, stride, padding, side, activation))
     return layers
+
+
+def _factor_and_summand(
+    norm: nn.BatchNorm1d | nn.BatchNorm2d,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what BatchNorm multiplies and adds: per channel, or ``(4, 4, channels)`` per unit."""
+    factor = norm.weight / (norm.running_var + norm.eps).sqrt()
+    summand = norm.bias - norm.running_mean * factor
+    if isinstance(norm, nn.BatchNorm2d):
+        return factor, summand
+    # Each place of a 4x4 feature map is one place of the kernel, since the input has one pixel.
+    return tuple(part.unflatten(0, (-1, 4, 4)).permute(1, 2, 0) for part in (factor, summand))
 
 
 def _as_convolution(
@@ -182,8 +196,9 @@ def _describe(run: Run, ink: str, epoch: int | None) -> dict[str, Any]:
         "name": run.name,
         "collection": run.about["data"]["name"],
         "prior": str(prior),
-        "label": prior.label,
+        "label": arm_label(arm_of(config.noise, config.first_norm)),
         "architecture": config.architecture,
+        "pools": config.architecture != "pokemon" and config.first_norm == "channel",
         "width": config.width,
         "epochs": epoch or len(run.history()),
         "mean": prior.mean,

@@ -205,8 +205,8 @@ class Run:
             ) from None
         if not is_current:
             raise WorkbookError(
-                f"the run '{self.folder}' was made by another version, which this one cannot read: "
-                "delete the folder to train again."
+                f"the run '{self.folder}' was made by an older version, such as 0.1.0, which this "
+                "one cannot read: delete the folder to train again."
             )
         self.config = TrainConfig.resolve(**stored)
         self._is_damaged = False  # the latest checkpoint; then it must not replace the previous one
@@ -420,7 +420,15 @@ class Run:
                 logger.warning("'%s' is damaged: using the previous checkpoint.", path)
         return None
 
-    def save_metrics(self, metrics: dict[str, float | int | str]) -> None:
+    def metrics(self) -> dict[str, Any]:
+        """Return what `save_metrics` wrote, with None for NaN; nothing if that cannot be read."""
+        try:
+            stored = json.loads((self.folder / "metrics.json").read_text("utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return stored if isinstance(stored, dict) else {}
+
+    def save_metrics(self, metrics: dict[str, Any]) -> None:
         """Write measures of the images to ``metrics.json``; NaN becomes null."""
         valid = {name: None if value != value else value for name, value in metrics.items()}
         write_bytes(self.folder / "metrics.json", json.dumps(valid, indent=2).encode())

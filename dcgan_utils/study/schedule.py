@@ -1,12 +1,13 @@
 """The runs of a grid, trained by Dask.
 
-Each run is one execution of ``train.ipynb`` in its own run folder. Finished runs are not repeated,
-interrupted ones are resumed, and a run that fails does not stop the others. If a worker dies, Dask
-gives its run to another worker, which resumes it.
+Each run is one execution of ``train.ipynb`` in its own run folder. Runs that are finished, or in
+the study's record, are not repeated, interrupted ones are resumed, and a run that fails does not
+stop the others. If a worker dies, Dask gives its run to another worker, which resumes it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -20,17 +21,22 @@ from typing import TYPE_CHECKING, Any, TextIO
 from filelock import FileLock
 
 from dcgan_utils.core.environment import shared_memory_error
-from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.files import (
     ensure_dir,
     friendly_write_errors,
     home,
     notebooks_dir,
+    report_dir,
+    report_name,
     runs_dir,
     utf8_text,
 )
 from dcgan_utils.runs.run import Run
+from dcgan_utils.study import claims
+from dcgan_utils.study.compare import evaluate_run, record_run
 from dcgan_utils.study.grid import Grid, Task, tasks
+from dcgan_utils.study.record import Record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -268,14 +274,23 @@ def outcome_line(task: Task, failed: str, done: int, of: int) -> str:
     return f"[{done}/{of}] {task}: {f'FAILED: {failed}' if failed else 'finished'}"
 
 
-def progress_line(under_way: dict[Task, int]) -> str:
-    """Describe in one line how far the tasks under way are."""
-    epochs = (f"{task}: epoch {done} of {task.epochs}" for task, done in under_way.items())
+def start_line(page: str, workers: int, left: int, recorded: int) -> str:
+    """Describe in one line what is about to be trained."""
+    known = f", {recorded} recorded" if recorded else ""
+    return f"{left} runs to train{known}; {workers} workers, watch them at {page}"
+
+
+def progress_line(under_way: dict[Task, int], minutes_left: float | None) -> str:
+    """Describe in one line how far the tasks under way are, and how long the rest will take."""
+    epochs = [f"{task}: epoch {done} of {task.epochs}" for task, done in under_way.items()]
+    if minutes_left is not None:
+        hours, minutes = divmod(round(minutes_left), 60)
+        epochs.append(f"{f'{hours} h ' if hours else ''}{minutes} min left")
     return "; ".join(epochs) or "The workers are starting."
 
 
-def run_task(task: Task, home_folder: str) -> str:
-    """Train one run of a grid, or resume it; this is what a worker does.
+def run_task(task: Task, home_folder: str, measured: dict[str, Any]) -> str:
+    """Train one run of a grid, or resume it, and measure it; this is what a worker does.
 
     Two workers, or two grids, never work on one run at the same time: the second waits, and then
     finds the run finished.
@@ -286,6 +301,8 @@ def run_task(task: Task, home_folder: str) -> str:
         The run.
     home_folder
         Where ``data/`` and ``reports/`` are; all workers must see it.
+    measured
+        How it is measured: ``samples`` and ``label_column`` of `compare.evaluate_run`.
 
     Returns
     -------
@@ -296,14 +313,19 @@ def run_task(task: Task, home_folder: str) -> str:
     folder = ensure_dir(runs_dir() / task.run)
     about, notebook = folder / "config.json", folder / "train.ipynb"
     with FileLock(folder / ".task"):
-        if about.exists() and Run(folder).finished and is_complete(notebook):
-            return ""
-        with FileLock(folder / ".lock"):
-            pass  # the kernel of a dead worker may still train this run; it ends by itself
-        failed = execute_notebook("train", notebook, task.parameters)
-    if not failed and not about.exists():  # the run's name contains a hash of its images
-        return "the images on this worker are not the images on the machine that started the study."
-    return failed
+        if not (about.exists() and Run(folder).finished and is_complete(notebook)):
+            with FileLock(folder / ".lock"):
+                pass  # the kernel of a dead worker may still train this run; it ends by itself
+            if failed := execute_notebook("train", notebook, task.parameters):
+                return failed
+        if not about.exists():  # the run's name contains a hash of its images
+            return (
+                "the images on this worker are not the images on the machine that started the "
+                "study."
+            )
+        with contextlib.suppress(NotEnoughData):  # the comparison says why there are no measures
+            evaluate_run(Run(folder), **measured)
+    return ""
 
 
 def run_grid(
@@ -311,11 +333,14 @@ def run_grid(
     *,
     scheduler: str | None = None,
     workers: int | None = None,
-    on_start: Callable[[str, int], None] | None = None,
+    on_start: Callable[[str, int, int, int], None] | None = None,
     on_outcome: Callable[[Task, str, int, int], None] | None = None,
-    on_progress: Callable[[dict[Task, int]], None] | None = None,
+    on_progress: Callable[[dict[Task, int], float | None], None] | None = None,
 ) -> pd.DataFrame:
-    """Train all runs of a grid that are not finished yet.
+    """Train all runs of a grid that are neither finished nor recorded, and record them.
+
+    A grid with ``looks`` is trained look by look. A collection is complete at the first look at
+    which all of its claims are confirmed or refuted.
 
     Parameters
     ----------
@@ -327,19 +352,20 @@ def run_grid(
     workers
         How many are started here; by default as many as the machine has room for.
     on_start
-        Called with the dashboard's address and the number of workers.
+        Called with the dashboard's address, the number of workers, how many runs are to be
+        trained until the next look, and how many are recorded.
     on_outcome
         Called with each task that ended, why it failed (or nothing), how many have ended, and how
         many there are.
     on_progress
         Called every half minute with the tasks under way and the number of epochs that each has
-        completed.
+        completed, and with the minutes that are left, or None before the first epoch.
 
     Returns
     -------
     pandas.DataFrame
-        One row per task: ``collection``, ``architecture``, ``noise``, ``seed``, ``run``,
-        ``epochs``, ``minutes``, and ``failed``, the reason, or empty.
+        One row per task: ``collection``, ``architecture``, ``noise``, ``first_norm``, ``seed``,
+        ``run``, ``epochs``, ``minutes``, and ``failed``, the reason, or empty.
 
     Raises
     ------
@@ -347,33 +373,85 @@ def run_grid(
         If something is wrong with the grid, or the scheduler cannot be reached.
     """
     outcomes: dict[Task, str] = {}
-    with _client_and_tasks(grid, scheduler, workers) as (client, todo):
-        served = list(client.scheduler_info(n_workers=-1)["workers"].values())
-        if not scheduler and not _offers(served, grid.resources):
-            raise WorkbookError(f"no worker on this machine offers {grid.resources}.")
-        if on_start is not None:
-            on_start(client.dashboard_link, len(served))
-        needed = {"resources": grid.resources} if grid.resources else {}
-        futures = {client.submit(run_task, task, str(home()), **needed): task for task in todo}
-        for task, failed in _outcomes(futures, on_progress):
-            outcomes[task] = failed
-            if on_outcome is not None:
-                on_outcome(task, failed, len(outcomes), len(todo))
-    return _table({task: outcomes[task] for task in todo})
+    measured = {"samples": grid.samples, "label_column": grid.label_column}
+    with contextlib.ExitStack() as stack:
+        client = stack.enter_context(connect(scheduler)) if scheduler else None
+        # An address is tried first, since the collections may be painted for minutes.
+        records = records_of(grid, tasks(grid))
+        while todo := tasks_left(grid, records, outcomes):
+            if client is None:
+                address = stack.enter_context(local_cluster(len(todo), workers))
+                client = stack.enter_context(connect(address))
+            served = list(client.scheduler_info(n_workers=-1)["workers"].values())
+            if not scheduler and not _offers(served, grid.resources):
+                raise WorkbookError(f"no worker on this machine offers {grid.resources}.")
+            if on_start is not None:
+                on_start(client.dashboard_link, len(served), len(todo), _count_recorded(records))
+            needed = {"resources": grid.resources} if grid.resources else {}
+            futures = {
+                client.submit(run_task, task, str(home()), measured, **needed): task
+                for task in todo
+            }
+            for number, (task, failed) in enumerate(_outcomes(futures, on_progress), start=1):
+                outcomes[task] = failed or _record(records[task], task, measured)
+                if on_outcome is not None:
+                    on_outcome(task, outcomes[task], number, len(todo))
+    return _table(records, outcomes)
 
 
-@contextmanager
-def _client_and_tasks(
-    grid: Grid, scheduler: str | None, workers: int | None
-) -> Iterator[tuple[Client, list[Task]]]:
-    """Connect, and yield the tasks too: they may be painted for minutes, so an address is first."""
-    if scheduler:
-        with connect(scheduler) as client:
-            yield client, tasks(grid)
-    else:
-        todo = tasks(grid)
-        with local_cluster(len(todo), workers) as address, connect(address) as client:
-            yield client, todo
+def _count_recorded(records: dict[Task, Record]) -> int:
+    return sum(len(record.names()) for record in set(records.values()))
+
+
+def records_of(grid: Grid, planned: list[Task]) -> dict[Task, Record]:
+    """Return the record to which each run of a grid belongs."""
+    folder = report_dir(report_name(grid.name, f"the study {grid.name}"))
+    return {task: Record(folder, f"{task.collection}-{task.architecture}") for task in planned}
+
+
+def _record(record: Record, task: Task, measured: dict[str, Any]) -> str:
+    """Record a finished run; return why it failed, or nothing."""
+    try:
+        record_run(record, Run(runs_dir() / task.run), **measured)
+    except NotEnoughData as error:
+        logger.info("%s is not recorded: %s", task.run, error)
+    except WorkbookError as error:
+        return str(error)
+    return ""
+
+
+def tasks_left(grid: Grid, records: dict[Task, Record], ended: Iterable[Task] = ()) -> list[Task]:
+    """Return the tasks up to the next look that are not recorded.
+
+    Parameters
+    ----------
+    grid
+        The study.
+    records
+        All of its tasks, from `records_of`.
+    ended
+        Tasks that have ended, even if they failed.
+    """
+    left = []
+    for record in dict.fromkeys(records.values()):
+        own = [task for task in records if records[task] == record]
+        known = record.names() | {task.run for task in ended}
+        for look in grid.looks or (len(grid.seeds),):
+            seeds = grid.seeds[:look]
+            missing = [task for task in own if task.seed in seeds and task.run not in known]
+            left += missing
+            if missing or _is_decided(record, grid.looks):
+                break
+    return left
+
+
+def _is_decided(record: Record, looks: tuple[int, ...]) -> bool:
+    """Return whether every claim about the recorded runs is confirmed or refuted."""
+    table = record.measures()
+    if table.empty or not looks:
+        return False
+    open_verdicts = {claims.LEANING, claims.UNDECIDED}
+    return not any(claim.verdict in open_verdicts for claim in claims.judge(table, looks=looks))
 
 
 def _offers(workers: list[dict[str, Any]], needed: dict[str, float]) -> bool:
@@ -385,7 +463,7 @@ def _offers(workers: list[dict[str, Any]], needed: dict[str, float]) -> bool:
 
 def _outcomes(
     futures: dict[Any, Task],
-    on_progress: Callable[[dict[Task, int]], None] | None,
+    on_progress: Callable[[dict[Task, int], float | None], None] | None,
 ) -> Iterator[tuple[Task, str]]:
     """Yield tasks as they end, with the reason if they failed."""
     from distributed import wait
@@ -405,7 +483,8 @@ def _outcomes(
             yield futures[future], _failure(future)
         pending -= done
         if on_progress is not None and not done:
-            on_progress(_under_way(futures[future] for future in pending))
+            waiting = [futures[future] for future in pending]
+            on_progress(_under_way(waiting), _minutes_left(list(futures.values()), waiting))
 
 
 def _failure(future: Any) -> str:
@@ -421,12 +500,36 @@ def _under_way(pending: Iterable[Task]) -> dict[Task, int]:
     return {task: done for task, done in rows.items() if done}
 
 
-def _table(outcomes: dict[Task, str]) -> pd.DataFrame:
+def _minutes_left(all_tasks: list[Task], waiting: list[Task]) -> float | None:
+    """Estimate the minutes until the tasks that wait or are under way have ended."""
+    spent, expected = {}, {}
+    for task in all_tasks:
+        history = _history(task)
+        if len(history):
+            spent[task] = history["seconds"].sum() / 60
+            expected[task] = spent[task] / len(history) * task.epochs
+    if not expected:
+        return None
+    usual = sum(expected.values()) / len(expected)
+    total = sum(expected.get(task, usual) - spent.get(task, 0) for task in waiting)
+    return total / max(1, sum(task in spent for task in waiting))
+
+
+def _table(records: dict[Task, Record], outcomes: dict[Task, str]) -> pd.DataFrame:
+    """Return one row for each task that has ended or is recorded."""
     import pandas as pd
 
+    recorded = {record: record.measures().set_index("run") for record in set(records.values())}
     rows = []
-    for task, failed in outcomes.items():
-        history = _history(task)
+    for task, record in records.items():
+        if task.run in recorded[record].index:
+            epochs, minutes = recorded[record].loc[task.run, ["epochs", "minutes"]]
+        elif task in outcomes:
+            history = _history(task)
+            epochs = len(history)
+            minutes = history["seconds"].sum() / 60 if epochs else 0.0
+        else:
+            continue  # a later look, which is not needed
         rows.append(
             {
                 "collection": task.collection,
@@ -435,9 +538,9 @@ def _table(outcomes: dict[Task, str]) -> pd.DataFrame:
                 "first_norm": task.first_norm,
                 "seed": task.seed,
                 "run": task.run,
-                "epochs": len(history),
-                "minutes": history["seconds"].sum() / 60 if len(history) else 0.0,
-                "failed": failed,
+                "epochs": int(epochs),
+                "minutes": float(minutes),
+                "failed": outcomes.get(task, ""),
             }
         )
     return pd.DataFrame(rows)

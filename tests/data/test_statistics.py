@@ -272,3 +272,61 @@ def test_vectors_are_means_over_squares():
     image = torch.tensor([[1, 3, 10, 20], [5, 7, 30, 41], [0, 0, 9, 9], [0, 1, 9, 9]])
     vectors = statistics.pixel_vectors(image.expand(1, 3, 4, 4).to(torch.uint8), 2)
     assert vectors[0].tolist() == [4, 25.25, 0.25, 9] * 3
+
+
+# --- The share between images --------------------------------------------------------------
+
+
+def test_images_of_one_colour_each_differ_in_all_of_their_variance():
+    levels = torch.tensor([10, 90, 200], dtype=torch.uint8)[:, None, None, None]
+    assert statistics.share_between_images(levels.expand(-1, 3, 8, 8)) == 1
+
+
+def test_one_image_again_and_again_has_no_share():
+    image = some(1)
+    assert statistics.share_between_images(image.expand(20, -1, -1, -1)) == 0
+    assert statistics.share_between_images(torch.full((4, 3, 8, 8), 128)) == 0
+    assert np.isnan(statistics.share_between_images(image))
+
+
+def test_the_share_is_between_over_between_and_shared():
+    """A pattern of variance 9 in all images, and differences of variance 1 at each place."""
+    rng = torch.Generator().manual_seed(0)
+    pattern = 3 * torch.randn(1, 2, 64, 64, generator=rng)
+    images = pattern + torch.randn(200, 2, 64, 64, generator=rng)
+    assert statistics.share_between_images(images) == pytest.approx(0.1, abs=0.003)
+
+
+def test_channels_are_averaged():
+    repeated, varied = some(1).expand(30, -1, -1, -1)[:, :1], some(30)[:, :1]
+    alone = statistics.share_between_images(varied)
+    both = statistics.share_between_images(torch.cat([repeated, varied], dim=1))
+    assert both == pytest.approx(alone / 2)
+
+
+@pytest.mark.parametrize(("contrast", "brightness"), [(0.6, 0), (0.1, 100), (1, -50)])
+def test_contrast_and_brightness_cancel(contrast, brightness):
+    images = blobs(40).double()
+    changed = contrast * (images - 128) + 128 + brightness
+    share = statistics.share_between_images(images)
+    assert statistics.share_between_images(changed) == pytest.approx(share, rel=1e-9)
+
+
+@pytest.mark.parametrize("k", [1, 2, 5, 20])
+def test_copies_of_k_images_have_the_share_of_k_images(k):
+    """Of k images repeated, the differences have (k - 1) / k of the variance that many have."""
+    many = statistics.share_between_images(blobs(400))
+    shares = [
+        statistics.share_between_images(blobs(k, seed=seed).repeat(100 // k, 1, 1, 1))
+        for seed in range(1, 20)
+    ]
+    assert np.mean(shares) == pytest.approx(many * (k - 1) / k, abs=0.03)
+
+
+@pytest.mark.parametrize("n", [2, 4, 32])
+def test_few_images_can_be_compared_with_many(n):
+    rng = torch.Generator().manual_seed(0)
+    pattern = torch.randn(1, 1, 32, 32, generator=rng)
+    images = pattern + torch.randn(960, 1, 32, 32, generator=rng)
+    shares = [statistics.share_between_images(part) for part in images.split(n)]
+    assert np.mean(shares) == pytest.approx(statistics.share_between_images(images), abs=0.02)

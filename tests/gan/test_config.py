@@ -141,6 +141,7 @@ STUDIED = {
     "noise_size": 100,
     "architecture": "dcgan",
     "img_size": 64,
+    "first_norm": "channel",
     "lr": 2e-4,
     "beta1": 0.5,
     "beta2": 0.999,

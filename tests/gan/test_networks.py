@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.seeds import seed32, stream
 from dcgan_utils.gan import convolutions, networks
+from dcgan_utils.gan.config import TrainConfig
 
 
 @pytest.mark.parametrize("img_size", networks.IMG_SIZES)
@@ -215,3 +217,55 @@ def test_streams_are_independent_of_one_another():
 @pytest.mark.parametrize(("seed", "fitted"), [(7, 7), (2**32 - 1, 2**32 - 1), (2**32 + 5, 5)])
 def test_a_long_seed_is_fitted_into_32_bits(seed, fitted):
     assert seed32(seed) == fitted
+
+
+# --- What the first BatchNorm normalises ---
+
+
+@pytest.mark.parametrize("architecture", ["dcgan", "resize"])
+def test_per_channel_places_share_their_statistics_and_per_unit_they_do_not(architecture):
+    sizes = {"noise_size": 50, "img_size": 32, "width": 8}
+    z = torch.randn(64, 50, generator=stream(0, "z")) + 2  # a mean, which is a pattern of places
+    for first_norm in ("channel", "unit"):
+        generator, _ = networks.build_networks(architecture, **sizes, first_norm=first_norm)
+        networks.initialise_weights(generator, stream(0, "init"))
+        *linear_and_norm, _ = generator.train().blocks[0]
+        normalised = nn.Sequential(*linear_and_norm)(z[:, :, None, None]).detach()
+        assert normalised.shape == generator.first_feature_map(z).shape
+        means = normalised.mean(dim=0)  # of each channel and place
+        if first_norm == "unit":
+            assert means.abs().max() < 1e-5
+        else:
+            assert means.mean(dim=(1, 2)).abs().max() < 1e-5
+            assert means.std(dim=(1, 2)).min() > 0.3
+
+
+@pytest.mark.parametrize("architecture", ["dcgan", "resize", "pokemon"])
+def test_the_first_feature_map_is_that_of_the_first_layer_alone(architecture):
+    generator, _ = networks.build_networks(architecture, noise_size=20, img_size=32, width=8)
+    z = torch.randn(3, 20, generator=stream(0, "z"))
+    found = generator.first_feature_map(z)
+    assert found.shape[0] == 3
+    assert found.shape[2:] == (4, 4)
+    twice = generator.first_feature_map(2 * z)
+    bias = generator.first_feature_map(0 * z)
+    assert torch.allclose(twice - bias, 2 * (found - bias), atol=1e-5), "linear, no BatchNorm"
+
+
+def test_weights_per_unit_are_initialised_like_batchnorm():
+    generator, _ = networks.build_networks(
+        "dcgan", noise_size=9, img_size=32, width=64, first_norm="unit"
+    )
+    networks.initialise_weights(generator, stream(0, "init"))
+    (norm,) = (m for m in generator.modules() if isinstance(m, nn.BatchNorm1d))
+    assert norm.num_features == 16 * 256
+    assert norm.weight.mean().item() == pytest.approx(1, abs=0.002)
+    assert norm.weight.std().item() == pytest.approx(0.02, rel=0.05)
+    assert (norm.bias == 0).all()
+
+
+def test_first_norm_belongs_to_architectures_that_have_one():
+    with pytest.raises(WorkbookError, match="no effect on architecture pokemon"):
+        TrainConfig.resolve(preset="pokemon", first_norm="unit")
+    with pytest.raises(WorkbookError, match="first_norm must be one of channel, unit"):
+        TrainConfig.resolve(first_norm="layer")

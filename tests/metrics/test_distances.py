@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from dcgan_utils.core.errors import NotEnoughData
+from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.metrics import distances
 from dcgan_utils.metrics.distances import diversity, kid
@@ -111,7 +111,7 @@ def test_five_neighbours_are_usual():
 
 
 def test_neighbourhoods_need_more_images_than_neighbours():
-    with pytest.raises(NotEnoughData, match="More than 5"):
+    with pytest.raises(NotEnoughData, match="At least 6 real"):
         distances.prdc(cloud(50), cloud(5))
 
 
@@ -255,7 +255,7 @@ def test_diversity_is_a_ratio_of_distances():
 
 @pytest.mark.parametrize("measure", [kid, diversity, distances.fid, distances.repetition])
 def test_one_image_is_too_few(measure):
-    with pytest.raises(NotEnoughData, match="two"):
+    with pytest.raises(NotEnoughData, match="At least 2"):
         measure(cloud(10), cloud(1))
 
 
@@ -332,3 +332,56 @@ def test_twins_are_nearer_than_a_millionth_of_the_greatest_distance(apart, share
 
 def test_memorisation_is_the_share_of_the_generated_images():
     assert distances.memorisation(LINE, np.array([[-1.0], [-9], [-99], [-999]])) == 1 / 4
+
+
+# --- How many different images ---
+
+
+def layouts(n, seed=0):
+    return np.random.default_rng(seed).uniform(0, 255, (n, 48))
+
+
+@pytest.mark.parametrize("k", [1, 2, 10, 50])
+def test_the_support_of_k_images_drawn_again_and_again_is_k(k):
+    chosen = np.random.default_rng(1).integers(0, k, 400)
+    found = distances.support_size(layouts(300), layouts(k, seed=2)[chosen])
+    assert found == pytest.approx(k, rel=0.1)
+
+
+def test_the_support_of_real_images_is_a_thousand():
+    real = layouts(400)
+    assert distances.support_size(real, real) == pytest.approx(1000, rel=0.02)
+    assert 500 < distances.support_size(real, layouts(400, seed=3)) < 2000
+
+
+@pytest.mark.parametrize(("contrast", "brightness"), [(0.5, 0), (0.01, 100)])
+def test_contrast_does_not_change_the_support(contrast, brightness):
+    real, drawn = layouts(100), np.concatenate([layouts(20, seed=1)] * 3)
+    changed = contrast * drawn + brightness
+    assert distances.support_size(real, changed) == distances.support_size(real, drawn)
+
+
+def test_without_a_duplicate_the_support_is_the_number_of_pairs():
+    far = 100 * np.eye(48)[:20]
+    assert distances.support_size(layouts(100), far) == 190
+
+
+def test_images_without_contrast_are_one_image():
+    assert distances.support_size(layouts(50), np.full((30, 48), 128.0)) == 1
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        distances.kid, distances.fid, distances.prdc, distances.diversity, distances.repetition,
+        distances.memorisation, distances.support_size, distances.nearest,
+        lambda one, other: interval(one, other),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_number_that_is_not_finite_is_refused(measure, value, side):
+    sides = [cloud(20), cloud(20, seed=1)]
+    sides[side][3, 2] = value
+    with pytest.raises(WorkbookError, match="not a finite number"):
+        measure(*sides)

@@ -1,13 +1,14 @@
 from itertools import count
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from helpers import some
 from sklearn.neighbors import KNeighborsClassifier
 
 from dcgan_utils.core.errors import NotEnoughData
-from dcgan_utils.data.statistics import pixel_vectors, sharpness
+from dcgan_utils.data.statistics import pixel_vectors, share_between_images, sharpness
 from dcgan_utils.metrics import distances, evaluation, features, modes
 from dcgan_utils.runs import sampling
 from dcgan_utils.runs.training import train
@@ -120,7 +121,8 @@ def test_every_measure_is_its_own_of_real_and_generated_images():
         **distances.prdc(one, other, k=5),
         "diversity": distances.diversity(one, other),
         "repetition": distances.repetition(one, other, quantile=0.05),
-        "layout_repetition": distances.repetition(*layouts, quantile=0.05),
+        "share_between_images": share_between_images(drawn) / share_between_images(real),
+        "support_size": distances.support_size(*layouts),
         "memorisation": distances.memorisation(one, other, quantile=0.05),
         "sharpness": sharpness(drawn).mean() / sharpness(real).mean(),
     }
@@ -152,7 +154,46 @@ def test_layouts_are_compared_at_sixteen_pixels(cell, repeated):
     pairs[1::2] -= chequered
     real = greys(range(0, 240, 20))
     found = evaluation.evaluate(real, pairs.to(torch.uint8), seed=0)
-    assert found["layout_repetition"] == repeated
+    assert found["support_size"] == (9 if repeated else 45), "5 of the 45 pairs, or none"
+
+
+def test_anchors_give_the_measures_a_scale():
+    real = some(40)
+    found = evaluation.anchors(real, seed=0, generated=30)
+    assert list(found.index) == [
+        "blurred by 1 px", "ten images, repeated", "the mean image", "grey", "uniform noise"
+    ]  # fmt: skip
+    assert found["generated"].eq(30).all()
+    for name in ("the mean image", "grey"):
+        assert found.loc[name, ["diversity", "share_between_images"]].eq(0).all()
+        assert found.loc[name, "support_size"] == 1
+    assert found.loc["ten images, repeated", "support_size"] == pytest.approx(14.5, abs=0.1)
+    assert found.loc["ten images, repeated", "memorisation"] == 1
+    assert found.loc["blurred by 1 px", "sharpness"] < 0.2
+    pd.testing.assert_frame_equal(found, evaluation.anchors(real, seed=0, generated=30))
+
+
+def test_the_anchors_are_the_images_they_are_named_after(monkeypatch):
+    shown = {}
+
+    def measure(vectors, images):
+        shown[len(shown)] = images[1]
+        return {"kid": 0.0}
+
+    monkeypatch.setattr(evaluation, "_unlabelled_measures", measure)
+    real = some(12, side=16)
+    evaluation.anchors(real, seed=0, generated=24)
+    blurred, ten, mean, grey, noise = shown.values()
+    sharp = (real.double() - real.double().mean((2, 3), keepdim=True)).std()
+    assert (
+        0.2 < (blurred.double() - blurred.double().mean((2, 3), keepdim=True)).std() / sharp < 0.5
+    )
+    assert len({tuple(image.flatten().tolist()) for image in ten}) == 10
+    assert all((real == image).flatten(1).all(1).any() for image in ten)
+    assert torch.equal(mean[5], real.double().mean(0).round().to(torch.uint8))
+    assert (grey == 128).all()
+    assert noise.double().mean().item() == pytest.approx(127.5, abs=2)
+    assert (noise.min().item(), noise.max().item()) == (0, 255)
 
 
 def test_a_generator_of_flat_images_has_no_sharpness_and_flat_reals_give_none():

@@ -104,7 +104,15 @@ def test_a_figure_of_images(draw, images):
 
 VECTORS = np.random.default_rng(0).normal(size=(40, 12)).astype(np.float32)
 EPOCHS = np.arange(1, 31)
-GAUGES = ("d_loss_real", "d_loss_fake", "g_loss", "d_real", "d_fake", "sample_spread")
+GAUGES = (
+    "d_loss_real",
+    "d_loss_fake",
+    "g_loss",
+    "d_real",
+    "d_fake",
+    "first_layer_share",
+    "share_between_images",
+)
 HISTORY = pd.DataFrame({"epoch": EPOCHS} | dict.fromkeys(GAUGES, 1 / EPOCHS))
 TWO_SEEDS = pd.concat([HISTORY, 2 * HISTORY.assign(epoch=EPOCHS / 2)])
 HISTORIES = {"U(-1, 1)": HISTORY, "Gamma(2, 1)": TWO_SEEDS}
@@ -112,24 +120,52 @@ EXPECTED = {"discriminator": 1.38, "generator": 0.76}
 QUALITY = pd.DataFrame({"kid": [0.5, 0.2, 0.3], "diversity": [0.2, 0.6, 0.7]}, index=[5, 10, 15])
 DISTANCES = pd.Series([90.0, 40, 9], index=[1, 2, 3])
 DIFFERENCES = pd.DataFrame(
-    [[0.2, 0.1, 0.3, 0.15, 0.25, True], [-0.1, -9.0, 8.0, -0.3, 0.1, False]],
-    columns=["difference", "low", "high", "bootstrap_low", "bootstrap_high", "decided"],
+    [[2.0, 1.5, 2.6, True], [0.9, 0.7, 1.3, False]],
+    columns=["found", "low", "high", "decided"],
     index=["Gamma(2, 1)", "U(-1, 1)"],
 )
-ONE_SEED = DIFFERENCES.assign(low=np.nan, high=np.nan, bootstrap_low=np.nan, bootstrap_high=np.nan)
-BASELINE = {"kid": 0, "coverage": 1, "layout_repetition": 0.05}
+ONE_SEED = DIFFERENCES.assign(low=np.nan, high=np.nan, decided=False)
+BASELINE = {"kid": 0, "coverage": 1, "share_between_images": 1}
+DOSES = pd.DataFrame(
+    [(n, r, n**0.5 * r, 1 / (1 + n * r)) for n in (4, 100) for r in (0.5, 2.0)],
+    columns=["n", "r", "sqrt(n) r", "after"],
+)
 SPENT = pd.Series({"convolutions, backward": 75.0, "BatchNorm": 25.0}, name="milliseconds")
 
 
 def runs(seeds):
-    """Return measures of runs with three priors, two of one ratio."""
-    ratios = {"N(0, 1)": 0.0, "U(-1, 1)": 0.0, "Gamma(2, 1)": 1.414}
+    """Return measures of runs with three priors, two of one ratio, and a BatchNorm per unit."""
+    ratios = [
+        *(("N(0, 1)", 0.0, "channel"), ("U(-1, 1)", 0.0, "channel")),
+        *(("Gamma(2, 1)", 1.414, "channel"), ("Gamma, unit", 1.414, "unit")),
+    ]
     table = pd.DataFrame(
-        {"label": name, "|mean| / std": ratio}
-        for name, ratio in ratios.items()
+        {"label": name, "|mean| / std": ratio, "first_norm": norm}
+        for name, ratio, norm in ratios
         for _ in range(seeds)
     )
     return table.assign(**{name: np.random.default_rng(0).random(len(table)) for name in BASELINE})
+
+
+def curves(measured=True):
+    """Return the histories of `runs` with one seed, in updates."""
+    parts = [
+        HISTORY.assign(
+            **{"update": 19 * EPOCHS, "label": row.label, "first_norm": row.first_norm},
+            group=f"{row.label} and others",
+            kid=np.where(EPOCHS % 10 == 0, 3 / EPOCHS, np.nan) if measured else np.nan,
+        )
+        for row in runs(1).itertuples()
+    ]
+    ratios = runs(1)["|mean| / std"]
+    return pd.concat(
+        part.assign(**{"|mean| / std": ratio}) for part, ratio in zip(parts, ratios, strict=True)
+    )
+
+
+def evidence(measured):
+    anchors = pd.DataFrame({"kid": [0.0, 0.32]}, index=["real-vs-real baseline", "grey"])
+    return plots.noise_evidence(curves(measured), runs(2), anchors)
 
 
 def shares(names):
@@ -183,26 +219,25 @@ OF_TABLES = {
         lambda: plots.variance_shares(shares("uniform, gamma, N(3, 1), laplace, sphere")),
         "Gamma(2, 1) 0.3"),
     "variance_shares, one": (lambda: plots.variance_shares(shares("normal")),
-        "points: N(0, 1) 0.99"),
+        "points: N(0, 1) 1.00"),
+    "shares_by_dose": (lambda: plots.shares_by_dose(DOSES), "n 4, r 0.5: 0.33; n 4, r 2: 0.11"),
+    "noise_evidence": (lambda: evidence(True), "grey images have a KID of 0.320"),
+    "noise_evidence, no KID": (lambda: evidence(False), "In the end: N(0, 1) KID"),
     "measures_by_ratio": (
         lambda: plots.measures_by_ratio(runs(3), list(BASELINE), baseline=BASELINE),
-        "at 1.414; layout_repetition"),
+        "at 1.414; share_between_images"),
     "measures_by_ratio, one seed": (
         lambda: plots.measures_by_ratio(runs(1), list(BASELINE)[:2], baseline=BASELINE),
         "coverage"),
     "differences_to_reference": (lambda: plots.differences_to_reference(DIFFERENCES, "kid"),
-        "Gamma(2, 1) +0.200 [+0.100, +0.300]; U(-1, 1)"),
+        "KID compared with N(0, 1): Gamma(2, 1) 2.00 [1.50, 2.60]; U(-1, 1)"),
     "differences_to_reference, one seed": (
-        lambda: plots.differences_to_reference(ONE_SEED, "layout_repetition"),
-        "in layout_repetition to N(0, 1)"),
-    "differences_to_reference, none": (
-        lambda: plots.differences_to_reference(DIFFERENCES * 0 == 1, "kid"),
-        "+0.000"),
+        lambda: plots.differences_to_reference(ONE_SEED, "share_between_images"),
+        "share between images compared with N(0, 1): Gamma(2, 1) 2.00 [nan, nan]"),
     "kid_bars": (lambda: plots.kid_bars(pd.Series({"none": 0.3, "both": -0.01}), baseline=0.0),
         "none 0.300, both -0.010; the real-vs-real baseline is 0.000"),
     "losses_overlaid": (lambda: plots.losses_overlaid(HISTORIES, unit="images shown"),
         "one line each for U(-1, 1), Gamma(2, 1)"),
-    "spread_overlaid": (lambda: plots.spread_overlaid(HISTORIES), "one line each for U(-1, 1)"),
     "benchmark_turns": (lambda: plots.benchmark_turns({64: turns(30.0, 80.0)}),
         "at batch 64 the workbook, bf16, is 3.5 times (3.0 to 4.0) as fast"),
     "benchmark_turns, two": (

@@ -242,11 +242,13 @@ def test_compare_measures_judges_and_keeps_the_numbers(home, labelled, tiny, qui
     folder = home / "reports" / "compare"
     assert len((folder / "two-classes-dcgan-measures.csv").read_text().splitlines()) == 13
     claims = pd.read_csv(folder / "two-classes-dcgan-claims.csv")
-    assert len(claims) == 6
-    assert "not tested" not in set(claims["verdict"])
+    tested = claims.loc[claims["verdict"] != "not tested", "letter"]
+    assert tested.tolist() == ["a2", "a3", "b1", "e", "f"]
+    assert "grey" in (folder / "two-classes-dcgan-anchors.csv").read_text()
+    assert "a3,kid" in (folder / "two-classes-dcgan-tests.csv").read_text()
 
     text = execute_cells("compare", runs="two-classes-normal-s0-*, two-classes-gamma-s0-*", **asked)
-    assert "**With one seed" in text
+    assert "Seeds of each arm: " in text
     claims = pd.read_csv(folder / "two-classes-dcgan-claims.csv")
     assert set(claims["verdict"]) == {"undecided", "not tested"}
 
@@ -269,7 +271,7 @@ def test_one_image_is_enough_for_the_notebooks_of_a_run(tmp_path):
     assert not re.search(r"(?<![\w+/])nan(?![\w+/])", text), "but in an image's base64"
     execute_cells("capacity", **own, copies=4, epochs=1, width=4, batch_size=2)
     text = execute_cells("latent", run="one", samples=2, projection_steps=2, device="cpu")
-    assert "At least two real" in text
+    assert "At least 2 real" in text
 
 
 # --- Side products -------------------------------------------------------------------------

@@ -96,9 +96,13 @@ def written(runs, images):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_the_images_are_pytorch_s(architecture, tiny, collection, tmp_path, page):
-    config = tiny(architecture=architecture, epochs=12, noise_size=100, **LIVELY)
+@pytest.mark.parametrize(
+    ("architecture", "first_norm"),
+    [*((name, "channel") for name in ARCHITECTURES), ("dcgan", "unit")],
+)
+def test_the_images_are_pytorch_s(architecture, first_norm, tiny, collection, tmp_path, page):
+    own = {"architecture": architecture, "first_norm": first_norm}
+    config = tiny(**own, epochs=12, noise_size=100, **LIVELY)
     run = train(config, collection)
     z = config.prior.sample(8, 100, generator=stream(0, "test"))
     expected = to_uint8(load_generator(run, device="cpu")(z)).permute(0, 2, 3, 1).int()

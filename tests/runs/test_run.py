@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import unicodedata
@@ -275,7 +276,9 @@ def test_a_run_of_version_0_1_0_is_refused_in_one_sentence(run):
     about = json.loads((run.folder / "config.json").read_text())
     del about["format"]
     (run.folder / "config.json").write_text(json.dumps(about))
-    with pytest.raises(WorkbookError, match=r"made by version 0\.1\.0, .* [Dd]elete the folder"):
+    with pytest.raises(
+        WorkbookError, match=r"older version, such as 0\.1\.0, .* delete the folder"
+    ):
         Run(run.folder)
 
 
@@ -288,18 +291,38 @@ def test_copies_make_the_window_of_the_divergence_shorter(tiny, collection):
 
 
 @pytest.mark.parametrize(
-    ("spread", "sentence"),
+    ("share", "sentence"),
     [
-        (0.9, "The samples vary **0.90** times as much as real images."),
+        (0.9, "variance that lies between them is **0.90** times that of real images."),
+        (0.5, "is **0.50** times that of real images."),
         (0.4, "**That is less than half: the generator repeats itself.**"),
         (float("nan"), "The real images do not vary."),
     ],
 )
-def test_the_last_epoch_is_described(run, spread, sentence):
-    run.log_epoch({"epoch": 1, "d_real": 0.7, "d_fake": 0.25, "sample_spread": spread})
+def test_the_last_epoch_is_described(run, share, sentence):
+    run.log_epoch({"epoch": 1, "d_real": 0.7, "d_fake": 0.25, "share_between_images": share})
     text = run.describe_last_epoch()
     assert text.startswith("After the last epoch D(x) is **0.70** for real images on average")
     assert text.endswith(sentence)
+
+
+def test_metrics_are_read_as_they_were_written(run):
+    assert run.metrics() == {}
+    run.save_metrics({"kid": 0.5, "fid": float("nan"), "how": {"epochs": 2}})
+    assert run.metrics() == {"kid": 0.5, "fid": None, "how": {"epochs": 2}}
+    for content in ("", "[1]", "{", "[" * 100_000):
+        (run.folder / "metrics.json").write_text(content)
+        assert run.metrics() == {}
+
+
+def test_first_norm_is_part_of_a_run_s_name_only_where_it_is_unusual(tiny, collection):
+    names = [run_name(tiny(**own), collection) for own in ({}, {"first_norm": "channel"})]
+    assert names[0] == names[1]
+    assert run_name(tiny(first_norm="unit"), collection) != names[0]
+    usual = tiny().identity | {"data_hash": collection.data_hash}
+    del usual["first_norm"]
+    digest = hashlib.blake2b(json.dumps(usual, sort_keys=True).encode(), digest_size=4)
+    assert names[0].endswith(digest.hexdigest()), "as before there was a first_norm"
 
 
 @pytest.mark.parametrize(

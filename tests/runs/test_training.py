@@ -6,7 +6,6 @@ from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from helpers import FORKS, GAUGES, assert_equal_runs, some
@@ -16,6 +15,7 @@ from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import runs_dir
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.load import load_dataset, synthetic_dataset
+from dcgan_utils.data.statistics import share_between_images
 from dcgan_utils.data.tensors import to_float
 from dcgan_utils.gan import augment
 from dcgan_utils.gan.model import DCGAN
@@ -246,22 +246,13 @@ def test_previews_come_from_one_noise_whatever_happens_else(tiny, collection):
     assert (first - second).abs().mean() < 1
 
 
-def test_a_generator_that_repeats_itself_has_no_spread(tiny, collection, monkeypatch):
+def test_a_generator_that_repeats_itself_has_no_share(tiny, collection, monkeypatch):
     from dcgan_utils.runs import training
 
     monkeypatch.setattr(
         training._Loop, "_samples", lambda self: torch.zeros(6, 3, 32, 32, dtype=torch.uint8)
     )
-    assert train(tiny(), collection).history()["sample_spread"].tolist() == [0, 0]
-
-
-def test_spread_does_not_depend_on_how_many_images_there_are():
-    from dcgan_utils.runs.training import _spread
-
-    images = torch.randint(0, 256, (512, 3, 8, 8), generator=torch.Generator().manual_seed(0))
-    few = torch.tensor([_spread(part) for part in images.split(4)])
-    assert few.mean().item() == pytest.approx(_spread(images), rel=0.02)
-    assert _spread(images[:1]) == 0
+    assert train(tiny(), collection).history()["share_between_images"].tolist() == [0, 0]
 
 
 def test_one_image_is_enough(tiny, tmp_path):
@@ -272,7 +263,8 @@ def test_one_image_is_enough(tiny, tmp_path):
     Image.new("RGB", (32, 32), "red").save(folder / "red.png")
     run = train(tiny(sample_size=1), load_dataset(folder, 32))
     assert run.finished
-    assert run.history()["sample_spread"].isna().all(), "nothing to compare the samples with"
+    history = run.history()
+    assert history["share_between_images"].isna().all(), "nothing to compare the samples with"
 
 
 def shown_batches(monkeypatch):
@@ -387,25 +379,34 @@ def test_losses_of_an_epoch_are_means_over_its_images(tiny, collection, monkeypa
 
 
 @pytest.mark.parametrize("augment", ["none", "pil"])
-def test_sample_spread_is_the_deviation_of_samples_over_that_of_the_collection(
+def test_the_share_of_the_samples_is_relative_to_the_collection_s(
     tiny, collection, monkeypatch, augment
 ):
     untrained(monkeypatch)
     run = train(tiny(augment=augment, epochs=1), collection)
-    samples, reals = (
-        np.sqrt(images.numpy().astype(float).var(axis=0, ddof=1).mean())
-        for images in (run.samples(1), collection.images)
-    )
-    assert run.history()["sample_spread"][0] == pytest.approx(samples / reals, rel=1e-5)
+    samples, reals = map(share_between_images, (run.samples(1), collection.images))
+    found = run.history()["share_between_images"][0]
+    assert found == pytest.approx(samples / reals, rel=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ["dcgan", "resize", "pokemon"])
+def test_the_share_of_the_first_layer_is_recorded(tiny, collection, monkeypatch, architecture):
+    """Before training it is 1 / (1 + r^2), a fifth for N(2, 1)."""
+    untrained(monkeypatch)
+    config = tiny(
+        architecture=architecture, noise="N(2, 1)", epochs=1, width=16, noise_size=100,
+        sample_size=64,
+    )  # fmt: skip
+    found = train(config, collection).history()["first_layer_share"][0]
+    assert found == pytest.approx(0.2, abs=0.03)
 
 
 @pytest.mark.parametrize(("count", "every"), [(256, 1), (257, 2), (600, 3)])
-def test_the_spread_of_a_collection_is_measured_on_at_most_256_images(tiny, count, every):
+def test_the_share_of_a_collection_is_measured_on_at_most_256_images(tiny, count, every):
     collection = noise_images(count)
     config = tiny()
     loop = training._Loop(config, collection, Run.create(config, collection))
-    chosen = collection.images[::every].numpy().astype(float)
-    assert loop.real_spread == pytest.approx(np.sqrt(chosen.var(axis=0, ddof=1).mean()), rel=1e-6)
+    assert loop.real_share == share_between_images(collection.images[::every])
 
 
 def test_flip_mirrors_each_image_with_probability_one_half(tiny, monkeypatch):

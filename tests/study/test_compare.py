@@ -14,6 +14,7 @@ from dcgan_utils.runs.run import Run
 from dcgan_utils.runs.training import train
 from dcgan_utils.study import compare
 from dcgan_utils.study.compare import label_runs, summary
+from dcgan_utils.study.record import CURVES
 
 pytestmark = pytest.mark.usefixtures("small_features")
 
@@ -23,8 +24,7 @@ def make(tiny, collection):
     def make(epochs=2, **changes):
         run = Run.create(tiny(epochs=epochs, **changes), collection)
         for epoch in range(1, epochs + 1):
-            names = ("d_loss_real", "d_loss_fake", "g_loss", "d_real", "d_fake", "sample_spread")
-            run.log_epoch({"epoch": epoch} | dict.fromkeys(names, epoch / 10) | {"seconds": 60})
+            run.log_epoch({"epoch": epoch} | dict.fromkeys(CURVES, epoch / 10) | {"seconds": 60})
         return run
 
     return make
@@ -53,23 +53,24 @@ def test_summary_averages_the_last_tenth(make):
     assert gamma["loss of D"] == pytest.approx(3.9)
     assert gamma["minutes"] == 20
     assert table.loc["N(1, 4)", "std"] == 2
-    assert table.loc["N(1, 4)", "spread"] == pytest.approx(0.2)
+    assert table.loc["N(1, 4)", "share, images"] == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize(("epochs", "averaged"), [(1, 1), (10, 1), (11, 2), (20, 2), (21, 3)])
 def test_the_last_tenth_is_rounded_up(make, epochs, averaged):
     end = summary(label_runs([make(epochs=epochs)])).iloc[0]
-    assert end["spread"] == pytest.approx((epochs - (averaged - 1) / 2) / 10)
+    assert end["share, images"] == pytest.approx((epochs - (averaged - 1) / 2) / 10)
     assert end["epochs"] == epochs
 
 
 def test_the_summary_tells_each_gauge_under_its_own_name(tiny, collection):
     run = Run.create(tiny(epochs=1, noise="N(3, 4)"), collection)
     gauges = {"d_loss_real": 1, "d_loss_fake": 2, "g_loss": 4, "d_real": 8, "d_fake": 16}
-    run.log_epoch({"epoch": 1, **gauges, "sample_spread": 32, "seconds": 90})
+    shares = {"first_layer_share": 32, "share_between_images": 64}
+    run.log_epoch({"epoch": 1, **gauges, **shares, "seconds": 90})
     assert summary(label_runs([run])).iloc[0].to_dict() == {
         "mean": 3, "std": 2, "|mean| / std": 1.5, "epochs": 1, "loss of D": 3, "loss of G": 4,
-        "D(x)": 8, "D(G(z))": 16, "spread": 32, "minutes": 1.5,
+        "D(x)": 8, "D(G(z))": 16, "share, first layer": 32, "share, images": 64, "minutes": 1.5,
     }  # fmt: skip
 
 
@@ -100,7 +101,12 @@ def test_runs_of_one_seed_are_paired(trained):
 
 def test_runs_that_differ_in_more_than_noise_and_seed_are_not_measured_together(trained):
     runs = trained()
-    assert compare.require_same_settings(runs).data_hash == runs[0].about["data"]["data_hash"]
+    unit = trained(["gamma"], first_norm="unit")
+    compare.require_same_settings(runs + unit)
+    labelled = label_runs(runs[2:] + unit)
+    assert list(compare.group_by_noise(labelled)) == [
+        "Gamma(2, 1)", "Gamma(2, 1), BatchNorm per unit"
+    ]  # fmt: skip
     with pytest.raises(NotEnoughData, match=r"width: 4, 8"):
         compare.require_same_settings(runs + trained(noises=["normal"], width=4))
 
@@ -117,18 +123,18 @@ def test_the_same_scores_give_vectors_of_the_same_ranks(trained):
 
 
 @pytest.mark.slow
-def test_every_run_is_measured_and_keeps_its_numbers(trained, collection):
+def test_every_run_is_measured_and_keeps_its_numbers(trained):
     runs, calls = trained(), []
-    table = compare.evaluate_runs(
-        runs, collection, samples=12, on_run=lambda *now: calls.append(now)
-    )
+    comparison = compare.Comparison(runs, samples=6, on_run=lambda *now: calls.append(now))
+    comparison.anchors = pd.DataFrame()
+    table = comparison.table
     assert calls[-1] == (4, 4)
     assert table["noise"].tolist() == ["normal(0, 1)"] * 2 + ["gamma(2, 1)"] * 2
-    assert table["generated"].eq(12).all()
+    assert table["generated"].eq(6).all()
     assert table["extractor"].eq("efficientnet_lite0").all()
     kept = json.loads((runs[2].folder / "metrics.json").read_text())
     assert kept["kid"] == table["kid"][2]
-    assert kept["epochs"] == 2
+    assert kept["how"]["epochs"] == 2
 
 
 def test_histories_of_several_seeds_stand_under_one_noise(trained):
@@ -173,57 +179,81 @@ def test_the_images_put_beside_each_other_have_the_same_scores(make, monkeypatch
         assert torch.equal(found.argsort(dim=1), scores.argsort(dim=1))
 
 
-def test_a_run_is_measured_with_the_labels_seed_and_samples_asked_for(
-    make, collection, monkeypatch
-):
-    runs, asked = [make(noise="N(1, 4)"), make(seed=1)], []
+@pytest.fixture
+def measured(monkeypatch):
+    """Measure nothing; return the list of what was asked for."""
+    asked = []
 
     def sample(run, n, *, seed, device):
         return torch.full((n, 3, 2, 2), run.config.seed + 10 * seed, dtype=torch.uint8)
 
-    def full(real, generated, *, seed, classes, device):
-        asked.append((real is collection.images, len(generated), seed, classes))
-        return {"kid": float(generated[0, 0, 0, 0])}
+    def measure(real, generated, *, seed, classes, device):
+        asked.append((len(real), len(generated), seed, classes))
+        kid = float(generated[0, 0, 0, 0])
+        return {"kid": kid, "fid": float("nan"), "generated": len(generated)}
 
     monkeypatch.setattr(compare.sampling, "sample", sample)
-    monkeypatch.setattr(compare.evaluation, "evaluate", full)
-    kinds = ["sea", "land"] * 5
-    table = compare.evaluate_runs(runs, collection, samples=7, seed=4, classes=kinds)
-    assert asked == [(True, 7, 4, kinds)] * 2
-    assert table.drop(columns="run").to_dict("records") == [
-        {"label": "N(1, 4)", "noise": "normal(1, 2)", "seed": 0, "|mean| / std": 0.5, "kid": 40},
-        {"label": "N(0, 1)", "noise": "normal(0, 1)", "seed": 1, "|mean| / std": 0, "kid": 41},
-    ]
-    kept = json.loads((runs[1].folder / "metrics.json").read_text())
-    assert (kept["kid"], kept["sample_seed"]) == (41, 4)
+    monkeypatch.setattr(compare.evaluation, "evaluate", measure)
+    return asked
+
+
+def test_a_run_is_measured_with_the_seed_and_samples_asked_for(make, measured):
+    run = make(seed=1)
+    found = compare.evaluate_run(run, samples=7, seed=4)
+    assert (found["kid"], measured) == (41, [(10, 7, 4, None)])
+    kept = json.loads((run.folder / "metrics.json").read_text())
+    assert (kept["kid"], kept["how"]["sample_seed"]) == (41, 4)
+
+
+def test_what_was_measured_is_not_measured_again_unless_something_differs(make, measured):
+    run = make()
+    first = compare.evaluate_run(run, samples=7)
+    assert compare.evaluate_run(run, samples=7) == pytest.approx(first, nan_ok=True)
+    assert len(measured) == 1
+    for changed in ({"samples": 8}, {"samples": 8, "seed": 1}):
+        compare.evaluate_run(run, **changed)
+    run.log_epoch(run.history().iloc[-1].to_dict() | {"epoch": 3})
+    compare.evaluate_run(run, samples=8, seed=1)
+    assert len(measured) == 4
+    (run.folder / "metrics.json").write_text("[1, 2")
+    compare.evaluate_run(run, samples=8, seed=1)
+    assert len(measured) == 5
+
+
+def test_an_older_version_s_measures_are_measured_again(make, measured, monkeypatch):
+    run = make()
+    compare.evaluate_run(run, samples=7)
+    monkeypatch.setattr(compare.evaluation, "VERSION", 99)
+    compare.evaluate_run(run, samples=7)
+    assert len(measured) == 2
 
 
 @pytest.mark.parametrize(
     ("column", "named"), [(None, "subject"), ("subject", "subject"), ("weather", "weather")]
 )
 def test_a_comparison_measures_with_the_column_asked_for(
-    make, image_folder, collection, monkeypatch, column, named
+    make, image_folder, collection, measured, monkeypatch, column, named
 ):
     classes = {"subject": ["sea", "land"] * 5, "weather": ["rain"] * 5 + ["sun"] * 5}
     labels = pd.DataFrame(classes, index=pd.Index(collection.files, name="file"))
     labels.to_csv(image_folder / "labels.csv")
-    asked = []
 
-    def ask(*images, seed, generated=0, samples=0, classes=None, on_run=None, device):
-        asked.append((generated or samples, seed, classes))
+    def baseline(real, *, generated, seed, classes, device):
+        measured.append((len(real), generated, seed, classes))
+        return {"kid": 0.0}
 
-    monkeypatch.setattr(compare.evaluation, "baseline_real_real", ask)
-    monkeypatch.setattr(compare, "evaluate_runs", ask)
+    monkeypatch.setattr(compare.evaluation, "baseline_real_real", baseline)
+    monkeypatch.setattr(compare.evaluation, "anchors", lambda *given, **named: pd.DataFrame())
     comparison = compare.Comparison([make()], label_column=column, samples=9, seed=3)
-    assert comparison.table is None
-    assert asked == [(9, 3, classes[named])] * 2
+    assert len(comparison.table) == 1
+    assert measured == [(10, 9, 3, classes[named])] * 2
 
 
 def test_a_comparison_of_runs_that_differ_in_more_has_samples_but_no_measures(trained):
     runs = trained(["normal"], [0]) + trained(["normal"], [0], width=4)
     comparison = compare.Comparison(runs)
     assert list(comparison.samples(2)) == ["N(0, 1), width 8", "N(0, 1), width 4"]
-    for what in ("table", "baseline", "claims", "real"):
+    for what in ("table", "anchors", "claims", "real"):
         with pytest.raises(NotEnoughData, match="width: 4, 8"):
             getattr(comparison, what)
 
@@ -239,7 +269,21 @@ def test_a_comparison_writes_what_it_measured(tiny, tmp_path, quick_umap):
     assert measures["noise"].tolist() == ["normal(0, 1)", "gamma(2, 1)"]
     claims = pd.read_csv(tmp_path / f"{comparison.name}-claims.csv")
     assert claims["verdict"].tolist() == [claim.verdict for claim in comparison.claims]
+    anchors = pd.read_csv(tmp_path / f"{comparison.name}-anchors.csv", index_col="run")
+    assert list(anchors.index[:2]) == ["real-vs-real baseline", "blurred by 1 px"]
     points, groups, names = comparison.embedding()
     assert names == ["real", "N(0, 1)", "Gamma(2, 1)"]
     assert points.shape == (3 * 16, 2)
     assert groups.tolist() == [0] * 16 + [1] * 16 + [2] * 16
+
+
+def test_the_curves_count_updates_and_group_what_theory_finds_alike(make):
+    runs = [make(noise=noise) for noise in ("normal", "N(0, 100)", "gamma")]
+    curves = compare.Comparison([*runs, make(noise="gamma", first_norm="unit")]).curves()
+    assert curves["update"].tolist() == [3, 6] * 4, "ten images in batches of four"
+    assert curves["group"].unique().tolist() == [
+        "mean 0", "|mean| / std = 1.41", "|mean| / std = 1.41, BatchNorm per unit"
+    ]  # fmt: skip
+    assert curves["kid"].isna().all()
+    copied = compare.Comparison([make(augment="pil")]).curves()
+    assert copied["update"].tolist() == [15, 30], "six views of each image"

@@ -10,6 +10,7 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pandas as pd
@@ -28,7 +29,7 @@ from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.report import build
 from dcgan_utils.runs.run import Run
 from dcgan_utils.runs.training import train
-from dcgan_utils.study import schedule
+from dcgan_utils.study import compare, schedule
 from dcgan_utils.study.grid import load_grid, tasks
 from dcgan_utils.study.schedule import (
     execute_notebook,
@@ -108,6 +109,9 @@ def test_a_missing_notebook_is_reported(tmp_path):
         execute_notebook("nonsense", tmp_path / "out.ipynb", {})
 
 
+MEASURED = {"samples": 6, "label_column": None}
+
+
 # --- One task ------------------------------------------------------------------------------
 
 
@@ -127,23 +131,24 @@ def stand_in(monkeypatch):
 
 
 def test_a_task_is_done_once_and_a_failed_one_again(task, home, stand_in):
-    assert run_task(task, str(home)) == ""
+    assert run_task(task, str(home), MEASURED) == ""
     assert Run(task.run).finished
-    assert run_task(task, str(home)) == ""
+    assert run_task(task, str(home), MEASURED) == ""
     assert stand_in.executed == ["train"]
 
     notebook = Run(task.run).folder / "train.ipynb"
     executed = nbformat.read(notebook, as_version=4)
     executed.metadata["papermill"]["exception"] = True  # the training is finished, a figure failed
     nbformat.write(executed, notebook)
-    assert run_task(task, str(home)) == ""
+    assert run_task(task, str(home), MEASURED) == ""
     assert stand_in.executed == ["train", "train"]
 
 
 def test_two_workers_at_one_task_take_turns(task, home, stand_in):
     failed = []
     both = [
-        threading.Thread(target=lambda: failed.append(run_task(task, str(home)))) for _ in range(2)
+        threading.Thread(target=lambda: failed.append(run_task(task, str(home), MEASURED)))
+        for _ in range(2)
     ]
     for thread in both:
         thread.start()
@@ -158,9 +163,9 @@ def test_a_worker_that_sees_other_images_fails(task, home, image_folder, stand_i
     extra = image_folder / "other.png"
     shutil.copy(image_folder / "00.png", extra)
     for _ in range(2):
-        assert "the images on this worker are not the images" in run_task(task, str(home))
+        assert "the images on this worker are not the images" in run_task(task, str(home), MEASURED)
     extra.unlink()
-    assert run_task(task, str(home)) == ""
+    assert run_task(task, str(home), MEASURED) == ""
 
 
 # --- The grid ------------------------------------------------------------------------------
@@ -249,18 +254,21 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path, image_folder, home, mo
         assert len(set(pids)) == 2
         killer = threading.Thread(target=kill_a_worker_in_its_midst, args=(pids, killed))
         killer.start()
-        result = run_grid(grid, scheduler=address, on_progress=under_way.append)
+        result = run_grid(
+            grid, scheduler=address, on_progress=lambda now, left: under_way.append((now, left))
+        )
         killer.join()
     assert killed
     assert result["failed"].eq("").all()
     assert result["epochs"].eq(50).all()
-    assert any(0 < done < task.epochs for progress in under_way for task, done in progress.items())
+    assert any(0 < done < task.epochs for now, _ in under_way for task, done in now.items())
+    assert any(left is not None and left > 0 for _, left in under_way)
 
     monkeypatch.setenv("DCGAN_HOME", str(tmp_path / "undisturbed"))
     disturbed = Run(home / "reports" / "runs" / result.iloc[0]["run"])
     undisturbed = train(disturbed.config, load_dataset(str(image_folder), 32))
     assert equal_states(disturbed.load_weights(), undisturbed.load_weights())
-    columns = ["d_loss_real", "d_loss_fake", "g_loss", "sample_spread"]
+    columns = ["d_loss_real", "d_loss_fake", "g_loss", "share_between_images"]
     assert disturbed.history()[columns].equals(undisturbed.history()[columns])
 
 
@@ -290,7 +298,8 @@ def as_a_second_study(path, home):
     schedule.execute_notebook = StandIn()
     grid = load_grid(path)
     (task,) = tasks(grid)
-    build.build_study(grid, schedule._table({task: run_task(task, home)}))
+    records = schedule.records_of(grid, [task])
+    build.build_study(grid, schedule._table(records, {task: run_task(task, home, MEASURED)}))
 
 
 def test_an_interrupted_study_resumes_even_twice_at_once(
@@ -350,7 +359,8 @@ def test_the_page_of_a_run_is_made_once_and_again_after_its_notebook(
 ):
     grid = load_grid(written_grid(tmp_path, image_folder, seeds=[0], epochs=1))
     todo = tasks(grid)
-    table = schedule._table({task: run_task(task, str(home)) for task in todo})
+    outcomes = {task: run_task(task, str(home), MEASURED) for task in todo}
+    table = schedule._table(schedule.records_of(grid, todo), outcomes)
     announced = []
     index, pages = build.build_study(grid, table, on_page=announced.append)
     assert [page.html.name for page in pages] == ["compare-ten-images-dcgan.html"]
@@ -364,6 +374,108 @@ def test_the_page_of_a_run_is_made_once_and_again_after_its_notebook(
     os.utime(html.with_suffix(".ipynb"))
     build.build_study(grid, table)
     assert html.stat().st_mtime_ns > first
+
+
+# --- The record and the looks ---
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Measure nothing: every run has the measures that its prior has in this dictionary."""
+    kid = {"normal(0, 1)": 0.2, "gamma(2, 1)": 0.6}
+
+    def evaluate_run(run, **settings):
+        value = kid[run.config.noise] * (1 + run.config.seed / 100)
+        return {"kid": value, "share_between_images": 1.0, "sharpness": 1.0, "generated": 6}
+
+    monkeypatch.setattr(schedule, "evaluate_run", evaluate_run)
+    monkeypatch.setattr(compare, "evaluate_run", evaluate_run)
+    return kid
+
+
+def test_what_is_recorded_is_not_trained_again_even_if_its_folder_is_gone(
+    tmp_path, image_folder, stand_in, threads, measured
+):
+    grid = load_grid(written_grid(tmp_path, image_folder, seeds=[0], epochs=1))
+    first, started = run_grid(grid), []
+    assert stand_in.executed == ["train", "train"]
+    shutil.rmtree(runs_dir())
+    again = run_grid(grid, on_start=lambda *now: started.append(now))
+    assert stand_in.executed == ["train", "train"]
+    assert not started, "there is nothing to start"
+    columns = ["run", "noise", "seed", "epochs", "failed"]
+    assert again[columns].equals(first[columns])
+
+    more = load_grid(written_grid(tmp_path, image_folder, seeds=[0, 1], epochs=1))
+    table = run_grid(more, on_start=lambda *now: started.append(now[2:]))
+    assert stand_in.executed == ["train"] * 4
+    assert started == [(2, 2)], "two to train, two recorded"
+    assert table["seed"].tolist() == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "seeds"),
+    [("leaning", [0, 1, 2, 3]), ("undecided", [0, 1, 2, 3]), ("refuted", [0, 1])],
+)
+def test_a_study_ends_at_the_look_that_decides(
+    tmp_path, image_folder, stand_in, threads, measured, monkeypatch, verdict, seeds
+):
+    judged = []
+
+    def judge(table, *, looks):
+        judged.append((looks, sorted(table["seed"].unique())))
+        return [SimpleNamespace(verdict="confirmed"), SimpleNamespace(verdict=verdict)]
+
+    monkeypatch.setattr(schedule.claims, "judge", judge)
+    path = written_grid(tmp_path, image_folder, seeds=[0, 1, 2, 3], epochs=1)
+    path.write_text(path.read_text() + "looks: [2, 4]\n")
+    table = run_grid(load_grid(path))
+    assert sorted(table["seed"].unique()) == seeds
+    assert ((2, 4), [0, 1]) in judged
+    assert len(table) == len(stand_in.executed) == 2 * len(seeds)
+
+
+def test_a_run_that_fails_is_tried_once_per_study(
+    tmp_path, image_folder, stand_in, threads, measured, monkeypatch
+):
+    ended = []
+    monkeypatch.setattr(schedule, "run_task", lambda task, *_: "no")
+    grid = load_grid(written_grid(tmp_path, image_folder, seeds=[0], epochs=1))
+    table = run_grid(grid, on_outcome=lambda *outcome: ended.append(outcome[1:]))
+    assert table["failed"].tolist() == ["no", "no"]
+    assert ended == [("no", 1, 2), ("no", 2, 2)]
+
+
+def test_runs_beside_the_grid_are_arms_with_every_seed(tmp_path, image_folder):
+    path = written_grid(tmp_path, image_folder, seeds=[0, 1])
+    path.write_text(path.read_text() + "also: [{noise: gamma, first_norm: unit}]\n")
+    found = tasks(load_grid(path))
+    assert [(task.noise, task.first_norm, task.seed) for task in found] == [
+        (noise, norm, seed)
+        for seed in (0, 1)
+        for noise, norm in [
+            ("normal(0, 1)", "channel"), ("gamma(2, 1)", "channel"), ("gamma(2, 1)", "unit")
+        ]
+    ]  # fmt: skip
+    assert len({task.run for task in found}) == 6
+    assert str(found[2]) == "ten-images, dcgan, gamma(2, 1), first_norm unit, seed 0"
+
+
+def test_the_time_that_is_left_follows_from_the_runs_under_way(tmp_path, image_folder, collection):
+    path = written_grid(tmp_path, image_folder, seeds=[0, 1], epochs=10)
+    todo = tasks(load_grid(path))
+    assert schedule._minutes_left(todo, todo) is None, "nothing is known yet"
+    runs = [Run.create(TrainConfig.resolve(**task.parameters), collection) for task in todo[:2]]
+    for run, epochs in zip(runs, (10, 4), strict=True):
+        for epoch in range(1, epochs + 1):
+            run.log_epoch({"epoch": epoch, "seconds": 60})
+    # One run is finished, one has six minutes left, and two take ten each.
+    assert schedule._minutes_left(todo, todo[1:]) == pytest.approx(26)
+    assert schedule.progress_line({}, 134.6) == "2 h 15 min left"
+    assert schedule.progress_line({todo[0]: 3}, None) == f"{todo[0]}: epoch 3 of 10"
+    assert schedule.start_line("http://x", 2, 3, 1) == (
+        "3 runs to train, 1 recorded; 2 workers, watch them at http://x"
+    )
 
 
 def test_an_error_of_dask_is_a_reason_and_never_empty():

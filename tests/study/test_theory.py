@@ -1,8 +1,10 @@
 import pytest
 import torch
+from helpers import some
 from torch import nn
 
 from dcgan_utils.core.seeds import stream
+from dcgan_utils.data import statistics
 from dcgan_utils.data.tensors import rms_difference
 from dcgan_utils.gan import networks, priors
 from dcgan_utils.gan.model import DCGAN
@@ -53,13 +55,12 @@ def test_the_measured_share_of_known_priors(prior, share):
 
 
 def test_the_measured_share_is_that_of_the_variance_between_images(monkeypatch):
-    """Two channels of two places, and two images: 1 of 2 and 4 of 4 parts lie between these."""
-    places = torch.tensor([[[0.0, 2.0], [0.0, 0.0]], [[2.0, 4.0], [4.0, 4.0]]])
-    blocks = [[lambda z: places[..., None]]]
-    stub = type("Stub", (), {"blocks": blocks})()
+    """Two channels of two places, and two images: 2 of 3 and 8 of 8 parts lie between these."""
+    places = torch.tensor([[[0.0, 2.0], [0.0, 0.0]], [[2.0, 4.0], [4.0, 4.0]]])[..., None]
+    stub = type("Stub", (), {"first_feature_map": lambda self, z: places})()
     monkeypatch.setattr(theory.networks, "Generator", lambda **sizes: stub)
     monkeypatch.setattr(theory.networks, "initialise_weights", lambda *given: None)
-    assert theory.measured_share(priors.parse("normal")) == pytest.approx((1 / 2 + 1) / 2)
+    assert theory.measured_share(priors.parse("normal")) == pytest.approx((2 / 3 + 1) / 2)
 
 
 def test_sensitivity_is_relative_to_the_difference_of_other_images():
@@ -151,3 +152,60 @@ def test_only_moved_biases_make_the_second_study_s_generator_feel_the_scale():
     assert (table.loc[["dcgan", "pokemon"], ["std × 0.1", "std × 10"]] < 0.05).all(axis=None)
     assert (table.loc["pokemon, random biases", ["std × 0.1", "std × 10"]] > 0.05).all()
     assert (table["mean + 1 std"] > 0.1).all()
+
+
+# --- Theory over the training --------------------------------------------------------------
+
+
+def test_the_scale_cancels_bit_for_bit_with_epsilon_and_nearly_without():
+    images = some(40, side=32)
+    found = theory.scale_identity(images, (0.125, 1024.0), updates=3)
+    assert list(found.index) == ["N(0, 0.125²)", "N(0, 1024²)"]
+    assert (found["epsilon scaled"] == 0).all()
+    assert found["usual epsilon"].between(1e-9, 1e-2).all()
+
+
+def test_the_identity_compares_trained_weights_of_both_networks(monkeypatch):
+    images, seen = some(20, side=32), []
+    first = theory._trained_weights(images, 1.0, updates=2, seed=0)
+    untrained = theory._short_model(noise="normal", seed=0)
+    both = [*untrained.generator.parameters(), *untrained.discriminator.parameters()]
+    assert len(first) == len(both)
+    assert not any(torch.equal(one, other) for one, other in zip(first, both, strict=True))
+    monkeypatch.setattr(theory, "_train_briefly", lambda *given: seen.append(given))
+    model_eps = [
+        theory._trained_weights(images, 8.0, updates=2, seed=0, factor=factor)
+        and seen[-1][0].generator.blocks[0][1].eps
+        for factor in (1.0, 64.0)
+    ]
+    assert model_eps == [1e-5, 64e-5]
+
+
+def test_the_mean_is_one_eigenvalue_of_the_second_moments():
+    table = theory.second_moments(priors.parse_list("normal, gamma, N(1, 1), N(0, 100)"))
+    assert table["predicted"].tolist() == pytest.approx([1, 201, 101, 1])
+    assert table["measured"].to_numpy() == pytest.approx(table["predicted"].to_numpy(), rel=0.4)
+    assert theory.second_moments(priors.parse_list("N(2, 1)"), noise_size=9)[
+        "predicted"
+    ].tolist() == [37]
+
+
+def test_training_takes_the_rest_away_faster_for_more_coordinates():
+    images = some(40, side=32)
+    table = theory.doses(images, noise_sizes=(4, 400), ratios=(0.5,), updates=40)
+    assert table["sqrt(n) r"].tolist() == [1, 10]
+    assert table["before"].to_numpy() == pytest.approx(0.8, abs=0.06)
+    assert table["after"][0] > 0.7 > 0.5 > table["after"][1]
+
+
+def test_a_first_batchnorm_per_unit_keeps_the_differences():
+    """After a few updates: the share of what BatchNorm hands on, with Gamma noise."""
+    images, shares = some(40, side=32), {}
+    for first_norm in ("channel", "unit"):
+        model = theory._short_model(noise="gamma", seed=0, first_norm=first_norm)
+        theory._train_briefly(model, images, 40, 0)
+        z = model.prior.sample(256, 100, generator=stream(0, "sample"))
+        with torch.no_grad():
+            handed_on = model.generator.train().blocks[0](z[:, :, None, None])
+        shares[first_norm] = statistics.share_between_images(handed_on)
+    assert shares["unit"] > 0.8 > 0.4 > shares["channel"]

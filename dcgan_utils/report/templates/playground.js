@@ -357,8 +357,8 @@ function describe() {
   $("noise").value = state.noise;
   const own = state.noise === "own", shown = state.runs.map((i) => data.runs[i]);
   const noises = own
-    ? shown.map((run) => ({ ...noiseOf(run), ink: run.ink, label: titleOf(run), architecture: run.architecture }))
-    : [{ ...noiseOf(shown[0]), ink: "var(--link)", label: "the noise chosen" }];
+    ? shown.map((run) => ({ ...noiseOf(run), ink: run.ink, label: titleOf(run), pools: run.pools }))
+    : [{ ...noiseOf(shown[0]), ink: "var(--link)", label: "the noise chosen", pools: true }];
   const { prior, mean, std } = noises[0];
   $("mean").value = mean;
   $("mean-number").value = Number(mean.toPrecision(3));
@@ -393,9 +393,9 @@ function describe() {
       : state.from === state.to
         ? "Both ends are the same image. Choose two: the walk leads from the first to the second."
         : "Choose two images above: the walk leads from the first to the second.");
-  $("pokemon-text").hidden = !shown.some((run) => run.architecture === "pokemon");
+  $("pokemon-text").hidden = !shown.some((run) => !run.pools);
   drawDensity(noises);
-  drawShare(noises.filter((noise) => noise.architecture !== "pokemon"), own);
+  drawShare(noises.filter((noise) => noise.pools), own);
   describePlace();
 }
 

@@ -1,0 +1,120 @@
+"""The numbers in README and RESULTS are those of the committed tables."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dcgan_utils.study import claims
+
+ROOT = Path(__file__).parents[1]
+REPORTS = ROOT / "reports"
+RESULTS = (REPORTS / "RESULTS.md").read_text("utf-8")
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def table_after(place):
+    """Return the cells of the first Markdown table after a place in RESULTS, by row."""
+    lines = RESULTS[RESULTS.index(place) :].splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("|"))
+    rows = []
+    for line in lines[first:]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip().replace("**", "") for cell in line.strip("|").split("|")])
+    return [rows[0], *rows[2:]]
+
+
+def of_arms(collection):
+    """Return the rows that RESULTS should have for the arms of a collection."""
+    measures = pd.read_csv(REPORTS / f"noise-study/{collection}/{collection}-dcgan-measures.csv")
+    for label, runs in measures.groupby("label", sort=False):
+        kid = f"{runs['kid'].mean():.3f}"
+        if len(runs) > 1:
+            kid += f" ({runs['kid'].min():.3f} to {runs['kid'].max():.3f})"
+        means = runs.mean(numeric_only=True)
+        yield [
+            label, f"{means['|mean| / std']:.3g}", kid, f"{means['coverage']:.2f}",
+            f"{means['share_between_images']:.2f}", f"{means['support_size']:.0f}",
+            f"{means['sharpness']:.2f}", str(len(runs)),
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "collection",
+    [name for name in ("monet", "plein_air") if f"{name}-dcgan-measures.csv" in RESULTS],
+)
+def test_the_arms_are_those_of_the_record(collection):
+    _, *rows = table_after(f"noise-study/{collection}/{collection}-dcgan-measures.csv")
+    assert rows == list(of_arms(collection))
+
+
+def test_the_anchors_are_those_of_the_record():
+    path = REPORTS / "noise-study/monet/monet-dcgan-anchors.csv"
+    kid = pd.read_csv(path, index_col="run")["kid"]
+    assert f"A grey rectangle has a KID of {kid['grey']:.3f}" in RESULTS
+    assert f"ten paintings repeated have {kid['ten images, repeated']:.3f}" in RESULTS
+
+
+@pytest.mark.parametrize(("column", "collection"), [(1, "monet"), (2, "plein_air")])
+def test_the_pilot_s_verdicts_are_what_the_rule_says(column, collection):
+    table = pd.read_csv(REPORTS / f"noise-study/pilot/{collection}-measures.csv")
+    table = table.assign(first_norm="channel", share_between_images=0.0)
+    found = {claim.letter: claim for claim in claims.judge(table)}
+    _, *rows = table_after("noise-study/pilot/plein_air-measures.csv")
+    told = {row[0].split(")")[0].strip("("): row[column] for row in rows}
+    assert set(told) == set(found) - {"b1", "g"}
+    for letter, cell in told.items():
+        verdict, _, interval = cell.partition(": ")
+        assert verdict == found[letter].verdict
+        assert interval in found[letter].reason, letter
+
+
+@pytest.mark.parametrize(
+    ("path", "place", "columns"),
+    [
+        ("ablation/monet.csv", "[table](ablation/monet.csv)", {"kid": 3, "diversity": 2}),
+        ("augment/critters.csv", "(augment/critters.csv)", {"kid": 3}),
+        ("augment/pokemon.csv", "(augment/critters.csv)", {"kid": 3}),
+    ],
+)
+def test_other_tables_are_those_of_their_files(path, place, columns):
+    table = pd.read_csv(REPORTS / path)
+    cells = {cell for row in table_after(place)[1:] for cell in row}
+    for column, digits in columns.items():
+        for value in table[column]:
+            assert f"{value:.{digits}f}" in cells, (path, column, value)
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [("ablation/monet-best.csv", "(ablation/monet-best.csv)"),
+     ("second-study/pokemon-quality.csv", "(second-study/pokemon-quality.csv)")],
+)  # fmt: skip
+def test_qualities_over_epochs_are_those_of_their_files(path, place):
+    table = pd.read_csv(REPORTS / path).set_index("epoch")
+    epochs, *rows = table_after(place)
+    for name, *values in rows:
+        for epoch, value in zip(epochs[1:], values, strict=True):
+            digits = len(value.partition(".")[2])
+            exact = table.loc[int(epoch), name.lower()]
+            assert float(value) == pytest.approx(exact, abs=0.501 / 10**digits)
+
+
+def test_the_speeds_are_those_of_the_benchmark():
+    turns = pd.read_csv(REPORTS / "benchmark/turns.csv")
+    for batch, bf16, fp32 in ((128, "2.7", "1.4"), (64, "2.3", "1.3")):
+        wide = turns[turns["batch"] == batch].pivot(
+            index="turn", columns="loop", values="pictures_per_second"
+        )
+        ratio = {name: (wide[name] / wide["textbook"]).median() for name in wide}
+        said = {f"{value:.1f}" for name, value in ratio.items() if name != "textbook"}
+        assert {bf16, fp32} <= said, said
+    assert "2.7 times as fast at batch 128 and 2.3 times at\nbatch 64" in README
+
+
+def test_results_name_only_files_that_are_there():
+    for text, folder in ((RESULTS, REPORTS), (README, ROOT)):
+        for target in re.findall(r"\]\(([^)#]+)\)", text):
+            assert "://" in target or (folder / target).exists(), target
