@@ -265,7 +265,8 @@ def tasks(grid: Grid) -> list[Task]:
     Raises
     ------
     WorkbookError
-        If a collection is missing, or a parameter is wrong; nothing has been trained then.
+        If a collection is missing, a parameter is wrong, or a run is there twice; nothing has been
+        trained then.
     """
     places = {collection: locate(collection) for collection in grid.collections}
     names = [place.name for place in places.values()]
@@ -284,7 +285,10 @@ def tasks(grid: Grid) -> list[Task]:
             config = _resolved(grid.parameters | own).for_collection(len(dataset.images))
             parameters = grid.parameters | own | {"precision": config.precision}
             which = (place.name, architecture, config.noise, config.first_norm, seed)
-            found.append(Task(run_name(config, dataset), *which, config.epochs, parameters))
+            task = Task(run_name(config, dataset), *which, config.epochs, parameters)
+            if task.run in {other.run for other in found}:
+                raise WorkbookError(f"'also' repeats {task}: leave it out.")
+            found.append(task)
     return found
 
 

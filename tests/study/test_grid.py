@@ -293,3 +293,37 @@ def test_the_column_asked_for_must_sort_the_images(image_folder):
     assert len(tasks(Grid.resolve(**values, label_column="subject"))) == 1
     with pytest.raises(WorkbookError, match="'number' does not sort"):
         tasks(Grid.resolve(**values, label_column="number"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ("looks: [3, 2]", "looks must be increasing numbers of seeds, at most 3 here, not 3, 2."),
+        ("looks: [2, 2]", "looks must be increasing"),
+        ("looks: [2, 4]", "at most 3 here"),
+        ("looks: [1]", "looks.0 should be greater than or equal to 2"),
+        ("also: [{seed: 3}]", "also: 'seed' has its own list in a grid."),
+        ("also: [{dataset: x}]", "also: 'dataset' has its own list in a grid."),
+        ("also: 3", "also.0 should hold names with values"),
+    ],
+)
+def test_looks_and_runs_beside_the_grid_are_checked(tmp_path, image_folder, lines, why):
+    path = written_grid(tmp_path, image_folder, seeds=[0, 1, 2])
+    path.write_text(f"{path.read_text()}{lines}\n")
+    with pytest.raises(WorkbookError) as error:
+        load_grid(path)
+    assert why in str(error.value)
+
+
+def test_an_arm_that_is_there_already_is_refused(tmp_path, image_folder):
+    path = written_grid(tmp_path, image_folder, seeds=[0])
+    path.write_text(path.read_text() + "also: [{noise: 'gamma(2, 1)', first_norm: channel}]\n")
+    with pytest.raises(WorkbookError, match=r"'also' repeats ten-images, dcgan, gamma\(2, 1\)"):
+        tasks(load_grid(path))
+
+
+def test_an_arm_with_an_unknown_parameter_is_refused_before_any_training(tmp_path, image_folder):
+    path = written_grid(tmp_path, image_folder, seeds=[0])
+    path.write_text(path.read_text() + "also: [{noise: gamma, first_nrom: unit}]\n")
+    with pytest.raises(WorkbookError, match="Did you mean 'first_norm'"):
+        tasks(load_grid(path))
