@@ -216,21 +216,22 @@ def anchors(real: torch.Tensor, *, seed: int, generated: int, device: str = "cpu
 
     rng = stream(seed, "anchors")
     chosen = real[torch.randperm(len(real), generator=rng)]
-    some = chosen[torch.arange(generated) % len(chosen)]
-    mean = real.double().mean(dim=0).round().to(torch.uint8)
-    images = {
+    some = chosen[:generated]
+    noise = torch.randint(0, 256, (generated, *real.shape[1:]), generator=rng, dtype=torch.uint8)
+    distinct = {  # the same few images are repeated where there are fewer than `generated`
         "blurred by 1 px": torch.from_numpy(gaussian_filter(some.numpy(), (0, 0, 1, 1))),
-        "ten images, repeated": chosen[torch.arange(generated) % min(10, len(chosen))],
-        "the mean image": mean.expand(generated, -1, -1, -1),
-        "grey": torch.full_like(some, GREY),
-        "uniform noise": torch.randint(0, 256, some.shape, generator=rng, dtype=torch.uint8),
+        "ten images, repeated": chosen[:10],
+        "the mean image": real.double().mean(dim=0, keepdim=True).round().to(torch.uint8),
+        "grey": torch.full_like(real[:1], GREY),
+        "uniform noise": noise,
     }
-    vectors, rows = features.extract(real, device=device).vectors, {}
-    for name, anchor in images.items():
-        extracted = features.extract(anchor, device=device)
-        row = _unlabelled_measures([vectors, extracted.vectors], [real, anchor])
+    of_real, rows = features.extract(real, device=device), {}
+    for name, images in distinct.items():
+        repeated = torch.arange(generated) % len(images)
+        vectors = features.extract(images, device=device).vectors[repeated.numpy()]
+        row = _unlabelled_measures([of_real.vectors, vectors], [real, images[repeated]])
         sizes = {"real": len(real), "generated": generated}
-        rows[name] = row | {"extractor": extracted.extractor} | sizes
+        rows[name] = row | {"extractor": of_real.extractor} | sizes
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
