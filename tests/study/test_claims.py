@@ -233,6 +233,27 @@ def test_every_test_has_a_row_and_its_exact_permutation_test():
     assert len(table) == sum(len(question.tests) for question in claims.questions())
 
 
+def test_the_permutation_test_is_of_what_is_asked_for():
+    """Clearly above 1, and clearly below the 1.25 that is asked for."""
+    table = claims.test_table(runs(seeds=4, noise=1e-3, plus={"kid": 0.24}))
+    row = table[(table["claim"] == "c") & (table["one"] == "N(1, 1)")].iloc[0]
+    assert row["permutation p"] == 1
+    assert row["p"] > 0.99
+
+
+def test_priors_with_mean_0_have_a_variance_of_their_own():
+    table = runs(seeds=6, noise=0.01)
+    rng = np.random.default_rng(0)
+    shifted = [priors.parse(noise).mean != 0 for noise in table["noise"]]
+    factors = np.exp(np.where(shifted, 0.4, 0) * rng.normal(size=len(table)))
+    found = claims.Runs(table.assign(kid=table["kid"] * factors)).in_measure("kid")
+    assert found.variances[True] ** 0.5 == pytest.approx(0.01, rel=0.3)
+    assert found.variances[False] ** 0.5 == pytest.approx(0.4, rel=0.3)
+    assert [arm for arm, kind in found.kinds.items() if kind] == [
+        claims.arm_of(*ARMS[arm]) for arm in ("normal", "uniform", "small", "large", "standardized")
+    ]
+
+
 def test_one_run_cannot_be_permuted():
     assert claims.test_table(runs(seeds=1))["permutation p"].iloc[0] != 0
     assert claims.test_table(runs(seeds=1))["permutation p"].isna().any()
