@@ -108,11 +108,15 @@ def _short_model(**parameters: object) -> DCGAN:
 
 
 def _train_briefly(model: DCGAN, images: torch.Tensor, updates: int, seed: int) -> None:
-    rng = stream(seed, "order")
-    for _ in range(updates):
-        chosen = images[torch.randint(len(images), (16,), generator=rng)]
-        batch = F.adaptive_avg_pool2d(chosen.float(), 32).round().to(torch.uint8)
-        model.train_step(to_float(batch).contiguous(memory_format=model.memory_format))
+    rng, threads = stream(seed, "order"), torch.get_num_threads()
+    torch.set_num_threads(1)  # networks this small are slower with more, beside other work by far
+    try:
+        for _ in range(updates):
+            chosen = images[torch.randint(len(images), (16,), generator=rng)]
+            batch = F.adaptive_avg_pool2d(chosen.float(), 32).round().to(torch.uint8)
+            model.train_step(to_float(batch).contiguous(memory_format=model.memory_format))
+    finally:
+        torch.set_num_threads(threads)
 
 
 # --- The mean does not cancel ---

@@ -181,6 +181,15 @@ def test_the_identity_compares_trained_weights_of_both_networks(monkeypatch):
     assert model_eps == [1e-5, 64e-5]
 
 
+def test_short_trainings_leave_the_threads_as_they_were():
+    before = torch.get_num_threads()
+    theory.doses(some(20, side=32), noise_sizes=(4,), ratios=(1.0,), updates=1)
+    assert torch.get_num_threads() == before
+    with pytest.raises(TypeError):
+        theory._train_briefly(None, None, 1, 0)
+    assert torch.get_num_threads() == before
+
+
 def test_the_mean_is_one_eigenvalue_of_the_second_moments():
     table = theory.second_moments(priors.parse_list("normal, gamma, N(1, 1), N(0, 100)"))
     assert table["predicted"].tolist() == pytest.approx([1, 201, 101, 1])
