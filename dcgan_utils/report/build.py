@@ -168,7 +168,7 @@ def build_report(
     _add_collection(report, common, first.img_size)
     trained = _add_trainings(report, given, runs)
     _add_capacity(report, common, first)
-    measured = {"samples": max(6, min(len(images.images), 300)), "device": first.device}
+    measured = {"samples": max(6, min(len(images.images), 200)), "device": first.device}
     _add_comparison(report, measured, trained, first.seed)
     if benchmark is not None:
         report.add("benchmark", benchmark, **_BENCHMARK)

@@ -14,8 +14,8 @@ The generator `dcgan` begins with a linear map without bias (a transposed convol
   mean. Their second moments have one eigenvalue ``n m^2 + s^2`` beside ``s^2``
   (`second_moments`), so the gradients of all weights share a direction, along which the pattern
   grows. Source: LeCun, Kanter and Solla 1991, "Eigenvalues of covariance matrices: application to
-  neural-network learning", Physical Review Letters 66, 2396-2399. What counts in training is
-  ``sqrt(n) r`` (`doses`).
+  neural-network learning", Physical Review Letters 66, 2396-2399. So n counts as well as r, the
+  more the longer the training (`doses`).
 - *The cause is the pooling of places.* A first BatchNorm per unit (``first_norm: unit``) has
   statistics for each place. The pattern is then a mean, which it subtracts.
 """
