@@ -180,7 +180,7 @@ def differences_to_reference(table: pd.DataFrame, measure: str) -> Figure:
 
 @styled
 def noise_evidence(curves: pd.DataFrame, table: pd.DataFrame, anchors: pd.DataFrame) -> Figure:
-    """Draw in four panels what the noise does over the training, and in the end.
+    """Draw in up to four panels what the noise does over the training, and in the end.
 
     The first layer's share between images, with its prediction before training as a dotted line;
     the samples' share; KID over the updates, with grey and real images; KID in the end. Lines are
@@ -197,34 +197,37 @@ def noise_evidence(curves: pd.DataFrame, table: pd.DataFrame, anchors: pd.DataFr
         From `compare.measure_anchors`.
     """
     figure = Figure(6.6)
-    panels = figure.subplots(2, 2).flatten()
+    has_kid = curves["kid"].notna().any()
+    layout = [["first", "samples"], ["kid", "end"] if has_kid else ["end", "end"]]
+    panels = figure.subplot_mosaic(layout)
     groups = list(dict.fromkeys(curves.sort_values([RATIO, "first_norm"], kind="stable")["group"]))
     colors = dict(zip(groups, palette(len(groups)), strict=True))
-    columns = ("first_layer_share", "share_between_images", "kid")
-    for axes, column in zip(panels, columns, strict=False):
-        _draw_groups(axes, curves, column, colors)
+    columns = {"first": "first_layer_share", "samples": "share_between_images", "kid": "kid"}
+    for name in panels.keys() & columns.keys():
+        _draw_groups(panels[name], curves, columns[name], colors)
     for name, own in curves.groupby("group"):
         share = predicted_share(own[RATIO].iloc[0])
-        panels[0].axhline(share, color=colors[name], ls=":", lw=1)
-    panels[0].set(title="First layer: share between images", ylim=(0, 1.05))
-    panels[1].set(title="Samples: share between images")
-    panels[2].set(title="KID over the training")
-    _draw_final_kid(panels[3], curves, table, colors)
-    for axes in panels[2:]:
+        panels["first"].axhline(share, color=colors[name], ls=":", lw=1)
+    panels["first"].set(title="First layer: share between images", ylim=(0, 1.05))
+    panels["samples"].set(title="Samples: share between images")
+    if has_kid:
+        panels["kid"].set(title="KID over the training")
+    _draw_final_kid(panels["end"], curves, table, colors)
+    for axes in (panels[name] for name in ("kid", "end") if name in panels):
         axes.axhline(anchors.loc["grey", "kid"], color=GREY, lw=1, ls="--", label="grey images")
         axes.axhline(anchors["kid"].iloc[0], label="real-vs-real baseline", **REAL)
         axes.autoscale(axis="y")
         axes.set_ylim(bottom=0)
-    legend_below(figure, panels[2], columns=3)
+    legend_below(figure, panels["end"], columns=3)
     means = table.groupby("label", sort=False)[["kid", "share_between_images"]].mean()
     listed = "; ".join(
         f"{name} KID {row['kid']:.3f}, share {row['share_between_images']:.2f}"
         for name, row in means.iterrows()
     )
     return figure.describe(
-        "Four panels: share between images in the first layer and in the samples over the "
-        f"updates, KID over the updates, KID in the end. In the end: {listed}; grey images "
-        f"have a KID of {anchors.loc['grey', 'kid']:.3f}."
+        "Share between images in the first layer and in the samples over the updates, "
+        f"{'KID over the updates, ' if has_kid else ''}KID in the end. In the end: {listed}; grey "
+        f"images have a KID of {anchors.loc['grey', 'kid']:.3f}."
     )
 
 
@@ -248,8 +251,8 @@ def _draw_final_kid(
     group_of = dict(zip(curves["label"], curves["group"], strict=True))
     order = table.sort_values([RATIO, "first_norm"], kind="stable")["label"].unique()
     for place, label in enumerate(order):
-        own = table.loc[table["label"] == label, "kid"]
-        axes.plot([place] * len(own), own, "o", color=colors[group_of[label]], ms=5, alpha=0.7)
+        own, group = table.loc[table["label"] == label, "kid"], group_of[label]
+        axes.plot([place] * len(own), own, "o", color=colors[group], ms=5, label=group)
     axes.set_xticks(range(len(order)), order, rotation=45, ha="right", fontsize=7)
     axes.set(title="KID in the end, of each run")
     axes.grid(visible=False, axis="x")

@@ -124,8 +124,10 @@ def suptitle_left(figure: Figure, title: str) -> None:
 
 def legend_below(figure: Figure, axes: Axes, columns: int = 4) -> None:
     """Put the legend of one of the axes below all of them."""
-    handles, names = axes.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=columns, fontsize=8)
+    by_name = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))  # each once
+    figure.legend(
+        by_name.values(), by_name.keys(), loc="outside lower center", ncols=columns, fontsize=8
+    )
 
 
 def draw_line(axes: Axes, x: Iterable[float], y: Sequence[float], **look: Any) -> None:

@@ -466,11 +466,10 @@ def as_markdown(claims: Iterable[Claim]) -> str:
 
 
 def as_table(claims: Iterable[Claim]) -> str:
-    """Return claims, verdicts and reasons as a Markdown table."""
+    """Return claims, verdicts and reasons as a Markdown table; it leaves out what is not tested."""
     rows = (
-        f"| ({claim.letter}) {claim.study} | **{claim.verdict}** | {claim.reason} |".replace(
-            "|mean| / std", "&#124;mean&#124; / std"
-        )
+        f"| ({claim.letter}) {claim.study} | **{claim.verdict}** | {claim.reason} |"
         for claim in claims
+        if claim.verdict != NOT_TESTED
     )
-    return "\n".join(["| claim | verdict | reason |", "|---|---|---|", *rows])
+    return "\n".join(["| claim | verdict | reason |", "|:---|:---|:---|", *rows])

@@ -660,11 +660,13 @@ class Comparison:
         return describe_samples(self.table, self.anchors, label)
 
     def describe_claims(self) -> str:
-        """Describe in Markdown how many claims have each verdict, and list them with reasons."""
+        """Describe in Markdown how many claims have each verdict, and list those tested."""
         counts = Counter(claim.verdict for claim in self.claims)
         brief = ", ".join(f"{counts[v]} {v}" for v in claims.VERDICTS if counts[v])
-        look = describe_look(self.table, self.looks)
-        return f"{brief}. {look}\n\n{claims.as_table(self.claims)}"
+        text = f"Claims: {brief}. {describe_look(self.table, self.looks)}"
+        if counts[claims.NOT_TESTED] == len(self.claims):
+            return text
+        return f"{text}\n\n{claims.as_table(self.claims)}"
 
     @cached_property
     def _images(self) -> dict[str, torch.Tensor]:

@@ -335,5 +335,5 @@ def test_claims_in_markdown():
     text, table = claims.as_markdown(found), claims.as_table(found)
     assert "**(c) Another mean makes the images much worse.**" in text
     assert "**Confirmed**: " in text
-    assert table.splitlines()[1] == "|---|---|---|"
+    assert table.splitlines()[1] == "|:---|:---|:---|"
     assert all(line.count("|") == 4 for line in table.splitlines())
