@@ -186,6 +186,7 @@ def test_reasons_are_sentences_with_numbers():
     assert (leaning.verdict, "so it leans to" in leaning.reason) == ("leaning", True)
 
 
+@pytest.mark.slow
 def test_false_confirmations_are_rare():
     """At the threshold itself a claim is confirmed in 5 of 100 studies, one test or several."""
     rng, confirmed = np.random.default_rng(0), 0
@@ -193,10 +194,10 @@ def test_false_confirmations_are_rare():
     at = {"normal(1, 1)": 0.25, "normal(-1, 1)": 0.6}  # one at 1.25 times, one far beyond
     base = arms["noise"].map(at).fillna(arms["kid"])
     question = next(q for q in claims.questions() if q.letter == "c")
-    for _ in range(400):
+    for _ in range(200):
         table = arms.assign(kid=base * np.exp(0.1 * rng.normal(size=len(arms))))
         confirmed += claims.verdict_of(question, claims.Runs(table))[0] == "confirmed"
-    assert confirmed / 400 == pytest.approx(0.05, abs=0.03)
+    assert confirmed / 200 == pytest.approx(0.05, abs=0.03)
 
 
 # --- Looks ---
@@ -266,6 +267,7 @@ def test_one_difference_has_one_interval():
     assert len(by_pair) < len(table), "some pairs occur in several claims"
 
 
+@pytest.mark.slow
 def test_the_power_table_lists_what_is_not_decided():
     table = claims.power_table(runs(seeds=3, noise=0.1, plus={"kid": 0.29}, minus={"kid": 0.29}))
     assert "a2" not in table.index or table.loc["a2", "verdict"] in ("leaning", "undecided")

@@ -199,6 +199,7 @@ def test_the_mean_is_one_eigenvalue_of_the_second_moments():
     ].tolist() == [37]
 
 
+@pytest.mark.slow
 def test_training_takes_the_rest_away_faster_for_more_coordinates():
     images = some(40, side=32)
     table = theory.doses(images, noise_sizes=(4, 400), ratios=(0.5,), updates=40)
@@ -207,6 +208,7 @@ def test_training_takes_the_rest_away_faster_for_more_coordinates():
     assert table["after"][0] > 0.7 > 0.5 > table["after"][1]
 
 
+@pytest.mark.slow
 def test_a_first_batchnorm_per_unit_keeps_the_differences():
     """After a few updates: the share of what BatchNorm hands on, with Gamma noise."""
     images, shares = some(40, side=32), {}
