@@ -211,7 +211,7 @@ def sample_aligned(run: Run, n: int, *, seed: int, device: str = "cpu") -> torch
     return sampling.draw(run, run.config.prior.from_gaussian(scores), device=device)
 
 
-def evaluate_run(
+def measure_run(
     run: Run,
     *,
     samples: int,
@@ -271,8 +271,8 @@ def evaluate_run(
 
 
 def record_run(record: Record, run: Run, **settings: Any) -> None:
-    """Measure a run (see `evaluate_run`), and add it to a record."""
-    record.add(run, evaluate_run(run, **settings), sample_aligned(run, IMAGES, seed=0))
+    """Measure a run (see `measure_run`), and add it to a record."""
+    record.add(run, measure_run(run, **settings), sample_aligned(run, IMAGES, seed=0))
 
 
 def measure_anchors(
@@ -616,7 +616,7 @@ class Comparison:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """One row per run: all measures of new images; see `evaluate_run`."""
+        """One row per run: all measures of new images; see `measure_run`."""
         require_same_settings(self.runs)
         _ = self.anchors  # raises an error for too few images before the long computation
         rows = []
@@ -624,7 +624,7 @@ class Comparison:
             if isinstance(run, RecordedRun):
                 rows.append(run.row)
             else:
-                rows.append(describe(run, evaluate_run(run, real=self.real, **self._settings)))
+                rows.append(describe(run, measure_run(run, real=self.real, **self._settings)))
             if self.on_run is not None:
                 self.on_run(number, len(self.runs))
         return pd.DataFrame(rows)

@@ -34,7 +34,7 @@ from dcgan_utils.core.files import (
 )
 from dcgan_utils.runs.run import Run
 from dcgan_utils.study import claims
-from dcgan_utils.study.compare import evaluate_run, record_run
+from dcgan_utils.study.compare import measure_run, record_run
 from dcgan_utils.study.grid import Grid, Task, tasks
 from dcgan_utils.study.record import Record
 
@@ -302,7 +302,7 @@ def run_task(task: Task, home_folder: str, measured: dict[str, Any]) -> str:
     home_folder
         Where ``data/`` and ``reports/`` are; all workers must see it.
     measured
-        How it is measured: ``samples`` and ``label_column`` of `compare.evaluate_run`.
+        How it is measured: ``samples`` and ``label_column`` of `compare.measure_run`.
 
     Returns
     -------
@@ -324,7 +324,7 @@ def run_task(task: Task, home_folder: str, measured: dict[str, Any]) -> str:
                 "study."
             )
         with contextlib.suppress(NotEnoughData):  # the comparison says why there are no measures
-            evaluate_run(Run(folder), **measured)
+            measure_run(Run(folder), **measured)
     return ""
 
 

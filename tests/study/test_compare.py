@@ -199,7 +199,7 @@ def measured(monkeypatch):
 
 def test_a_run_is_measured_with_the_seed_and_samples_asked_for(make, measured):
     run = make(seed=1)
-    found = compare.evaluate_run(run, samples=7, seed=4)
+    found = compare.measure_run(run, samples=7, seed=4)
     assert (found["kid"], measured) == (41, [(10, 7, 4, None)])
     kept = json.loads((run.folder / "metrics.json").read_text())
     assert (kept["kid"], kept["how"]["sample_seed"]) == (41, 4)
@@ -207,24 +207,24 @@ def test_a_run_is_measured_with_the_seed_and_samples_asked_for(make, measured):
 
 def test_what_was_measured_is_not_measured_again_unless_something_differs(make, measured):
     run = make()
-    first = compare.evaluate_run(run, samples=7)
-    assert compare.evaluate_run(run, samples=7) == pytest.approx(first, nan_ok=True)
+    first = compare.measure_run(run, samples=7)
+    assert compare.measure_run(run, samples=7) == pytest.approx(first, nan_ok=True)
     assert len(measured) == 1
     for changed in ({"samples": 8}, {"samples": 8, "seed": 1}):
-        compare.evaluate_run(run, **changed)
+        compare.measure_run(run, **changed)
     run.log_epoch(run.history().iloc[-1].to_dict() | {"epoch": 3})
-    compare.evaluate_run(run, samples=8, seed=1)
+    compare.measure_run(run, samples=8, seed=1)
     assert len(measured) == 4
     (run.folder / "metrics.json").write_text("[1, 2")
-    compare.evaluate_run(run, samples=8, seed=1)
+    compare.measure_run(run, samples=8, seed=1)
     assert len(measured) == 5
 
 
 def test_an_older_version_s_measures_are_measured_again(make, measured, monkeypatch):
     run = make()
-    compare.evaluate_run(run, samples=7)
+    compare.measure_run(run, samples=7)
     monkeypatch.setattr(compare.evaluation, "VERSION", 99)
-    compare.evaluate_run(run, samples=7)
+    compare.measure_run(run, samples=7)
     assert len(measured) == 2
 
 

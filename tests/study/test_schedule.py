@@ -384,12 +384,12 @@ def measured(monkeypatch):
     """Measure nothing: every run has the measures that its prior has in this dictionary."""
     kid = {"normal(0, 1)": 0.2, "gamma(2, 1)": 0.6}
 
-    def evaluate_run(run, **settings):
+    def measure_run(run, **settings):
         value = kid[run.config.noise] * (1 + run.config.seed / 100)
         return {"kid": value, "share_between_images": 1.0, "sharpness": 1.0, "generated": 6}
 
-    monkeypatch.setattr(schedule, "evaluate_run", evaluate_run)
-    monkeypatch.setattr(compare, "evaluate_run", evaluate_run)
+    monkeypatch.setattr(schedule, "measure_run", measure_run)
+    monkeypatch.setattr(compare, "measure_run", measure_run)
     return kid
 
 
