@@ -175,8 +175,8 @@ class Runs:
         """
         if not looks:
             return cls(table)
-        arms = table.groupby("seed").apply(lambda runs: len(_arms(runs)), include_groups=False)
-        complete = sorted(arms[arms == len(_arms(table))].index)
+        arms = len(_arms(table))
+        complete = [seed for seed, runs in table.groupby("seed") if len(_arms(runs)) == arms]
         reached = [number for number in looks if number <= len(complete)]
         if not reached:
             return cls(table, 0.0)
