@@ -63,9 +63,9 @@ def test_the_pilot_s_verdicts_are_what_the_rule_says(column, collection):
     table = table.assign(first_norm="channel", share_between_images=0.0)
     found = {claim.letter: claim for claim in claims.judge(table)}
     _, *rows = table_after("noise-study/pilot/plein_air-measures.csv")
-    told = {row[0].split(")")[0].strip("("): row[column] for row in rows}
-    assert set(told) == set(found) - {"b1", "g"}
-    for letter, cell in told.items():
+    stated = {row[0].split(")")[0].strip("("): row[column] for row in rows}
+    assert set(stated) == set(found) - {"b1", "g"}
+    for letter, cell in stated.items():
         verdict, _, interval = cell.partition(": ")
         assert verdict == found[letter].verdict
         assert interval in found[letter].reason, letter

@@ -40,6 +40,7 @@ from dcgan_utils.data.sources import locate
 from dcgan_utils.gan import priors
 from dcgan_utils.gan.config import Architecture, TrainConfig
 from dcgan_utils.runs.run import run_name
+from dcgan_utils.study.record import settings_of
 
 logger = logging.getLogger(__name__)
 
@@ -114,9 +115,12 @@ class Grid(Parameters):
         for name in ("dataset", "noise", "seed", "architecture"):
             if name in self.parameters:
                 raise ValueError(f"parameters: '{name}' has its own list in a grid.")
-        for name in ("dataset", "seed", "architecture"):
-            if any(name in own for own in self.also):
-                raise ValueError(f"also: '{name}' has its own list in a grid.")
+        for name in (name for own in self.also for name in own):
+            if name not in ("noise", "first_norm"):
+                raise ValueError(
+                    f"also: runs beside the grid differ in noise and first_norm, not in '{name}'. "
+                    "Make another grid for them."
+                )
         return self
 
     @model_validator(mode="after")
@@ -239,6 +243,8 @@ class Task:
         How many it will have when it is finished.
     parameters : dict
         Of ``train.ipynb``.
+    settings : dict
+        What it shares with the other runs of its study; see `record.settings_of`.
     """
 
     run: str
@@ -249,6 +255,7 @@ class Task:
     seed: int
     epochs: int
     parameters: dict[str, Any] = field(hash=False)
+    settings: dict[str, Any] = field(hash=False)
 
     def __str__(self) -> str:
         """Return what distinguishes it from the others."""
@@ -285,7 +292,8 @@ def tasks(grid: Grid) -> list[Task]:
             config = _resolved(grid.parameters | own).for_collection(len(dataset.images))
             parameters = grid.parameters | own | {"precision": config.precision}
             which = (place.name, architecture, config.noise, config.first_norm, seed)
-            task = Task(run_name(config, dataset), *which, config.epochs, parameters)
+            settings = settings_of(config, dataset.data_hash)
+            task = Task(run_name(config, dataset), *which, config.epochs, parameters, settings)
             if task.run in {other.run for other in found}:
                 raise WorkbookError(f"'also' repeats {task}: leave it out.")
             found.append(task)

@@ -138,6 +138,29 @@ class Record:
         except (OSError, ValueError) as error:
             raise WorkbookError(f"'{path}' cannot be read ({error}): restore it.") from error
 
+    def refuse_other_settings(self, wanted: dict[str, Any]) -> None:
+        """Raise an error if the recorded runs were trained in another way, or on other images.
+
+        Raises
+        ------
+        WorkbookError
+            With the differences: such runs must not be judged together.
+        """
+        if not self.names():
+            return
+        config = TrainConfig.resolve(**self.settings["config"], noise="normal")
+        stored = settings_of(config, self.settings["data"]["data_hash"])
+        changes = [
+            f"{name} is {stored[name]} there and {wanted[name]} here"
+            for name in sorted(wanted)
+            if stored[name] != wanted[name]
+        ]
+        if changes:
+            raise WorkbookError(
+                f"the record '{self.path}' holds runs with other settings: {'; '.join(changes)}. "
+                "Give the grid another name, or move the record away."
+            )
+
     def anchors(self) -> pd.DataFrame:
         """Return the table from `write_anchors`; it is empty before."""
         return self._table("anchors").set_index("run").rename_axis("images")
@@ -202,6 +225,12 @@ class RecordedRun:
     def folder(self) -> Path | None:
         """Its run folder, if that still exists."""
         return run_folder(self.name)
+
+
+def settings_of(config: TrainConfig, data_hash: str) -> dict[str, Any]:
+    """Return what decides about a run but its prior, first BatchNorm and seed."""
+    identity = config.identity | {"data_hash": data_hash}
+    return {name: identity[name] for name in identity.keys() - {"noise", "first_norm", "seed"}}
 
 
 def describe(run: Run, measures: dict[str, Any]) -> dict[str, Any]:

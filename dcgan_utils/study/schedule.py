@@ -404,9 +404,18 @@ def _count_recorded(records: dict[Task, Record]) -> int:
 
 
 def records_of(grid: Grid, planned: list[Task]) -> dict[Task, Record]:
-    """Return the record to which each run of a grid belongs."""
+    """Return the record to which each run of a grid belongs.
+
+    Raises
+    ------
+    WorkbookError
+        If a record holds runs with other settings.
+    """
     folder = report_dir(report_name(grid.name, f"the study {grid.name}"))
-    return {task: Record(folder, f"{task.collection}-{task.architecture}") for task in planned}
+    records = {task: Record(folder, f"{task.collection}-{task.architecture}") for task in planned}
+    for record, task in {record: task for task, record in records.items()}.items():
+        record.refuse_other_settings(task.settings)
+    return records
 
 
 def _record(record: Record, task: Task, measured: dict[str, Any]) -> str:
@@ -446,12 +455,12 @@ def tasks_left(grid: Grid, records: dict[Task, Record], ended: Iterable[Task] = 
 
 
 def _is_decided(record: Record, looks: tuple[int, ...]) -> bool:
-    """Return whether every claim about the recorded runs is confirmed or refuted."""
+    """Return whether every claim that the runs test is confirmed or refuted, and there is one."""
     table = record.measures()
     if table.empty or not looks:
         return False
-    open_verdicts = {claims.LEANING, claims.UNDECIDED}
-    return not any(claim.verdict in open_verdicts for claim in claims.judge(table, looks=looks))
+    tested = {claim.verdict for claim in claims.judge(table, looks=looks)} - {claims.NOT_TESTED}
+    return bool(tested) and tested <= {claims.CONFIRMED, claims.REFUTED}
 
 
 def _offers(workers: list[dict[str, Any]], needed: dict[str, float]) -> bool:

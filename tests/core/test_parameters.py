@@ -104,8 +104,8 @@ def test_values_that_may_mean_something_else_are_refused(field, given, sentence)
     ("word", "name"), [("DCGAN", "dcgan"), ("Resize", "resize"), ("ResNet", "ResNet"), ("x", None)]
 )
 def test_the_case_of_a_word_does_not_hide_what_is_meant(word, name):
-    told = f" Did you mean '{name}'?" if name else ""
-    assert did_you_mean(word, ["dcgan", "resize", "ResNet"]) == told
+    advice = f" Did you mean '{name}'?" if name else ""
+    assert did_you_mean(word, ["dcgan", "resize", "ResNet"]) == advice
 
 
 def test_what_is_missing_is_said_to_be_missing():

@@ -11,7 +11,7 @@ from dcgan_utils.runs import sampling
 from dcgan_utils.runs.run import Run
 from dcgan_utils.runs.training import train
 from dcgan_utils.study import compare
-from dcgan_utils.study.record import CURVES, Record
+from dcgan_utils.study.record import CURVES, Record, settings_of
 
 MEASURES = {"kid": 0.25, "share_between_images": 0.5, "sharpness": 1.5, "generated": 10}
 
@@ -146,3 +146,15 @@ def test_recorded_runs_are_compared_without_their_folders(tiny, collection):
 def test_a_record_that_is_not_there_is_missed():
     with pytest.raises(WorkbookError, match="there is no record"):
         compare.find("reports/none-measures.csv")
+
+
+def test_runs_with_other_settings_do_not_join_a_record(tiny, collection, record):
+    record.refuse_other_settings({})  # there are no runs yet
+    record.add(train(tiny(), collection), MEASURES, torch.zeros(16, 3, 32, 32).byte())
+    data_hash = collection.data_hash
+    for same in (tiny(seed=9), tiny(noise="gamma", first_norm="unit"), tiny(kid_samples=5)):
+        record.refuse_other_settings(settings_of(same, data_hash))
+    with pytest.raises(WorkbookError, match=r"epochs is 2 there and 3 here; width is 8 .* 4 here"):
+        record.refuse_other_settings(settings_of(tiny(epochs=3, width=4), data_hash))
+    with pytest.raises(WorkbookError, match=r"data_hash is .* another name"):
+        record.refuse_other_settings(settings_of(tiny(), "of other images"))

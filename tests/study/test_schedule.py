@@ -413,9 +413,22 @@ def test_what_is_recorded_is_not_trained_again_even_if_its_folder_is_gone(
     assert table["seed"].tolist() == [0, 0, 1, 1]
 
 
+def test_a_grid_with_other_settings_is_refused_before_any_training(
+    tmp_path, image_folder, stand_in, threads, measured
+):
+    run_grid(load_grid(written_grid(tmp_path, image_folder, seeds=[0], epochs=1)))
+    longer = load_grid(written_grid(tmp_path, image_folder, seeds=[0], epochs=2))
+    with pytest.raises(WorkbookError, match="other settings: epochs is 1 there and 2 here"):
+        run_grid(longer)
+    assert stand_in.executed == ["train", "train"]
+
+
 @pytest.mark.parametrize(
     ("verdict", "seeds"),
-    [("leaning", [0, 1, 2, 3]), ("undecided", [0, 1, 2, 3]), ("refuted", [0, 1])],
+    [
+        *(("leaning", [0, 1, 2, 3]), ("undecided", [0, 1, 2, 3])),
+        *(("refuted", [0, 1]), ("not tested", [0, 1, 2, 3])),
+    ],
 )
 def test_a_study_ends_at_the_look_that_decides(
     tmp_path, image_folder, stand_in, threads, measured, monkeypatch, verdict, seeds
@@ -424,7 +437,8 @@ def test_a_study_ends_at_the_look_that_decides(
 
     def judge(table, *, looks):
         judged.append((looks, sorted(table["seed"].unique())))
-        return [SimpleNamespace(verdict="confirmed"), SimpleNamespace(verdict=verdict)]
+        first = verdict if verdict == "not tested" else "confirmed"
+        return [SimpleNamespace(verdict=first), SimpleNamespace(verdict=verdict)]
 
     monkeypatch.setattr(schedule.claims, "judge", judge)
     path = written_grid(tmp_path, image_folder, seeds=[0, 1, 2, 3], epochs=1)
