@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -69,6 +70,26 @@ def test_the_pilot_s_verdicts_are_what_the_rule_says(column, collection):
         verdict, _, interval = cell.partition(": ")
         assert verdict == found[letter].verdict
         assert interval in found[letter].reason, letter
+
+
+def test_what_is_said_of_the_pilot_s_spread_is_in_its_tables():
+    pilot = REPORTS / "noise-study/pilot"
+    apart, by_former_rule, deviations = [], [], {}
+    for collection in ("monet", "plein_air"):
+        table = pd.read_csv(pilot / f"{collection}-measures.csv")
+        kid = table.groupby("label")["kid"]
+        apart += list((kid.max() - kid.min()) / kid.mean())
+        claims_then = pd.read_csv(pilot / f"{collection}-claims-by-the-former-rule.csv")
+        by_former_rule += list(claims_then["verdict"])
+        for is_zero, own in table.groupby(table["|mean| / std"] == 0):
+            variances = np.log(own["kid"]).groupby(own["label"]).var()
+            deviations[collection, is_zero] = f"{variances.mean() ** 0.5:.3f}"
+    ends = f"{min(apart):.0%} to {max(apart):.0%}".replace("%", "", 1).replace("%", " %")
+    assert f"lay {ends} apart, {100 * np.median(apart):.0f} % in the median" in RESULTS
+    assert (by_former_rule.count("undecided"), len(by_former_rule)) == (10, 12)
+    protocol = (REPORTS / "noise-study/PROTOCOL.md").read_text("utf-8")
+    assert f"is {deviations['monet', True]} (Monet) and {deviations['plein_air', True]}" in protocol
+    assert f"and {deviations['monet', False]} and {deviations['plein_air', False]}" in protocol
 
 
 @pytest.mark.parametrize(
