@@ -1,9 +1,9 @@
 """DCGANs on small image collections.
 
-The rooms: `core`, `data`, `gan`, `runs`, `metrics`, `study`, `plots`, `report`, and `notebook` for
-what a notebook's cell needs. The five functions of a lecture: `load_dataset`, `train`, `sample`,
-`load_generator`, `find_runs`. All are loaded when they are first used, so that ``import
-dcgan_utils`` itself costs nothing.
+The rooms: `core`, `data`, `gan`, `runs`, `metrics`, `study`, `plots`, `report`; `live` shows long
+work while it goes on, and `notebook` has what a notebook's cell needs. The five functions of a
+lecture: `load_dataset`, `train`, `sample`, `load_generator`, `find_runs`. All are loaded when they
+are first used, so that ``import dcgan_utils`` itself costs nothing.
 """
 
 import importlib
@@ -16,7 +16,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 __version__ = "0.2.0"
 
-_ROOMS = ("core", "data", "gan", "runs", "metrics", "study", "plots", "report", "notebook")
+_ROOMS = ("core", "data", "gan", "runs", "metrics", "study", "plots", "report", "live", "notebook")
 _FUNCTIONS = {
     "load_dataset": "data.load",
     "train": "notebook",

@@ -1,4 +1,4 @@
-"""Helpers for notebook cells: parameters, progress, display and provenance.
+"""Helpers for notebook cells: parameters, log, display and provenance.
 
 Only this module displays and prints; the rest of the package returns values and logs.
 """
@@ -11,13 +11,13 @@ import contextlib
 import inspect
 import io
 import logging
-import os
 import symtable
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dcgan_utils import live
 from dcgan_utils.core.environment import provenance as provenance_text
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.parameters import Parameters
@@ -52,6 +52,7 @@ def configure(namespace: dict[str, Any], kind: type[Config]) -> Config:
         With one sentence for each unknown name or invalid value, saying what is allowed.
     """
     log_to_cell()
+    live.show_steps()
     given = collect_parameters(namespace, kind)
     _, cell = _parameter_cells(namespace, kind)
     injected = {name: given[name] for name in _assigned(cell) if name in given}
@@ -145,76 +146,6 @@ def log_to_cell() -> None:
         package.propagate = False
 
 
-def epoch_reporter(epochs: int) -> Callable[[dict[str, float]], None]:
-    """Return a function that reports the progress of a training, given each row of its history.
-
-    JupyterLab and terminals show a progress bar. Under papermill, a bar would stay in its first
-    state, so each epoch is one line of text.
-    """
-    if not (in_jupyterlab() or sys.stderr.isatty()):
-        return lambda row: logger.info("%s", _epoch_line(row, epochs))
-
-    from tqdm.auto import tqdm
-
-    bar = tqdm(total=epochs, unit="epoch")
-
-    def advance(row: dict[str, float]) -> None:
-        bar.set_postfix_str(_losses(row), refresh=False)
-        bar.update(row["epoch"] - bar.n)
-        if row["epoch"] == epochs:
-            bar.close()
-
-    return advance
-
-
-def step_reporter(what: str) -> Callable[[int, int], None]:
-    """Return a function that reports progress, given the number of finished steps and the total.
-
-    JupyterLab shows a progress bar; elsewhere each quarter is one line of text.
-    """
-    if not in_jupyterlab():
-        reported = 0
-
-        def report(done: int, of: int) -> None:
-            nonlocal reported
-            if 4 * done // of > reported:
-                reported = 4 * done // of
-                logger.info("%s: %d of %d", what, done, of)
-
-        return report
-
-    from tqdm.auto import tqdm
-
-    bar = None  # created at the first step: there is none if the results are in the cache
-
-    def advance(done: int, of: int) -> None:
-        nonlocal bar
-        bar = bar or tqdm(desc=what, total=of)
-        bar.update(done - bar.n)
-        if done == of:
-            bar.close()
-
-    return advance
-
-
-def in_jupyterlab() -> bool:
-    """Return whether the notebook runs in JupyterLab rather than under papermill."""
-    return "JPY_SESSION_NAME" in os.environ  # set by the Jupyter server for its notebooks
-
-
-def _losses(row: dict[str, float]) -> str:
-    discriminator = row["d_loss_real"] + row["d_loss_fake"]
-    return (
-        f"loss of D {discriminator:.3f}, of G {row['g_loss']:.3f}, "
-        f"D(x) {row['d_real']:.2f}, D(G(z)) {row['d_fake']:.2f}"
-    )
-
-
-def _epoch_line(row: dict[str, float], epochs: int) -> str:
-    width = len(str(epochs))
-    return f"epoch {row['epoch']:{width}d}/{epochs}  {_losses(row)}  {row['seconds']:.1f} s"
-
-
 def train(dataset: str | Path, **parameters: Any) -> Run:
     """Train a DCGAN on a collection and show the progress; an interrupted training is resumed.
 
@@ -236,8 +167,9 @@ def train(dataset: str | Path, **parameters: Any) -> Run:
     from dcgan_utils.runs.training import train as train_run
 
     config = TrainConfig.resolve(dataset=str(dataset), **parameters)
+    live.show_steps()
     collection = load_dataset(config.dataset, config.img_size)
-    return train_run(config, collection, on_epoch=epoch_reporter(config.epochs))
+    return train_run(config, collection, watchers=live.watchers())
 
 
 # --- Display ---
@@ -297,7 +229,7 @@ def animate(gif: Path | bytes, description: str, *, width: int = 480) -> display
 
 
 def slider(images: torch.Tensor, names: Sequence[str]) -> widgets.VBox | None:
-    """Return a slider through images in JupyterLab; elsewhere it would not work: return None.
+    """Return a slider through images; None where nobody looks, since it needs a kernel.
 
     Parameters
     ----------
@@ -306,7 +238,7 @@ def slider(images: torch.Tensor, names: Sequence[str]) -> widgets.VBox | None:
     names
         One per image, shown next to the slider.
     """
-    if not in_jupyterlab():
+    if not live.in_front_end():
         return None
     import ipywidgets as widgets
 

@@ -55,6 +55,17 @@ def home(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture
+def heard():
+    """Return the list of what long work announces: its name, the steps done, their total."""
+    from dcgan_utils.core import progress
+
+    calls = []
+    progress.listen(lambda *now: calls.append(now))
+    yield calls
+    progress.listen(None)
+
+
+@pytest.fixture
 def image_folder(tmp_path):
     """Return a folder with ten small images, each of another colour."""
     folder = tmp_path / "ten images"

@@ -11,6 +11,7 @@ from PIL import Image
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.metrics import features
 from dcgan_utils.plots import style
+from dcgan_utils.runs.training import Watcher
 
 TINY = {
     "img_size": 32,
@@ -22,6 +23,13 @@ TINY = {
     "precision": "fp32",
     "device": "cpu",
 }
+
+
+def after_epoch(call):
+    """Return a watcher of trainings that calls with each row of the history."""
+    watcher = Watcher()
+    watcher.epoch = lambda row, samples: call(row)
+    return watcher
 
 
 FORKS = multiprocessing.get_context("forkserver")  # a process that has torch, and forks at once

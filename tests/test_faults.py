@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from helpers import FORKS, TINY, assert_equal_runs
+from helpers import FORKS, TINY, after_epoch, assert_equal_runs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -357,7 +357,7 @@ def test_a_clock_that_jumps_is_no_matter(begun, tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(config, images, folder=folder, on_epoch=stop_and_age)
+        train(config, images, folder=folder, watchers=[after_epoch(stop_and_age)])
     assert_equal_runs(Run(begun / "run"), train(config, images, folder=folder))
 
 
@@ -372,7 +372,7 @@ def test_images_that_vanish_or_change_under_a_training_do_not_reach_it(
         Image.new("RGB", (40, 40)).save(image_folder / "00.png")
 
     again = load_dataset(image_folder, 32)
-    run = train(tiny(), again, folder=tmp_path / "run", on_epoch=spoil)
+    run = train(tiny(), again, folder=tmp_path / "run", watchers=[after_epoch(spoil)])
     assert_equal_runs(undisturbed, run)
     with pytest.raises(WorkbookError, match="holds another run: data_hash is"):
         train(tiny(), load_dataset(image_folder, 32), folder=tmp_path / "run")

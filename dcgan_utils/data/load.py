@@ -27,7 +27,7 @@ import PIL
 import psutil
 import torch
 
-from dcgan_utils.core import cache
+from dcgan_utils.core import cache, progress
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.decode import (
@@ -212,7 +212,8 @@ def decode_all(
         warnings.simplefilter("ignore")
         memory = Memory(psutil.virtual_memory().available / 2)
         work = functools.partial(_decode_file, decode=functools.partial(decode, memory=memory))
-        batches = thread_map(functools.partial(_unless_memory_is_short, work), files)
+        with progress.announced("images decoded", of=len(files)) as advance:
+            batches = thread_map(functools.partial(_unless_memory_is_short, work), files, advance)
         for number, file in enumerate(files):
             if batches[number] is None:  # once more, alone
                 batches[number] = _unless_memory_is_short(work, file)
@@ -235,8 +236,14 @@ def _unless_memory_is_short(
         return None
 
 
-def thread_map(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+def thread_map(
+    work: Callable[[Any], Any],
+    items: Sequence[Any],
+    advance: Callable[[int], None] = lambda items: None,
+) -> list[Any]:
     """Apply ``work`` to all items in a pool of threads; return the results in order.
+
+    ``advance`` is called with the number of items whose results have come since.
 
     Threads suffice, since Pillow, zlib and hashlib release the GIL. Each task is a chunk of items,
     since scheduling a task costs about as much as decoding a small image.
@@ -245,8 +252,11 @@ def thread_map(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
     size = max(1, min(32, len(items) // (4 * cores)))
     chunks = [items[start : start + size] for start in range(0, len(items), size)]
     with ThreadPoolExecutor(max_workers=cores) as pool:
-        results = pool.map(lambda chunk: [work(item) for item in chunk], chunks)
-        return [result for chunk in results for result in chunk]
+        results = []
+        for chunk in pool.map(lambda chunk: [work(item) for item in chunk], chunks):
+            results += chunk
+            advance(len(chunk))
+    return results
 
 
 def _gather(path: Path, outcomes: list[_Outcome], listing: Sequence[SourceFile]) -> Content:

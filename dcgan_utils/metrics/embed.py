@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from dcgan_utils.core import cache
+from dcgan_utils.core import cache, progress
 from dcgan_utils.core.errors import NotEnoughData
 from dcgan_utils.core.seeds import seed32
 from dcgan_utils.metrics.modes import classifier
@@ -387,18 +387,20 @@ def umap_embedding(
         return embedding
 
     cache.ensure_numba_dir()
-    from umap import UMAP  # the import compiles code and takes seconds
-
-    reducer = UMAP(
-        n_components=n_components,
-        n_neighbors=n_neighbors,
-        # Spectral initialisation needs clearly more points than dimensions.
-        init="spectral" if len(vectors) > 4 * n_components else "random",
-        random_state=seed32(seed),
-        n_jobs=1,  # reproducible with one thread only
-    )
     threads = torch.get_num_threads()
-    embedding = reducer.fit_transform(vectors).astype(np.float32)
+    with progress.announced("map of the images (UMAP)", of=1) as advance:
+        from umap import UMAP  # the import compiles code and takes seconds
+
+        reducer = UMAP(
+            n_components=n_components,
+            n_neighbors=n_neighbors,
+            # Spectral initialisation needs clearly more points than dimensions.
+            init="spectral" if len(vectors) > 4 * n_components else "random",
+            random_state=seed32(seed),
+            n_jobs=1,  # reproducible with one thread only
+        )
+        embedding = reducer.fit_transform(vectors).astype(np.float32)
+        advance(1)
     torch.set_num_threads(threads)  # numba has changed it for PyTorch too, through OpenMP
     cache.write(entry, {"embedding": embedding})
     return embedding

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from dcgan_utils.core import progress
 from dcgan_utils.core.errors import NotEnoughData
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.statistics import pixel_vectors, share_between_images, sharpness
@@ -272,7 +273,6 @@ def evaluate_epochs(
     samples: int,
     seed: int = 0,
     device: str = "cpu",
-    on_epoch: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Measure new images at each epoch whose weights a run has kept.
 
@@ -288,8 +288,6 @@ def evaluate_epochs(
         Of the latent vectors.
     device
         Where generator and extractor run.
-    on_epoch
-        Called with the number of measured epochs and their total.
 
     Returns
     -------
@@ -318,9 +316,7 @@ def evaluate_epochs(
     if not epochs:
         raise NotEnoughData(f"The run '{run.name}' has kept no weights of earlier epochs.")
     rows = []
-    for number, epoch in enumerate(epochs, start=1):
+    for epoch in progress.steps(epochs, "epochs measured", of=len(epochs)):
         images = sampling.sample(run, samples, seed=seed, epoch=epoch, device=device)
         rows.append(kid_and_diversity(real, images, device=device))
-        if on_epoch is not None:
-            on_epoch(number, len(epochs))
     return pd.DataFrame(rows, index=pd.Index(epochs, name="epoch"))

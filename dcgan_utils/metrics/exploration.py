@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -43,8 +42,6 @@ class Exploration:
         Of everything random.
     device
         Where the extractor runs.
-    on_batch
-        Called with the number of images whose features are computed and their total.
     """
 
     def __init__(
@@ -57,19 +54,15 @@ class Exploration:
         n_neighbors: int = 15,
         seed: int = 0,
         device: str = "cpu",
-        on_batch: Callable[[int, int], None] | None = None,
     ):
         self.collection, self.images = collection, collection.images
         self.extractor, self.cluster_on, self.k = extractor, cluster_on, k
         self.n_neighbors, self.seed, self.device = n_neighbors, seed, device
-        self.on_batch = on_batch
 
     @cached_property
     def features(self) -> features.Features:
         """The features of all images."""
-        return features.extract(
-            self.images, extractor=self.extractor, device=self.device, on_batch=self.on_batch
-        )
+        return features.extract(self.images, extractor=self.extractor, device=self.device)
 
     @cached_property
     def vectors(self) -> dict[str, np.ndarray]:
@@ -182,19 +175,10 @@ class SideBySide:
         The first collection.
     other
         The second collection; without one, everything raises `NotEnoughData`.
-    on_batch
-        Called with the number of images of the second collection whose features are computed and
-        their total.
     """
 
-    def __init__(
-        self,
-        one: Exploration,
-        other: Dataset | None,
-        *,
-        on_batch: Callable[[int, int], None] | None = None,
-    ):
-        self.one, self._other, self.on_batch = one, other, on_batch
+    def __init__(self, one: Exploration, other: Dataset | None):
+        self.one, self._other = one, other
 
     @property
     def other(self) -> Dataset:
@@ -211,10 +195,7 @@ class SideBySide:
     @cached_property
     def _vectors(self) -> tuple[np.ndarray, np.ndarray]:
         second = features.extract(
-            self.other.images,
-            extractor=self.one.extractor,
-            device=self.one.device,
-            on_batch=self.on_batch,
+            self.other.images, extractor=self.one.extractor, device=self.one.device
         )
         return self.one.features.vectors, second.vectors
 

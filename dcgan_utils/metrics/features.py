@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dcgan_utils.core import cache
+from dcgan_utils.core import cache, progress
 from dcgan_utils.core.errors import WorkbookError, did_you_mean, first_line
 
 BATCH = 32
@@ -105,7 +105,6 @@ def extract(
     extractor: str = DEFAULT,
     input_size: int = 224,
     device: str = "cpu",
-    on_batch: Callable[[int, int], None] | None = None,
 ) -> Features:
     """Return the features of images: the last layer of a network before its classifier.
 
@@ -122,8 +121,6 @@ def extract(
         Side to which the images are scaled, in pixels; both networks were trained at 224.
     device
         Where the network runs.
-    on_batch
-        Called with the number of finished images and their total, unless all are in the cache.
 
     Raises
     ------
@@ -148,7 +145,7 @@ def extract(
     if vectors is None:
         # Duplicates are computed once: in another batch, the last bits of a copy would differ.
         first, inverse = _distinct(images)
-        vectors = _run(recipe, images, first, input_size, torch.device(device), on_batch)[inverse]
+        vectors = _run(recipe, images, first, input_size, torch.device(device))[inverse]
         cache.write(entry, {"vectors": vectors})
     return Features(vectors, extractor, input_size)
 
@@ -168,17 +165,17 @@ def _run(
     indices: list[int],
     input_size: int,
     device: torch.device,
-    on_batch: Callable[[int, int], None] | None,
 ) -> np.ndarray:
     network = recipe.load().eval().to(device, memory_format=torch.channels_last)
     mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (recipe.mean, recipe.std))
     vectors = []
-    for start in range(0, len(indices), BATCH):
-        batch = images[indices[start : start + BATCH]].to(device).float()
-        if batch.shape[-1] != input_size:
-            batch = F.interpolate(batch, (input_size, input_size), mode="bilinear", antialias=True)
-        batch = ((batch - mean) / std).contiguous(memory_format=torch.channels_last)
-        vectors.append(network(batch).float().cpu())
-        if on_batch is not None:
-            on_batch(min(start + BATCH, len(indices)), len(indices))
+    with progress.announced("features of images", of=len(indices)) as advance:
+        for start in range(0, len(indices), BATCH):
+            batch = images[indices[start : start + BATCH]].to(device).float()
+            if batch.shape[-1] != input_size:
+                size = (input_size, input_size)
+                batch = F.interpolate(batch, size, mode="bilinear", antialias=True)
+            batch = ((batch - mean) / std).contiguous(memory_format=torch.channels_last)
+            vectors.append(network(batch).float().cpu())
+            advance(len(batch))
     return torch.cat(vectors).numpy()

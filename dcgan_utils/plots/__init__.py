@@ -43,6 +43,7 @@ from dcgan_utils.plots.training import (
     noise_density,
     probabilities,
     quality_over_epochs,
+    training_so_far,
 )
 
 __all__ = [
@@ -54,5 +55,5 @@ __all__ = [
     "noise_density", "noise_evidence", "palette", "probabilities", "quality_over_epochs",
     "round_canvases", "samples_over_epochs", "save_figure", "scatter_plane", "shares_by_dose",
     "statistics_in_colour", "statistics_of_each_colour", "step_profile", "thumbnails",
-    "variance_shares",
+    "training_so_far", "variance_shares",
 ]  # fmt: skip

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import warnings
 from collections.abc import Iterable, Sequence
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +42,12 @@ STYLE = style.library["seaborn-v0_8-whitegrid"] | {
     "patch.edgecolor": "white",
     "patch.force_edgecolor": True,
     "text.parse_math": False,  # two dollar signs in a file name are not a formula
+}
+# Colours of text, axes and grid, and what they become in a page.
+_IN_PAGE = {
+    f"{kind}: {color}": f"{kind}: currentColor; {kind}-opacity: {opacity}"
+    for kind in ("fill", "stroke")
+    for color, opacity in (("#262626", 1), ("#c4c7cc", 0.35), ("#eceef1", 0.12))
 }
 WIDTH = 8.0  # inches, of every figure
 DPI = 120
@@ -75,6 +83,25 @@ class Figure(MatplotlibFigure):
         with Image.open(png) as drawn:
             drawn.convert("RGB").save(jpeg, "JPEG", quality=88, subsampling=0)
         return min((png.getvalue(), "png"), (jpeg.getvalue(), "jpeg"), key=lambda one: len(one[0]))
+
+    @styled
+    def as_svg(self) -> str:
+        """Return the figure for an HTML page: text as text, in the colours of its surroundings.
+
+        Text, axes and grid take the colour of the page's text, so that they can be read in the
+        dark too; nothing is drawn behind them. The width is that of the element around it.
+        """
+        buffer = io.StringIO()
+        with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": self.get_label()}):
+            self.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+        _, _, inner = buffer.getvalue().partition("<svg ")
+        view = re.search(r'viewBox="[^"]+"', inner).group()
+        _, _, inner = inner.partition(">")
+        for color, in_page in _IN_PAGE.items():
+            inner = inner.replace(color, in_page)
+        return (
+            f'<svg {view} width="100%" role="img" aria-label="{escape(self.get_label())}">{inner}'
+        )
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
         _silence_inline_backend()

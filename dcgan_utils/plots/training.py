@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from dcgan_utils.gan.priors import Prior
 from dcgan_utils.plots.style import (
@@ -158,6 +159,49 @@ def probabilities(history: pd.DataFrame, *, real_label: float, fake_label: float
     return figure.describe(
         f"Line chart of the discriminator's output: at the end D(x) is {last['d_real']:.2f} for "
         f"real and D(G(z)) {last['d_fake']:.2f} for generated images."
+    )
+
+
+# Of a history; it is empty, without columns, until the first epoch is complete.
+_SO_FAR = ["epoch", "d_loss_real", "d_loss_fake", "g_loss", "d_real", "d_fake"]
+_SHARE = "share_between_images"
+
+
+@styled
+def training_so_far(history: pd.DataFrame, *, epochs: int, expected: Mapping[str, float]) -> Figure:
+    """Draw how a training of ``epochs`` epochs goes; the history may still be empty.
+
+    Side by side: the losses and the discriminator's outputs, with those `expected` at the
+    equilibrium, and the share between images, which is 1 for the real ones.
+    """
+    history = history.reindex(columns=[*_SO_FAR, _SHARE])
+    d_loss, x = history["d_loss_real"] + history["d_loss_fake"], history["epoch"]
+    figure = Figure(2.6)
+    losses, outputs, share = figure.subplots(1, 3)
+    draw_line(losses, x, d_loss, color=ORANGE, label="discriminator")
+    draw_line(losses, x, history["g_loss"], color=BLUE, label="generator")
+    losses.axhline(expected["discriminator"], color=ORANGE, lw=1, ls=":")
+    losses.axhline(expected["generator"], color=BLUE, lw=1, ls=":")
+    draw_line(outputs, x, history["d_real"], color=GREEN, label="D(x), real")
+    draw_line(outputs, x, history["d_fake"], color=BLUE, label="D(G(z)), generated")
+    outputs.axhline(expected["probability"], color=GREY, lw=1, ls=":")
+    draw_line(share, x, history[_SHARE], color=BLUE, label="generated")
+    share.axhline(1, color=GREEN, lw=1, ls=":", label="real")
+    titles = "Losses (dotted: equilibrium)", "Output of the discriminator", "Share between images"
+    for axes, title in zip((losses, outputs, share), titles, strict=True):
+        axes.set(xlabel="epoch", xlim=(0, epochs))
+        axes.set_title(title, fontsize=10)
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.set_ylim(0, 1 if axes is outputs else None)
+        axes.legend(loc="upper left", bbox_to_anchor=(-0.05, -0.28), ncols=2, fontsize=8)
+    if history.empty:
+        return figure.describe("Three line charts of the training, still empty.")
+    last = history.iloc[-1]
+    return figure.describe(
+        f"Three line charts up to epoch {last['epoch']:.0f}: the losses are "
+        f"{d_loss.iloc[-1]:.2f} for the discriminator and {last['g_loss']:.2f} for the generator; "
+        f"D(x) is {last['d_real']:.2f} for real images and D(G(z)) {last['d_fake']:.2f} for "
+        f"generated ones; the share between images is {last[_SHARE]:.2f}."
     )
 
 

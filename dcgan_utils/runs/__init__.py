@@ -10,10 +10,11 @@ from dcgan_utils.runs.sampling import (
     most_real,
     sample,
 )
-from dcgan_utils.runs.training import train
+from dcgan_utils.runs.training import Watcher, train
 
 __all__ = [
     "Run",
+    "Watcher",
     "collection_of",
     "draw",
     "find_runs",

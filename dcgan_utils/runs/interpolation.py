@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from dcgan_utils.core import progress
 from dcgan_utils.core.errors import WorkbookError, first_line
 from dcgan_utils.core.files import (
     encode_gif,
@@ -245,7 +245,6 @@ def project(
     restarts: int = 8,
     seed: int = 0,
     device: str | None = None,
-    on_step: Callable[[int, int], None] | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Find the latent vectors whose images come closest to given ones.
 
@@ -269,8 +268,6 @@ def project(
         Of the starting points.
     device
         Where the generator runs; by default the run's own device.
-    on_step
-        Called with the number of steps done, and of all steps.
 
     Returns
     -------
@@ -289,12 +286,10 @@ def project(
     z.requires_grad_()
     target = to_float(images, device).repeat_interleave(restarts, dim=0)
     optimizer = torch.optim.Adam([z], lr=0.1 * prior.std, betas=(0.9, 0.9))
-    for step in range(1, steps + 1):
+    for _ in progress.steps(range(steps), "steps of the search", of=steps):
         optimizer.zero_grad()
         _apart(generator(z), target).sum().backward()
         optimizer.step()
-        if on_step is not None:
-            on_step(step, steps)
     with torch.no_grad():
         drawn = generator(z)
         best = _apart(drawn, target).view(len(images), restarts).argmin(dim=1)

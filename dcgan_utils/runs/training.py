@@ -9,7 +9,7 @@ import operator
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,26 @@ FRAMES = 240  # of the animation, at most
 FRAME_IMAGES = 16  # shown in each frame
 
 
+class Watcher(contextlib.AbstractContextManager):
+    """Watches a training; what a subclass does not care about it leaves as it is here.
+
+    It is entered once the training is about to begin, and left when it ends; then ``__exit__`` is
+    told what stopped it, if anything did. Images are uint8, shape ``(sample_size, 3, H, W)``.
+    """
+
+    def start(self, run: Run, epoch: int, samples: torch.Tensor) -> None:
+        """Learn of the run, the epochs it has completed before, and what it draws now."""
+
+    def batch(self, done: float) -> None:
+        """Learn how many epochs are done, with a fraction; called after each batch."""
+
+    def epoch(self, row: dict[str, float], samples: torch.Tensor) -> None:
+        """Learn of one more epoch: its row of the history, and what the run draws now."""
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        """Learn that the training has ended, and by which error, if any."""
+
+
 class TrainingInterrupted(PlainMessage, KeyboardInterrupt):
     """Raised after Ctrl-C or the notebook's stop button, once the state is saved."""
 
@@ -45,7 +65,7 @@ def train(
     dataset: Dataset,
     *,
     folder: str | Path | None = None,
-    on_epoch: Callable[[dict[str, float]], None] | None = None,
+    watchers: Sequence[Watcher] = (),
 ) -> Run:
     """Train a DCGAN, or resume an earlier training with the same config and images.
 
@@ -63,8 +83,8 @@ def train(
         Images of side ``config.img_size``; they are kept in memory.
     folder
         The run folder; the default is `run.run_name` in ``reports/runs``.
-    on_epoch
-        Called after each epoch with its row of the history.
+    watchers
+        Who is told of each batch and epoch; a finished run tells nothing.
 
     Returns
     -------
@@ -93,12 +113,13 @@ def train(
         _ensure_preview(run)
         return run
     with run.locked(), reproducible(), _friendly_out_of_memory(config, len(dataset.images)):
-        loop = _Loop(config, dataset, run)
-        with _deferred_interrupt() as interrupted:
+        loop = _Loop(config, dataset, run, watchers)
+        with contextlib.ExitStack() as stack, _deferred_interrupt() as interrupted:
+            for watcher in watchers:
+                stack.enter_context(watcher)
+            loop.start()
             while not loop.ended:
-                row = loop.run_epoch(interrupted)
-                if on_epoch is not None:
-                    on_epoch(row)
+                loop.run_epoch(interrupted)
         _ensure_preview(run)
         frames = _frames(run)
         with warn_if_not_writable():
@@ -140,8 +161,10 @@ def train_batch(model: DCGAN, images: torch.Tensor) -> dict[str, float]:
 class _Loop:
     """The state of a training, which the checkpoint stores, and one epoch as a method."""
 
-    def __init__(self, config: TrainConfig, dataset: Dataset, run: Run):
-        self.config, self.run = config, run
+    def __init__(
+        self, config: TrainConfig, dataset: Dataset, run: Run, watchers: Sequence[Watcher] = ()
+    ):
+        self.config, self.run, self.watchers = config, run, watchers
         self.model = DCGAN(config)
         images = load_copies(dataset) if config.augment in COPYING else dataset.images
         self.images = images.to(self.model.device)
@@ -222,7 +245,14 @@ class _Loop:
         ended = time.perf_counter()
         self.saved_epoch, self.saving_due = self.epoch, ended + (ended - started) / SAVING_SHARE
 
-    def run_epoch(self, interrupted: Callable[[], bool]) -> dict[str, float]:
+    def start(self) -> None:
+        """Tell the watchers where the training stands."""
+        if self.watchers:
+            samples = self._samples()
+            for watcher in self.watchers:
+                watcher.start(self.run, self.epoch, samples)
+
+    def run_epoch(self, interrupted: Callable[[], bool]) -> None:
         """Train on all images once, then write samples, history and, if due, a checkpoint.
 
         The checkpoint of the last epoch is always written.
@@ -234,6 +264,8 @@ class _Loop:
         self.model.noise_scale = 1 - self.epoch / self.config.epochs
         while self.seen < len(self.images):
             self._run_batch()
+            for watcher in self.watchers:
+                watcher.batch(self.epoch + self.seen / len(self.images))
             if interrupted():
                 self.seconds = time.perf_counter() - started
                 self._save()
@@ -259,7 +291,8 @@ class _Loop:
             self.run.save_weights(self.epoch, self.model.ema.state_dict())
         if ended or time.perf_counter() >= self.saving_due:
             self._save()
-        return row
+        for watcher in self.watchers:
+            watcher.epoch(row, samples)
 
     def _run_batch(self) -> None:
         chosen = self.order[self.seen : self.seen + self.config.batch_size]

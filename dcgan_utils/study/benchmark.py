@@ -23,7 +23,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dcgan_utils.core import environment
+from dcgan_utils.core import environment, progress
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.load import image_files, load_dataset
@@ -32,7 +32,7 @@ from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.gan.model import DCGAN
 from dcgan_utils.metrics import evaluation
 from dcgan_utils.runs.run import run_name
-from dcgan_utils.runs.training import reproducible, train, train_batch
+from dcgan_utils.runs.training import Watcher, reproducible, train, train_batch
 from dcgan_utils.study.tutorial import Textbook
 
 if TYPE_CHECKING:
@@ -54,7 +54,6 @@ def alternate(
     config: TrainConfig,
     *,
     repeats: int = 5,
-    on_turn: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Time the textbook's loop and the workbook's in turn, one epoch each.
 
@@ -69,8 +68,6 @@ def alternate(
         Collection, architecture, batch size, precision and device.
     repeats
         Number of turns of each loop.
-    on_turn
-        Called with the number of finished turns and their total.
 
     Returns
     -------
@@ -101,11 +98,10 @@ def alternate(
             workers[name] = stack.enter_context(_fresh_process())
             workers[name].submit(_start_loop, start, config.device).result()
             workers[name].submit(_take_turn).result()
-        for turn in range(repeats):
-            for name, worker in workers.items():
-                rows.append({"loop": name, "turn": turn + 1} | worker.submit(_take_turn).result())
-                if on_turn is not None:
-                    on_turn(len(rows), len(workers) * repeats)
+        turns = [(turn, name) for turn in range(1, repeats + 1) for name in workers]
+        what = f"turns at batch {config.batch_size}"
+        for turn, name in progress.steps(turns, what, of=len(turns)):
+            rows.append({"loop": name, "turn": turn} | workers[name].submit(_take_turn).result())
     return pd.DataFrame(rows)
 
 
@@ -328,15 +324,21 @@ def _train_recording_memory(parameters: dict[str, Any]) -> list[dict[str, float]
         files=collection.files[:n],
         data_hash=f"{collection.data_hash}:{n}",
     )
-    rows, process = [], psutil.Process()
-
-    def record(row: dict[str, float]) -> None:
-        memory = process.memory_info().rss
-        rows.append({"epoch": row["epoch"], "memory": memory, "peak": _peak_memory(config.device)})
-
+    recorder = _MemoryRecorder(config.device)
     with tempfile.TemporaryDirectory() as folder:
-        train(config, batch, folder=Path(folder, "run"), on_epoch=record)
-    return rows
+        train(config, batch, folder=Path(folder, "run"), watchers=[recorder])
+    return recorder.rows
+
+
+class _MemoryRecorder(Watcher):
+    """Notes the memory after each epoch."""
+
+    def __init__(self, device: str):
+        self.device, self.rows, self.process = device, [], psutil.Process()
+
+    def epoch(self, row: dict[str, float], samples: torch.Tensor) -> None:
+        memory, peak = self.process.memory_info().rss, _peak_memory(self.device)
+        self.rows.append({"epoch": row["epoch"], "memory": memory, "peak": peak})
 
 
 def precision_and_quality(
@@ -344,7 +346,6 @@ def precision_and_quality(
     folder: Path,
     *,
     seeds: int = 3,
-    on_run: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Train in fp32 and in bf16 with the same seeds, and measure the images of each run.
 
@@ -356,8 +357,6 @@ def precision_and_quality(
         Folder for the run folders; finished runs in it are not trained again.
     seeds
         Number of seeds, from ``config.seed`` on.
-    on_run
-        Called with the number of finished runs and their total.
 
     Returns
     -------
@@ -377,16 +376,15 @@ def precision_and_quality(
             "Skipped: this needs `quality_seeds`, for example 3, and a machine with fast bf16."
         )
     dataset, rows = load_dataset(config.dataset, config.img_size), []
-    for seed in range(config.seed, config.seed + seeds):
-        for precision in ("fp32", "bf16"):
-            changed = config.changed(seed=seed, precision=precision)
-            run = train(changed, dataset, folder=folder / run_name(changed, dataset))
-            measures = evaluation.evaluate_run(
-                run, dataset.images, samples=len(dataset.images), device=config.device
-            )
-            rows.append({"precision": precision, "seed": seed, **measures})
-            if on_run is not None:
-                on_run(len(rows), 2 * seeds)
+    numbers = range(config.seed, config.seed + seeds)
+    trainings = [(seed, precision) for seed in numbers for precision in ("fp32", "bf16")]
+    for seed, precision in progress.steps(trainings, "trainings", of=len(trainings)):
+        changed = config.changed(seed=seed, precision=precision)
+        run = train(changed, dataset, folder=folder / run_name(changed, dataset))
+        measures = evaluation.evaluate_run(
+            run, dataset.images, samples=len(dataset.images), device=config.device
+        )
+        rows.append({"precision": precision, "seed": seed, **measures})
     return pd.DataFrame(rows)
 
 

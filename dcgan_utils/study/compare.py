@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from dcgan_utils.core import progress
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError, escape_markdown
 from dcgan_utils.core.files import home, warn_if_not_writable, write_tables
 from dcgan_utils.core.seeds import stream
@@ -493,8 +494,6 @@ class Comparison:
         Of the latent vectors, the bootstrap and the embedding.
     device
         Where generators and extractor run.
-    on_run
-        Called with the number of measured runs and their total.
 
     Attributes
     ----------
@@ -515,10 +514,9 @@ class Comparison:
         looks: Sequence[int] = (),
         seed: int = 0,
         device: str = "cpu",
-        on_run: Callable[[int, int], None] | None = None,
     ):
         self.runs, self.count, self.label_column = list(runs), samples, label_column
-        self.looks, self.seed, self.device, self.on_run = tuple(looks), seed, device, on_run
+        self.looks, self.seed, self.device = tuple(looks), seed, device
         self.labelled = label_runs(self.runs)
         self.grouped = group_by_noise(self.labelled)
         self.first = {name: group[0] for name, group in self.grouped.items()}
@@ -620,13 +618,11 @@ class Comparison:
         require_same_settings(self.runs)
         _ = self.anchors  # raises an error for too few images before the long computation
         rows = []
-        for number, run in enumerate(self.runs, start=1):
+        for run in progress.steps(self.runs, "runs measured", of=len(self.runs)):
             if isinstance(run, RecordedRun):
                 rows.append(run.row)
             else:
                 rows.append(describe(run, measure_run(run, real=self.real, **self._settings)))
-            if self.on_run is not None:
-                self.on_run(number, len(self.runs))
         return pd.DataFrame(rows)
 
     def measures(self, names: Sequence[str]) -> pd.DataFrame:

@@ -214,10 +214,10 @@ def test_a_partial_collection_is_repaired(tmp_path):
 def test_without_shared_memory_one_process_paints(collection, tmp_path, monkeypatch):
     parallel = joblib.Parallel
 
-    def only_one(n_jobs):
+    def only_one(n_jobs, **how):
         if n_jobs != 1:
             raise OSError(28, "No space left on device")
-        return parallel(n_jobs)
+        return parallel(n_jobs, **how)
 
     monkeypatch.setattr("joblib.Parallel", only_one)
     paint_plein_air(tmp_path / "x", count=2, size=32)

@@ -44,14 +44,11 @@ def test_the_floor_is_about_zero_and_repeatable():
         evaluation.kid_real_real(some(3), seed=0)
 
 
-def test_every_kept_epoch_is_measured(tiny, collection):
+def test_every_kept_epoch_is_measured(tiny, collection, heard):
     run = train(tiny(epochs=3), collection)
-    calls = []
-    table = evaluation.evaluate_epochs(
-        run, collection.images, samples=8, seed=1, on_epoch=lambda *now: calls.append(now)
-    )
+    table = evaluation.evaluate_epochs(run, collection.images, samples=8, seed=1)
     assert table.index.tolist() == run.kept_epochs() == [1, 2, 3]
-    assert calls == [(1, 3), (2, 3), (3, 3)]
+    assert heard == [("epochs measured", done, 3) for done in range(4)]
     drawn = sampling.sample(run, 8, seed=1, epoch=2)
     assert table.loc[2].to_dict() == pytest.approx(
         evaluation.kid_and_diversity(collection.images, drawn)

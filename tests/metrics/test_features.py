@@ -47,13 +47,12 @@ def test_features_do_not_depend_on_the_batch(monkeypatch):
     )
 
 
-def test_copies_have_the_same_features_to_the_last_bit():
+def test_copies_have_the_same_features_to_the_last_bit(heard):
     images = some(1).expand(40, -1, -1, -1)
-    seen = []
-    found = features.extract(images, input_size=32, on_batch=lambda *done: seen.append(done))
+    found = features.extract(images, input_size=32)
     assert len(np.unique(found.vectors, axis=0)) == 1
     assert found.vectors.shape == (40, 1280)
-    assert seen == [(1, 1)], "a copy costs nothing"
+    assert heard[-1] == ("features of images", 1, 1), "a copy costs nothing"
     mixed = features.extract(some(3)[[2, 0, 2, 1]], input_size=64).vectors
     np.testing.assert_array_equal(mixed[0], mixed[2])
     np.testing.assert_allclose(
@@ -150,15 +149,15 @@ def test_features_are_kept_under_all_that_they_were_made_with(monkeypatch, chang
     assert len(runs) == (1 if changed == "nothing" else 2)
 
 
-def test_the_second_time_comes_from_the_cache():
-    calls = []
-    first = features.extract(some(40), input_size=32, on_batch=lambda *done: calls.append(done))
-    assert calls == [(32, 40), (40, 40)]
-    again = features.extract(some(40), input_size=32, on_batch=lambda *done: pytest.fail("again"))
+def test_the_second_time_comes_from_the_cache(heard):
+    first = features.extract(some(40), input_size=32)
+    assert heard == [("features of images", done, 40) for done in (0, 32, 40)]
+    again = features.extract(some(40), input_size=32)
     np.testing.assert_array_equal(again.vectors, first.vectors)
-    features.extract(some(40, seed=1), input_size=32, on_batch=lambda *done: calls.append(done))
-    features.extract(some(40), input_size=48, on_batch=lambda *done: calls.append(done))
-    assert len(calls) == 6
+    assert len(heard) == 3, "nothing to do"
+    features.extract(some(40, seed=1), input_size=32)
+    features.extract(some(40), input_size=48)
+    assert len(heard) == 9
 
 
 def test_efficientnet_b0_is_read_as_torchvision_gives_it(monkeypatch):

@@ -200,42 +200,6 @@ ROW = {"epoch": 3, "d_loss_real": 0.5, "d_loss_fake": 0.4, "g_loss": 2.0, "d_rea
        "d_fake": 0.1, "seconds": 1.25}  # fmt: skip
 
 
-def test_progress_is_a_line_of_text_outside_jupyterlab(monkeypatch, caplog):
-    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
-    monkeypatch.setattr(logging.getLogger("dcgan_utils"), "propagate", True)
-    with caplog.at_level(logging.INFO, "dcgan_utils"):
-        notebook.epoch_reporter(40)(ROW)
-    assert caplog.messages == [
-        "epoch  3/40  loss of D 0.900, of G 2.000, D(x) 0.70, D(G(z)) 0.10  1.2 s"
-    ]
-
-
-def test_progress_is_a_bar_in_jupyterlab(monkeypatch, capsys):
-    monkeypatch.setenv("JPY_SESSION_NAME", "/notebooks/train.ipynb")
-    report = notebook.epoch_reporter(3)
-    report(ROW)
-    assert "3/3" in capsys.readouterr().err
-
-
-def test_steps_are_reported_each_quarter_outside_jupyterlab(monkeypatch, caplog):
-    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
-    monkeypatch.setattr(logging.getLogger("dcgan_utils"), "propagate", True)
-    report = notebook.step_reporter("features")
-    with caplog.at_level(logging.INFO, "dcgan_utils"):
-        for done in range(10, 101, 10):
-            report(done, 100)
-    assert caplog.messages == [f"features: {n} of 100" for n in (30, 50, 80, 100)]
-
-
-def test_steps_are_a_bar_in_jupyterlab(monkeypatch, capsys):
-    monkeypatch.setenv("JPY_SESSION_NAME", "/notebooks/eda.ipynb")
-    report = notebook.step_reporter("features")
-    assert not capsys.readouterr().err, "nothing to do yet"
-    report(1, 2)
-    report(2, 2)
-    assert "features: 100%" in capsys.readouterr().err
-
-
 # --- Display ---
 
 

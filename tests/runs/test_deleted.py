@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 import torch
+from helpers import after_epoch
 
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.runs import sampling
@@ -43,7 +44,7 @@ def finished(config, collection, tmp_path):
 @pytest.fixture
 def begun(config, collection, tmp_path):
     with pytest.raises(Stop):
-        train(config, collection, folder=tmp_path / "begun", on_epoch=stop_after(2))
+        train(config, collection, folder=tmp_path / "begun", watchers=[after_epoch(stop_after(2))])
     return Run(tmp_path / "begun")
 
 
@@ -61,7 +62,7 @@ def test_folders_deleted_between_two_epochs_are_made_anew(part, config, collecti
     def tidy(row):
         delete(Run(tmp_path / "run"), part)
 
-    run = train(config, collection, folder=tmp_path / "run", on_epoch=tidy)
+    run = train(config, collection, folder=tmp_path / "run", watchers=[after_epoch(tidy)])
     assert run.finished
 
 
@@ -72,7 +73,7 @@ def test_a_run_folder_that_is_moved_in_mid_training_is_reported_as_gone(
         (tmp_path / "run").rename(tmp_path / "moved")
 
     with pytest.raises(WorkbookError, match=r"Its folder '.*run' is gone: was it moved or deleted"):
-        train(config, collection, folder=tmp_path / "run", on_epoch=move)
+        train(config, collection, folder=tmp_path / "run", watchers=[after_epoch(move)])
     assert not (tmp_path / "run").exists()
     assert train(config, collection, folder=tmp_path / "moved").finished
 
@@ -184,7 +185,7 @@ def test_an_animation_that_cannot_be_written_is_a_warning(config, collection, tm
     def block(row):
         (tmp_path / "run" / "progress.gif").mkdir(exist_ok=True)
 
-    run = train(config, collection, folder=tmp_path / "run", on_epoch=block)
+    run = train(config, collection, folder=tmp_path / "run", watchers=[after_epoch(block)])
     assert "Not saved: '" in caplog.text
     run.gif_path.rmdir()
     assert not run.finished

@@ -104,17 +104,16 @@ def varied_generator(config):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["dcgan", "pokemon"])
-def test_an_image_that_the_generator_draws_is_found(tiny, collection, architecture, monkeypatch):
+def test_an_image_that_the_generator_draws_is_found(
+    tiny, collection, architecture, monkeypatch, heard
+):
     run = train(tiny(architecture=architecture), collection)
     varied = varied_generator(run.config)
     monkeypatch.setattr(sampling, "load_generator", lambda run, **where: varied)
     aims = sampling.sample(run, 3, seed=5)
-    reported = []
-    places, error = interpolation.project(
-        run, aims, steps=120, restarts=6, on_step=lambda *now: reported.append(now)
-    )
+    places, error = interpolation.project(run, aims, steps=120, restarts=6)
     assert places.shape == (3, 8)
-    assert reported[-1] == (120, 120)
+    assert heard[-1] == ("steps of the search", 120, 120)
     found = sampling.draw(run, places).float()
     assert torch.allclose(
         (found - aims.float()).square().mean(dim=(1, 2, 3)).sqrt(), error, atol=1.0

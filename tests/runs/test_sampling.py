@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 import torch
-from helpers import equal_states
+from helpers import after_epoch, equal_states
 from PIL import Image
 
 from dcgan_utils.core import environment
@@ -171,7 +171,7 @@ def test_the_averaged_generator_is_what_is_drawn_and_kept(tiny, collection, monk
         states[row["epoch"]] = [copy.deepcopy(network).eval() for network in networks]
 
     monkeypatch.setattr(training, "DCGAN", Noted)
-    run = train(tiny(epochs=3, batch_size=2, lr=0.05), collection, on_epoch=note)
+    run = train(tiny(epochs=3, batch_size=2, lr=0.05), collection, watchers=[after_epoch(note)])
     fixed = run.config.prior.sample(6, 8, generator=stream(0, "preview"))
     new = run.config.prior.sample(6, 8, generator=stream(5, "sample"))
     for epoch, (average, raw) in states.items():

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from helpers import FORKS, GAUGES, assert_equal_runs, some
+from helpers import FORKS, GAUGES, after_epoch, assert_equal_runs, some
 from PIL import Image
 
 from dcgan_utils.core.errors import WorkbookError
@@ -64,7 +64,7 @@ def last_message(heard):
 
 def test_a_run_leaves_what_the_contract_says(tiny, collection):
     rows = []
-    run = train(tiny(epochs=3), collection, on_epoch=rows.append)
+    run = train(tiny(epochs=3), collection, watchers=[after_epoch(rows.append)])
     history = run.history()
     assert history["epoch"].tolist() == [1, 2, 3] == [row["epoch"] for row in rows]
     assert list(history.columns) == [*GAUGES, "seconds"]
@@ -80,7 +80,8 @@ def test_a_run_leaves_what_the_contract_says(tiny, collection):
 def test_a_finished_run_is_returned_at_once(tiny, collection):
     run = train(tiny(), collection)
     before = run.checkpoint_path.stat().st_mtime_ns
-    again = train(tiny(), collection, on_epoch=lambda row: pytest.fail("trained again"))
+    never = after_epoch(lambda row: pytest.fail("trained again"))
+    again = train(tiny(), collection, watchers=[never])
     assert again.folder == run.folder
     assert run.checkpoint_path.stat().st_mtime_ns == before
 
@@ -128,7 +129,7 @@ def test_a_run_goes_on_from_an_old_checkpoint_bit_for_bit(tiny, collection, tmp_
             raise RuntimeError("the machine stops here")
 
     with pytest.raises(RuntimeError):
-        train(config, collection, folder=tmp_path / "run", on_epoch=fail)
+        train(config, collection, folder=tmp_path / "run", watchers=[after_epoch(fail)])
     run = Run(tmp_path / "run")
     assert run.load_checkpoint()["epoch"] == 1
     assert run.history()["epoch"].tolist() == [1, 2, 3]
@@ -159,7 +160,7 @@ def test_ctrl_c_in_this_process_is_a_keyboard_interrupt(tiny, collection, tmp_pa
         os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(TrainingInterrupted, match="epoch 2 of 2") as stop:
-        train(tiny(), collection, folder=tmp_path / "run", on_epoch=press)
+        train(tiny(), collection, folder=tmp_path / "run", watchers=[after_epoch(press)])
     assert isinstance(stop.value, KeyboardInterrupt)
     assert signal.getsignal(signal.SIGINT) is handler
 

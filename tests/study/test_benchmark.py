@@ -34,18 +34,13 @@ def table(textbook=(10, 20), ours=(30, 80)):
 
 
 @pytest.mark.slow
-def test_every_loop_trains(tiny, image_folder):
-    calls = []
-    turns = benchmark.alternate(
-        tiny(dataset=str(image_folder), precision="bf16"),
-        repeats=1,
-        on_turn=lambda *done: calls.append(done),
-    )
+def test_every_loop_trains(tiny, image_folder, heard):
+    turns = benchmark.alternate(tiny(dataset=str(image_folder), precision="bf16"), repeats=1)
     assert turns["loop"].tolist() == ["textbook", "workbook, fp32", "workbook, bf16"]
     assert turns["turn"].tolist() == [1, 1, 1]
     assert (turns["images_per_second"] > 0).all()
     assert turns["peak_memory"].between(1e7, 1e11).all()
-    assert calls == [(done, 3) for done in range(1, 4)]
+    assert heard[-4:] == [("turns at batch 4", done, 3) for done in range(4)]
 
 
 def test_the_loops_take_turns(tiny, image_folder, monkeypatch):

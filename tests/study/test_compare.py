@@ -123,12 +123,12 @@ def test_the_same_scores_give_vectors_of_the_same_ranks(trained):
 
 
 @pytest.mark.slow
-def test_every_run_is_measured_and_keeps_its_numbers(trained):
-    runs, calls = trained(), []
-    comparison = compare.Comparison(runs, samples=6, on_run=lambda *now: calls.append(now))
+def test_every_run_is_measured_and_keeps_its_numbers(trained, heard):
+    runs = trained()
+    comparison = compare.Comparison(runs, samples=6)
     comparison.anchors = pd.DataFrame()
     table = comparison.table
-    assert calls[-1] == (4, 4)
+    assert heard == [("runs measured", done, 4) for done in range(5)]
     assert table["noise"].tolist() == ["normal(0, 1)"] * 2 + ["gamma(2, 1)"] * 2
     assert table["generated"].eq(6).all()
     assert table["extractor"].eq("efficientnet_lite0").all()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 from filelock import FileLock
 from PIL import Image, ImageOps
 
+from dcgan_utils.core import progress
 from dcgan_utils.core.files import friendly_write_errors
 from dcgan_utils.data.painted.brush import Palette, Sketch, as_rgb, mix, paint
 from dcgan_utils.data.painted.clay import Clay
@@ -141,7 +142,7 @@ def _replace_collection(
     size: int,
     seed: int,
 ) -> None:
-    import joblib  # slow to import, and only needed to paint
+    import joblib
 
     folder.mkdir(parents=True, exist_ok=True)
     # Painted in a temporary folder, then moved, labels last: an interrupted painting can never be
@@ -152,9 +153,9 @@ def _replace_collection(
             for index in range(1, count + 1)
         ]
         try:
-            labels = joblib.Parallel(n_jobs=-1)(jobs)
+            labels = _paint(jobs, n_jobs=-1)
         except OSError:  # no shared memory for processes; if it is the disk, it fails again
-            labels = joblib.Parallel(n_jobs=1)(jobs)
+            labels = _paint(jobs, n_jobs=1)
         with (Path(temporary) / "labels.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, [column.name for column in fields(labels[0])])
             writer.writeheader()
@@ -165,6 +166,13 @@ def _replace_collection(
             old.unlink(missing_ok=True)
         for name in (*(label.file for label in labels), "labels.csv"):
             (Path(temporary) / name).replace(folder / name)
+
+
+def _paint(jobs: Sequence[Any], *, n_jobs: int) -> list[Any]:
+    import joblib  # slow to import, and only needed to paint
+
+    labels = joblib.Parallel(n_jobs, return_as="generator")(jobs)
+    return list(progress.steps(labels, "images painted", of=len(jobs)))
 
 
 def _is_complete(folder: Path, count: int) -> bool:

@@ -1,0 +1,301 @@
+"""Long work, shown while it goes on: in a notebook's cell, in a terminal, or as lines of text."""
+
+from __future__ import annotations
+
+import base64
+import io
+import logging
+import math
+import os
+import sys
+import time
+from collections.abc import Callable
+from html import escape
+from typing import TYPE_CHECKING, Any, TextIO
+
+from IPython import get_ipython
+from IPython.display import HTML, display
+from PIL import Image
+from tqdm import tqdm
+
+from dcgan_utils.core import progress
+from dcgan_utils.core.progress import Pace, clock
+from dcgan_utils.data.tensors import make_grid
+from dcgan_utils.gan.equilibrium import equilibrium_losses
+from dcgan_utils.plots.training import training_so_far
+from dcgan_utils.runs.training import FRAME_IMAGES, Watcher
+
+if TYPE_CHECKING:
+    import torch
+
+    from dcgan_utils.runs.run import Run
+
+logger = logging.getLogger(__name__)
+
+SHARE = 0.01  # of the time, at most, is spent on each of the two parts of a display
+RENEW_EVERY = 0.5  # seconds, at least
+LINE_EVERY = 30.0  # seconds
+DELAY = 1.0  # seconds; work other than a training that takes less is not shown
+
+
+# --- Where ---
+
+
+def watchers() -> list[Watcher]:
+    """Return what shows a training here: a display, a bar, or lines of text now and then."""
+    shown: list[Watcher] = [_Display()] if in_kernel() else []
+    if (terminal := _terminal()) is not None:
+        shown.append(_Bar(terminal))
+    elif not (in_front_end() or progress.is_shown_elsewhere()):
+        shown.append(_Lines())
+    return shown
+
+
+def show_steps() -> None:
+    """Show other long work from now on, in the same places."""
+    if (terminal := _terminal()) is not None:
+        progress.listen(_StepsInTerminal(terminal))
+    elif in_front_end():
+        progress.listen(_StepsInCell())
+    elif not progress.is_shown_elsewhere():
+        progress.listen(_StepsInLog())
+
+
+def in_kernel() -> bool:
+    """Return whether this is a Jupyter kernel, whose cells can display."""
+    return hasattr(get_ipython(), "kernel")
+
+
+def in_front_end() -> bool:
+    """Return whether somebody looks at the cells: in JupyterLab, VS Code or Colab."""
+    names = ("JPY_SESSION_NAME", "VSCODE_PID", "COLAB_RELEASE_TAG")
+    return in_kernel() and any(name in os.environ for name in names)
+
+
+def _terminal() -> TextIO | None:
+    """Return the terminal that somebody looks at, if there is one.
+
+    In a kernel, ``sys.stderr`` leads to the notebook. The original one is papermill's terminal.
+    """
+    if in_front_end() or progress.is_shown_elsewhere():
+        return None
+    original = getattr(sys.stderr, "_original_stdstream_copy", None)
+    if original is None:
+        return sys.stderr if sys.stderr.isatty() else None
+    return os.fdopen(os.dup(original), "w") if os.isatty(original) else None
+
+
+# --- Trainings ---
+
+
+class _Trace(Watcher):
+    """What every way of showing a training needs: the run, its pace, its latest images."""
+
+    def start(self, run: Run, epoch: int, samples: torch.Tensor) -> None:
+        self.run, self.epochs, self.samples = run, epoch, samples
+        self.total = run.config.epochs
+        self.pace = Pace(self.total, epoch)
+
+    def batch(self, done: float) -> None:
+        self.pace.update(done)
+
+    def epoch(self, row: dict[str, float], samples: torch.Tensor) -> None:
+        self.epochs, self.samples = row["epoch"], samples
+
+    def _describe_pace(self) -> str:
+        """Describe the seconds per epoch, and the time left if any is."""
+        if math.isnan(self.pace.seconds_per_step):
+            return ""
+        text = f"{self.pace.seconds_per_step:.2g} s per epoch"
+        return f"{text}, {clock(self.pace.seconds_left)} left" if self.pace.seconds_left else text
+
+
+class _Display(_Trace):
+    """Two outputs of the running cell, renewed in place: images below a bar, and charts.
+
+    Their last state remains, in the stored notebook too.
+    """
+
+    parts: tuple[_Part, ...] = ()
+
+    def start(self, run: Run, epoch: int, samples: torch.Tensor) -> None:
+        super().start(run, epoch, samples)
+        self.has_stopped = False
+        self.parts = _Part(self._images), _Part(self._charts)
+
+    def batch(self, done: float) -> None:
+        super().batch(done)
+        self._renew()
+
+    def epoch(self, row: dict[str, float], samples: torch.Tensor) -> None:
+        super().epoch(row, samples)
+        self._renew()
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        self.has_stopped = error is not None
+        self._renew(at_once=True)
+
+    def _renew(self, *, at_once: bool = False) -> None:
+        for part in self.parts:
+            part.renew(at_once=at_once)
+
+    def _images(self) -> str:
+        state = f"Epoch {self.epochs} of {self.total}"
+        if self.has_stopped:
+            state = f"Stopped in epoch {min(self.epochs + 1, self.total)} of {self.total}"
+        images = self.samples[:FRAME_IMAGES]
+        grid = make_grid(images, math.ceil(len(images) / 2), gap=2, fill=128)
+        buffer = io.BytesIO()
+        Image.fromarray(grid.numpy()).save(buffer, "JPEG", quality=90, subsampling=0)
+        data = base64.b64encode(buffer.getvalue()).decode()
+        height, width, _ = grid.shape
+        alt = f"{len(images)} images from the same latent vectors, after epoch {self.epochs}"
+        return (
+            '<div style="max-width: 60rem">'
+            '<div style="display: flex; flex-wrap: wrap; gap: 0 1em; align-items: center">'
+            f"<strong>{state}</strong>"
+            f'<progress value="{self.pace.done:.4g}" max="{self.total}" style="flex: 1"'
+            f' aria-label="epochs done"></progress><span>{self._describe_pace()}</span></div>'
+            f'<img src="data:image/jpeg;base64,{data}" alt="{alt}" decoding="sync"'
+            f' width="{width}" height="{height}"'
+            ' style="width: 100%; height: auto; margin: 0.5em 0 0"></div>'
+        )
+
+    def _charts(self) -> str:
+        config = self.run.config
+        expected = equilibrium_losses(config.real_label, config.fake_label)
+        figure = training_so_far(self.run.history(), epochs=self.total, expected=expected)
+        return f'<div style="max-width: 60rem">{figure.as_svg()}</div>'
+
+
+class _Part:
+    """An output of the running cell that is renewed, as often as that takes little time."""
+
+    def __init__(self, draw: Callable[[], str]):
+        self.draw, self.due = draw, 0.0
+        self.handle = display(HTML(draw()), display_id=True)
+
+    def renew(self, *, at_once: bool) -> None:
+        began = time.perf_counter()
+        if at_once or began >= self.due:
+            self.handle.update(HTML(self.draw()))
+            ended = time.perf_counter()
+            self.due = ended + max(RENEW_EVERY, (ended - began) / SHARE)
+
+
+class _Bar(_Trace):
+    """A bar in a terminal, and after Ctrl-C one sentence."""
+
+    def __init__(self, terminal: TextIO):
+        self.terminal = terminal
+        self.bar: tqdm | None = None
+
+    def start(self, run: Run, epoch: int, samples: torch.Tensor) -> None:
+        super().start(run, epoch, samples)
+        layout = "{l_bar}{bar}| {n:.1f}/{total} epochs [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+        self.bar = _new_bar("training", self.total, self.terminal, initial=epoch, bar_format=layout)
+
+    def batch(self, done: float) -> None:
+        super().batch(done)
+        self.bar.update(done - self.bar.n)
+
+    def epoch(self, row: dict[str, float], samples: torch.Tensor) -> None:
+        super().epoch(row, samples)
+        self.bar.set_postfix_str(_describe_losses(row), refresh=row["epoch"] == self.total)
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+        if isinstance(error, KeyboardInterrupt):
+            self.terminal.write(
+                f"Stopped in epoch {min(self.epochs + 1, self.total)} of {self.total}. All is "
+                "saved: run the same again to go on from there.\n"
+            )
+            self.terminal.flush()
+
+
+class _Lines(_Trace):
+    """A line of the log now and then."""
+
+    def start(self, run: Run, epoch: int, samples: torch.Tensor) -> None:
+        super().start(run, epoch, samples)
+        self.due = time.perf_counter() + LINE_EVERY
+
+    def epoch(self, row: dict[str, float], samples: torch.Tensor) -> None:
+        super().epoch(row, samples)
+        if time.perf_counter() >= self.due or row["epoch"] == self.total:
+            losses, pace = _describe_losses(row), self._describe_pace()
+            logger.info("epoch %d/%d  %s  %s", row["epoch"], self.total, losses, pace)
+            self.due = time.perf_counter() + LINE_EVERY
+
+
+def _describe_losses(row: dict[str, float]) -> str:
+    discriminator = row["d_loss_real"] + row["d_loss_fake"]
+    return f"loss of D {discriminator:.2f}, of G {row['g_loss']:.2f}"
+
+
+def _new_bar(what: str, of: int, terminal: TextIO, **options: Any) -> tqdm:
+    quiet = {"mininterval": RENEW_EVERY, "miniters": 0, "dynamic_ncols": True}
+    return tqdm(desc=what, total=of, file=terminal, **quiet | options)
+
+
+# --- Other long work ---
+
+
+class _StepsInTerminal:
+    """A bar in a terminal, which vanishes at the end."""
+
+    def __init__(self, terminal: TextIO):
+        self.terminal = terminal
+        self.bar: tqdm | None = None
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        """Show how many steps are done; see `progress.listen`."""
+        if done == 0:
+            if self.bar is not None:  # its work has failed
+                self.bar.close()
+            self.bar = _new_bar(what, of, self.terminal, delay=DELAY, leave=False)
+        self.bar.update(done - self.bar.n)
+        if done == of:
+            self.bar.close()
+
+
+class _StepsInCell:
+    """A bar in the running cell, which vanishes at the end."""
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        """Show how many steps are done; see `progress.listen`."""
+        if done == 0:
+            self.pace, self.handle, self.due = Pace(of), None, time.perf_counter() + DELAY
+        self.pace.update(done)
+        if done == of:
+            if self.handle is not None:
+                self.handle.update(HTML(""))
+        elif time.perf_counter() >= self.due:
+            bar = HTML(self._describe(what, done, of))
+            if self.handle is None:
+                self.handle = display(bar, display_id=True)
+            else:
+                self.handle.update(bar)
+            self.due = time.perf_counter() + RENEW_EVERY
+
+    def _describe(self, what: str, done: int, of: int) -> str:
+        left = (
+            "" if math.isnan(self.pace.seconds_left) else f", {clock(self.pace.seconds_left)} left"
+        )
+        return (
+            f'<progress value="{done}" max="{of}" aria-label="{escape(what)}"></progress> '
+            f"{escape(what)}: {done} of {of}{left}"
+        )
+
+
+class _StepsInLog:
+    """A line of the log now and then, if the work takes long."""
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        """Tell how many steps are done; see `progress.listen`."""
+        if done == 0:
+            self.due = time.perf_counter() + LINE_EVERY
+        elif time.perf_counter() >= self.due:
+            logger.info("%s: %d of %d", what, done, of)
+            self.due = time.perf_counter() + LINE_EVERY
