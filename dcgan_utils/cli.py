@@ -1,7 +1,7 @@
 """The command line: ``python -m dcgan_utils --help``.
 
-Each command imports what it needs, so that ``--help`` and mistyped options are answered at once,
-without torch.
+Each command checks what was typed before it imports torch, so that ``--help`` and mistyped options
+and values are answered at once.
 """
 
 from __future__ import annotations
@@ -169,13 +169,17 @@ def _loading() -> Iterator[None]:
 def _report(options: argparse.Namespace) -> int:
     with _loading():
         from dcgan_utils.core.errors import WorkbookError
-        from dcgan_utils.report.build import build_report
+        from dcgan_utils.report.configs import check_report
 
     parameters = _parameters(options)
     own = {"dataset": "--dataset", "noise": "--noises", "preset": "--preset"}
     for name in parameters:
         if name in own:
             raise WorkbookError(f"write {own[name]} instead of '-p {name}'.")
+    check_report(options.dataset, options.noises, options.preset, parameters)
+    with _loading():
+        from dcgan_utils.report.build import build_report
+
     index, pages = build_report(
         options.dataset,
         options.noises,
@@ -191,9 +195,15 @@ def _report(options: argparse.Namespace) -> int:
 
 def _benchmark(options: argparse.Namespace) -> int:
     with _loading():
+        from dcgan_utils.data.sources import locate
+        from dcgan_utils.report.configs import BenchmarkConfig
+
+    parameters = _parameters(options)
+    locate(BenchmarkConfig.check(**parameters).dataset)
+    with _loading():
         from dcgan_utils.report.build import build_benchmark
 
-    page = build_benchmark(_parameters(options), stream=sys.stdout)
+    page = build_benchmark(parameters, stream=sys.stdout)
     _say_page(page)
     _say(f"\nThe page: {page.html}")
     return 1 if page.failed else 0
@@ -202,15 +212,18 @@ def _benchmark(options: argparse.Namespace) -> int:
 def _study(options: argparse.Namespace) -> int:
     with _loading():
         from dcgan_utils.core.errors import WorkbookError
-        from dcgan_utils.report.build import build_study
-        from dcgan_utils.study.grid import load_grid
-        from dcgan_utils.study.schedule import outcome_line, progress_line, run_grid, start_line
+        from dcgan_utils.study.grid import check_grid, load_grid
 
     grid = load_grid(options.grid)
     if options.workers is not None and options.workers < 1:
         raise WorkbookError("--workers must be 1 or more.")
     if options.workers is not None and options.scheduler is not None:
         raise WorkbookError("--workers is for trainings here; a scheduler has its own workers.")
+    check_grid(grid)
+    with _loading():
+        from dcgan_utils.report.build import build_study
+        from dcgan_utils.study.schedule import outcome_line, progress_line, run_grid, start_line
+
     table = run_grid(
         grid,
         scheduler=options.scheduler,
@@ -228,19 +241,26 @@ def _study(options: argparse.Namespace) -> int:
 def _playground(options: argparse.Namespace) -> int:
     with _loading():
         from dcgan_utils.core.files import expand_path, report_dir, report_name
-        from dcgan_utils.report.playground import write_playground
         from dcgan_utils.runs.run import find_runs
-        from dcgan_utils.study.grid import load_grid, tasks
+        from dcgan_utils.study.grid import check_grid, load_grid, tasks
 
-    grids = [name for name in options.runs if name.endswith((".yaml", ".yml"))]
-    names = [name for name in options.runs if name not in grids]
-    names += [task.run for grid in grids for task in tasks(load_grid(grid))]
-    runs = find_runs(",".join(names))
+    files = [name for name in options.runs if name.endswith((".yaml", ".yml"))]
+    grids = [load_grid(file) for file in files]
+    for grid in grids:
+        check_grid(grid)
+    names = [name for name in options.runs if name not in files]
+    runs = find_runs(",".join(names)) if names else []
+    with _loading():
+        from dcgan_utils.report.playground import write_playground
+
+    if grids:
+        names += [task.run for grid in grids for task in tasks(grid)]
+        runs = find_runs(",".join(names))
     if options.output:
         path = expand_path(options.output)
     else:
         data = runs[0].about["data"]
-        stem = Path(grids[0]).stem if grids else report_name(data["name"], Path(data["source"]))
+        stem = Path(files[0]).stem if files else report_name(data["name"], Path(data["source"]))
         path = report_dir("playground") / f"{stem}.html"
     path = write_playground(runs, path)
     _say(f"The page: {path} ({path.stat().st_size / 1e6:.1f} MB, generators: {len(runs)})")

@@ -9,10 +9,6 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
-import psutil
-import torch
-
 from dcgan_utils import __version__
 from dcgan_utils.core.errors import WorkbookError, first_line
 from dcgan_utils.core.parameters import aligned
@@ -20,7 +16,9 @@ from dcgan_utils.core.parameters import aligned
 
 def environment() -> dict[str, str]:
     """Return library versions, system and number of threads."""
+    import numpy as np
     import PIL
+    import torch
 
     return {
         "dcgan_utils": __version__,
@@ -42,6 +40,8 @@ def provenance(facts: Mapping[str, Any]) -> str:
 @functools.cache
 def bf16_units() -> str | None:
     """Return the bf16 matrix units of this CPU: ``"amx"``, ``"avx512_bf16"`` or ``None``."""
+    import torch
+
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     if capabilities.get("amx_bf16"):
         return "amx"
@@ -51,12 +51,17 @@ def bf16_units() -> str | None:
 def multiplies_bf16_fast(device: str) -> bool:
     """Return whether a device multiplies bf16 natively: AVX512-BF16, AMX, CUDA from 8.0 on."""
     if device.startswith("cuda"):
+        import torch
+
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return device == "cpu" and bf16_units() is not None
 
 
 def machine(device: str = "cpu") -> str:
     """Describe the processor (cores, memory, bf16 units) or the GPU."""
+    import psutil
+    import torch
+
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
     name = getattr(torch.cpu, "get_capabilities", dict)().get("cpu_name") or platform.machine()

@@ -7,14 +7,14 @@ import errno
 import io
 import logging
 import os
+import re
 import secrets
 import stat
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
-
-import psutil
 
 from dcgan_utils.core.errors import NotWritable, WorkbookError
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 logger = logging.getLogger(__name__)
+_CONTROLS = re.compile(r"[\0-\x1f\x7f-\x9f]")
 
 
 def expand_path(path: str | Path) -> Path:
@@ -56,6 +57,15 @@ def utf8_text(path: Path) -> str:
             "rename the folder or the zip."
         ) from error
     return str(path)
+
+
+def normalise_name(name: str) -> str:
+    """Return a printable name that sorts the same on all systems.
+
+    Control characters are escaped: in a terminal they would hide lines or imitate others.
+    """
+    composed = unicodedata.normalize("NFC", name.encode("utf-8", "backslashreplace").decode())
+    return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], composed)
 
 
 def ensure_dir(folder: Path) -> Path:
@@ -98,6 +108,8 @@ def atomic_write(path: Path, *, previous: Path | None = None) -> Iterator[IO[byt
 
 def remove_partial_files(folder: Path) -> None:
     """Remove the files that `atomic_write` left below a folder when its process was killed."""
+    import psutil
+
     for partial in folder.rglob(".*.*.[0-9]*-*"):
         process = partial.name.rpartition(".")[2].partition("-")[0]
         if not (process.isdecimal() and psutil.pid_exists(int(process))):

@@ -7,8 +7,14 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-import torch
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+)
 
 from dcgan_utils.core.errors import WorkbookError, did_you_mean
 
@@ -24,15 +30,34 @@ class Parameters(BaseModel):
 
     @classmethod
     def resolve(cls, /, **values: Any) -> Self:
-        """Validate every value.
+        """Validate every value, and decide what ``auto`` means on this machine.
 
         Raises
         ------
         WorkbookError
             With one sentence for each unknown name or invalid value that says what is allowed.
         """
+        cls.check(**values)
+        return cls._validated(values)
+
+    @classmethod
+    def check(cls, /, **values: Any) -> Self:
+        """Validate every value as `resolve` does, but without torch, which takes seconds to import.
+
+        So mistyped values are refused at once. What ``auto`` means is left open: in the result
+        such a device is the CPU, and such a precision is fp32.
+        """
+        return cls._validated(values, context=_AUTO_IS_OPEN)
+
+    @classmethod
+    def _completed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the values to validate: subclasses may add some."""
+        return values
+
+    @classmethod
+    def _validated(cls, values: dict[str, Any], context: dict[str, bool] | None = None) -> Self:
         try:
-            return cls(**values)
+            return cls.model_validate(cls._completed(values), context=context)
         except ValidationError as refusal:
             sentences = [_refusal(error, cls.model_fields) for error in refusal.errors()]
             raise WorkbookError(" ".join(sentences)) from None
@@ -83,6 +108,14 @@ def _shortened(value: Any) -> str:
 # --- Types ---
 
 
+_AUTO_IS_OPEN = {"auto_is_open": True}  # a context of validation
+
+
+def auto_is_open(info: ValidationInfo) -> bool:
+    """Return whether this is `Parameters.check`, which does not ask torch what ``auto`` means."""
+    return info.context == _AUTO_IS_OPEN
+
+
 def one_of(*allowed: Any) -> BeforeValidator:
     """Return a validator that accepts one of a few values; numbers may come as text."""
 
@@ -111,21 +144,31 @@ def _text_or_number(value: Any) -> str | int:
     return value if type(value) is int else _text(value)
 
 
-def _known_device(value: Any) -> str:
+def _known_device(value: Any, info: ValidationInfo) -> str:
     name = str(value).strip().lower()
-    if name == "auto":  # never mps, which is untested
-        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "auto":
+        return "cpu" if auto_is_open(info) else _best_device()
     kind, _, index = name.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (index and not index.isdecimal()):
         raise ValueError(f"must be auto, cpu, cuda, cuda:0 ... or mps, not '{value}'.")
-    counts = {
-        "cpu": 1,
-        "cuda": torch.cuda.device_count(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if int(index or 0) >= counts[kind]:
+    if int(index or 0) >= _count_devices(kind):
         raise ValueError(f"'{value}' is not on this machine; use auto for the best device here.")
     return name if kind == "cuda" else kind
+
+
+def _best_device() -> str:
+    """Return ``"cuda"`` if there is one, else ``"cpu"``: never mps, which is untested."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _count_devices(kind: str) -> int:
+    if kind == "cpu":
+        return 1
+    import torch
+
+    return torch.cuda.device_count() if kind == "cuda" else int(torch.backends.mps.is_available())
 
 
 def _no_bool(value: Any) -> Any:

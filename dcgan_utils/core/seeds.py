@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def stream(seed: int, purpose: str) -> torch.Generator:
@@ -14,6 +16,8 @@ def stream(seed: int, purpose: str) -> torch.Generator:
     different priors start from the same weights and see the images in the same order. After
     some hundred updates little is left of that: see the pilot in ``reports/noise-study``.
     """
+    import torch
+
     digest = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
 

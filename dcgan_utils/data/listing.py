@@ -8,7 +8,6 @@ import itertools
 import os
 import re
 import stat
-import unicodedata
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from dcgan_utils.core.errors import WorkbookError
-from dcgan_utils.core.files import OWNER_FILE, data_dir, reports_dir
+from dcgan_utils.core.files import OWNER_FILE, data_dir, normalise_name, reports_dir
 from dcgan_utils.data.formats import (
     FORMATS,
     SIGNATURES,
@@ -31,7 +30,6 @@ MAX_FILES = 500_000  # 6 GB of pixels at 64 px; CelebA has 202,599
 # Images are compressed already, so a zip hardly shrinks them; the floor allows plain images.
 MAX_RATIO, RATIO_COUNTS_FROM = 100, 2**30
 HEAD_BYTES = 512  # in which the signature of a format is found
-_CONTROLS = re.compile(r"[\0-\x1f\x7f-\x9f]")
 _SAYS_UTF8 = 0x800  # the bit of a zip's entry whose name is UTF-8
 
 # What became of a thing that was met. Candidates are read; the kinds of `LEFT_OUT` never are.
@@ -402,15 +400,6 @@ def _entry_name(entry: zipfile.ZipInfo) -> str:
         with contextlib.suppress(UnicodeError):
             name = name.encode("cp437").decode()
     return name.replace("\\", "/")
-
-
-def normalise_name(name: str) -> str:
-    """Return a printable name that sorts the same on all systems.
-
-    Control characters are escaped: in a terminal they would hide lines or imitate others.
-    """
-    composed = unicodedata.normalize("NFC", name.encode("utf-8", "backslashreplace").decode())
-    return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], composed)
 
 
 def read_file(path: Path, head: int | None = None) -> bytes:

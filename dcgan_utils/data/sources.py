@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dcgan_utils.core.errors import WorkbookError, did_you_mean, first_line
-from dcgan_utils.core.files import data_dir, home, utf8_text
-from dcgan_utils.data.formats import NotAnImage
-from dcgan_utils.data.listing import HEAD_BYTES, KINDS, LEFT_OUT, normalise_name, read_file
-from dcgan_utils.data.painted import PAINTERS
+from dcgan_utils.core.files import data_dir, home, normalise_name, utf8_text
+
+PAINTED = ("plein_air", "critters")
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def locate(source: str | Path) -> Location:
     if isinstance(source, str):
         if source in KAGGLE:
             return Location(source, _find_registered(source), KAGGLE[source].folders)
-        if source in PAINTERS:
+        if source in PAINTED:
             return Location(source, None)
     path = _find_path(source)
     if path.is_dir():
@@ -118,6 +117,9 @@ _NO_ZIPS = {
 
 def _why_no_zip(path: Path) -> str:
     """Say what a file is that was given as a collection, and what to do."""
+    from dcgan_utils.data.formats import NotAnImage
+    from dcgan_utils.data.listing import HEAD_BYTES, KINDS, LEFT_OUT, read_file
+
     if not path.is_file():  # reading a device might never end
         return "is neither a folder nor a file: give a folder of images or a zip"
     try:
@@ -160,7 +162,7 @@ def _find_path(source: str | Path) -> Path:
     if isinstance(source, Path) or not re.fullmatch(r"[\w -]+", source):
         searched = "" if given.is_absolute() else f" (from '{_here()}' or from '{home()}')"
         raise WorkbookError(f"There is no folder or zip at '{source}'{searched}: {_choices()}.")
-    known = [*PAINTERS, *KAGGLE]
+    known = [*PAINTED, *KAGGLE]
     raise WorkbookError(
         f"'{source}' is not a known collection: {_choices()}.{did_you_mean(source, known)}"
     )
@@ -187,7 +189,7 @@ def _as_on_disk(path: Path) -> Path:
 
 
 def _choices() -> str:
-    names = ", ".join([*PAINTERS, *KAGGLE])
+    names = ", ".join([*PAINTED, *KAGGLE])
     return f"give one of {names}, or a path to a folder or a zip"
 
 
@@ -206,7 +208,9 @@ def ensure_available(name: str) -> Path:
         If ``data/`` cannot be written, or the download fails; the message says how to download the
         collection by hand.
     """
-    if name in PAINTERS:
+    if name in PAINTED:
+        from dcgan_utils.data.painted import PAINTERS
+
         return PAINTERS[name](data_dir() / name)
     kaggle = KAGGLE[name]
     try:

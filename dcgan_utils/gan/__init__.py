@@ -1,22 +1,15 @@
 """The GAN in plain PyTorch: priors, networks, augmentation, updates. It touches no file."""
 
-from dcgan_utils.gan.augment import POLICIES
-from dcgan_utils.gan.config import PRESETS, TrainConfig
-from dcgan_utils.gan.equilibrium import describe_equilibrium, equilibrium_losses
-from dcgan_utils.gan.model import DCGAN
-from dcgan_utils.gan.networks import build_networks, layer_table
-from dcgan_utils.gan.priors import Prior, parse, parse_list
+from dcgan_utils.core.faces import lazy_face
 
-__all__ = [
-    "DCGAN",
-    "POLICIES",
-    "PRESETS",
-    "Prior",
-    "TrainConfig",
-    "build_networks",
-    "describe_equilibrium",
-    "equilibrium_losses",
-    "layer_table",
-    "parse",
-    "parse_list",
-]
+__all__, __getattr__, __dir__ = lazy_face(
+    __name__,
+    {
+        "augment": ["POLICIES"],
+        "config": ["PRESETS", "TrainConfig"],
+        "equilibrium": ["describe_equilibrium", "equilibrium_losses"],
+        "model": ["DCGAN"],
+        "networks": ["build_networks", "layer_table"],
+        "priors": ["Prior", "parse", "parse_list"],
+    },
+)

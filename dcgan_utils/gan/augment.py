@@ -20,9 +20,9 @@ from torch.nn import functional as F
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.data.decode import COPIES
+from dcgan_utils.gan.choices import POLICIES as POLICIES
 
 COPYING = ("pil", "both")  # the policies that also train on Pillow's copies
-POLICIES = ("none", "pil", "layers", "both", "diffaugment", "ada", "auto")
 FEW, MANY = 2_000, 20_000  # images; the thresholds of `auto`
 
 

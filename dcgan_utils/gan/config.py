@@ -16,10 +16,10 @@ from dcgan_utils.core.parameters import (
     Number,
     Parameters,
     Seed,
+    auto_is_open,
     one_of,
 )
-from dcgan_utils.gan import networks, priors
-from dcgan_utils.gan.augment import POLICIES, resolve_policy
+from dcgan_utils.gan import choices, priors
 from dcgan_utils.gan.priors import Prior
 
 # Shared by all presets: the settings of the DCGAN paper and the first study.
@@ -103,13 +103,13 @@ def _canonical_noise(value: Any) -> str:
     return str(priors.parse(value))
 
 
-ImgSize = Annotated[int, one_of(*networks.IMG_SIZES)]
+ImgSize = Annotated[int, one_of(*choices.IMG_SIZES)]
 Width = Annotated[Integer, Field(ge=1, le=1024)]
 BatchSize = Annotated[Integer, Field(ge=1, le=8192)]
 Epochs = Annotated[Integer, Field(ge=1, le=1_000_000)]
 Samples = Annotated[Integer, Field(ge=2, le=100_000)]
 Preset = Annotated[str, one_of(*PRESETS)]
-Architecture = Annotated[str, one_of(*networks.ARCHITECTURES)]
+Architecture = Annotated[str, one_of(*choices.ARCHITECTURES)]
 Probability = Annotated[Number, Field(ge=0, le=1)]
 
 
@@ -119,7 +119,7 @@ _AFTERWARDS = {"kid_samples", "show_epochs"}  # used by the notebook after the t
 class TrainConfig(Parameters):
     """The validated parameters of one run; immutable.
 
-    Create it with :meth:`resolve`, which takes missing values from the preset.
+    Create it with :meth:`resolve`: a missing value, or ``None``, means the preset's value.
     """
 
     dataset: Named
@@ -128,7 +128,7 @@ class TrainConfig(Parameters):
     noise_size: Annotated[Integer, Field(ge=1, le=10_000)]
     img_size: ImgSize
     architecture: Architecture
-    first_norm: Annotated[str, one_of(*networks.FIRST_NORMS)]
+    first_norm: Annotated[str, one_of(*choices.FIRST_NORMS)]
     width: Width
     batch_size: BatchSize
     epochs: Epochs
@@ -139,7 +139,7 @@ class TrainConfig(Parameters):
     eps: Annotated[Number, Field(gt=0, le=1)]
     real_label: Probability
     fake_label: Probability
-    augment: Annotated[str, one_of(*POLICIES)]
+    augment: Annotated[str, one_of(*choices.POLICIES)]
     flip: bool
     instance_noise: Annotated[Number, Field(ge=0, le=10)]
     layer_noise: Annotated[Number, Field(ge=0, le=10)]
@@ -159,6 +159,8 @@ class TrainConfig(Parameters):
             raise ValueError("must be fp32 on mps.")
         if value != "auto":
             return value
+        if auto_is_open(seen):
+            return "fp32"
         return "bf16" if environment.multiplies_bf16_fast(device) else "fp32"
 
     @field_validator("kid_samples")
@@ -185,23 +187,16 @@ class TrainConfig(Parameters):
         return self
 
     @classmethod
-    def resolve(cls, /, **parameters: Any) -> Self:
-        """Validate every value; a missing one, or ``None``, means the preset's value.
-
-        Raises
-        ------
-        WorkbookError
-            With one sentence for each unknown name or invalid value that says what is allowed.
-        """
-        given = {name: value for name, value in parameters.items() if value is not None}
+    def _completed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the values; a missing one, or ``None``, means the preset's value."""
+        given = {name: value for name, value in values.items() if value is not None}
         preset = str(given.get("preset", "quick")).strip().lower()
         if preset not in PRESETS:
             near = did_you_mean(preset, PRESETS)
             raise WorkbookError(
                 f"preset must be one of {', '.join(PRESETS)}, not '{preset}'.{near}"
             )
-        values = {"dataset": "plein_air"} | PRESETS[preset] | given | {"preset": preset}
-        return super().resolve(**values)
+        return {"dataset": "plein_air"} | PRESETS[preset] | given | {"preset": preset}
 
     @property
     def prior(self) -> Prior:
@@ -219,6 +214,8 @@ class TrainConfig(Parameters):
 
     def for_collection(self, images: int) -> Self:
         """Return a copy with ``augment="auto"`` resolved for this number of images."""
+        from dcgan_utils.gan.augment import resolve_policy
+
         return self.model_copy(update={"augment": resolve_policy(self.augment, images)})
 
     @property

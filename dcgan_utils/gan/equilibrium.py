@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import ArrayLike
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike
 
 WINDOW = 10  # epochs in the moving average: single epochs fluctuate
 DIVERGED = 0.8  # the discriminator's advantage from which on the losses count as diverged
@@ -69,6 +71,8 @@ def discriminator_advantage(
     numpy.ndarray
         At most 1; negative where the discriminator is worse than guessing.
     """
+    import numpy as np
+
     equilibrium = equilibrium_losses(real_label, fake_label)["discriminator"]
     smallest = sum(
         -p * math.log(p) for label in (real_label, fake_label) for p in (label, 1 - label) if p > 0
@@ -96,6 +100,8 @@ def divergence_epoch(advantages: ArrayLike, *, window: int = WINDOW) -> int | No
     Diverged losses do not mean that the images get worse. More epochs may bring the losses
     together again, and then the result changes.
     """
+    import numpy as np
+
     advantages = np.asarray(advantages, float)
     if len(advantages) < window:
         return None

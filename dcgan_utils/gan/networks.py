@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from dcgan_utils.gan.choices import IMG_SIZES as IMG_SIZES
 from dcgan_utils.gan.convolutions import Conv2d, ConvTranspose2d, ResizeConv2d
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-IMG_SIZES = (32, 64, 128, 256)
-FIRST_NORMS = ("channel", "unit")
 Noise = Callable[[torch.Tensor], torch.Tensor]
 
 

@@ -14,12 +14,11 @@ import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, ClassVar
 
-import torch
-
 from dcgan_utils.core.errors import WorkbookError, did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from numpy.typing import ArrayLike
 
 
@@ -124,6 +123,8 @@ class Prior:
         torch.Tensor
             float32, shape ``(n, noise_size)``.
         """
+        import torch
+
         source = generator.device if generator is not None else "cpu"
         z = self._draw(torch.empty(n, noise_size, device=source), generator)
         return z.to(device) if device is not None else z
@@ -149,6 +150,7 @@ class Prior:
         coordinate to [0, 1], and the quantile function of N(0, 1) maps it to a normal score.
         `from_gaussian` is the inverse.
         """
+        import torch
         from scipy import stats
 
         u = self._scipy(stats, z.shape[1]).cdf(z.cpu().double().numpy())
@@ -167,6 +169,7 @@ class Prior:
         torch.Tensor
             float32, same shape, on the CPU.
         """
+        import torch
         from scipy import stats
 
         u = torch.special.ndtr(scores.cpu().double()).numpy()
@@ -257,6 +260,8 @@ class Gamma(Prior):
 
 
 def _standard_gamma(like: torch.Tensor, shape: float, generator) -> torch.Tensor:
+    import torch
+
     # torch.distributions.Gamma has no generator argument; this is the function that it calls.
     return torch._standard_gamma(torch.full_like(like, shape), generator=generator)
 
@@ -301,9 +306,8 @@ class Laplace(Prior):
 
     def _draw(self, z, generator):
         # The difference of two independent exponentials has a Laplace distribution.
-        first, second = torch.empty_like(z), torch.empty_like(z)
-        first.exponential_(generator=generator)
-        second.exponential_(generator=generator)
+        first = z.exponential_(generator=generator)
+        second = z.new_empty(z.shape).exponential_(generator=generator)
         return self.mean + self.scale * (first - second)
 
     def _scipy(self, stats, noise_size):
@@ -365,6 +369,8 @@ class Bernoulli(Prior):
 
     def to_gaussian(self, z):
         """Return normal scores, spread evenly over the quantiles that belong to each value."""
+        import torch
+
         n, size = z.shape
         steps = torch.arange(n)[:, None] * 2**0.5 + torch.arange(size)[None] * 5**0.5 / 2
         spread = (steps.double() % 1).clip(1e-6, 1 - 1e-6)  # irrational steps fill [0, 1] evenly
@@ -375,6 +381,8 @@ class Bernoulli(Prior):
 
     def from_gaussian(self, scores):
         """Return +1 for scores above the quantile ``1 - p`` of N(0, 1), else -1."""
+        import torch
+
         threshold = torch.special.ndtri(torch.tensor(1 - self.p, dtype=torch.double))
         return torch.where(scores.cpu() > threshold, 1.0, -1.0)
 
@@ -398,8 +406,7 @@ class Sphere(Prior):
         return 0.0, 1.0, 0.0
 
     def _draw(self, z, generator):
-        z = z.normal_(generator=generator)
-        return math.sqrt(z.shape[1]) * torch.nn.functional.normalize(z, dim=1)
+        return self.from_gaussian(z.normal_(generator=generator))
 
     def to_gaussian(self, z):
         """Return the vectors unchanged: they are nearly normal, and rescaling is the inverse."""
@@ -407,7 +414,9 @@ class Sphere(Prior):
 
     def from_gaussian(self, scores):
         """Return the scores, rescaled to the sphere."""
-        return math.sqrt(scores.shape[1]) * torch.nn.functional.normalize(scores, dim=1)
+        from torch.nn.functional import normalize
+
+        return math.sqrt(scores.shape[1]) * normalize(scores, dim=1)
 
     def density(self, x, *, noise_size=100):
         """Return the density at ``x``; NaN for ``noise_size`` 1, where each vector is +1 or -1."""

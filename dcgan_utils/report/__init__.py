@@ -1,31 +1,22 @@
 """Notebooks to pages: the report, the study, the playground, and the doctor."""
 
-from dcgan_utils.report.build import build_benchmark, build_report, build_study
-from dcgan_utils.report.configs import (
-    AblationConfig,
-    AugmentConfig,
-    BenchmarkConfig,
-    CapacityConfig,
-    CompareConfig,
-    EdaConfig,
-    LatentConfig,
-    StudyConfig,
-)
-from dcgan_utils.report.doctor import examine
-from dcgan_utils.report.playground import write_playground
+from dcgan_utils.core.faces import lazy_face
 
-__all__ = [
-    "AblationConfig",
-    "AugmentConfig",
-    "BenchmarkConfig",
-    "CapacityConfig",
-    "CompareConfig",
-    "EdaConfig",
-    "LatentConfig",
-    "StudyConfig",
-    "build_benchmark",
-    "build_report",
-    "build_study",
-    "examine",
-    "write_playground",
-]
+__all__, __getattr__, __dir__ = lazy_face(
+    __name__,
+    {
+        "build": ["build_benchmark", "build_report", "build_study"],
+        "configs": [
+            "AblationConfig",
+            "AugmentConfig",
+            "BenchmarkConfig",
+            "CapacityConfig",
+            "CompareConfig",
+            "EdaConfig",
+            "LatentConfig",
+            "StudyConfig",
+        ],
+        "doctor": ["examine"],
+        "playground": ["write_playground"],
+    },
+)

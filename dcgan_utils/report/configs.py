@@ -17,9 +17,25 @@ from dcgan_utils.core.parameters import (
     Seed,
     one_of,
 )
-from dcgan_utils.gan.augment import POLICIES
+from dcgan_utils.data.sources import locate
+from dcgan_utils.gan import priors
+from dcgan_utils.gan.choices import POLICIES
 from dcgan_utils.gan.config import BatchSize, Epochs, ImgSize, Preset, Samples, TrainConfig, Width
-from dcgan_utils.metrics import features
+
+
+def check_report(dataset: str, noises: str, preset: str, parameters: dict[str, Any]) -> None:
+    """Refuse what is mistyped in the order of a report, without importing torch.
+
+    The parameters are those of `build.build_report`.
+
+    Raises
+    ------
+    WorkbookError
+        With what `build.build_report` would say.
+    """
+    given = {**parameters, "preset": preset, "dataset": locate(dataset).source}
+    for prior in priors.parse_list(noises):
+        TrainConfig.check(**given, noise=str(prior))
 
 
 class EdaConfig(Parameters):
@@ -31,7 +47,9 @@ class EdaConfig(Parameters):
     cluster_on: Annotated[str, one_of("pixels", "features")] = "pixels"
     k: Annotated[Integer, Field(ge=1, le=100)] = 10
     cluster: Annotated[Integer, Field(ge=0)] = 0
-    extractor: Annotated[str, one_of(*features.EXTRACTORS)] = features.DEFAULT
+    extractor: Annotated[str, one_of("efficientnet_lite0", "efficientnet_b0")] = (
+        "efficientnet_lite0"
+    )
     n_neighbors: Annotated[Integer, Field(ge=2, le=200)] = 15
     seed: Seed = 0
     device: Device = Field("auto", validate_default=True)

@@ -7,8 +7,6 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import write_bytes
 
@@ -21,6 +19,8 @@ class Damaged(WorkbookError):
 
 def save(path: Path, state: dict[str, Any], *, previous: Path | None = None) -> None:
     """Write tensors and plain types atomically; see `files.atomic_write`."""
+    import torch
+
     buffer = io.BytesIO()
     torch.save(state, buffer)  # to memory first: on a full disk, torch would hide the reason
     write_bytes(path, buffer.getbuffer(), previous=previous)
@@ -41,6 +41,8 @@ def load(path: Path, advice: str) -> dict[str, Any]:
     WorkbookError
         If the file cannot be read, or contains more than tensors and plain types.
     """
+    import torch
+
     try:
         content = io.BytesIO(path.read_bytes())
     except OSError as error:
@@ -69,6 +71,8 @@ def load(path: Path, advice: str) -> dict[str, Any]:
 
 def is_out_of_memory(error: Exception) -> bool:
     """Return whether an error means out of memory; for the CPU, torch has no type of its own."""
+    import torch
+
     known = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
     return known or (isinstance(error, RuntimeError) and "allocate memory" in str(error))
 

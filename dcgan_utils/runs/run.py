@@ -26,12 +26,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from filelock import FileLock, Timeout
 from PIL import Image
 
 from dcgan_utils.core.environment import environment
@@ -41,19 +39,18 @@ from dcgan_utils.core.files import (
     ensure_dir,
     expand_path,
     friendly_write_errors,
+    normalise_name,
     remove_partial_files,
     runs_dir,
     write_bytes,
 )
-from dcgan_utils.data.listing import normalise_name
-from dcgan_utils.data.tensors import make_grid
-from dcgan_utils.gan import augment
 from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.gan.equilibrium import WINDOW, discriminator_advantage, divergence_epoch
 from dcgan_utils.runs import checkpoint
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
 
     from dcgan_utils.data.load import Dataset
 
@@ -94,6 +91,11 @@ class History:
         if lost:
             logger.warning("%d lines of '%s' are damaged and were ignored.", lost, self.path)
         return header, kept
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no complete epoch."""
+        return not self._rows()[1]
 
     def table(self) -> pd.DataFrame:
         """Return one row per epoch; may be empty.
@@ -193,7 +195,8 @@ class Run:
             self.about = json.loads((self.folder / "config.json").read_text("utf-8-sig"))
             is_current = self.about.get("format") == FORMAT
             # The device of the training may be missing here: a GPU's run opens on a laptop.
-            stored, data = self.about["config"] | {"device": "auto"}, self.about["data"]
+            self._stored = self.about["config"] | {"device": "auto"}
+            data = self.about["data"]
             if not re.fullmatch(r"[\w-]{1,60}", data["name"]):
                 raise ValueError
             _ = data["data_hash"] + data["source"], *data.get("folders", ())  # all strings
@@ -208,8 +211,13 @@ class Run:
                 f"the run '{self.folder}' was made by an older version, such as 0.1.0, which this "
                 "one cannot read: delete the folder to train again."
             )
-        self.config = TrainConfig.resolve(**stored)
+        TrainConfig.check(**self._stored)
         self._is_damaged = False  # the latest checkpoint; then it must not replace the previous one
+
+    @cached_property
+    def config(self) -> TrainConfig:
+        """The parameters of the training, with the best device of this machine."""
+        return TrainConfig.resolve(**self._stored)
 
     @classmethod
     def create(
@@ -285,6 +293,8 @@ class Run:
         WorkbookError
             If another process is training it.
         """
+        from filelock import FileLock, Timeout
+
         lock = FileLock(self.folder / ".lock", timeout=0)
         with friendly_write_errors(self.folder):
             try:
@@ -325,6 +335,8 @@ class Run:
     @property
     def divergence_window(self) -> int:
         """Epochs over which the advantage is averaged: ten passes over the collection."""
+        from dcgan_utils.gan import augment
+
         return math.ceil(WINDOW / augment.views_per_image(self.config.augment))
 
     def divergence_epoch(self) -> int | None:
@@ -519,6 +531,8 @@ class Run:
         images
             uint8, shape ``(n, 3, H, W)``.
         """
+        from dcgan_utils.data.tensors import make_grid
+
         grid, path = make_grid(images, _columns(len(images)), fill=0), self._samples_path(epoch)
         _ensure_subfolder(path.parent)
         with atomic_write(path) as file:
@@ -533,6 +547,9 @@ class Run:
         WorkbookError
             If there are no samples of this epoch, or they are damaged.
         """
+        import numpy as np
+        import torch
+
         side, columns = self.config.img_size, _columns(self.config.sample_size)
         path = self._samples_path(epoch)
         try:
@@ -551,6 +568,8 @@ class Run:
         epochs = _epochs(self.folder / "samples", ".png")
         if most is None or len(epochs) <= most:
             return epochs
+        import numpy as np
+
         chosen = np.linspace(0, len(epochs) - 1, most).round().astype(int)
         return [epochs[index] for index in chosen]
 
@@ -588,7 +607,7 @@ def incompatible_state_as_error(run: Run) -> Iterator[None]:
 
 def _columns(images: int) -> int:
     """Return the number of images per row: eight, or fewer if all fit in a small square."""
-    return int(np.ceil(np.sqrt(images))) if images <= 25 else 8
+    return math.ceil(math.sqrt(images)) if images <= 25 else 8
 
 
 def run_folder(name: str | Path) -> Path | None:
@@ -649,7 +668,7 @@ def _matching_folders(pattern: str) -> list[Path]:
 
 def _has_epochs(folder: Path) -> bool:
     try:
-        return not Run(folder).history().empty
+        return not Run(folder)._history.is_empty
     except WorkbookError:
         return True  # the error is raised when the run is used
 

@@ -1,28 +1,14 @@
 """Many runs: grids and their training, comparisons, claims, theory, trials, the benchmark."""
 
-from dcgan_utils.study.claims import as_markdown
-from dcgan_utils.study.compare import CLOSENESS, VARIETY, Comparison, find, reading
-from dcgan_utils.study.grid import load_grid, tasks
-from dcgan_utils.study.schedule import connect, outcome_line, progress_line, run_grid, start_line
-from dcgan_utils.study.theory import doses, scale_identity, second_moments, sensitivities, shares
+from dcgan_utils.core.faces import lazy_face
 
-__all__ = [
-    "CLOSENESS",
-    "VARIETY",
-    "Comparison",
-    "as_markdown",
-    "connect",
-    "doses",
-    "find",
-    "load_grid",
-    "outcome_line",
-    "progress_line",
-    "reading",
-    "run_grid",
-    "scale_identity",
-    "second_moments",
-    "sensitivities",
-    "shares",
-    "start_line",
-    "tasks",
-]
+__all__, __getattr__, __dir__ = lazy_face(
+    __name__,
+    {
+        "claims": ["as_markdown"],
+        "compare": ["CLOSENESS", "Comparison", "VARIETY", "find", "reading"],
+        "grid": ["load_grid", "tasks"],
+        "schedule": ["connect", "outcome_line", "progress_line", "run_grid", "start_line"],
+        "theory": ["doses", "scale_identity", "second_moments", "sensitivities", "shares"],
+    },
+)

@@ -34,13 +34,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import expand_path, notebooks_dir
 from dcgan_utils.core.parameters import Integer, Named, Number, Parameters, Seed
-from dcgan_utils.data.labels import classes_of
-from dcgan_utils.data.load import load_dataset
-from dcgan_utils.data.sources import locate
+from dcgan_utils.data.sources import Location, locate
 from dcgan_utils.gan import priors
 from dcgan_utils.gan.config import Architecture, TrainConfig
 from dcgan_utils.runs.run import run_name
-from dcgan_utils.study.record import settings_of
 
 logger = logging.getLogger(__name__)
 
@@ -263,6 +260,27 @@ class Task:
         return f"{self.collection}, {self.architecture}, {self.noise}{norm}, seed {self.seed}"
 
 
+def check_grid(grid: Grid) -> list[Location]:
+    """Check every arm's parameters, and locate the collections; neither image nor torch is loaded.
+
+    Raises
+    ------
+    WorkbookError
+        If a collection is missing, or a parameter is wrong.
+    """
+    places = [locate(collection) for collection in grid.collections]
+    names = [place.name for place in places]
+    if len(set(names)) < len(names) or grid.name in names:
+        raise WorkbookError(
+            f"the collections {', '.join(names)} and the study '{grid.name}' need different names: "
+            "rename a folder, or the study."
+        )
+    for architecture, arm in product(grid.architectures, grid.arms):
+        parameters = grid.parameters | arm | {"architecture": architecture}
+        TrainConfig.check(**_possible_here(parameters))
+    return places
+
+
 def tasks(grid: Grid) -> list[Task]:
     """Return the runs of a grid, all arms of the first seed before the next seed.
 
@@ -275,15 +293,12 @@ def tasks(grid: Grid) -> list[Task]:
         If a collection is missing, a parameter is wrong, or a run is there twice; nothing has been
         trained then.
     """
-    places = {collection: locate(collection) for collection in grid.collections}
-    names = [place.name for place in places.values()]
-    if len(set(names)) < len(names) or grid.name in names:
-        raise WorkbookError(
-            f"the collections {', '.join(names)} and the study '{grid.name}' need different names: "
-            "rename a folder, or the study."
-        )
+    from dcgan_utils.data.labels import classes_of
+    from dcgan_utils.data.load import load_dataset
+    from dcgan_utils.study.record import settings_of
+
     found = []
-    for place in places.values():
+    for place in check_grid(grid):
         source = place.source
         dataset = load_dataset(source, _resolved(grid.parameters | {"dataset": source}).img_size)
         classes_of(dataset, grid.label_column)
@@ -301,6 +316,10 @@ def tasks(grid: Grid) -> list[Task]:
 
 
 def _resolved(parameters: dict[str, Any]) -> TrainConfig:
-    """Check the parameters; a device that only the workers have is allowed."""
+    return TrainConfig.resolve(**_possible_here(parameters))
+
+
+def _possible_here(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters, with the device of this machine where the workers have a GPU."""
     elsewhere = str(parameters.get("device", "auto")).startswith("cuda")
-    return TrainConfig.resolve(**parameters | ({"device": "auto"} if elsewhere else {}))
+    return parameters | ({"device": "auto"} if elsewhere else {})

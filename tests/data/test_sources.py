@@ -17,7 +17,8 @@ from dcgan_utils.data import listing, load
 from dcgan_utils.data.labels import read_labels
 from dcgan_utils.data.listing import open_listing
 from dcgan_utils.data.load import image_files, load_copies, load_dataset
-from dcgan_utils.data.sources import locate
+from dcgan_utils.data.painted import PAINTERS
+from dcgan_utils.data.sources import PAINTED, locate
 from dcgan_utils.runs.training import train
 
 
@@ -519,3 +520,7 @@ def test_a_zip_with_backslashes_is_as_one_with_slashes(tmp_path):
     assert backslashes.files == slashes.files == ("set/a.png",)
     assert backslashes.report.left_out == slashes.report.left_out
     assert dict(slashes.report.left_out) == {"__MACOSX/": "junk", "set/@eaDir/": "junk"}
+
+
+def test_every_painted_collection_is_known():
+    assert tuple(PAINTERS) == PAINTED

@@ -3,6 +3,7 @@ import torch
 
 from dcgan_utils.core import environment
 from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.gan import choices, networks
 from dcgan_utils.gan.config import PRESETS, TrainConfig
 
 
@@ -238,3 +239,7 @@ def test_a_collection_settles_auto_and_nothing_else():
     changed = {name: value for name, value in automatic.model_dump().items() if name != "augment"}
     for count, policy in ((1999, "diffaugment"), (2000, "ada"), (20_001, "none")):
         assert automatic.for_collection(count).model_dump() == changed | {"augment": policy}
+
+
+def test_every_architecture_that_can_be_chosen_has_networks():
+    assert tuple(networks.ARCHITECTURES) == choices.ARCHITECTURES

@@ -1,6 +1,8 @@
 """What the command line answers before a command runs."""
 
 import io
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +13,8 @@ from helpers import written_grid
 
 from dcgan_utils import cli
 from dcgan_utils.cli import main
+from dcgan_utils.core.files import ensure_dir
+from dcgan_utils.runs.run import FORMAT
 
 HEAVY = {"torch", "numpy", "pandas", "matplotlib"}
 ANSWER = f"""
@@ -42,6 +46,58 @@ def test_help_and_mistyped_options_are_answered_without_torch(arguments, code, w
     assert done.returncode == code, done.stderr
     assert words in done.stdout + done.stderr
     assert done.stdout.endswith("set()\n")
+
+
+WRONG_GRIDS = {
+    "key": "collections: [plein_air]\nnoises: [gamma]\nsedes: [0]",
+    "noise": "collections: [plein_air]\nnoises: [gama]",
+    "own_noise": "collections: [plein_air]\nnoises: [gamma]\nalso: [{noise: gama}]",
+    "parameter": "collections: [plein_air]\nnoises: [gamma]\nparameters: {epoch: 3}",
+    "collection": "collections: [nowhere]\nnoises: [gamma]",
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        ("report --noises gama", "Did you mean 'gamma'?"),
+        ("report --noises normal(0,-1)", "the standard deviation must be positive"),
+        ("report --dataset nowhere", "'nowhere' is not a known collection"),
+        ("report --preset besst", "Did you mean 'best'?"),
+        ("report -p epoch 3", "Did you mean 'epochs'?"),
+        ("report -p epochs three", "epochs should be a valid integer, not 'three'."),
+        ("report -p device gpu", "device must be auto, cpu, cuda"),
+        ("report -p device cpu -p precision fp8", "precision must be one of auto, fp32, bf16"),
+        ("benchmark -p foo 1", "'foo' is not a parameter."),
+        ("benchmark -p dataset nowhere", "'nowhere' is not a known collection"),
+        ("study nowhere.yaml", "the grid 'nowhere.yaml' cannot be read"),
+        ("study key.yaml", "Did you mean 'seeds'?"),
+        ("study noise.yaml", "Did you mean 'gamma'?"),
+        ("study own_noise.yaml", "Did you mean 'gamma'?"),
+        ("study parameter.yaml", "Did you mean 'epochs'?"),
+        ("study collection.yaml", "'nowhere' is not a known collection"),
+        ("playground nosuchrun", "matches 'nosuchrun'. Available: three-gamma-s0"),
+        ("playground three nosuchrun", "matches 'nosuchrun'. Available: three-gamma-s0"),
+        ("playground noise.yaml", "Did you mean 'gamma'?"),
+    ],
+)
+def test_mistyped_values_are_answered_without_torch(command, sentence, tmp_path, tiny):
+    for name, content in WRONG_GRIDS.items():
+        (tmp_path / f"{name}.yaml").write_text(content)
+    folder = ensure_dir(tmp_path / "reports" / "runs" / "three-gamma-s0")
+    data = {"name": "three", "data_hash": "", "source": "three"}
+    about = {"format": FORMAT, "config": tiny().model_dump(), "data": data}
+    (folder / "config.json").write_text(json.dumps(about))
+    done = subprocess.run(
+        [sys.executable, "-c", ANSWER, *command.split()],
+        cwd=tmp_path,
+        env=os.environ | {"DCGAN_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (2, "set()\n")
+    assert sentence in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.metrics import features
 from dcgan_utils.report.configs import BenchmarkConfig, EdaConfig, StudyConfig
 
 # --- The exploration -----------------------------------------------------------------------
@@ -69,3 +70,9 @@ def test_the_benchmark_trains_the_first_study_with_changes():
     training = config.training(epochs=5)
     assert (training.batch_size, training.width, training.seed) == (32, 8, 3)
     assert (training.epochs, training.real_label, training.precision) == (5, 0.8, "fp32")
+
+
+def test_eda_takes_every_extractor():
+    for extractor in features.EXTRACTORS:
+        assert EdaConfig.resolve(extractor=extractor).extractor == extractor
+    assert EdaConfig().extractor == features.DEFAULT
