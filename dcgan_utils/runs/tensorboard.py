@@ -74,11 +74,9 @@ class TensorBoard(Watcher):
         self._write([_event(epoch, self.time, [*_scalars("training", row), *grid])])
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        """Write the last images of a complete training, unless they were due anyway."""
-        if self.path is None or error is not None:
-            return
-        epoch, samples = self.latest
-        if epoch not in self.planned:
+        """Write the last images, unless they were due anyway."""
+        if self.path is not None and self.latest[0] not in self.planned:
+            epoch, samples = self.latest
             self._write([_event(epoch, self.time, [_grid(samples)])])
 
     def _write(self, events: Iterable[Event]) -> None:

@@ -38,7 +38,8 @@ def fail_after(epoch):
 
 
 def read(run):
-    """Return what TensorBoard has read of a run."""
+    """Return what TensorBoard has read of a run; there is one file to read."""
+    assert sum(path.stat().st_size > 0 for path in run.tensorboard_folder.iterdir()) == 1
     everything = {"scalars": 0, "images": 0, "tensors": 0}
     return EventAccumulator(str(run.tensorboard_folder), everything).Reload()
 
@@ -60,12 +61,12 @@ def steps(run):
     return [point.step for point in read(run).Images("samples")]
 
 
-def stop_and_go_on(config, collection, folder, monkeypatch):
+def stop_and_go_on(config, collection, folder, monkeypatch, *watchers):
     """Train until epoch 3, which is lost with all others but the first, and then to the end."""
     with monkeypatch.context() as patched:
         patched.setattr(training, "SAVING_SHARE", 1e-9)  # nothing but the first and the last
         with pytest.raises(Stop):
-            train(config, collection, folder=folder, watchers=[fail_after(3)])
+            train(config, collection, folder=folder, watchers=[*watchers, fail_after(3)])
     assert Run(folder).load_checkpoint()["epoch"] == 1
     return train(config, collection, folder=folder)
 
@@ -111,6 +112,19 @@ def test_an_export_has_the_points_of_the_training(tiny, collection, monkeypatch)
     assert not silent.tensorboard_folder.exists()
     tensorboard.export(silent)
     assert steps(silent) == [1, 4]
+
+
+def test_a_reader_that_has_begun_follows(tiny, collection, tmp_path, monkeypatch):
+    reader = []
+    begin = after_epoch(lambda row: row["epoch"] == 2 and reader.append(read(run)))
+    config = tiny(epochs=4)
+    run = Run.create(config, collection, folder=tmp_path / "run")
+    stop_and_go_on(config, collection, run.folder, monkeypatch, begin)
+    (reader,) = reader
+    assert [point.step for point in reader.Scalars("training/g_loss")] == [1]
+    assert [p.step for p in reader.Reload().Scalars("training/g_loss")] == [1, 2, 3, 4]
+    tensorboard.export(run)
+    assert [p.step for p in reader.Reload().Scalars("training/g_loss")] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -230,8 +244,8 @@ def test_a_run_that_is_not_shown_stays_so_when_it_is_measured(tiny, collection, 
 
 def test_a_run_in_training_is_left_alone_when_it_is_measured(tiny, collection, evaluated):
     def measure(row):
-        run = Run.create(tiny(epochs=3), collection)
-        compare.measure_run(run, samples=4)
+        if row["epoch"] == 1:
+            compare.measure_run(Run.create(tiny(epochs=3), collection), samples=4)
 
     run = train(tiny(epochs=3), collection, watchers=[after_epoch(measure)])
     curves, images = points(run)
@@ -335,23 +349,19 @@ def test_a_folder_that_cannot_be_written_is_a_warning(tiny, collection, tmp_path
     assert warning.startswith(f"Not saved: '{tmp_path / 'run' / 'tensorboard'}")
 
 
-def test_a_disk_that_is_full_for_a_moment_costs_points_until_it_is_written_anew(
+def test_on_a_full_disk_there_is_one_warning_and_what_is_missing_can_be_exported(
     tiny, collection, monkeypatch, caplog
 ):
-    write = RecordWriter.write
+    def fail(self, data):
+        self._writer.write(data[:9])  # part of a record
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    def write_or_fail(self, data):
-        if b"share_between_images" in data and self.full:
-            self.full.pop()
-            self._writer.write(data[:9])  # half of a record
-            raise OSError(errno.ENOSPC, "No space left on device")
-        write(self, data)
-
-    monkeypatch.setattr(RecordWriter, "full", [], raising=False)
-    monkeypatch.setattr(RecordWriter, "write", write_or_fail)
-    fill = after_epoch(lambda row: row["epoch"] == 2 and RecordWriter.full.append(True))
-    run = train(tiny(epochs=5), collection, watchers=[fill])
+    with monkeypatch.context() as patched:
+        fill = after_epoch(lambda row: row["epoch"] == 2 and patched.setattr(*full))
+        full = RecordWriter, "write", fail
+        run = train(tiny(epochs=5), collection, watchers=[fill])
     assert [r.message[:9] for r in caplog.records if r.levelname == "WARNING"] == ["Not saved"]
+    assert run.finished
     assert steps(run) == [1]
     tensorboard.export(run)
     assert steps(run) == [1, 2, 3, 4, 5]
