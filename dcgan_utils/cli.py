@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dcgan_utils.report.site import Page
+    from dcgan_utils.runs.run import Run
 
 INTERRUPTED = 130  # exit code after Ctrl-C, by the convention of shells
 _RESUMES = "Run the same command again to resume."
@@ -33,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_benchmark(commands)
     _add_study(commands)
     _add_playground(commands)
+    _add_tensorboard(commands)
     doctor = commands.add_parser(
         "doctor", help="show what this installation has and can do, and its problems"
     )
@@ -91,16 +95,30 @@ def _add_playground(commands: argparse._SubParsersAction) -> None:
     playground = commands.add_parser(
         "playground", help="write a page in which trained generators draw, in any browser"
     )
+    _add_runs(playground)
     playground.add_argument(
+        "--output", help="the HTML file; by default reports/playground/<collection>.html"
+    )
+    playground.set_defaults(run=_playground)
+
+
+def _add_tensorboard(commands: argparse._SubParsersAction) -> None:
+    tensorboard = commands.add_parser(
+        "tensorboard",
+        help="write what TensorBoard shows of finished runs: curves, images, measures",
+        epilog='example: python -m dcgan_utils tensorboard "monet-*"',
+    )
+    _add_runs(tensorboard)
+    tensorboard.set_defaults(run=_tensorboard)
+
+
+def _add_runs(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
         "runs",
         nargs="+",
         metavar="RUN",
         help="names, folders or patterns of runs, a collection, or a grid file",
     )
-    playground.add_argument(
-        "--output", help="the HTML file; by default reports/playground/<collection>.html"
-    )
-    playground.set_defaults(run=_playground)
 
 
 def _add_parameters(command: argparse.ArgumentParser, notebook: str) -> None:
@@ -241,6 +259,44 @@ def _study(options: argparse.Namespace) -> int:
 def _playground(options: argparse.Namespace) -> int:
     with _loading():
         from dcgan_utils.core.files import expand_path, report_dir, report_name
+
+    runs, grids = _named_runs(options)
+    with _loading():
+        from dcgan_utils.report.playground import write_playground
+
+    if options.output:
+        path = expand_path(options.output)
+    else:
+        data = runs[0].about["data"]
+        stem = Path(grids[0]).stem if grids else report_name(data["name"], Path(data["source"]))
+        path = report_dir("playground") / f"{stem}.html"
+    path = write_playground(runs, path)
+    _say(f"The page: {path} ({path.stat().st_size / 1e6:.1f} MB, generators: {len(runs)})")
+    return 0
+
+
+def _tensorboard(options: argparse.Namespace) -> int:
+    with _loading():
+        from dcgan_utils.core.environment import has_tensorboard
+
+    # Where TensorBoard is not installed, the import says so, whatever the runs are.
+    runs, _ = _named_runs(options) if has_tensorboard() else ([], [])
+    with _loading():
+        from dcgan_utils.runs.tensorboard import GRIDS, export
+
+    for run in runs:
+        with run.locked():
+            folder = export(run)
+    place = Path(os.path.commonpath([run.folder.resolve().parent for run in runs]))
+    written = folder if len(runs) == 1 else f"tensorboard/ in the folders of {len(runs)} runs"
+    command = f"tensorboard --logdir {shlex.quote(str(place))} --samples_per_plugin images={GRIDS}"
+    _say(f"Written: {written}. To look at it: {command}")
+    return 0
+
+
+def _named_runs(options: argparse.Namespace) -> tuple[list[Run], list[str]]:
+    """Return the runs that the options name, and which of the names are grid files."""
+    with _loading():
         from dcgan_utils.runs.run import find_runs
         from dcgan_utils.study.grid import check_grid, load_grid, tasks
 
@@ -250,21 +306,12 @@ def _playground(options: argparse.Namespace) -> int:
         check_grid(grid)
     names = [name for name in options.runs if name not in files]
     runs = find_runs(",".join(names)) if names else []
-    with _loading():
-        from dcgan_utils.report.playground import write_playground
-
     if grids:
+        with _loading():
+            importlib.import_module("torch")  # which `tasks` takes
         names += [task.run for grid in grids for task in tasks(grid)]
         runs = find_runs(",".join(names))
-    if options.output:
-        path = expand_path(options.output)
-    else:
-        data = runs[0].about["data"]
-        stem = Path(files[0]).stem if files else report_name(data["name"], Path(data["source"]))
-        path = report_dir("playground") / f"{stem}.html"
-    path = write_playground(runs, path)
-    _say(f"The page: {path} ({path.stat().st_size / 1e6:.1f} MB, generators: {len(runs)})")
-    return 0
+    return runs, files
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SHARE = 0.01  # of the time, at most, is spent on each of the two parts of a display
+IMAGES_SHARE, CHARTS_SHARE = 0.01, 0.02  # of the time, at most, is spent on showing them
 RENEW_EVERY = 0.5  # seconds, at least
 LINE_EVERY = 30.0  # seconds
 DELAY = 1.0  # seconds; work other than a training that takes less is not shown
@@ -55,6 +55,8 @@ def show_steps() -> None:
     """Show other long work from now on, in the same places."""
     if (terminal := _terminal()) is not None:
         progress.listen(_StepsInTerminal(terminal))
+        if in_kernel():  # papermill's; after Ctrl-C it would show stack traces of its sockets
+            get_ipython().kernel.log.setLevel(logging.CRITICAL)
     elif in_front_end():
         progress.listen(_StepsInCell())
     elif not progress.is_shown_elsewhere():
@@ -121,7 +123,8 @@ class _Display(_Trace):
     def start(self, run: Run, epoch: int, samples: torch.Tensor) -> None:
         super().start(run, epoch, samples)
         self.has_stopped = False
-        self.parts = _Part(self._images), _Part(self._charts)
+        if not self.parts:  # a later training takes the place of the one before
+            self.parts = _Part(self._images, IMAGES_SHARE), _Part(self._charts, CHARTS_SHARE)
 
     def batch(self, done: float) -> None:
         super().batch(done)
@@ -171,8 +174,8 @@ class _Display(_Trace):
 class _Part:
     """An output of the running cell that is renewed, as often as that takes little time."""
 
-    def __init__(self, draw: Callable[[], str]):
-        self.draw, self.due = draw, 0.0
+    def __init__(self, draw: Callable[[], str], share: float):
+        self.draw, self.share, self.due = draw, share, 0.0
         self.handle = display(HTML(draw()), display_id=True)
 
     def renew(self, *, at_once: bool) -> None:
@@ -180,7 +183,7 @@ class _Part:
         if at_once or began >= self.due:
             self.handle.update(HTML(self.draw()))
             ended = time.perf_counter()
-            self.due = ended + max(RENEW_EVERY, (ended - began) / SHARE)
+            self.due = ended + max(RENEW_EVERY, (ended - began) / self.share)
 
 
 class _Bar(_Trace):
@@ -193,7 +196,9 @@ class _Bar(_Trace):
     def start(self, run: Run, epoch: int, samples: torch.Tensor) -> None:
         super().start(run, epoch, samples)
         layout = "{l_bar}{bar}| {n:.1f}/{total} epochs [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
-        self.bar = _new_bar("training", self.total, self.terminal, initial=epoch, bar_format=layout)
+        self.bar = _new_bar(
+            "training", self.total, self.terminal, unit="epoch", initial=epoch, bar_format=layout
+        )
 
     def batch(self, done: float) -> None:
         super().batch(done)

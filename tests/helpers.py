@@ -1,8 +1,15 @@
 """What tests share: tiny parameters, small images, comparisons."""
 
+import contextlib
 import io
 import multiprocessing
+import re
+import subprocess
+import sys
+import time
 import types
+import urllib.parse
+import urllib.request
 
 import numpy as np
 import torch
@@ -138,3 +145,33 @@ def written_grid(folder, image_folder, seeds=(0, 1), **parameters):
     path = folder / "grid.yaml"
     path.write_text(GRID.format(image_folder=image_folder, seeds=list(seeds), parameters=small))
     return path
+
+
+@contextlib.contextmanager
+def tensorboard(folder):
+    """Start a TensorBoard; give what asks its plugins, and what waits for a condition."""
+    log = folder / "log.txt"
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder)]
+    command += ["--host", "127.0.0.1", "--port", "0", "--load_fast", "false"]
+    with log.open("wb") as output:
+        server = subprocess.Popen(command, stdout=output, stderr=output)
+
+    def wait(condition):
+        deadline = time.monotonic() + 120
+        while not (found := condition()):
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        return found
+
+    def get(route, **query):
+        url = f"{address[0]}/data/plugin/{route}?{urllib.parse.urlencode(query)}"
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            return answer.read()
+
+    try:
+        address = wait(lambda: re.search(r"http://127\.0\.0\.1:\d+", log.read_text()))
+        yield get, wait
+    finally:
+        server.terminate()
+        server.wait(30)

@@ -64,7 +64,8 @@ def test_training_does_not_import_what_only_figures_need():
     code = "import sys, dcgan_utils.runs.training; print(*sys.modules)"
     modules = said_by(code)
     assert "torch" in modules.split()
-    assert not {"matplotlib", "umap", "sklearn", "nbconvert"} & set(modules.split())
+    figures = {"matplotlib", "umap", "sklearn", "nbconvert"}
+    assert not {*figures, "tensorboard"} & set(modules.split())
 
 
 @pytest.mark.parametrize("name", ["load_dataset", "train", "sample", "load_generator", "find_runs"])

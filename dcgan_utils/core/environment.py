@@ -7,6 +7,7 @@ import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 from dcgan_utils import __version__
@@ -55,6 +56,15 @@ def multiplies_bf16_fast(device: str) -> bool:
 
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return device == "cpu" and bf16_units() is not None
+
+
+def has_tensorboard() -> bool:
+    """Return whether TensorBoard is installed; it is not imported.
+
+    A folder of that name in the working directory does not count, such as a run's.
+    """
+    spec = find_spec("tensorboard")
+    return spec is not None and spec.origin is not None
 
 
 def machine(device: str = "cpu") -> str:

@@ -45,6 +45,7 @@ _SHARED = {
     "seed": 0,
     "precision": "auto",
     "device": "auto",
+    "tensorboard": "auto",
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -150,6 +151,7 @@ class TrainConfig(Parameters):
     seed: Seed
     device: Device
     precision: Annotated[str, one_of("auto", "fp32", "bf16")]  # after device, which auto depends on
+    tensorboard: bool
 
     @field_validator("precision", mode="before")
     @classmethod
@@ -162,6 +164,21 @@ class TrainConfig(Parameters):
         if auto_is_open(seen):
             return "fp32"
         return "bf16" if environment.multiplies_bf16_fast(device) else "fp32"
+
+    @field_validator("tensorboard", mode="before")
+    @classmethod
+    def _choose_tensorboard(cls, value: Any) -> Any:
+        return environment.has_tensorboard() if value == "auto" else value
+
+    @field_validator("tensorboard")
+    @classmethod
+    def _require_tensorboard(cls, wanted: bool) -> bool:
+        if wanted and not environment.has_tensorboard():
+            raise WorkbookError(
+                "tensorboard is true, but TensorBoard is not installed: run "
+                'pip install "dcgan-utils[tensorboard]".'
+            )
+        return wanted
 
     @field_validator("kid_samples")
     @classmethod
@@ -221,4 +238,4 @@ class TrainConfig(Parameters):
     @property
     def identity(self) -> dict[str, Any]:
         """The parameters that the trained networks depend on; equal for equal runs."""
-        return self.model_dump(exclude=_AFTERWARDS | {"dataset", "preset", "device"})
+        return self.model_dump(exclude=_AFTERWARDS | {"dataset", "preset", "device", "tensorboard"})

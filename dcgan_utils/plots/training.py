@@ -176,8 +176,10 @@ def training_so_far(history: pd.DataFrame, *, epochs: int, expected: Mapping[str
     """
     history = history.reindex(columns=[*_SO_FAR, _SHARE])
     d_loss, x = history["d_loss_real"] + history["d_loss_fake"], history["epoch"]
-    figure = Figure(2.6)
-    losses, outputs, share = figure.subplots(1, 3)
+    figure = Figure(2.4)
+    figure.set_layout_engine("none")  # it would take half of the time, each time
+    room = {"left": 0.05, "right": 0.985, "top": 0.9, "bottom": 0.29, "wspace": 0.22}
+    losses, outputs, share = figure.subplots(1, 3, gridspec_kw=room)
     draw_line(losses, x, d_loss, color=ORANGE, label="discriminator")
     draw_line(losses, x, history["g_loss"], color=BLUE, label="generator")
     losses.axhline(expected["discriminator"], color=ORANGE, lw=1, ls=":")
@@ -193,7 +195,7 @@ def training_so_far(history: pd.DataFrame, *, epochs: int, expected: Mapping[str
         axes.set_title(title, fontsize=10)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.set_ylim(0, 1 if axes is outputs else None)
-        axes.legend(loc="upper left", bbox_to_anchor=(-0.05, -0.28), ncols=2, fontsize=8)
+        axes.legend(loc="upper left", bbox_to_anchor=(-0.06, -0.24), ncols=2, fontsize=8)
     if history.empty:
         return figure.describe("Three line charts of the training, still empty.")
     last = history.iloc[-1]

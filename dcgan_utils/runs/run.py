@@ -3,7 +3,8 @@
 ``reports/runs/<name>/`` holds ``config.json``, ``history.csv`` (one row per epoch),
 ``samples/epoch_0001.png`` ..., ``weights/epoch_0050.pt`` ..., ``checkpoint.pt``, the previous
 checkpoint (``checkpoint-before.pt``) and, once the training is finished, ``progress.gif``. If the
-images were evaluated, there is also ``metrics.json``. Only a grid (`schedule.run_task`) writes
+images were evaluated, there is also ``metrics.json``; ``tensorboard/`` is there where TensorBoard
+is installed. Only a grid (`schedule.run_task`) writes
 other files here: its executed notebook, page and lock. ``.lock`` keeps a second process from
 training the same run. Every file remains valid if the process is killed: files are written under
 another name and then renamed.
@@ -194,8 +195,8 @@ class Run:
         try:
             self.about = json.loads((self.folder / "config.json").read_text("utf-8-sig"))
             is_current = self.about.get("format") == FORMAT
-            # The device of the training may be missing here: a GPU's run opens on a laptop.
-            self._stored = self.about["config"] | {"device": "auto"}
+            # What the training used may be missing here: a GPU's run opens on a laptop.
+            self._stored = self.about["config"] | {"device": "auto", "tensorboard": "auto"}
             data = self.about["data"]
             if not re.fullmatch(r"[\w-]{1,60}", data["name"]):
                 raise ValueError
@@ -314,6 +315,11 @@ class Run:
     def gif_path(self) -> Path:
         """The animation: images from the fixed latent vectors, epoch by epoch."""
         return self.folder / "progress.gif"
+
+    @property
+    def tensorboard_folder(self) -> Path:
+        """What TensorBoard reads; it need not exist. See `tensorboard`."""
+        return self.folder / "tensorboard"
 
     @property
     def checkpoint_path(self) -> Path:

@@ -84,7 +84,8 @@ def train(
     folder
         The run folder; the default is `run.run_name` in ``reports/runs``.
     watchers
-        Who is told of each batch and epoch; a finished run tells nothing.
+        Who is told of each batch and epoch; a finished run tells nothing. With
+        ``config.tensorboard``, the run's folder for TensorBoard is written too.
 
     Returns
     -------
@@ -113,6 +114,7 @@ def train(
         _ensure_preview(run)
         return run
     with run.locked(), reproducible(), _friendly_out_of_memory(config, len(dataset.images)):
+        watchers = [*watchers, *_for_tensorboard(config)]
         loop = _Loop(config, dataset, run, watchers)
         with contextlib.ExitStack() as stack, _deferred_interrupt() as interrupted:
             for watcher in watchers:
@@ -125,6 +127,18 @@ def train(
         with warn_if_not_writable():
             write_gif(run.gif_path, frames)
     return run
+
+
+def _for_tensorboard(config: TrainConfig) -> list[Watcher]:
+    """Return what writes for TensorBoard, if that is wanted; only then is it imported."""
+    if not config.tensorboard:
+        return []
+    try:
+        from dcgan_utils.runs.tensorboard import TensorBoard
+    except WorkbookError as error:
+        logger.warning("Nothing is written for TensorBoard: %s", error)
+        return []
+    return [TensorBoard()]
 
 
 def reproducible() -> contextlib.AbstractContextManager:

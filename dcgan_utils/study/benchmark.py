@@ -300,7 +300,7 @@ def memory_over_epochs(config: TrainConfig, *, epochs: int) -> pd.DataFrame:
 
     if not epochs:
         raise NotEnoughData("Skipped: `memory_epochs` is 0.")
-    config = config.changed(epochs=epochs)
+    config = config.changed(epochs=epochs, tensorboard=False)
     with _fresh_process() as worker:
         return pd.DataFrame(worker.submit(_train_recording_memory, config.model_dump()).result())
 

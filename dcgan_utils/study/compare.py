@@ -268,7 +268,19 @@ def measure_run(
     )
     with warn_if_not_writable():
         run.save_metrics(measures | {"how": how})
+        _show_in_tensorboard(run)
     return measures
+
+
+def _show_in_tensorboard(run: Run) -> None:
+    """Export the measures of a finished run to TensorBoard, if its training was shown there."""
+    if not (run.finished and run.tensorboard_folder.is_dir()):
+        return
+    try:
+        from dcgan_utils.runs.tensorboard import export
+    except WorkbookError:  # TensorBoard is no longer installed
+        return
+    export(run)
 
 
 def record_run(record: Record, run: Run, **settings: Any) -> None:

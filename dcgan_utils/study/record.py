@@ -123,7 +123,9 @@ class Record:
     def _write_settings(self, run: Run) -> None:
         data = run.about["data"]
         settings = {
-            "config": run.config.model_dump(exclude={"noise", "first_norm", "seed", "device"}),
+            "config": run.config.model_dump(
+                exclude={"noise", "first_norm", "seed", "device", "tensorboard"}
+            ),
             "data": {key: data[key] for key in ("name", "images", "data_hash")},
         }
         path = self.folder / f"{self.name}-settings.json"

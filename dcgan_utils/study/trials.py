@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import torch
 
+from dcgan_utils.core import progress
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.listing import normalise_name
@@ -20,7 +21,7 @@ from dcgan_utils.gan.augment import augment_inputs, views_per_image
 from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.metrics.evaluation import evaluate_run
 from dcgan_utils.runs.run import Run
-from dcgan_utils.runs.training import train
+from dcgan_utils.runs.training import Watcher, train
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,15 +29,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def run_trials(configs: Mapping[str, TrainConfig], dataset: Dataset) -> dict[str, Run]:
+def run_trials(
+    configs: Mapping[str, TrainConfig], dataset: Dataset, *, watchers: Sequence[Watcher] = ()
+) -> dict[str, Run]:
     """Train once with each of several named configs.
 
-    Finished runs are not repeated, and interrupted ones are resumed.
+    Finished runs are not repeated, and interrupted ones are resumed. The watchers are told of one
+    training after the other.
     """
     trained = {}
     for name, config in configs.items():
-        logger.info("Training: %s", name)
-        trained[name] = train(config, dataset)
+        logger.info("Training %d of %d: %s", len(trained) + 1, len(configs), name)
+        trained[name] = train(config, dataset, watchers=watchers)
         logger.info("%s: %s", name, trained[name].name)
     return trained
 
@@ -75,7 +79,7 @@ def measure_trials(
     import pandas as pd
 
     rows = {}
-    for name, run in trained.items():
+    for name, run in progress.steps(trained.items(), "runs measured", of=len(trained)):
         config, diverged = run.config, run.divergence_epoch()
         per_epoch = images_per_epoch(config.augment, dataset)
         rows[name] = {

@@ -124,6 +124,16 @@ def test_what_a_dataset_holds(tmp_path):
         dataset.name = "other"
 
 
+def test_decoding_tells_how_far_it_is(tmp_path, heard):
+    folder = fill(tmp_path / "three", a=RED, b=GREEN, c=BLUE)
+    load_dataset(folder, 16)
+    assert heard[0] == ("images decoded", 0, 3)
+    assert heard[-1] == ("images decoded", 3, 3)
+    told = len(heard)
+    load_dataset(folder, 16)
+    assert len(heard) == told, "from the cache"
+
+
 @pytest.mark.parametrize("pack", ["folder", "zip"])
 def test_the_report_knows_how_large_the_files_are(tmp_path, pack):
     entries = {"a.png": image(), "b.bmp": image(file_format="BMP"), "c.png": b""}

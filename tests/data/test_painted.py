@@ -242,6 +242,11 @@ def test_an_interrupted_painting_does_not_count(tmp_path, monkeypatch):
     assert len(list(folder.glob("*.jpg"))) == 3
 
 
+def test_painting_tells_how_far_it_is(tmp_path, heard):
+    paint_plein_air(tmp_path / "x", count=3, size=16)
+    assert heard == [("images painted", done, 3) for done in range(4)]
+
+
 def test_library_is_silent_and_listed(tmp_path, capfd):
     for name, paint in PAINTERS.items():
         paint(tmp_path / name, count=2, size=16)

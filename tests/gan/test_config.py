@@ -130,6 +130,21 @@ def test_identity_is_what_decides_the_result():
     assert one.identity != one.model_copy(update={"seed": 1}).identity
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("true", True), (True, True), ("false", False), (False, False), ("auto", None), (None, None)],
+)
+@pytest.mark.parametrize("there", [True, False])
+def test_tensorboard_is_written_where_it_is_installed(monkeypatch, given, expected, there):
+    monkeypatch.setattr(environment, "has_tensorboard", lambda: there)
+    if expected and not there:
+        with pytest.raises(WorkbookError, match="tensorboard is true, but TensorBoard is not ins"):
+            TrainConfig.resolve(tensorboard=given)
+        return
+    resolved = TrainConfig.resolve(tensorboard=given)
+    assert resolved.tensorboard is (there if expected is None else expected)
+
+
 def test_what_mps_cannot_do_is_refused(monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert TrainConfig.resolve(device="mps", augment="diffaugment").device == "mps"
@@ -187,8 +202,9 @@ STUDIED = {
     ],
 )
 def test_presets_have_their_published_values(preset, values):
-    resolved = TrainConfig.resolve(preset=preset, device="cpu", precision="fp32").model_dump()
-    named = {"dataset": "plein_air", "preset": preset, "device": "cpu", "precision": "fp32"}
+    here = {"device": "cpu", "precision": "fp32", "tensorboard": False}
+    resolved = TrainConfig.resolve(preset=preset, **here).model_dump()
+    named = {"dataset": "plein_air", "preset": preset, **here}
     assert resolved == named | STUDIED | values
 
 
@@ -200,6 +216,7 @@ def test_presets_have_their_published_values(preset, values):
         ({"device": "mps"}, False),
         ({"kid_samples": 7}, False),
         ({"show_epochs": (1,)}, False),
+        ({"tensorboard": "other"}, False),
         ({"noise": "gamma(2, 1)"}, True),
         ({"epochs": 7}, True),
         ({"sample_size": 7}, True),

@@ -10,6 +10,7 @@ import time
 import urllib.request
 
 import nbformat
+import numpy as np
 import psutil
 import pytest
 from helpers import TINY
@@ -97,15 +98,6 @@ def with_parameters(lab, name, parameters):
     nbformat.write(notebook, lab[1] / f"{name}.ipynb")
 
 
-@pytest.fixture
-def ten(tmp_path):
-    folder = tmp_path / "ten"
-    folder.mkdir()
-    for number in range(10):
-        Image.new("RGB", (32, 32), (25 * number, 99, 200)).save(folder / f"{number}.png")
-    return folder
-
-
 def test_it_listens_to_this_machine_alone(lab):
     port = int(lab[0].rpartition(":")[2])
     heard = [c.laddr for c in psutil.net_connections("tcp") if c.status == "LISTEN"]
@@ -127,38 +119,104 @@ def test_every_notebook_opens(lab, tab):
         assert tab.locator(".jp-Dialog").count() == 0
 
 
-def test_interrupted_in_mid_training_it_resumes_and_ends_with_figures(lab, tab, ten):
-    with_parameters(lab, "tiny", TINY | {"dataset": str(ten), "epochs": 120})
-    opened(tab, lab, "tiny")
+@pytest.fixture
+def forty(tmp_path):
+    """Return a folder of images on which a tiny training takes some seconds."""
+    folder, rng = tmp_path / "forty", np.random.default_rng(0)
+    folder.mkdir()
+    for number in range(40):
+        pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((32, 32)).save(folder / f"{number}.png")
+    return folder
+
+
+AREA = ".jp-Notebook .jp-OutputArea"
+BAR = f"{AREA} progress[aria-label='epochs done']"
+EPOCHS = 240
+
+
+class Film:
+    """What is seen of a training while it goes on."""
+
+    def __init__(self, tab):
+        self.tab = tab
+        self.lefts, self.images, self.charts, self.dones = [], set(), set(), []
+
+    def watch(self, *, until):
+        """Look ten times a second until `until` holds; it is given this film."""
+        self.tab.locator(f"{AREA} svg[role=img]").first.wait_for()
+        for _ in range(PATIENCE // 100):
+            self.look()
+            if until(self):
+                return self
+            self.tab.wait_for_timeout(100)
+        raise AssertionError((self.lefts, self.dones, len(self.images), len(self.charts)))
+
+    def look(self):
+        seen = self.tab.evaluate(
+            """selector => {
+                const bar = document.querySelector(selector);
+                const part = bar.closest(".jp-OutputArea-child");
+                const area = bar.closest(".jp-OutputArea");
+                return {done: bar.value, text: part.innerText,
+                        image: part.querySelector("img").src,
+                        charts: area.querySelector("svg[role=img]").outerHTML,
+                        parts: area.querySelectorAll(".jp-OutputArea-child").length,
+                        loaded: part.querySelector("img").complete}
+            }""",
+            BAR,
+        )
+        self.text, self.parts = seen["text"], seen["parts"]
+        self.dones.append(seen["done"])
+        self.images.add(seen["image"])
+        self.charts.add(seen["charts"])
+        if left := re.search(r"(\d+):(\d\d) left", seen["text"]):
+            self.lefts.append(60 * int(left[1]) + int(left[2]))
+        assert seen["loaded"], "the images do not flicker"
+
+
+def test_a_training_is_seen_to_learn_to_stop_and_to_go_on(lab, tab, forty):
+    parameters = TINY | {"dataset": str(forty), "epochs": EPOCHS, "width": 16, "sample_size": 20}
+    with_parameters(lab, "film", parameters)
+    opened(tab, lab, "film")
     choose(tab, "Run", "Run All Cells")
-    area = ".jp-Notebook .jp-OutputArea"
-    tab.locator(area, has_text=re.compile(r"[1-9]\d*/120")).first.wait_for()
+    film = Film(tab).watch(until=lambda f: len(f.images) > 4 and len(f.charts) > 2)
+    assert film.dones == sorted(film.dones)
+    assert 0 < film.lefts[-1] < max(film.lefts)
+    parts = film.parts
+
     choose(tab, "Kernel", "Interrupt Kernel.*")
-    message = tab.locator(area, has_text="The state is saved in").first
+    message = tab.locator(AREA, has_text="The state is saved in").first
     message.wait_for()
     assert "Traceback" not in message.text_content()
     assert "Run it again to resume." in message.text_content()
     (folder,) = (lab[2] / "reports" / "runs").iterdir()
-    state = Run(folder).load_checkpoint()
-    assert 0 < state["epoch"] < 120
+    stopped = Run(folder).load_checkpoint()["epoch"]
+    assert 0 < stopped < EPOCHS
+    film.look()
+    assert f"Stopped in epoch {stopped + 1} of {EPOCHS}" in film.text
 
     choose(tab, "Run", "Run All Cells")
-    tab.locator(area, has_text=f"resumes from epoch {state['epoch']}").first.wait_for()
-    bar = tab.locator(area, has_text=re.compile(r"\d+/120")).first
-    seen = set()
-    for _ in range(PATIENCE // 100):
-        seen |= set(re.findall(r"\d+/120", bar.text_content()))
-        if "120/120" in seen:
-            break
-        tab.wait_for_timeout(100)
-    assert len(seen) > 1, "the bar has moved"
-    tab.locator(area, has_text="torchvision").first.wait_for()  # the end
+    tab.locator(AREA, has_text=f"resumes from epoch {stopped}").first.wait_for()
+    again = Film(tab).watch(until=lambda f: f"Epoch {EPOCHS} of {EPOCHS}" in f.text)
+    assert stopped <= again.dones[0] < EPOCHS, "the bar begins where the run stood"
+    assert again.dones == sorted(again.dones)
+    assert len(again.images) > 2
+    assert max(again.lefts) < 3 * max(film.lefts), "the time left is that of the epochs left"
+    assert again.parts <= parts + 1, "what is shown is renewed, not repeated"
+
+    tab.locator(AREA, has_text="torchvision").first.wait_for()  # the end
     choose(tab, "File", "Save Notebook")
     tab.wait_for_timeout(1000)
-    saved = nbformat.read(lab[1] / "tiny.ipynb", as_version=4)
+    saved = nbformat.read(lab[1] / "film.ipynb", as_version=4)
     outputs = [output for cell in saved.cells for output in cell.get("outputs", [])]
     assert not [o for o in outputs if o["output_type"] == "error"]
     assert sum("image/png" in o.get("data", {}) for o in outputs) > 8
+    pages = [o["data"]["text/html"] for o in outputs if "text/html" in o.get("data", {})]
+    (images,) = (page for page in pages if "<progress" in page)
+    assert f"Epoch {EPOCHS} of {EPOCHS}" in images and " left" not in images
+    (charts,) = (page for page in pages if "<svg" in page)
+    assert f"up to epoch {EPOCHS}" in charts
     drawn = tab.locator(".jp-RenderedImage img").first
     drawn.scroll_into_view_if_needed()
     assert drawn.evaluate("image => image.complete && image.naturalWidth") > 500

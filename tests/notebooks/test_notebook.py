@@ -194,12 +194,6 @@ def test_none_that_papermill_hands_over_is_said_to_mean_the_preset_s_value(capsy
     assert "None means" not in capsys.readouterr().out
 
 
-# --- Progress ---
-
-ROW = {"epoch": 3, "d_loss_real": 0.5, "d_loss_fake": 0.4, "g_loss": 2.0, "d_real": 0.7,
-       "d_fake": 0.1, "seconds": 1.25}  # fmt: skip
-
-
 # --- Display ---
 
 
@@ -232,6 +226,8 @@ def test_a_slider_is_for_jupyterlab_alone(monkeypatch):
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
     assert notebook.slider(some(3), ["a", "b", "c"]) is None
     monkeypatch.setenv("JPY_SESSION_NAME", "walk.ipynb")
+    assert notebook.slider(some(3), ["a", "b", "c"]) is None, "this is no kernel"
+    monkeypatch.setattr(notebook.live, "in_kernel", lambda: True)
     place, seen = notebook.slider(some(3), ["a", "b", "c"]).children
     before = seen.value
     place.value = 2

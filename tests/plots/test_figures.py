@@ -116,7 +116,7 @@ GAUGES = (
 HISTORY = pd.DataFrame({"epoch": EPOCHS} | dict.fromkeys(GAUGES, 1 / EPOCHS))
 TWO_SEEDS = pd.concat([HISTORY, 2 * HISTORY.assign(epoch=EPOCHS / 2)])
 HISTORIES = {"U(-1, 1)": HISTORY, "Gamma(2, 1)": TWO_SEEDS}
-EXPECTED = {"discriminator": 1.38, "generator": 0.76}
+EXPECTED = {"discriminator": 1.38, "generator": 0.76, "probability": 0.45}
 QUALITY = pd.DataFrame({"kid": [0.5, 0.2, 0.3], "diversity": [0.2, 0.6, 0.7]}, index=[5, 10, 15])
 DISTANCES = pd.Series([90.0, 40, 9], index=[1, 2, 3])
 DIFFERENCES = pd.DataFrame(
@@ -209,6 +209,10 @@ OF_TABLES = {
         "From epoch 20 on they have diverged"),
     "probabilities": (lambda: plots.probabilities(HISTORY, real_label=0.8, fake_label=0.1),
         "D(x) is 0.03"),
+    "training_so_far": (lambda: plots.training_so_far(HISTORY, epochs=60, expected=EXPECTED),
+        "D(x) is 0.03"),
+    "training_so_far, at its start": (
+        lambda: plots.training_so_far(HISTORY[:0], epochs=60, expected=EXPECTED), "still empty"),
     "quality_over_epochs": (lambda: plots.quality_over_epochs(QUALITY, baseline=0.01),
         "0.200 at epoch 10"),
     "distance_over_epochs": (lambda: plots.distance_over_epochs(DISTANCES, others=80),

@@ -2,17 +2,12 @@
 
 import io
 import json
-import re
-import subprocess
-import sys
-import time
-import urllib.parse
-import urllib.request
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers import tensorboard
 from PIL import Image
 
 from dcgan_utils.core.errors import WorkbookError
@@ -59,34 +54,9 @@ def ask(tmp_path_factory):
     # Below the folder that it was given, TensorBoard looks only where it finds events.
     (folder / "single" / "events.out.tfevents.0.empty").touch()
 
-    log = folder / "log.txt"
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder)]
-    command += ["--host", "127.0.0.1", "--port", "0", "--load_fast", "false"]
-    with log.open("wb") as output:
-        server = subprocess.Popen(command, stdout=output, stderr=output)
-    try:
-        address = wait(lambda: re.search(r"http://127\.0\.0\.1:\d+", log.read_text()), server, log)
-
-        def get(route, **query):
-            url = f"{address[0]}/data/plugin/projector/{route}?{urllib.parse.urlencode(query)}"
-            with urllib.request.urlopen(url, timeout=60) as answer:
-                return answer.read()
-
-        wait(lambda: len(json.loads(get("runs"))) == 2, server, log)
-        yield get
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-def wait(condition, server, log):
-    """Wait for a condition of the running TensorBoard, and return what it gave."""
-    deadline = time.monotonic() + 120
-    while not (found := condition()):
-        assert server.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.1)
-    return found
+    with tensorboard(folder) as (get, wait):
+        wait(lambda: len(json.loads(get("projector/runs"))) == 2)
+        yield lambda route, **query: get(f"projector/{route}", **query)
 
 
 def test_tensorboard_finds_the_folders(ask):

@@ -3,8 +3,10 @@
 import base64
 import io
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import IPython
+import matplotlib as mpl
 import pytest
 import torch
 from helpers import some
@@ -13,6 +15,7 @@ from IPython.core.pylabtools import select_figure_formats
 from PIL import Image
 
 from dcgan_utils import plots
+from dcgan_utils.plots import style
 
 TEXT = 'A "figure" with <b> & ünïcode'
 
@@ -82,3 +85,22 @@ def test_hidden_axes_have_no_ticks_that_would_be_laid_out():
     for axes in figure.axes:
         assert not axes.axison
         assert [*axes.get_xticks(), *axes.get_yticks()] == []
+
+
+def test_in_a_page_text_stays_text_and_takes_the_colour_around_it():
+    with mpl.rc_context(style.STYLE):
+        figure = style.Figure(2.0).describe('Losses of "a" & <b>')
+        axes = figure.subplots()
+        axes.plot([1, 2], [3, 4], color=style.BLUE, label="generator")
+        axes.set_title("Losses")
+        axes.legend()
+    svg = figure.as_svg()
+    root = ElementTree.fromstring(svg.replace("xlink:", ""))
+    assert root.get("aria-label") == 'Losses of "a" & <b>'
+    assert root.get("role") == "img" and root.get("width") == "100%"
+    texts = {"".join(text.itertext()) for text in root.iter("text")}
+    assert {"Losses", "generator"} <= texts
+    assert style.BLUE in svg
+    fixed = [mpl.colors.to_hex(style.STYLE[name]) for name in ("text.color", "axes.edgecolor")]
+    assert not [color for color in [*fixed, style.STYLE["grid.color"], "#ffffff"] if color in svg]
+    assert svg.count("currentColor") > 10

@@ -79,6 +79,7 @@ WRONG_GRIDS = {
         ("playground nosuchrun", "matches 'nosuchrun'. Available: three-gamma-s0"),
         ("playground three nosuchrun", "matches 'nosuchrun'. Available: three-gamma-s0"),
         ("playground noise.yaml", "Did you mean 'gamma'?"),
+        ("tensorboard nosuchrun", "matches 'nosuchrun'. Available: three-gamma-s0"),
     ],
 )
 def test_mistyped_values_are_answered_without_torch(command, sentence, tmp_path, tiny):
