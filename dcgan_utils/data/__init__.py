@@ -1,10 +1,10 @@
 """Image collections: a name, folder or zip in; one validated uint8 tensor and a report out."""
 
-from dcgan_utils.core.faces import lazy_face
+import lazy_loader
 
-__all__, __getattr__, __dir__ = lazy_face(
+__getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    {
+    submod_attrs={
         "decode": ["COPIES"],
         "duplicates": ["describe_duplicates", "find_duplicates"],
         "labels": ["categories", "classes_of", "read_labels"],

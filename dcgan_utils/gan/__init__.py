@@ -1,10 +1,10 @@
 """The GAN in plain PyTorch: priors, networks, augmentation, updates. It touches no file."""
 
-from dcgan_utils.core.faces import lazy_face
+import lazy_loader
 
-__all__, __getattr__, __dir__ = lazy_face(
+__getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    {
+    submod_attrs={
         "augment": ["POLICIES"],
         "config": ["PRESETS", "TrainConfig"],
         "equilibrium": ["describe_equilibrium", "equilibrium_losses"],

@@ -1,10 +1,10 @@
 """Notebooks to pages: the report, the study, the playground, and the doctor."""
 
-from dcgan_utils.core.faces import lazy_face
+import lazy_loader
 
-__all__, __getattr__, __dir__ = lazy_face(
+__getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    {
+    submod_attrs={
         "build": ["build_benchmark", "build_report", "build_study"],
         "configs": [
             "AblationConfig",

@@ -1,11 +1,11 @@
 """One training and its folder: train, resume, sample, interpolate."""
 
-from dcgan_utils.core.faces import lazy_face
+import lazy_loader
 
-__all__, __getattr__, __dir__ = lazy_face(
+__getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    {
-        "interpolation": [],
+    submodules=["interpolation"],
+    submod_attrs={
         "run": ["Run", "find_runs"],
         "sampling": ["collection_of", "draw", "load_generator", "load_pair", "most_real", "sample"],
         "training": ["Watcher", "train"],

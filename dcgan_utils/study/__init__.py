@@ -1,10 +1,10 @@
 """Many runs: grids and their training, comparisons, claims, theory, trials, the benchmark."""
 
-from dcgan_utils.core.faces import lazy_face
+import lazy_loader
 
-__all__, __getattr__, __dir__ = lazy_face(
+__getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    {
+    submod_attrs={
         "claims": ["as_markdown"],
         "compare": ["CLOSENESS", "Comparison", "VARIETY", "find", "reading"],
         "grid": ["load_grid", "tasks"],
