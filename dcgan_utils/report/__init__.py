@@ -1,6 +1,6 @@
 """Notebooks to pages: the report, the study, the playground, and the doctor."""
 
-from dcgan_utils.report.build import build_benchmark, build_report, build_study
+from dcgan_utils.report.build import build_benchmark, build_report, build_study, plan_report
 from dcgan_utils.report.configs import (
     AblationConfig,
     AugmentConfig,
@@ -27,5 +27,6 @@ __all__ = [
     "build_report",
     "build_study",
     "examine",
+    "plan_report",
     "write_playground",
 ]

@@ -80,7 +80,7 @@ def test_values_stay_as_they_are_written(monkeypatch, name, tmp_path):
 
     handed_over = []
 
-    def execute(notebook, output, parameters, *, title, summary, stream):
+    def execute(notebook, output, parameters, *, title, summary):
         handed_over.append(parameters)
         return Page(title, summary, output, output, 0.0, "", "")
 
