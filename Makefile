@@ -20,7 +20,7 @@ help:  ## list the targets
 	@echo 'variables, with their present values:'
 	@echo "  VENV=$$VENV  PYTHON=$$PYTHON"
 	@echo "  DATASET=$$DATASET  NOISES=$$NOISES  PRESET=$$PRESET"
-	@echo '  ARGS: further options, such as -p epochs 100'
+	@echo '  ARGS: further options, such as -p epochs 100 or --skip capacity'
 	@echo 'for example:'
 	@echo '  make report DATASET=~/pictures NOISES="normal,N(1, 1)" ARGS="-p epochs 100 -p seed 1"'
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import logging
 import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +64,11 @@ def _add_report(commands: argparse._SubParsersAction) -> None:
     report.add_argument(
         "--benchmark", action="store_true", help="measure the speed too: ten more minutes"
     )
+    chapters = "eda, augment, train, capacity, latent, compare, benchmark"
+    report.add_argument(
+        "--only", metavar="CHAPTERS", help=f"build these, separated by commas: {chapters}"
+    )
+    report.add_argument("--skip", metavar="CHAPTERS", help="build all others")
     _add_parameters(report, "train.ipynb")
     report.set_defaults(after_interrupt=_RESUMES, run=_report)
 
@@ -153,6 +160,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _run(options)
     except KeyboardInterrupt:
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # it misses the kernel
         print(f"\nInterrupted. {options.after_interrupt}".rstrip(), file=sys.stderr)
         return INTERRUPTED
 
@@ -187,26 +195,39 @@ def _loading() -> Iterator[None]:
 def _report(options: argparse.Namespace) -> int:
     with _loading():
         from dcgan_utils.core.errors import WorkbookError
-        from dcgan_utils.report.configs import check_report
+        from dcgan_utils.report.configs import check_report, choose_chapters
 
     parameters = _parameters(options)
     own = {"dataset": "--dataset", "noise": "--noises", "preset": "--preset"}
     for name in parameters:
         if name in own:
             raise WorkbookError(f"write {own[name]} instead of '-p {name}'.")
+    choose_chapters(options.only, options.skip, benchmark=options.benchmark)
     check_report(options.dataset, options.noises, options.preset, parameters)
     with _loading():
-        from dcgan_utils.report.build import build_report
+        from dcgan_utils import live
+        from dcgan_utils.report.build import build_report, plan_report
 
-    index, pages = build_report(
+    live.show_steps()
+    report = plan_report(
         options.dataset,
         options.noises,
         preset=options.preset,
         parameters=parameters,
         benchmark={} if options.benchmark else None,
-        stream=sys.stdout,
-        on_page=_say_page,
+        only=options.only,
+        skip=options.skip,
     )
+    _say(report.about)
+    with _loading():  # what a training imports
+        _say(report.timetable.describe_whole())
+    describe, number = report.timetable.describe, report.timetable.number
+    with live.Status(describe) as status:
+        index, pages = build_report(
+            report,
+            on_chapter=lambda chapter: status.update(describe(), at_once=True),
+            on_page=lambda chapter, page: status.say(f"{number(chapter)} {_outcome(page)}"),
+        )
     _say(f"\nThe report: {index}")
     return 1 if any(page.failed for page in pages) else 0
 
@@ -219,10 +240,12 @@ def _benchmark(options: argparse.Namespace) -> int:
     parameters = _parameters(options)
     locate(BenchmarkConfig.check(**parameters).dataset)
     with _loading():
+        from dcgan_utils import live
         from dcgan_utils.report.build import build_benchmark
 
-    page = build_benchmark(parameters, stream=sys.stdout)
-    _say_page(page)
+    with live.Status(_so_far("The benchmark, about ten minutes")):
+        page = build_benchmark(parameters)
+    _say(_outcome(page))
     _say(f"\nThe page: {page.html}")
     return 1 if page.failed else 0
 
@@ -239,18 +262,13 @@ def _study(options: argparse.Namespace) -> int:
         raise WorkbookError("--workers is for trainings here; a scheduler has its own workers.")
     check_grid(grid)
     with _loading():
+        from dcgan_utils import live
         from dcgan_utils.report.build import build_study
-        from dcgan_utils.study.schedule import outcome_line, progress_line, run_grid, start_line
 
-    table = run_grid(
-        grid,
-        scheduler=options.scheduler,
-        workers=options.workers,
-        on_start=lambda *started: _say(start_line(*started)),
-        on_outcome=lambda *ended: _say(outcome_line(*ended)),
-        on_progress=lambda *state: _say(progress_line(*state)),
-    )
-    index, pages = build_study(grid, table, stream=sys.stdout, on_page=_say_page)
+    live.show_steps()
+    table = live.train_grid(grid, scheduler=options.scheduler, workers=options.workers)
+    with live.Status(_so_far("The pages")) as status:
+        index, pages = build_study(grid, table, on_page=lambda page: status.say(_outcome(page)))
     finished = (table["failed"] == "").sum()
     _say(f"\n{finished} of {len(table)} runs are finished. The pages: {index}")
     return 1 if finished < len(table) or any(page.failed for page in pages) else 0
@@ -340,6 +358,16 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _say_page(page: Page) -> None:
-    state = f"FAILED: {page.failed}" if page.failed else "done"
-    _say(f"{page.title}: {state} after {page.seconds:.0f} s")
+def _outcome(page: Page) -> str:
+    from dcgan_utils.core.progress import clock
+
+    state = f"FAILED: {page.failed}" if page.failed else f"done after {clock(page.seconds)}"
+    return f"{page.title}: {state}"
+
+
+def _so_far(what: str) -> Callable[[], str]:
+    """Return a function that describes how long something has taken."""
+    from dcgan_utils.core.progress import clock
+
+    began = time.perf_counter()
+    return lambda: f"{what}: {clock(time.perf_counter() - began)} so far"

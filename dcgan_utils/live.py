@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import logging
 import math
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from html import escape
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, TextIO
 
 from IPython import get_ipython
 from IPython.display import HTML, display
 from PIL import Image
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from dcgan_utils.core import progress
 from dcgan_utils.core.progress import Pace, clock
@@ -26,15 +30,18 @@ from dcgan_utils.plots.training import training_so_far
 from dcgan_utils.runs.training import FRAME_IMAGES, Watcher
 
 if TYPE_CHECKING:
+    import pandas as pd
     import torch
 
     from dcgan_utils.runs.run import Run
+    from dcgan_utils.study.grid import Grid
 
 logger = logging.getLogger(__name__)
 
 IMAGES_SHARE, CHARTS_SHARE = 0.01, 0.02  # of the time, at most, is spent on showing them
 RENEW_EVERY = 0.5  # seconds, at least
 LINE_EVERY = 30.0  # seconds
+STATUS_EVERY = 180.0  # seconds, where a status cannot be renewed in place
 DELAY = 1.0  # seconds; work other than a training that takes less is not shown
 
 
@@ -304,3 +311,85 @@ class _StepsInLog:
         elif time.perf_counter() >= self.due:
             logger.info("%s: %d of %d", what, done, of)
             self.due = time.perf_counter() + LINE_EVERY
+
+
+# --- Many notebooks ---
+
+
+class Status(contextlib.AbstractContextManager):
+    """A few lines of text that say how far long work is.
+
+    They are renewed in a cell that somebody looks at, or in a terminal, from which they vanish in
+    the end. Elsewhere they are one printed line now and then.
+
+    Parameters
+    ----------
+    describe
+        Returns the text; called each second, by a thread. Without it, call `update`.
+    """
+
+    def __init__(self, describe: Callable[[], str] | None = None):
+        self.describe, self.ended = describe, threading.Event()
+        self.terminal, self.bars = _terminal(), []
+        self.cell = display(HTML(""), display_id=True) if in_front_end() else None
+        self.due = time.perf_counter() + STATUS_EVERY
+        self.log = logging_redirect_tqdm([logging.getLogger("dcgan_utils")])
+        self.thread = threading.Thread(target=self._renew, daemon=True)
+
+    def __enter__(self) -> Status:
+        self.log.__enter__()
+        if self.describe is not None:
+            self.thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.ended.set()
+        if self.thread.is_alive():
+            self.thread.join()
+        for bar in reversed(self.bars):
+            bar.close()
+        self.log.__exit__(*error)
+
+    def _renew(self) -> None:
+        while not self.ended.wait(1):
+            self.update(self.describe())
+
+    def update(self, text: str, *, at_once: bool = False) -> None:
+        """Show the text in place of the former one; print it if that is due, or ``at_once``."""
+        if self.cell is not None:
+            self.cell.update(HTML(f"<pre>{escape(text)}</pre>"))
+        elif self.terminal is not None:
+            self._write(text.splitlines())
+        elif at_once or time.perf_counter() >= self.due:
+            self.say("; ".join(text.splitlines()))
+            self.due = time.perf_counter() + STATUS_EVERY
+
+    def _write(self, lines: list[str]) -> None:
+        while len(self.bars) < len(lines):  # with a bar, even one, tqdm cuts what is too long
+            layout = {"bar_format": "{desc}{bar:1}", "leave": False}
+            self.bars.append(_new_bar("", None, self.terminal, **layout))
+        for bar, line in zip_longest(self.bars, lines, fillvalue=""):
+            bar.set_description_str(line)
+
+    def say(self, line: str) -> None:
+        """Print a line that stays, in place of the text."""
+        self._write([])
+        tqdm.write(line, file=sys.stdout)
+        sys.stdout.flush()
+
+
+def train_grid(
+    grid: Grid, *, scheduler: str | None = None, workers: int | None = None
+) -> pd.DataFrame:
+    """Train the runs of a grid, as `schedule.run_grid` does, and show how far they are."""
+    from dcgan_utils.study.schedule import outcome_line, progress_lines, run_grid, start_line
+
+    with Status() as status:
+        return run_grid(
+            grid,
+            scheduler=scheduler,
+            workers=workers,
+            on_start=lambda *started: status.say(start_line(*started)),
+            on_outcome=lambda *ended: status.say(outcome_line(*ended)),
+            on_progress=lambda state: status.update(progress_lines(state)),
+        )

@@ -12,21 +12,23 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import notebooks_dir
+from dcgan_utils.core.progress import shown_here
 from dcgan_utils.data.load import load_dataset
 from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.notebook import log_to_cell
 from dcgan_utils.runs.training import train
 
 
-def execute_in_process(name, output, parameters, *, stream=None):
+def execute_in_process(name, output, parameters):
     """Do as `schedule.execute_notebook` does, but without a kernel."""
     failed = ""
     notebook = _parameterized(name, parameters)
     try:
-        _execute(notebook)
+        with shown_here():
+            _execute(notebook)
     except WorkbookError as error:
         failed = f"{type(error).__name__}: {error}"
-    notebook.metadata["papermill"] = {"end_time": "now", "exception": bool(failed) or None}
+    notebook.metadata["papermill"] |= {"end_time": "now", "exception": bool(failed) or None}
     nbformat.write(notebook, output)
     return failed
 
@@ -116,7 +118,7 @@ class StandIn:
     def __init__(self):
         self.executed = []
 
-    def __call__(self, name, output, parameters, *, stream=None):
+    def __call__(self, name, output, parameters):
         self.executed.append(name)
         failed = ""
         try:
@@ -126,6 +128,8 @@ class StandIn:
         except WorkbookError as error:
             failed = f"WorkbookError: {error}"
         executed = new_notebook(cells=[new_code_cell("1", execution_count=1)])
-        executed.metadata["papermill"] = {"end_time": "now", "exception": bool(failed) or None}
+        executed.metadata["papermill"] = {
+            "end_time": "now", "exception": bool(failed) or None, "parameters": parameters
+        }  # fmt: skip
         nbformat.write(executed, output)
         return failed

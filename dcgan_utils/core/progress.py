@@ -38,6 +38,19 @@ def is_shown_elsewhere() -> bool:
 
 
 @contextlib.contextmanager
+def shown_here() -> Iterator[None]:
+    """Let processes that are started meanwhile know that this one shows how far they are."""
+    before = os.environ.get(SHOWN_ELSEWHERE)
+    os.environ[SHOWN_ELSEWHERE] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(SHOWN_ELSEWHERE, None)
+        if before is not None:
+            os.environ[SHOWN_ELSEWHERE] = before
+
+
+@contextlib.contextmanager
 def announced(what: str, *, of: int) -> Iterator[Callable[[int], None]]:
     """Announce work of ``of`` steps; call the result with the number of steps done since."""
     global _is_announced
@@ -72,6 +85,12 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(max(0, math.ceil(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def in_minutes(seconds: float) -> str:
+    """Return a duration that is known roughly as ``1 min``, ``4 min`` or ``1 h 12 min``."""
+    hours, minutes = divmod(max(1, round(seconds / 60)), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 class Pace:

@@ -5,7 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "build": ["build_benchmark", "build_report", "build_study"],
+        "build": ["build_benchmark", "build_report", "build_study", "plan_report"],
         "configs": [
             "AblationConfig",
             "AugmentConfig",

@@ -6,9 +6,9 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
@@ -27,13 +27,14 @@ from dcgan_utils.data.sources import locate
 from dcgan_utils.gan import priors
 from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.gan.priors import Prior
-from dcgan_utils.report.configs import BenchmarkConfig
+from dcgan_utils.report.chapters import Chapter, Timetable
+from dcgan_utils.report.configs import BenchmarkConfig, choose_chapters
 from dcgan_utils.report.playground import write_playground
 from dcgan_utils.report.site import PLAYGROUND, Link, Page, make_page, write_index, write_site
-from dcgan_utils.runs.run import Run, run_name
+from dcgan_utils.runs.run import Run, is_finished, run_name
 from dcgan_utils.study.grid import Grid
 from dcgan_utils.study.record import Record
-from dcgan_utils.study.schedule import execute_notebook
+from dcgan_utils.study.schedule import execute_notebook, is_complete
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,13 +49,12 @@ def build_page(
     *,
     title: str,
     summary: str = "",
-    stream: TextIO | None = None,
 ) -> Page:
     """Execute one notebook and write the page of its executed copy.
 
     Parameters
     ----------
-    name, output, parameters, stream
+    name, output, parameters
         As for `execute_notebook`; the page gets the name of ``output``, ending in ``.html``.
     title, summary
         For the page and the index.
@@ -66,7 +66,7 @@ def build_page(
         notebook that fails raises nothing: its page shows the error.
     """
     began = time.perf_counter()
-    failed = execute_notebook(name, output, parameters, stream=stream)
+    failed = execute_notebook(name, output, parameters)
     seconds = time.perf_counter() - began
     return make_page(output, title=title, summary=summary, seconds=seconds, failed=failed)
 
@@ -83,41 +83,50 @@ _BRIEF_CAPACITY = {"copies": 512, "epochs": 20, "batch_size": 16}  # about a min
 
 
 @dataclass
-class _Report:
-    """A report while it is built: where it goes, and the pages written so far."""
+class Report:
+    """A report that is planned, and checked, but not built.
+
+    Attributes
+    ----------
+    name
+        Of the collection.
+    folder
+        Where it goes.
+    about
+        What it is about, in one or two lines: the collection, the noises, the parameters.
+    chapters
+        All that it may have, in reading order.
+    trained
+        Names of the runs that are trained.
+    timetable
+        The chapters that are to be built, and how long they take.
+    """
 
     name: str
     folder: Path
-    stream: TextIO | None
-    on_page: Callable[[Page], None] | None
-    pages: list[Page] = field(default_factory=list)
+    about: str
+    chapters: list[Chapter]
+    trained: list[str]
+    timetable: Timetable
 
-    def add(
-        self, notebook: str, values: dict[str, Any], *, title: str, summary: str, stem: str = ""
-    ) -> Page:
-        """Build one more page and write the index anew."""
-        output = self.folder / f"{stem or notebook}.ipynb"
-        page = build_page(
-            notebook, output, values, title=title, summary=summary, stream=self.stream
-        )
-        self.pages.append(page)
-        write_index(self.folder, self.name, self.pages, lead=_LEAD)
-        if self.on_page is not None:
-            self.on_page(page)
-        return page
+    def values(self, chapter: Chapter) -> dict[str, Any]:
+        """Return the parameters of a chapter, with the runs that are trained by now."""
+        runs = {"latent": {"run": self.trained[:1]}, "compare": {"runs": self.trained}}
+        shown = {name: ",".join(which) for name, which in runs.get(chapter.notebook, {}).items()}
+        return chapter.values | shown
 
 
-def build_report(
+def plan_report(
     dataset: str = "plein_air",
     noises: str = "uniform,normal,gamma",
     *,
     preset: str = "quick",
     parameters: dict[str, Any] | None = None,
     benchmark: dict[str, Any] | None = None,
-    stream: TextIO | None = None,
-    on_page: Callable[[Page], None] | None = None,
-) -> tuple[Path, list[Page]]:
-    """Explore a collection, train once per prior, compare the runs: ``reports/<dataset>/``.
+    only: str | None = None,
+    skip: str | None = None,
+) -> Report:
+    """Plan a report: explore a collection, train once per prior, compare the runs.
 
     Parameters
     ----------
@@ -130,86 +139,116 @@ def build_report(
     benchmark
         Parameters of ``benchmark.ipynb``, which then measures the speed at the end, in about ten
         minutes; ``None`` leaves it out.
-    stream
-        Where the notebooks' text output is copied while they run.
-    on_page
-        Called with each page once it is written.
-
-    Returns
-    -------
-    index : Path
-        The page that links the others.
-    pages : list of Page
-        In order; those that failed say why.
+    only, skip
+        Names of chapters separated by commas: those that are built, or those that are not. They
+        are ``eda``, ``augment``, ``train``, ``capacity``, ``latent``, ``compare`` and
+        ``benchmark``. Without ``train``, ``latent`` and ``compare`` show runs that are trained
+        already.
 
     Raises
     ------
     WorkbookError
-        If the input is wrong; nothing has been trained then.
+        If the input is wrong, or a chapter that was asked for needs runs that are not trained.
     """
+    chosen = choose_chapters(only, skip, benchmark=benchmark is not None)
     source = locate(dataset).source
     given = {**(parameters or {}), "preset": preset, "dataset": source}
-    chosen = priors.parse_list(noises)
-    configs = [TrainConfig.resolve(**given, noise=str(prior)) for prior in chosen]
+    noise = priors.parse_list(noises)
+    configs = [TrainConfig.resolve(**given, noise=str(prior)) for prior in noise]
     first = configs[0]
     common = {"dataset": source, "seed": first.seed, "device": first.device}
     images = load_dataset(source, first.img_size)
-    name = report_name(images.name, images.source)
-    if benchmark is not None:
-        own = {"precision": given.get("precision", "auto"), "output": name}
-        benchmark = common | own | benchmark
-        BenchmarkConfig.resolve(**benchmark)
+    count, name = len(images.images), report_name(images.name, images.source)
+    own = {"precision": given.get("precision", "auto"), "output": name}
+    speed = common | own | (benchmark or {})
+    if "benchmark" in chosen:
+        BenchmarkConfig.resolve(**speed)
         image_files(source, first.img_size)
-    runs = {
-        prior: run_name(config.for_collection(len(images.images)), images)
-        for prior, config in zip(chosen, configs, strict=True)
-    }
-    report = _Report(images.name, ensure_dir(report_dir(name)), stream, on_page)
-    _add_collection(report, common, first.img_size)
-    trained = _add_trainings(report, given, runs)
-    _add_capacity(report, common, first)
-    measured = {"samples": max(6, min(len(images.images), 200)), "device": first.device}
-    _add_comparison(report, measured, trained, first.seed)
-    if benchmark is not None:
-        report.add("benchmark", benchmark, **_BENCHMARK)
-    _add_playground(report, trained)
-    return write_site(report.folder, report.name, report.pages, lead=_LEAD), report.pages
-
-
-def _add_collection(report: _Report, common: dict[str, Any], img_size: int) -> None:
-    report.add(
-        "eda",
-        common,
-        title="The collection",
-        summary=f"What is in {report.name}: images, pixels, clusters, maps.",
+    configs = [config.for_collection(count) for config in configs]
+    trainings = [
+        _training(images.name, given, prior, config, run_name(config, images))
+        for prior, config in zip(noise, configs, strict=True)
+    ]
+    measured = {"samples": max(6, min(count, 200)), "device": first.device, "seed": first.seed}
+    chapters = [
+        *_about_collection(images.name, common, first),
+        *trainings,
+        _capacity(common, first),
+        *_about_runs(measured, name),
+        Chapter("benchmark", speed, **_BENCHMARK),
+    ]
+    trained, missing = [], []
+    if "train" not in chosen:
+        trained = [chapter.run for chapter in trainings if is_finished(chapter.run)]
+        missing = [p.label for p, c in zip(noise, trainings, strict=True) if c.run not in trained]
+    wanted = [chapter for chapter in chapters if chapter.notebook in chosen]
+    todo = [chapter for chapter in wanted if chapter.needs <= len(trainings) - len(missing)]
+    if len(todo) < len(wanted) and (only is not None or not todo):
+        lacking = next(chapter for chapter in wanted if chapter not in todo)
+        raise _needs_runs(lacking, len(trainings), missing)
+    about = (
+        f"{images.name}: {count} images; noises {', '.join(prior.label for prior in noise)}; "
+        f"{_describe_parameters(first)}"
     )
-    report.add(
-        "augment",
-        common | {"img_size": img_size},
-        title="Augmentation",
-        summary="What each kind of augmentation does to one image.",
+    if missing and {"latent", "compare"} & chosen:
+        about += f"\nNot trained yet, so not shown: {', '.join(missing)}"
+    folder = ensure_dir(report_dir(name))
+    return Report(images.name, folder, about, chapters, trained, Timetable(todo, count))
+
+
+def _needs_runs(chapter: Chapter, noises: int, missing: Sequence[str]) -> WorkbookError:
+    """Return the error that a chapter has too few trained runs."""
+    if noises < chapter.needs:
+        return WorkbookError(f"'{chapter.notebook}' needs {chapter.needs} noises or more.")
+    return WorkbookError(
+        f"'{chapter.notebook}' needs trained runs, at least {chapter.needs}, and with these "
+        f"parameters these are missing: {', '.join(missing)}. '--only train' trains them, "
+        f"'--only train,{chapter.notebook}' does both."
     )
 
 
-def _add_trainings(report: _Report, given: dict[str, Any], runs: dict[Prior, str]) -> list[str]:
-    """Train once per prior, and return the names of the runs that succeeded."""
-    trained = []
-    for prior, run in runs.items():
-        page = report.add(
-            "train",
-            given | {"noise": str(prior)},
-            title=f"Training with {prior.label}",
-            summary=f"A DCGAN trained on {report.name}, its noise of mean {prior.mean:.3g} and "
-            f"standard deviation {prior.std:.3g}.",
-            stem=f"train-{prior.slug}",
-        )
-        if not page.failed:
-            trained.append(run)
-    return trained
+def _describe_parameters(config: TrainConfig) -> str:
+    """Name the preset, and the parameters that differ from it."""
+    values = config.model_dump(exclude={"dataset", "noise"})
+    usual = TrainConfig.resolve(preset=config.preset).model_dump()
+    own = [f"{name} {value}" for name, value in values.items() if value != usual[name]]
+    return ", ".join([f"preset {config.preset}", *own])
 
 
-def _add_capacity(report: _Report, common: dict[str, Any], config: TrainConfig) -> None:
-    report.add(
+def _about_collection(name: str, common: dict[str, Any], config: TrainConfig) -> list[Chapter]:
+    return [
+        Chapter(
+            "eda",
+            common,
+            title="The collection",
+            summary=f"What is in {name}: images, pixels, clusters, maps.",
+        ),
+        Chapter(
+            "augment",
+            common | {"img_size": config.img_size},
+            title="Augmentation",
+            summary="What each kind of augmentation does to one image.",
+        ),
+    ]
+
+
+def _training(
+    name: str, given: dict[str, Any], prior: Prior, config: TrainConfig, run: str
+) -> Chapter:
+    return Chapter(
+        "train",
+        given | {"noise": str(prior)},
+        title=f"Training with {prior.label}",
+        summary=f"A DCGAN trained on {name}, its noise of mean {prior.mean:.3g} and "
+        f"standard deviation {prior.std:.3g}.",
+        stem=f"train-{prior.slug}",
+        run=run,
+        config=config,
+    )
+
+
+def _capacity(common: dict[str, Any], config: TrainConfig) -> Chapter:
+    return Chapter(
         "capacity",
         common | _BRIEF_CAPACITY | {"img_size": config.img_size, "width": config.width},
         title="Capacity",
@@ -217,32 +256,102 @@ def _add_capacity(report: _Report, common: dict[str, Any], config: TrainConfig) 
     )
 
 
-def _add_comparison(
-    report: _Report, measured: dict[str, Any], trained: Sequence[str], seed: int
-) -> None:
-    if trained:
-        report.add(
+def _about_runs(measured: dict[str, Any], output: str) -> list[Chapter]:
+    return [
+        Chapter(
             "latent",
-            measured | {"run": trained[0], "seed": seed},
+            measured,
             title="A walk through the latent space",
             summary="Along a vector, between vectors, to the nearest training images.",
-        )
-    if len(trained) > 1:
-        report.add(
+            needs=1,
+        ),
+        Chapter(
             "compare",
-            measured | {"runs": ",".join(trained), "output": report.folder.name},
+            measured | {"output": output},
             title="The noises compared",
             summary="Prediction, samples side by side, measures, and the study's claims.",
-        )
+            needs=2,
+        ),
+    ]
 
 
-def _add_playground(report: _Report, trained: Sequence[str]) -> None:
+def build_report(
+    report: Report,
+    *,
+    on_chapter: Callable[[Chapter], None] | None = None,
+    on_page: Callable[[Chapter, Page], None] | None = None,
+) -> tuple[Path, list[Page]]:
+    """Build a report from `plan_report` in ``reports/<dataset>/``.
+
+    Parameters
+    ----------
+    report
+        It is changed: it learns which runs are trained.
+    on_chapter
+        Called with each chapter when it begins.
+    on_page
+        Called with each chapter and its page, once that is written.
+
+    Returns
+    -------
+    index : Path
+        The page that links the others.
+    pages : list of Page
+        In reading order; those that failed say why. Chapters that were not chosen have the pages
+        that an earlier report made of them with the same parameters.
+    """
+    pages: dict[Chapter, Page] = {}
+    for chapter in report.timetable.chapters:
+        if chapter.needs > len(report.trained):  # trainings have failed
+            continue
+        report.timetable.begin(chapter)
+        if on_chapter is not None:
+            on_chapter(chapter)
+        page = pages[chapter] = _build_chapter(report, chapter)
+        write_index(report.folder, report.name, [*pages.values()], lead=_LEAD)
+        if chapter.run and not page.failed:
+            report.trained.append(chapter.run)
+        report.timetable.end(page)
+        if on_page is not None:
+            on_page(chapter, page)
+    for chapter in report.chapters:
+        if chapter not in report.timetable.chapters and (page := _earlier_page(report, chapter)):
+            pages[chapter] = page
+    ordered = [pages[chapter] for chapter in report.chapters if chapter in pages]
+    _add_playground(report, ordered)
+    return write_site(report.folder, report.name, ordered, lead=_LEAD), ordered
+
+
+def _build_chapter(report: Report, chapter: Chapter) -> Page:
+    return build_page(
+        chapter.notebook,
+        report.folder / chapter.copy,
+        report.values(chapter),
+        title=chapter.title,
+        summary=chapter.summary,
+    )
+
+
+def _earlier_page(report: Report, chapter: Chapter) -> Page | None:
+    """Return the page that an earlier report made of a chapter with the same parameters."""
+    import nbformat
+
+    notebook = report.folder / chapter.copy
+    if not is_complete(notebook):
+        return None
+    stored = nbformat.read(notebook, as_version=4).metadata["papermill"].get("parameters")
+    if stored != report.values(chapter):
+        return None
+    return make_page(notebook, title=chapter.title, summary=chapter.summary)
+
+
+def _add_playground(report: Report, pages: Sequence[Page]) -> None:
     """Put the trained generators into a page to play with; the report can do without it."""
     path = report.folder / PLAYGROUND
     try:
         path.unlink(missing_ok=True)
-        if trained:
-            write_playground([Run(name) for name in trained], path, pages=report.pages)
+        if report.trained:
+            write_playground([Run(name) for name in report.trained], path, pages=pages)
     except (WorkbookError, OSError) as error:
         logger.warning("There is no playground: %s", error)
 
@@ -256,15 +365,13 @@ _BENCHMARK = {
 }
 
 
-def build_benchmark(parameters: dict[str, Any], *, stream: TextIO | None = None) -> Page:
+def build_benchmark(parameters: dict[str, Any]) -> Page:
     """Execute ``benchmark.ipynb``; write its page and its tables into ``reports/benchmark/``.
 
     Parameters
     ----------
     parameters
         Of the notebook.
-    stream
-        Where the notebook's text output is copied while it runs.
 
     Raises
     ------
@@ -274,7 +381,7 @@ def build_benchmark(parameters: dict[str, Any], *, stream: TextIO | None = None)
     config = BenchmarkConfig.resolve(**parameters)
     image_files(locate(config.dataset).source, config.img_size)
     output = ensure_dir(report_dir("benchmark")) / "benchmark.ipynb"
-    return build_page("benchmark", output, parameters, stream=stream, **_BENCHMARK)
+    return build_page("benchmark", output, parameters, **_BENCHMARK)
 
 
 # --- A study ---
@@ -284,7 +391,6 @@ def build_study(
     grid: Grid,
     table: pd.DataFrame,
     *,
-    stream: TextIO | None = None,
     on_page: Callable[[Page], None] | None = None,
 ) -> tuple[Path, list[Page]]:
     """Write the page of every run of a grid, their comparison, and ``reports/<name>/``.
@@ -293,8 +399,6 @@ def build_study(
     ----------
     grid, table
         The grid, and what `run_grid` returned for it.
-    stream
-        Where the notebooks' text output is copied while they run.
     on_page
         Called with the page of each comparison once it is written: one for each collection and
         architecture with two finished runs or more.
@@ -315,7 +419,7 @@ def build_study(
             _update_run_page(row)
         for which, runs in finished.groupby(["collection", "architecture"], sort=False):
             if len(runs) > 1:
-                pages.append(_build_comparison(grid, name, which, runs, stream))
+                pages.append(_build_comparison(grid, name, which, runs))
                 if on_page is not None:
                     on_page(pages[-1])
         lead = (
@@ -341,9 +445,7 @@ def _update_run_page(row: Any) -> None:
         make_page(notebook, title=f"Training with {label}, seed {row.seed}")
 
 
-def _build_comparison(
-    grid: Grid, output: str, which: tuple[str, str], runs: pd.DataFrame, stream: TextIO | None
-) -> Page:
+def _build_comparison(grid: Grid, output: str, which: tuple[str, str], runs: pd.DataFrame) -> Page:
     collection, architecture = which
     record = Record(report_dir(output), f"{collection}-{architecture}")
     names = record.path.relative_to(home()).as_posix() if record.names() else ",".join(runs["run"])
@@ -358,7 +460,6 @@ def _build_comparison(
         parameters,
         title=f"{collection}, {architecture}: which noise?",
         summary=f"{len(runs)} trainings of {architecture} on {collection}, compared.",
-        stream=stream,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
+from dcgan_utils.core.errors import WorkbookError, did_you_mean
 from dcgan_utils.core.parameters import (
     CommaSeparated,
     Device,
@@ -23,15 +24,58 @@ from dcgan_utils.gan.choices import POLICIES
 from dcgan_utils.gan.config import BatchSize, Epochs, ImgSize, Preset, Samples, TrainConfig, Width
 
 
-def check_report(dataset: str, noises: str, preset: str, parameters: dict[str, Any]) -> None:
-    """Refuse what is mistyped in the order of a report, without importing torch.
+CHAPTERS = ("eda", "augment", "train", "capacity", "latent", "compare", "benchmark")
 
-    The parameters are those of `build.build_report`.
+
+def choose_chapters(only: str | None, skip: str | None, *, benchmark: bool) -> set[str]:
+    """Return the names of the chosen chapters.
+
+    Parameters
+    ----------
+    only, skip
+        Names separated by commas; at most one of both.
+    benchmark
+        Whether the benchmark is wanted beside them.
 
     Raises
     ------
     WorkbookError
-        With what `build.build_report` would say.
+        If a name is not known, or nothing is chosen.
+    """
+    if only is not None and skip is not None:
+        raise WorkbookError("'only' and 'skip' exclude each other: give one of them.")
+    if only is not None:
+        return _names("only", only) | ({"benchmark"} if benchmark else set())
+    chosen = {*CHAPTERS} if benchmark else {*CHAPTERS} - {"benchmark"}
+    if skip is not None:
+        chosen -= _names("skip", skip)
+    if not chosen:
+        raise WorkbookError("'skip' leaves out every chapter: name fewer.")
+    return chosen
+
+
+def _names(option: str, text: str) -> set[str]:
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in CHAPTERS:
+            near = did_you_mean(name, CHAPTERS)
+            raise WorkbookError(
+                f"{option}: '{name}' is not a chapter.{near} Available: {', '.join(CHAPTERS)}."
+            )
+    if not names:
+        raise WorkbookError(f"'{option}' names no chapter. Available: {', '.join(CHAPTERS)}.")
+    return {*names}
+
+
+def check_report(dataset: str, noises: str, preset: str, parameters: dict[str, Any]) -> None:
+    """Refuse what is mistyped in the order of a report, without importing torch.
+
+    The parameters are those of `build.plan_report`.
+
+    Raises
+    ------
+    WorkbookError
+        With what `build.plan_report` would say.
     """
     given = {**parameters, "preset": preset, "dataset": locate(dataset).source}
     for prior in priors.parse_list(noises):

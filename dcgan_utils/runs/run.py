@@ -176,6 +176,27 @@ def run_name(config: TrainConfig, dataset: Dataset) -> str:
     return f"{dataset.name}-{config.prior.slug}-s{config.seed}-{digest}"
 
 
+def is_finished(name: str) -> bool:
+    """Return whether there is a run of this name, and its training has ended."""
+    try:
+        return Run(name).finished
+    except WorkbookError:
+        return False
+
+
+def epoch_seconds(name: str) -> list[float]:
+    """Return how long each epoch of a run took; none of a run that has not begun.
+
+    Unlike `Run.history` it is quick and quiet enough to be asked each second.
+    """
+    try:
+        header, *rows = _parse_table((runs_dir() / name / "history.csv").read_bytes())
+        column = header.index("seconds")
+        return [float(row[column]) for row in rows if len(row) == len(header)]
+    except (OSError, csv.Error, ValueError):
+        return []
+
+
 class Run:
     """A run folder that exists.
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import multiprocessing
 import os
+import statistics
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
@@ -32,7 +35,8 @@ from dcgan_utils.core.files import (
     runs_dir,
     utf8_text,
 )
-from dcgan_utils.runs.run import Run
+from dcgan_utils.core.progress import Pace, in_minutes, shown_here
+from dcgan_utils.runs.run import Run, epoch_seconds
 from dcgan_utils.study import claims
 from dcgan_utils.study.compare import measure_run, record_run
 from dcgan_utils.study.grid import Grid, Task, tasks
@@ -47,10 +51,8 @@ logger = logging.getLogger(__name__)
 # --- One notebook ---
 
 
-def execute_notebook(
-    name: str, output: Path, parameters: dict[str, Any], *, stream: TextIO | None = None
-) -> str:
-    """Execute one notebook through papermill.
+def execute_notebook(name: str, output: Path, parameters: dict[str, Any]) -> str:
+    """Execute one notebook through papermill; its kernel shows no progress of its own.
 
     Parameters
     ----------
@@ -60,8 +62,6 @@ def execute_notebook(
         Where the executed copy goes. If the notebook fails, the copy shows the error in its place.
     parameters
         Injected after the notebook's parameters cell.
-    stream
-        Where the notebook's text output is copied while it runs.
 
     Returns
     -------
@@ -77,20 +77,21 @@ def execute_notebook(
     import papermill
     from nbclient.exceptions import DeadKernelError
 
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # a failure is returned, not logged
     failed, stored = "", _stored(name)
     utf8_text(stored), utf8_text(output)  # the copy names both
     ensure_dir(output.parent)
     try:
-        with friendly_write_errors(output), _friendly_kernel_errors():
+        with friendly_write_errors(output), _friendly_kernel_errors(), shown_here():
             papermill.execute_notebook(
                 _escape_braces(stored),
                 _escape_braces(output),
                 parameters=parameters,
                 kernel_name="python3",
                 progress_bar=False,
-                stdout_file=stream,
-                # ipykernel warns that it talks to this machine over TCP without encryption.
-                extra_arguments=["--IPKernelApp.log_level=ERROR"],
+                # ipykernel warns that it talks to this machine over TCP without encryption, and
+                # after Ctrl-C that its sockets are closed.
+                extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
             )
     except papermill.PapermillExecutionError as error:
         failed = f"{error.ename}: {error.evalue}"
@@ -99,8 +100,6 @@ def execute_notebook(
             "the kernel died, perhaps because the memory was full: "
             "a smaller width, batch_size or img_size may help."
         )
-    if failed:
-        logger.error("%s stopped: %s", output.name, failed)
     return failed
 
 
@@ -266,7 +265,30 @@ def connect(address: str) -> Iterator[Client]:
 # --- Runs of a grid ---
 
 
-PROGRESS_EVERY = 30.0  # seconds
+PROGRESS_EVERY = 2.0  # seconds
+AROUND = 20.0  # seconds that a run takes besides its epochs: a kernel, figures, measures
+_BEGUN = "dcgan_utils-begun"  # Dask's topic with the names of the runs that workers have begun
+
+
+@dataclass(frozen=True)
+class GridState:
+    """How far a grid is, up to its next look.
+
+    Attributes
+    ----------
+    done, failed, of
+        Numbers of runs; those that were recorded or finished before count too.
+    running
+        The runs under way, and the epochs that each has completed.
+    seconds_left
+        nan before anything is known.
+    """
+
+    done: int
+    failed: int
+    of: int
+    running: dict[Task, int]
+    seconds_left: float
 
 
 def outcome_line(task: Task, failed: str, done: int, of: int) -> str:
@@ -280,13 +302,13 @@ def start_line(page: str, workers: int, left: int, recorded: int) -> str:
     return f"{left} runs to train{known}; {workers} workers, watch them at {page}"
 
 
-def progress_line(under_way: dict[Task, int], minutes_left: float | None) -> str:
-    """Describe in one line how far the tasks under way are, and how long the rest will take."""
-    epochs = [f"{task}: epoch {done} of {task.epochs}" for task, done in under_way.items()]
-    if minutes_left is not None:
-        hours, minutes = divmod(round(minutes_left), 60)
-        epochs.append(f"{f'{hours} h ' if hours else ''}{minutes} min left")
-    return "; ".join(epochs) or "The workers are starting."
+def progress_lines(state: GridState) -> str:
+    """Describe in one line how far a grid is, and in one more each run that is under way."""
+    is_known = not math.isnan(state.seconds_left)
+    left = f"; {in_minutes(state.seconds_left)} left" if is_known else ""
+    counts = f"{state.done} of {state.of} done, {len(state.running)} running"
+    runs = [f"{task}: epoch {done} of {task.epochs}" for task, done in state.running.items()]
+    return "\n".join([f"[runs: {counts}, {state.failed} failed{left}]", *runs])
 
 
 def run_task(task: Task, home_folder: str, measured: dict[str, Any]) -> str:
@@ -313,6 +335,7 @@ def run_task(task: Task, home_folder: str, measured: dict[str, Any]) -> str:
     folder = ensure_dir(runs_dir() / task.run)
     about, notebook = folder / "config.json", folder / "train.ipynb"
     with FileLock(folder / ".task"):
+        _announce(task)
         if not (about.exists() and Run(folder).finished and is_complete(notebook)):
             with FileLock(folder / ".lock"):
                 pass  # the kernel of a dead worker may still train this run; it ends by itself
@@ -328,6 +351,14 @@ def run_task(task: Task, home_folder: str, measured: dict[str, Any]) -> str:
     return ""
 
 
+def _announce(task: Task) -> None:
+    """Let the study know that this worker begins with a task."""
+    from distributed import get_worker
+
+    with contextlib.suppress(ValueError):  # this is not a worker
+        get_worker().log_event(_BEGUN, task.run)
+
+
 def run_grid(
     grid: Grid,
     *,
@@ -335,7 +366,7 @@ def run_grid(
     workers: int | None = None,
     on_start: Callable[[str, int, int, int], None] | None = None,
     on_outcome: Callable[[Task, str, int, int], None] | None = None,
-    on_progress: Callable[[dict[Task, int], float | None], None] | None = None,
+    on_progress: Callable[[GridState], None] | None = None,
 ) -> pd.DataFrame:
     """Train all runs of a grid that are neither finished nor recorded, and record them.
 
@@ -355,11 +386,10 @@ def run_grid(
         Called with the dashboard's address, the number of workers, how many runs are to be
         trained until the next look, and how many are recorded.
     on_outcome
-        Called with each task that ended, why it failed (or nothing), how many have ended, and how
-        many there are.
+        Called with each task that ended, why it failed (or nothing), how many have ended or are
+        recorded, and how many there are up to the next look.
     on_progress
-        Called every half minute with the tasks under way and the number of epochs that each has
-        completed, and with the minutes that are left, or None before the first epoch.
+        Called every two seconds.
 
     Returns
     -------
@@ -386,21 +416,31 @@ def run_grid(
             if not scheduler and not _offers(served, grid.resources):
                 raise WorkbookError(f"no worker on this machine offers {grid.resources}.")
             if on_start is not None:
-                on_start(client.dashboard_link, len(served), len(todo), _count_recorded(records))
+                on_start(client.dashboard_link, len(served), len(todo), len(_recorded(records)))
             needed = {"resources": grid.resources} if grid.resources else {}
             futures = {
                 client.submit(run_task, task, str(home()), measured, **needed): task
                 for task in todo
             }
-            for number, (task, failed) in enumerate(_outcomes(futures, on_progress), start=1):
-                outcomes[task] = failed or _record(records[task], task, measured)
-                if on_outcome is not None:
-                    on_outcome(task, outcomes[task], number, len(todo))
+            of = len(todo) + len(_recorded(records) | {*outcomes})
+            for ended in _ended(futures):
+                for future in ended:
+                    task = futures[future]
+                    failed = _failure(future) or _record(records[task], task, measured)
+                    outcomes[task] = failed
+                    if on_outcome is not None:
+                        left = sum(task not in outcomes for task in todo)
+                        on_outcome(task, failed, of - left, of)
+                if on_progress is not None:
+                    begun = _begun(client)
+                    pending = {task: task.run in begun for task in todo if task not in outcomes}
+                    on_progress(_state(records, outcomes, pending, of, len(served)))
     return _table(records, outcomes)
 
 
-def _count_recorded(records: dict[Task, Record]) -> int:
-    return sum(len(record.names()) for record in set(records.values()))
+def _recorded(records: dict[Task, Record]) -> set[Task]:
+    names = {record: record.names() for record in set(records.values())}
+    return {task for task, record in records.items() if task.run in names[record]}
 
 
 def records_of(grid: Grid, planned: list[Task]) -> dict[Task, Record]:
@@ -470,11 +510,8 @@ def _offers(workers: list[dict[str, Any]], needed: dict[str, float]) -> bool:
     )
 
 
-def _outcomes(
-    futures: dict[Any, Task],
-    on_progress: Callable[[dict[Task, int], float | None], None] | None,
-) -> Iterator[tuple[Task, str]]:
-    """Yield tasks as they end, with the reason if they failed."""
+def _ended(futures: dict[Any, Task]) -> Iterator[set[Any]]:
+    """Yield the futures that have ended since, none if time has passed, until all have."""
     from distributed import wait
 
     pending = set(futures)
@@ -488,12 +525,8 @@ def _outcomes(
                 "the connection to the scheduler was lost. What is trained is saved. Run the same "
                 "command again to resume."
             ) from error
-        for future in done:
-            yield futures[future], _failure(future)
         pending -= done
-        if on_progress is not None and not done:
-            waiting = [futures[future] for future in pending]
-            on_progress(_under_way(waiting), _minutes_left(list(futures.values()), waiting))
+        yield done
 
 
 def _failure(future: Any) -> str:
@@ -503,25 +536,42 @@ def _failure(future: Any) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _under_way(pending: Iterable[Task]) -> dict[Task, int]:
-    """Return how many epochs each run that has begun has completed."""
-    rows = {task: len(_history(task)) for task in pending}
-    return {task: done for task, done in rows.items() if done}
+def _begun(client: Client) -> set[str]:
+    """Return the names of the runs that workers have begun; none if the scheduler is gone."""
+    with contextlib.suppress(OSError):  # the study ends with a sentence of its own
+        return {name for _, name in client.get_events(_BEGUN)}
+    return set()
 
 
-def _minutes_left(all_tasks: list[Task], waiting: list[Task]) -> float | None:
-    """Estimate the minutes until the tasks that wait or are under way have ended."""
-    spent, expected = {}, {}
-    for task in all_tasks:
-        history = _history(task)
-        if len(history):
-            spent[task] = history["seconds"].sum() / 60
-            expected[task] = spent[task] / len(history) * task.epochs
-    if not expected:
-        return None
-    usual = sum(expected.values()) / len(expected)
-    total = sum(expected.get(task, usual) - spent.get(task, 0) for task in waiting)
-    return total / max(1, sum(task in spent for task in waiting))
+def _state(
+    records: dict[Task, Record],
+    outcomes: dict[Task, str],
+    pending: dict[Task, bool],
+    of: int,
+    workers: int,
+) -> GridState:
+    """Return how far a grid is; ``pending`` says of each task whether a worker has begun it."""
+    failed = sum(map(bool, outcomes.values()))
+    running = {task: len(epoch_seconds(task.run)) for task, begun in pending.items() if begun}
+    left = _seconds_left(list(records), list(pending), len(running) or workers)
+    return GridState(of - len(pending) - failed, failed, of, running, left)
+
+
+def _seconds_left(planned: list[Task], pending: list[Task], at_once: int) -> float:
+    """Estimate how long the pending runs will take, so many at once.
+
+    What is not begun takes as long as the others on average, whatever study has trained them.
+    """
+    rest, whole = {}, []
+    for task in planned:
+        if seconds := epoch_seconds(task.run):
+            pace = statistics.mean(seconds[-Pace.LATEST :])
+            rest[task] = AROUND + pace * (task.epochs - len(seconds))
+            whole.append(AROUND + pace * task.epochs)
+    if not pending or not whole:
+        return math.nan
+    left = [rest.get(task, statistics.mean(whole)) for task in pending]
+    return max(sum(left) / at_once, *left)
 
 
 def _table(records: dict[Task, Record], outcomes: dict[Task, str]) -> pd.DataFrame:

@@ -66,6 +66,7 @@ WRONG_GRIDS = {
         ("report --preset besst", "Did you mean 'best'?"),
         ("report -p epoch 3", "Did you mean 'epochs'?"),
         ("report -p epochs three", "epochs should be a valid integer, not 'three'."),
+        ("report --only comapre", "Did you mean 'compare'?"),
         ("report -p device gpu", "device must be auto, cpu, cuda"),
         ("report -p device cpu -p precision fp8", "precision must be one of auto, fp32, bf16"),
         ("benchmark -p foo 1", "'foo' is not a parameter."),
@@ -137,7 +138,7 @@ def test_values_stay_as_they_are_written(monkeypatch, name, tmp_path):
 
     handed_over = []
 
-    def execute(notebook, output, parameters, *, title, summary, stream):
+    def execute(notebook, output, parameters, *, title, summary):
         handed_over.append(parameters)
         return Page(title, summary, output, output, 0.0, "", "")
 

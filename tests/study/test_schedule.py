@@ -1,5 +1,6 @@
 """Notebooks, tasks and grids: what is executed, resumed, shared between workers, and reported."""
 
+import math
 import os
 import re
 import runpy
@@ -247,22 +248,21 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path, image_folder, home, mo
     monkeypatch.setattr(schedule, "PROGRESS_EVERY", 0.5)
     for module in ("nanny", "process"):  # workers that have torch already
         monkeypatch.setattr(f"distributed.{module}.get_mp_context", lambda: FORKS)
-    under_way, killed = [], []
+    states, killed = [], []
     with local_cluster(tasks=2, workers=2) as address:
         with Client(address, set_as_default=False) as client:
             pids = list(client.run(os.getpid).values())
         assert len(set(pids)) == 2
         killer = threading.Thread(target=kill_a_worker_in_its_midst, args=(pids, killed))
         killer.start()
-        result = run_grid(
-            grid, scheduler=address, on_progress=lambda now, left: under_way.append((now, left))
-        )
+        result = run_grid(grid, scheduler=address, on_progress=states.append)
         killer.join()
     assert killed
     assert result["failed"].eq("").all()
     assert result["epochs"].eq(50).all()
-    assert any(0 < done < task.epochs for now, _ in under_way for task, done in now.items())
-    assert any(left is not None and left > 0 for _, left in under_way)
+    assert any(0 < done < 50 for state in states for done in state.running.values())
+    assert any(state.seconds_left > 0 for state in states)
+    assert (states[-1].done, states[-1].failed, states[-1].running) == (1, 0, {})
 
     monkeypatch.setenv("DCGAN_HOME", str(tmp_path / "undisturbed"))
     disturbed = Run(home / "reports" / "runs" / result.iloc[0]["run"])
@@ -475,21 +475,86 @@ def test_runs_beside_the_grid_are_arms_with_every_seed(tmp_path, image_folder):
     assert str(found[2]) == "ten-images, dcgan, gamma(2, 1), first_norm unit, seed 0"
 
 
-def test_the_time_that_is_left_follows_from_the_runs_under_way(tmp_path, image_folder, collection):
+def begin(task, collection, epochs):
+    """Let a run have some epochs of a minute."""
+    run = Run.create(TrainConfig.resolve(**task.parameters), collection)
+    for epoch in range(1, epochs + 1):
+        run.log_epoch({"epoch": epoch, "seconds": 60})
+
+
+def test_the_time_that_is_left_follows_from_the_epochs(tmp_path, image_folder, collection):
     path = written_grid(tmp_path, image_folder, seeds=[0, 1], epochs=10)
-    todo = tasks(load_grid(path))
-    assert schedule._minutes_left(todo, todo) is None, "nothing is known yet"
-    runs = [Run.create(TrainConfig.resolve(**task.parameters), collection) for task in todo[:2]]
-    for run, epochs in zip(runs, (10, 4), strict=True):
-        for epoch in range(1, epochs + 1):
-            run.log_epoch({"epoch": epoch, "seconds": 60})
-    # One run is finished, one has six minutes left, and two take ten each.
-    assert schedule._minutes_left(todo, todo[1:]) == pytest.approx(26)
-    assert schedule.progress_line({}, 134.6) == "2 h 15 min left"
-    assert schedule.progress_line({todo[0]: 3}, None) == f"{todo[0]}: epoch 3 of 10"
+    planned = tasks(load_grid(path))
+    assert math.isnan(schedule._seconds_left(planned, planned, 2)), "nothing is known yet"
+    begin(planned[0], collection, 10)
+    begin(planned[1], collection, 4)
+    # One run has six minutes left, and two take ten each.
+    around = schedule.AROUND
+    left = schedule._seconds_left(planned, planned[1:], 1)
+    assert left == pytest.approx(26 * 60 + 3 * around)
+    assert schedule._seconds_left(planned, planned[1:], 2) == pytest.approx(left / 2)
+    assert schedule._seconds_left(planned, planned[1:], 3) == pytest.approx(10 * 60 + around)
+    assert schedule._seconds_left(planned, planned[:1], 2) == pytest.approx(around), "its figures"
+
+
+def test_lines_say_how_far_a_grid_is(tmp_path, image_folder):
+    task, *_ = tasks(load_grid(written_grid(tmp_path, image_folder, epochs=10)))
+    state = schedule.GridState(5, 1, 27, {task: 3}, 72 * 60)
+    assert schedule.progress_lines(state) == (
+        "[runs: 5 of 27 done, 1 running, 1 failed; 1 h 12 min left]\n"
+        "ten-images, dcgan, normal(0, 1), seed 0: epoch 3 of 10"
+    )
+    state = schedule.GridState(0, 0, 27, {}, math.nan)
+    assert schedule.progress_lines(state) == "[runs: 0 of 27 done, 0 running, 0 failed]"
     assert schedule.start_line("http://x", 2, 3, 1) == (
         "3 runs to train, 1 recorded; 2 workers, watch them at http://x"
     )
+
+
+def test_a_state_counts_what_was_recorded_failed_and_runs(
+    tmp_path, image_folder, home, stand_in, threads, measured, monkeypatch, collection
+):
+    run_grid(load_grid(written_grid(tmp_path, image_folder, seeds=[0], epochs=1)))
+    path = written_grid(tmp_path, image_folder, seeds=[0, 1, 2], epochs=1)
+    *_, fails, last = planned = tasks(load_grid(path))
+    begin(last, collection, 1)  # interrupted before, and not the first whose turn it is
+    monkeypatch.setattr(schedule, "PROGRESS_EVERY", 0.1)
+    states, ended = [], []
+
+    def execute(name, output, parameters):
+        time.sleep(0.5)
+        if (parameters["seed"], parameters["noise"]) == (fails.seed, fails.noise):
+            return "no"
+        return stand_in(name, output, parameters)
+
+    monkeypatch.setattr(schedule, "execute_notebook", execute)
+    run_grid(
+        load_grid(path),
+        workers=1,
+        on_outcome=lambda task, failed, *numbers: ended.append((*numbers, failed)),
+        on_progress=states.append,
+    )
+    assert ended == [(3, 6, ""), (4, 6, ""), (5, 6, "no"), (6, 6, "")]
+    assert {(state.done, state.failed) for state in states} == {
+        (2, 0), (3, 0), (4, 0), (4, 1), (5, 1)
+    }  # fmt: skip
+    assert {state.of for state in states} == {6}
+    assert all(last not in state.running for state in states if state.done + state.failed < 4)
+    order = list(dict.fromkeys(task for state in states for task in state.running))
+    assert order == planned[2:], "each once it has begun"
+    assert all(state.seconds_left > 0 for state in states[:-1]), "from the recorded ones' epochs"
+
+
+def test_looks_are_counted_one_after_the_other(
+    tmp_path, image_folder, stand_in, threads, measured, monkeypatch
+):
+    undecided = [SimpleNamespace(verdict="undecided")]
+    monkeypatch.setattr(schedule.claims, "judge", lambda table, *, looks: undecided)
+    path = written_grid(tmp_path, image_folder, seeds=[0, 1, 2], epochs=1)
+    path.write_text(path.read_text() + "looks: [2, 3]\n")
+    ended = []
+    run_grid(load_grid(path), on_outcome=lambda task, failed, *numbers: ended.append(numbers))
+    assert ended == [(1, 4), (2, 4), (3, 4), (4, 4), (5, 6), (6, 6)]
 
 
 def test_an_error_of_dask_is_a_reason_and_never_empty():

@@ -1,0 +1,234 @@
+"""Which chapters a report has, and how long they take."""
+
+import math
+import os
+import time
+
+import nbformat
+import pytest
+from helpers import TINY
+from in_process import StandIn
+
+from dcgan_utils.cli import main
+from dcgan_utils.core.files import reports_dir
+from dcgan_utils.report import build, chapters
+from dcgan_utils.report.build import build_report, plan_report
+from dcgan_utils.report.chapters import SECONDS, time_epoch
+from dcgan_utils.report.configs import CHAPTERS, choose_chapters
+from dcgan_utils.report.site import Page
+from dcgan_utils.runs.run import Run
+
+# --- Which ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("only", "skip", "benchmark", "chosen"),
+    [
+        (None, None, False, {*CHAPTERS} - {"benchmark"}),
+        (None, None, True, {*CHAPTERS}),
+        ("eda, Compare", None, False, {"eda", "compare"}),
+        ("eda,", None, True, {"eda", "benchmark"}),
+        ("benchmark", None, False, {"benchmark"}),
+        (None, "capacity,latent", False, {"eda", "augment", "train", "compare"}),
+        (None, "benchmark", True, {*CHAPTERS} - {"benchmark"}),
+    ],
+)
+def test_chapters_are_chosen_by_their_names(only, skip, benchmark, chosen):
+    assert choose_chapters(only, skip, benchmark=benchmark) == chosen
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            ["--only", "comapre"],
+            "'comapre' is not a chapter. Did you mean 'compare'? Available: eda,",
+        ),
+        (["--skip", "eda,capacty"], "'capacty' is not a chapter. Did you mean 'capacity'?"),
+        (["--only", ""], "'only' names no chapter"),
+        (["--skip", " , "], "'skip' names no chapter"),
+        (["--skip", "eda,augment,train,capacity,latent,compare"], "leaves out every chapter"),
+        (["--only", "eda", "--skip", "train"], "exclude each other"),
+        (["--only", "compare", "--noises", "gamma"], "'compare' needs 2 noises or more"),
+        (["--only", "eda,compare"], "are missing: U(-1, 1), N(0, 1), Gamma(2, 1). '--only train'"),
+        (["--only", "latent"], "'latent' needs trained runs, at least 1"),
+        (["--skip", "eda,augment,train,capacity"], "'latent' needs trained runs"),
+    ],
+)
+def test_a_wrong_choice_is_refused_before_anything_runs(
+    options, sentence, image_folder, monkeypatch, capsys
+):
+    monkeypatch.setattr(build, "build_page", lambda *a, **k: pytest.fail("something ran"))
+    assert main(["report", "--dataset", str(image_folder), *options]) == 2
+    assert sentence in (message := capsys.readouterr().err)
+    assert message.count("\n") == 1
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """Let no kernel start: a training is one call of `train`."""
+    stand_in = StandIn()
+    monkeypatch.setattr(build, "execute_notebook", stand_in)
+    return stand_in
+
+
+def plan(image_folder, noises="gamma,normal", **options):
+    parameters = TINY | options.pop("parameters", {})
+    return plan_report(str(image_folder), noises, parameters=parameters, **options)
+
+
+def built(image_folder, **options):
+    """Build a report on tiny images; return its index, and the names of the pages it leads to."""
+    index, pages = build_report(plan(image_folder, **options))
+    text = index.read_text()
+    names = [page.html.stem for page in pages]
+    assert all(f'href="{name}.html"' in text for name in names)
+    return text, names
+
+
+ALL = ["eda", "augment", "train-gamma", "train-normal", "capacity", "latent", "compare"]
+
+
+def test_chapters_that_are_left_out_are_neither_built_nor_in_the_index(image_folder, stand_in):
+    text, names = built(image_folder, skip="capacity,eda")
+    assert names == [name for name in ALL if name not in ("capacity", "eda")]
+    assert stand_in.executed == ["augment", "train", "train", "latent", "compare"]
+    assert "capacity" not in text
+    assert "eda" not in text
+
+
+def test_the_index_keeps_the_chapters_that_an_earlier_report_has_made(image_folder, stand_in):
+    _, names = built(image_folder)
+    assert names == ALL
+    folder = reports_dir() / "ten-images"
+    nbformat.write(nbformat.v4.new_notebook(), folder / "capacity.ipynb")  # it is not executed
+    stand_in.executed.clear()
+    _, names = built(image_folder, only="compare")
+    assert stand_in.executed == ["compare"]
+    assert names == [name for name in ALL if name != "capacity"]
+    menu = (folder / "eda.html").read_text()
+    assert 'href="compare.html"' in menu
+    _, names = built(image_folder, only="eda", parameters={"seed": 5})
+    assert names == ["eda"], "the others were made with another seed"
+
+
+def test_without_train_the_comparison_shows_what_is_trained_and_names_the_rest(
+    image_folder, stand_in, monkeypatch
+):
+    shown = []
+
+    def execute(name, output, parameters):
+        shown.append((name, parameters.get("runs"), parameters.get("run")))
+        return stand_in(name, output, parameters)
+
+    monkeypatch.setattr(build, "execute_notebook", execute)
+    build_report(plan(image_folder, "gamma,normal", only="train"))
+    shown.clear()
+    report = plan(image_folder, "gamma,uniform,normal", only="compare,latent")
+    assert report.about.endswith("\nNot trained yet, so not shown: U(-1, 1)")
+    gamma, normal = report.trained
+    assert (Run(gamma).config.noise, Run(normal).config.noise) == ("gamma(2, 1)", "normal(0, 1)")
+    build_report(report)
+    assert shown == [("latent", None, gamma), ("compare", f"{gamma},{normal}", None)]
+
+
+def test_without_train_and_runs_the_other_chapters_are_built(image_folder, stand_in):
+    _, names = built(image_folder, skip="train")
+    assert names == ["eda", "augment", "capacity"]
+
+
+def test_only_parameters_that_differ_from_the_preset_are_named(image_folder):
+    report = plan_report(str(image_folder), "gamma", parameters={"epochs": "7", "width": "32"})
+    assert report.about == "ten-images: 10 images; noises Gamma(2, 1); preset quick, epochs 7"
+
+
+# --- How long ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def timetable(image_folder, monkeypatch):
+    """Return the timetable of a report with two trainings of ten epochs; an update takes a day."""
+    monkeypatch.setattr(chapters, "time_epoch", lambda config, images: 86_400)
+    table = plan(image_folder, skip="latent", parameters={"epochs": 10}).timetable
+    assert [chapter.notebook for chapter in table.chapters] == [
+        "eda", "augment", "train", "train", "capacity", "compare"
+    ]  # fmt: skip
+    return table
+
+
+def trained(chapter, collection, epochs, *, seconds=60, ago=0):
+    """Let a chapter's run have some epochs, the last of which ended some seconds ago."""
+    run = Run.create(chapter.config, collection)
+    for epoch in range(1, epochs + 1):
+        run.log_epoch({"epoch": epoch, "seconds": seconds})
+    history = run.folder / "history.csv"
+    os.utime(history, (time.time() - ago,) * 2)
+    return run
+
+
+def page(seconds, failed=""):
+    return Page("", "", None, None, seconds, failed, "")
+
+
+def test_a_training_is_timed_by_its_epochs_as_soon_as_there_are_some(timetable, collection):
+    training = timetable.chapters[2]
+    timetable.begin(training)
+    timetable.began -= 1000
+    assert "[3/6] Training with Gamma(2, 1), about 239:43:" in timetable.describe()
+    trained(training, collection, 4, ago=30)
+    # Six minutes and the figures, less half a minute; the other training takes ten minutes.
+    assert f", 5:{30 + SECONDS['train']} left (report: about " in timetable.describe()
+    rest = 6 * 60 - 30 + 10 * 60 + 2 * SECONDS["train"] + SECONDS["capacity"] + SECONDS["compare"]
+    assert f"report: about {round(rest / 60)} min left)" in timetable.describe()
+
+
+def test_a_training_that_is_resumed_is_timed_from_now_on(timetable, collection):
+    training = timetable.chapters[2]
+    trained(training, collection, 8, ago=5000)
+    timetable.begin(training)
+    assert f"[3/6] Training with Gamma(2, 1), 2:{SECONDS['train']} left" in timetable.describe()
+
+
+def test_a_finished_training_takes_its_figures_alone(timetable, collection):
+    for training in timetable.chapters[2:4]:
+        trained(training, collection, 7).gif_path.write_bytes(b"")
+    whole = sum(SECONDS[chapter.notebook] for chapter in timetable.chapters)
+    assert timetable.describe_whole() == f"Chapters: 6, about {round(whole / 60)} min"
+
+
+def test_other_chapters_are_scaled_by_those_that_have_ended(timetable):
+    eda, augment, *_ = timetable.chapters
+    timetable.begin(eda)
+    assert timetable.describe().startswith(f"[1/6] The collection, about 1:{SECONDS['eda'] - 60}")
+    timetable.end(page(3 * SECONDS["eda"]))
+    timetable.begin(augment)
+    assert f"about 0:{3 * SECONDS['augment']} left" in timetable.describe()
+    timetable.end(page(0.1, failed="no"))  # says nothing about the others
+    assert timetable._left(augment) == 3 * SECONDS["augment"]
+    assert timetable.describe() == "Writing the pages"
+
+
+def test_a_chapter_that_takes_longer_than_expected_says_how_long_it_has_taken(timetable):
+    timetable.begin(timetable.chapters[0])
+    timetable.began -= SECONDS["eda"] + 20
+    assert timetable.describe().startswith("[1/6] The collection, 1:4")
+    assert " so far (report: about " in timetable.describe()
+
+
+def test_before_the_first_training_some_updates_are_timed(tiny):
+    one, six = (time_epoch(tiny(augment=policy), 40) for policy in ("none", "pil"))
+    assert 0 < one < six
+
+
+def test_updates_that_fail_leave_the_time_open(image_folder, tiny, monkeypatch):
+    def fail(config):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(chapters, "DCGAN", fail)
+    assert math.isnan(time_epoch(tiny(), 40))
+    table = plan(image_folder).timetable
+    assert table.describe_whole() == "Chapters: 7"
+    table.begin(table.chapters[0])
+    assert "report" not in table.describe()
+    table.begin(table.chapters[2])
+    assert table.describe().endswith("Training with Gamma(2, 1), 0:01 so far")
