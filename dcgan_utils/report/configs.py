@@ -23,7 +23,6 @@ from dcgan_utils.gan import priors
 from dcgan_utils.gan.choices import POLICIES
 from dcgan_utils.gan.config import BatchSize, Epochs, ImgSize, Preset, Samples, TrainConfig, Width
 
-
 CHAPTERS = ("eda", "augment", "train", "capacity", "latent", "compare", "benchmark")
 
 
