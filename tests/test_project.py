@@ -36,7 +36,7 @@ def test_environment_and_pyproject_agree():
             wanted.add(f"{conda}>={bound}")
     assert {line.partition(">=")[0] for line in wanted} == FIXED
     assert set(listed) == wanted | {"pip", f"python{project['requires-python']}"}
-    assert from_pip == ["-e .[tfrecord]"]
+    assert from_pip == ["-e .[tensorboard,tfrecord]"]
 
 
 def test_dependencies_have_lower_bounds_and_no_upper_ones():
