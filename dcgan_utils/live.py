@@ -104,19 +104,21 @@ class _Trace(Watcher):
         self.run, self.epochs, self.samples = run, epoch, samples
         self.total = run.config.epochs
         self.pace = Pace(self.total, epoch)
+        self.has_ended = False
 
     def batch(self, done: float) -> None:
         self.pace.update(done)
 
     def epoch(self, row: dict[str, float], samples: torch.Tensor) -> None:
         self.epochs, self.samples = row["epoch"], samples
+        self.has_ended = self.epochs == self.total
 
     def _describe_pace(self) -> str:
-        """Describe the seconds per epoch, and the time left if any is."""
+        """Describe the seconds per epoch, and the time left until the end."""
         if math.isnan(self.pace.seconds_per_step):
             return ""
         text = f"{self.pace.seconds_per_step:.2g} s per epoch"
-        return f"{text}, {clock(self.pace.seconds_left)} left" if self.pace.seconds_left else text
+        return text if self.has_ended else f"{text}, {clock(self.pace.seconds_left)} left"
 
 
 class _Display(_Trace):
@@ -125,33 +127,33 @@ class _Display(_Trace):
     Their last state remains, in the stored notebook too.
     """
 
-    parts: tuple[_Part, ...] = ()
+    images: _Part | None = None
 
     def start(self, run: Run, epoch: int, samples: torch.Tensor) -> None:
         super().start(run, epoch, samples)
-        self.has_stopped = False
-        if not self.parts:  # a later training takes the place of the one before
-            self.parts = _Part(self._images, IMAGES_SHARE), _Part(self._charts, CHARTS_SHARE)
+        self.error = None
+        if self.images is None:  # a later training takes the place of the one before
+            self.images = _Part(self._draw_images, IMAGES_SHARE)
+            self.charts = _Part(self._draw_charts, CHARTS_SHARE)
 
     def batch(self, done: float) -> None:
         super().batch(done)
-        self._renew()
+        self.images.renew()
 
     def epoch(self, row: dict[str, float], samples: torch.Tensor) -> None:
         super().epoch(row, samples)
-        self._renew()
+        self.images.renew()
+        self.charts.renew()
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        self.has_stopped = error is not None
-        self._renew(at_once=True)
+        if self.images is not None:
+            self.error, self.has_ended = error, True
+            self.images.renew(at_once=True)
+            self.charts.renew(at_once=True)
 
-    def _renew(self, *, at_once: bool = False) -> None:
-        for part in self.parts:
-            part.renew(at_once=at_once)
-
-    def _images(self) -> str:
+    def _draw_images(self) -> str:
         state = f"Epoch {self.epochs} of {self.total}"
-        if self.has_stopped:
+        if self.error is not None:
             state = f"Stopped in epoch {min(self.epochs + 1, self.total)} of {self.total}"
         images = self.samples[:FRAME_IMAGES]
         grid = make_grid(images, math.ceil(len(images) / 2), gap=2, fill=128)
@@ -171,7 +173,7 @@ class _Display(_Trace):
             ' style="width: 100%; height: auto; margin: 0.5em 0 0"></div>'
         )
 
-    def _charts(self) -> str:
+    def _draw_charts(self) -> str:
         config = self.run.config
         expected = equilibrium_losses(config.real_label, config.fake_label)
         figure = training_so_far(self.run.history(), epochs=self.total, expected=expected)
@@ -185,7 +187,7 @@ class _Part:
         self.draw, self.share, self.due = draw, share, 0.0
         self.handle = display(HTML(draw()), display_id=True)
 
-    def renew(self, *, at_once: bool) -> None:
+    def renew(self, *, at_once: bool = False) -> None:
         began = time.perf_counter()
         if at_once or began >= self.due:
             self.handle.update(HTML(self.draw()))

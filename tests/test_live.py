@@ -22,6 +22,7 @@ from dcgan_utils import live
 from dcgan_utils.core import progress
 from dcgan_utils.core.files import notebooks_dir
 from dcgan_utils.core.progress import Pace, clock
+from dcgan_utils.runs import training
 from dcgan_utils.runs.training import train
 
 # --- Pace ---
@@ -143,6 +144,13 @@ def test_a_training_ends_with_its_last_state_in_two_outputs(tiny, collection, ce
     assert "Three line charts up to epoch 3" in charts
 
 
+def test_a_training_that_ends_early_has_no_time_left(tiny, collection, cell, monkeypatch):
+    monkeypatch.setattr(training._Loop, "ended", property(lambda loop: loop.epoch == 2))
+    train(tiny(epochs=9), collection, watchers=live.watchers())
+    assert "<strong>Epoch 2 of 9</strong>" in cell.outputs[0]
+    assert " s per epoch<" in cell.outputs[0]
+
+
 def test_a_stop_is_told_in_the_display_too(tiny, collection, cell):
     class Stopper(live.Watcher):
         def epoch(self, row, samples):
@@ -183,7 +191,7 @@ def test_showing_takes_a_small_share_of_the_time(cell, now):
     while now[0] < 1000:
         now[0] += 0.01
         for part in parts:
-            part.renew(at_once=False)
+            part.renew()
     assert 0.02 < (drawn - before) / (now[0] - began) < 0.031
 
 
