@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-IMAGES_SHARE, CHARTS_SHARE = 0.01, 0.02  # of the time, at most, is spent on showing them
+IMAGES_SHARE, CHARTS_SHARE = 0.008, 0.015  # of the time, at most, is spent on showing them
 RENEW_EVERY = 0.5  # seconds, at least
 LINE_EVERY = 30.0  # seconds
 STATUS_EVERY = 180.0  # seconds, where a status cannot be renewed in place
@@ -127,14 +127,14 @@ class _Display(_Trace):
     Their last state remains, in the stored notebook too.
     """
 
-    images: _Part | None = None
+    def __init__(self):
+        self.images = _Part(self._draw_images, IMAGES_SHARE)
+        self.charts = _Part(self._draw_charts, CHARTS_SHARE)
 
     def start(self, run: Run, epoch: int, samples: torch.Tensor) -> None:
         super().start(run, epoch, samples)
         self.error = None
-        if self.images is None:  # a later training takes the place of the one before
-            self.images = _Part(self._draw_images, IMAGES_SHARE)
-            self.charts = _Part(self._draw_charts, CHARTS_SHARE)
+        self.images.renew(at_once=True)
 
     def batch(self, done: float) -> None:
         super().batch(done)
@@ -146,10 +146,10 @@ class _Display(_Trace):
         self.charts.renew()
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        if self.images is not None:
-            self.error, self.has_ended = error, True
-            self.images.renew(at_once=True)
-            self.charts.renew(at_once=True)
+        self.error, self.has_ended = error, True
+        for part in (self.images, self.charts):
+            if part.handle is not None:
+                part.renew(at_once=True)
 
     def _draw_images(self) -> str:
         state = f"Epoch {self.epochs} of {self.total}"
@@ -184,13 +184,16 @@ class _Part:
     """An output of the running cell that is renewed, as often as that takes little time."""
 
     def __init__(self, draw: Callable[[], str], share: float):
-        self.draw, self.share, self.due = draw, share, 0.0
-        self.handle = display(HTML(draw()), display_id=True)
+        self.draw, self.share, self.due, self.handle = draw, share, 0.0, None
 
     def renew(self, *, at_once: bool = False) -> None:
         began = time.perf_counter()
         if at_once or began >= self.due:
-            self.handle.update(HTML(self.draw()))
+            shown = HTML(self.draw())
+            if self.handle is None:
+                self.handle = display(shown, display_id=True)
+            else:
+                self.handle.update(shown)
             ended = time.perf_counter()
             self.due = ended + max(RENEW_EVERY, (ended - began) / self.share)
 

@@ -162,6 +162,17 @@ def test_a_stop_is_told_in_the_display_too(tiny, collection, cell):
     assert "<strong>Stopped in epoch 3 of 9</strong>" in cell.outputs[0]
 
 
+def test_a_stop_in_the_first_epoch_is_told_too(tiny, collection, cell):
+    class Stopper(live.Watcher):
+        def batch(self, done):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(epochs=9), collection, watchers=[*live.watchers(), Stopper()])
+    (images,) = cell.outputs
+    assert "<strong>Stopped in epoch 1 of 9</strong>" in images
+
+
 def test_a_second_training_takes_the_place_of_the_first(tiny, collection, cell):
     shown = live.watchers()
     for seed in (1, 2):
@@ -177,7 +188,7 @@ def test_a_training_with_a_display_is_the_same_training(tiny, collection, cell, 
 
 
 def test_showing_takes_a_small_share_of_the_time(cell, now):
-    """However long it takes to draw, three hundredths of the time, at most, go into it."""
+    """However long it takes to draw, less than three hundredths of the time go into it."""
     drawn = 0.0
 
     def draw():
@@ -192,7 +203,7 @@ def test_showing_takes_a_small_share_of_the_time(cell, now):
         now[0] += 0.01
         for part in parts:
             part.renew()
-    assert 0.02 < (drawn - before) / (now[0] - began) < 0.031
+    assert 0.015 < (drawn - before) / (now[0] - began) < 0.03
 
 
 def test_other_work_has_a_bar_that_vanishes(cell, now):
