@@ -30,7 +30,7 @@ SECONDS = {
     "augment": 10,
     "train": 12,
     "capacity": 60,
-    "latent": 80,
+    "latent": 50,
     "compare": 120,
     "benchmark": 600,
 }
