@@ -32,6 +32,7 @@ from dcgan_utils.runs.training import FRAME_IMAGES, Watcher
 if TYPE_CHECKING:
     import pandas as pd
     import torch
+    from IPython.display import DisplayHandle
 
     from dcgan_utils.runs.run import Run
     from dcgan_utils.study.grid import Grid
@@ -180,20 +181,28 @@ class _Display(_Trace):
         return f'<div style="max-width: 60rem">{figure.as_svg()}</div>'
 
 
-class _Part:
-    """An output of the running cell that is renewed, as often as that takes little time."""
+class _Output:
+    """An output of the running cell: it appears when it is first shown, and is renewed in place."""
+
+    handle: DisplayHandle | None = None
+
+    def show(self, html: str) -> None:
+        if self.handle is None:
+            self.handle = display(HTML(html), display_id=True)
+        else:
+            self.handle.update(HTML(html))
+
+
+class _Part(_Output):
+    """An output that is renewed as often as that takes little time."""
 
     def __init__(self, draw: Callable[[], str], share: float):
-        self.draw, self.share, self.due, self.handle = draw, share, 0.0, None
+        self.draw, self.share, self.due = draw, share, 0.0
 
     def renew(self, *, at_once: bool = False) -> None:
         began = time.perf_counter()
         if at_once or began >= self.due:
-            shown = HTML(self.draw())
-            if self.handle is None:
-                self.handle = display(shown, display_id=True)
-            else:
-                self.handle.update(shown)
+            self.show(self.draw())
             ended = time.perf_counter()
             self.due = ended + max(RENEW_EVERY, (ended - began) / self.share)
 
@@ -283,23 +292,18 @@ class _StepsInCell:
     def __call__(self, what: str, done: int, of: int) -> None:
         """Show how many steps are done; see `progress.listen`."""
         if done == 0:
-            self.pace, self.handle, self.due = Pace(of), None, time.perf_counter() + DELAY
+            self.pace, self.output, self.due = Pace(of), _Output(), time.perf_counter() + DELAY
         self.pace.update(done)
         if done == of:
-            if self.handle is not None:
-                self.handle.update(HTML(""))
+            if self.output.handle is not None:
+                self.output.show("")
         elif time.perf_counter() >= self.due:
-            bar = HTML(self._describe(what, done, of))
-            if self.handle is None:
-                self.handle = display(bar, display_id=True)
-            else:
-                self.handle.update(bar)
+            self.output.show(self._describe(what, done, of))
             self.due = time.perf_counter() + RENEW_EVERY
 
     def _describe(self, what: str, done: int, of: int) -> str:
-        left = (
-            "" if math.isnan(self.pace.seconds_left) else f", {clock(self.pace.seconds_left)} left"
-        )
+        seconds = self.pace.seconds_left
+        left = "" if math.isnan(seconds) else f", {clock(seconds)} left"
         return (
             f'<progress value="{done}" max="{of}" aria-label="{escape(what)}"></progress> '
             f"{escape(what)}: {done} of {of}{left}"

@@ -39,6 +39,20 @@ def after_epoch(call):
     return watcher
 
 
+class Stop(Exception):
+    """What `stop_after` raises."""
+
+
+def stop_after(epoch):
+    """Return a watcher that stops a training after an epoch."""
+
+    def stop(row):
+        if row["epoch"] == epoch:
+            raise Stop
+
+    return after_epoch(stop)
+
+
 FORKS = multiprocessing.get_context("forkserver")  # a process that has torch, and forks at once
 FORKS.set_forkserver_preload(
     [

@@ -24,7 +24,7 @@ _is_announced = False  # work within announced work is part of its steps
 
 
 def listen(listener: Listener | None) -> None:
-    """Set who is told of long work: called with its name, the steps done and their total.
+    """Set who hears of long work: called with its name, the steps done and their total.
 
     It is called before the first step, with 0, and after each. ``None`` ends that.
     """

@@ -40,7 +40,7 @@ class Watcher(contextlib.AbstractContextManager):
     """Watches a training; what a subclass does not care about it leaves as it is here.
 
     It is entered once the training is about to begin, and left when it ends; then ``__exit__`` is
-    told what stopped it, if anything did. Images are uint8, shape ``(sample_size, 3, H, W)``.
+    given what stopped it, if anything did. Images are uint8, shape ``(sample_size, 3, H, W)``.
     """
 
     def start(self, run: Run, epoch: int, samples: torch.Tensor) -> None:
@@ -84,7 +84,7 @@ def train(
     folder
         The run folder; the default is `run.run_name` in ``reports/runs``.
     watchers
-        Who is told of each batch and epoch; a finished run tells nothing. With
+        They hear of each batch and epoch; a finished run has none. With
         ``config.tensorboard``, the run's folder for TensorBoard is written too.
 
     Returns

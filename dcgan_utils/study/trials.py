@@ -34,7 +34,7 @@ def run_trials(
 ) -> dict[str, Run]:
     """Train once with each of several named configs.
 
-    Finished runs are not repeated, and interrupted ones are resumed. The watchers are told of one
+    Finished runs are not repeated, and interrupted ones are resumed. The watchers hear of one
     training after the other.
     """
     trained = {}

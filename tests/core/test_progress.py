@@ -4,10 +4,10 @@ from dcgan_utils.core import progress
 
 
 def test_each_step_is_told_once_it_is_done(heard):
-    told = []
+    seen = []
     for item in progress.steps("abc", "letters", of=3):
-        told.append((item, heard[-1]))
-    assert told == [(letter, ("letters", done, 3)) for done, letter in enumerate("abc")]
+        seen.append((item, heard[-1]))
+    assert seen == [(letter, ("letters", done, 3)) for done, letter in enumerate("abc")]
     assert heard[-1] == ("letters", 3, 3)
 
 

@@ -129,9 +129,9 @@ def test_decoding_tells_how_far_it_is(tmp_path, heard):
     load_dataset(folder, 16)
     assert heard[0] == ("images decoded", 0, 3)
     assert heard[-1] == ("images decoded", 3, 3)
-    told = len(heard)
+    before = len(heard)
     load_dataset(folder, 16)
-    assert len(heard) == told, "from the cache"
+    assert len(heard) == before, "from the cache"
 
 
 @pytest.mark.parametrize("pack", ["folder", "zip"])

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 import torch
-from helpers import after_epoch
+from helpers import Stop, after_epoch, stop_after
 
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.runs import sampling
@@ -12,18 +12,6 @@ from dcgan_utils.runs.run import Run
 from dcgan_utils.runs.training import train
 
 CHECKPOINTS = ("checkpoint.pt", "checkpoint-before.pt")
-
-
-class Stop(Exception):
-    pass
-
-
-def stop_after(epoch):
-    def stop(row):
-        if row["epoch"] == epoch:
-            raise Stop
-
-    return stop
 
 
 def delete(run, *names):
@@ -44,7 +32,7 @@ def finished(config, collection, tmp_path):
 @pytest.fixture
 def begun(config, collection, tmp_path):
     with pytest.raises(Stop):
-        train(config, collection, folder=tmp_path / "begun", watchers=[after_epoch(stop_after(2))])
+        train(config, collection, folder=tmp_path / "begun", watchers=[stop_after(2)])
     return Run(tmp_path / "begun")
 
 

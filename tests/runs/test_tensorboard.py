@@ -6,7 +6,7 @@ import sys
 
 import helpers
 import pytest
-from helpers import GAUGES, after_epoch, assert_equal_runs
+from helpers import GAUGES, Stop, after_epoch, assert_equal_runs, stop_after
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.metadata import SESSION_START_INFO_TAG
 from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin_data as parse
@@ -23,18 +23,6 @@ from dcgan_utils.study import compare
 
 COLUMNS = [f"training/{name}" for name in [*GAUGES[1:], "seconds"]]
 MEASURES = {"kid": 0.25, "coverage": 0.5, "fid": None, "kid_low": 0.2, "extractor": "x", "real": 10}
-
-
-class Stop(Exception):
-    pass
-
-
-def fail_after(epoch):
-    def fail(row):
-        if row["epoch"] == epoch:
-            raise Stop
-
-    return after_epoch(fail)
 
 
 def read(run):
@@ -66,7 +54,7 @@ def stop_and_go_on(config, collection, folder, monkeypatch, *watchers):
     with monkeypatch.context() as patched:
         patched.setattr(training, "SAVING_SHARE", 1e-9)  # nothing but the first and the last
         with pytest.raises(Stop):
-            train(config, collection, folder=folder, watchers=[*watchers, fail_after(3)])
+            train(config, collection, folder=folder, watchers=[*watchers, stop_after(3)])
     assert Run(folder).load_checkpoint()["epoch"] == 1
     return train(config, collection, folder=folder)
 
@@ -178,7 +166,7 @@ def with_tensorboard(about):
 def test_a_run_made_without_it_resumes_with_it(tiny, collection, before, wanted):
     config = tiny(tensorboard=wanted)
     with pytest.raises(Stop):
-        train(config, collection, watchers=[fail_after(1)])
+        train(config, collection, watchers=[stop_after(1)])
     run = Run.create(config, collection)
     about = json.loads((run.folder / "config.json").read_text())
     before(about)
