@@ -47,6 +47,7 @@ def as_in_a_terminal(name, home, arguments, preparation):
     sys.stdout, sys.stderr = (os.fdopen(n, "w", buffering=1, closefd=False) for n in (1, 2))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["DCGAN_HOME"] = home
+    os.environ.pop(SHOWN_ELSEWHERE, None)  # the server of forks may have begun in a chapter
     runpy.run_path(preparation)
     raise SystemExit(main(arguments))
 
