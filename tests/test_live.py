@@ -128,7 +128,7 @@ class Handle:
 @pytest.fixture
 def cell(monkeypatch):
     shown = Cell()
-    monkeypatch.setattr(live, "display", shown.display)
+    monkeypatch.setattr("IPython.display.display", shown.display)
     monkeypatch.setattr(live, "in_kernel", lambda: True)
     monkeypatch.setenv("JPY_SESSION_NAME", "train.ipynb")
     return shown

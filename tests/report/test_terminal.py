@@ -239,8 +239,12 @@ def test_a_status_in_a_cell_is_one_display_and_its_text_is_escaped(monkeypatch):
         def update(self, html):
             shown.append(html.data)
 
+    def display(html, *, display_id):
+        shown.append(html.data)
+        return Handle()
+
     monkeypatch.setattr(live, "in_front_end", lambda: True)
-    monkeypatch.setattr(live, "display", lambda html, display_id: Handle())
+    monkeypatch.setattr("IPython.display.display", display)
     with live.Status() as status:
         status.update("[runs: 1]\n<b>")
         status.update("[runs: 2]")
