@@ -226,13 +226,20 @@ def clean(options: argparse.Namespace) -> int:
     if not options.what:
         _say(f"To remove: dcgan clean {', or '.join(KINDS)}, or names of runs.")
         return 0
-    if not options.yes and input("Remove all this? [y/N] ").strip().lower() not in ("y", "yes"):
+    if not (options.yes or _agreed("Remove all this? [y/N] ")):
         _say("Nothing was removed.")
         return 0
     for leftover in chosen:
         remove(leftover)
     _say("Removed.")
     return 0
+
+
+def _agreed(question: str) -> bool:
+    try:
+        return input(question).strip().lower() in ("y", "yes")
+    except EOFError:  # Ctrl-D
+        return False
 
 
 def _say_leftovers(title: str, leftovers: list[Leftover]) -> None:

@@ -24,6 +24,7 @@ from dcgan_utils.core import progress
 from dcgan_utils.core.progress import Pace, clock
 from dcgan_utils.data.tensors import make_grid
 from dcgan_utils.gan.equilibrium import equilibrium_losses
+from dcgan_utils.runs.table import describe
 from dcgan_utils.runs.training import FRAME_IMAGES, Watcher
 
 if TYPE_CHECKING:
@@ -213,6 +214,33 @@ def training_charts(run: Run) -> str:
     config = run.config
     expected = equilibrium_losses(config.real_label, config.fake_label)
     return training_so_far(run.history(), epochs=config.epochs, expected=expected).as_svg()
+
+
+def run_as_html(run: Run) -> str:
+    """Return what a run shows in a cell: its latest samples, its charts, settings and measures."""
+    now, config = describe(run), run.config
+    rows = {
+        "collection": f"{now['collection']}: {run.about['data']['images']} images, "
+        f"{config.img_size} px",
+        "noise": f"{config.prior.label}, latent vectors of length {config.noise_size}",
+        "networks": f"{config.architecture}, width {config.width}",
+        "training": f"{now['epochs']} of {now['of']} epochs in {run.minutes:.1f} min, "
+        f"batches of {config.batch_size}, seed {config.seed}: {now['state']}",
+        "share between images": f"{now['share']:.2f} (real images: 1)" if now["epochs"] else "",
+        "KID": "" if now["kid"] is None else f"{now['kid']:.3f}",
+        "folder": str(run.folder),
+    }
+    table = "".join(
+        f'<tr><th scope="row" style="text-align: left">{name}</th>'
+        f'<td style="text-align: left">{escape(text)}</td></tr>'
+        for name, text in rows.items()
+        if text
+    )
+    grids = "".join(sample_grid(run.samples(n), n) for n in run.sampled_epochs()[-1:])
+    return (
+        f'<div style="max-width: 60rem"><strong>{escape(run.name)}</strong>{grids}'
+        f"{training_charts(run)}<table>{table}</table></div>"
+    )
 
 
 class _Output:
