@@ -168,8 +168,9 @@ def train(dataset: str | Path, **parameters: Any) -> Run:
 
     config = TrainConfig.resolve(dataset=str(dataset), **parameters)
     live.show_steps()
-    collection = load_dataset(config.dataset, config.img_size)
-    return train_run(config, collection, watchers=live.watchers())
+    with live.shown_log():
+        collection = load_dataset(config.dataset, config.img_size)
+        return train_run(config, collection, watchers=live.watchers())
 
 
 # --- Display ---
