@@ -96,7 +96,7 @@ def test_every_notebook_is_tested():
 
 def test_the_start_lists_every_other_notebook_in_reading_order():
     text = (notebooks_dir() / "start.ipynb").read_text(encoding="utf-8")
-    listed = re.findall(r"\| `(\w+)\.ipynb` \|", text)
+    listed = re.findall(r"\| \[(\w+)\]\(\1\.ipynb\) \|", text)
     assert {*listed} == {*CONFIGS}
     assert listed[:3] == ["eda", "augment", "train"]
 
@@ -186,7 +186,7 @@ def test_the_start_is_the_five_functions_of_the_package(image_folder):
         replaced={
             '"plein_air"': repr(str(image_folder)),
             "plein_air-*": "ten-images-*",
-            "img_size=32, epochs=8": small,
+            "img_size=32, epochs=12": small,
         },
     )
     code = "\n".join(cell.source for cell in told.cells if cell.cell_type == "code")
@@ -194,7 +194,9 @@ def test_the_start_is_the_five_functions_of_the_package(image_folder):
     assert {*re.findall(r"dg\.(\w+)", code)} == five | {"plots", "notebook"}
     shown = [output.get("data", {}) for cell in told.cells for output in cell.get("outputs", [])]
     assert any("Three line charts up to epoch 2" in data.get("text/html", "") for data in shown)
-    assert any(re.match(r"\[Run\('ten-images-gamma-", data["text/plain"]) for data in shown if data)
+    assert any(
+        re.match(r"\[Run\('ten-images-normal-", data["text/plain"]) for data in shown if data
+    )
 
 
 # --- What they find ------------------------------------------------------------------------
