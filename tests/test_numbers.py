@@ -58,6 +58,20 @@ def test_the_anchors_are_those_of_the_record():
     assert f"ten paintings repeated have {kid['ten images, repeated']:.3f}" in RESULTS
 
 
+def test_the_verdicts_are_what_the_rule_says_of_the_record():
+    first, *rows = table_after("this is Monet's first look")
+    for column, name in enumerate(first[1:], start=1):
+        collection = name.lower()
+        path = REPORTS / f"noise-study/{collection}/{collection}-dcgan-measures.csv"
+        found = {claim.letter: claim for claim in claims.judge(pd.read_csv(path), looks=(3, 5, 8))}
+        stated = {row[0].split(")")[0].strip("("): row[column] for row in rows}
+        assert set(stated) == set(found)
+        for letter, cell in stated.items():
+            verdict, _, reason = cell.partition(": ")
+            assert verdict == found[letter].verdict
+            assert found[letter].reason.startswith(reason), letter
+
+
 @pytest.mark.parametrize(("column", "collection"), [(1, "monet"), (2, "plein_air")])
 def test_the_pilot_s_verdicts_are_what_the_rule_says(column, collection):
     table = pd.read_csv(REPORTS / f"noise-study/pilot/{collection}-measures.csv")
