@@ -1,4 +1,4 @@
-"""The command line: ``python -m dcgan_utils --help``.
+"""The command line: ``dcgan --help``, or ``python -m dcgan_utils --help``.
 
 Each command checks what was typed before it imports torch, so that ``--help`` and mistyped options
 and values are answered at once.
@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dcgan_utils import __version__
+
 if TYPE_CHECKING:
     from dcgan_utils.report.site import Page
     from dcgan_utils.runs.run import Run
@@ -29,9 +31,10 @@ _RESUMES = "Run the same command again to resume."
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m dcgan_utils",
+        prog="dcgan",
         description="DCGANs on small image collections: what the noise does to the images.",
     )
+    parser.add_argument("--version", action="version", version=f"dcgan {__version__}")
     parser.set_defaults(after_interrupt="")
     commands = parser.add_subparsers(dest="command", title="commands")
     _add_report(commands)
@@ -43,6 +46,8 @@ def _parser() -> argparse.ArgumentParser:
         "doctor", help="show what this installation has and can do, and its problems"
     )
     doctor.set_defaults(run=_doctor)
+    _add_notebooks(commands)
+    _add_lab(commands)
     return parser
 
 
@@ -113,10 +118,31 @@ def _add_tensorboard(commands: argparse._SubParsersAction) -> None:
     tensorboard = commands.add_parser(
         "tensorboard",
         help="write what TensorBoard shows of finished runs: curves, images, measures",
-        epilog='example: python -m dcgan_utils tensorboard "monet-*"',
+        epilog='example: dcgan tensorboard "monet-*"',
     )
     _add_runs(tensorboard)
     tensorboard.set_defaults(run=_tensorboard)
+
+
+def _add_notebooks(commands: argparse._SubParsersAction) -> None:
+    notebooks = commands.add_parser(
+        "notebooks",
+        help="copy the notebooks into a folder, to edit them",
+        epilog="example: dcgan notebooks my-notebooks",
+    )
+    notebooks.add_argument("folder", metavar="DIR", help="what is there already stays as it is")
+    notebooks.set_defaults(run=_notebooks)
+
+
+def _add_lab(commands: argparse._SubParsersAction) -> None:
+    lab = commands.add_parser(
+        "lab",
+        help="open JupyterLab with the notebooks",
+        description="Open JupyterLab with the notebooks. Installed without a checkout, it copies "
+        "them into ./notebooks first. Other options are JupyterLab's.",
+        epilog="example: dcgan lab --no-browser --port 8890",
+    )
+    lab.set_defaults(run=_lab)
 
 
 def _add_runs(command: argparse.ArgumentParser) -> None:
@@ -153,7 +179,11 @@ def main(arguments: list[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):  # a terminal may lack letters of the names it shows
             stream.reconfigure(errors="replace")
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options, others = parser.parse_known_args(arguments)
+    if options.command == "lab":
+        options.jupyter = others
+    elif others:
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
     if options.command is None:
         parser.print_help()
         return 2
@@ -342,6 +372,33 @@ def _doctor(options: argparse.Namespace) -> int:
         if finding.advice:
             _say(f"{'':10} -> {finding.advice}")
     return 1 if any(finding.advice for finding in findings) else 0
+
+
+def _notebooks(options: argparse.Namespace) -> int:
+    from dcgan_utils.core.files import copy_notebooks, expand_path
+
+    folder = expand_path(options.folder)
+    copied, kept = copy_notebooks(folder)
+    if copied:
+        _say(f"Copied into '{folder}': {', '.join(copied)}.")
+    if kept:
+        _say(f"Already in '{folder}', and left as they are: {', '.join(kept)}.")
+    return 0
+
+
+def _lab(options: argparse.Namespace) -> int:
+    from dcgan_utils.core.environment import needs_extra
+    from dcgan_utils.core.files import copy_notebooks, home, is_installed, notebooks_dir
+
+    with needs_extra("lab"):
+        from jupyterlab.labapp import LabApp
+    folder = notebooks_dir()
+    if is_installed():
+        folder = Path("notebooks")
+        copy_notebooks(folder)
+    os.environ["DCGAN_HOME"] = str(home())  # else a kernel would take the notebooks' folder for it
+    LabApp.launch_instance([str(folder), *options.jupyter])
+    return 0
 
 
 def _parameters(options: argparse.Namespace) -> dict[str, str]:
