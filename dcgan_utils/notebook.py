@@ -168,7 +168,7 @@ def train(dataset: str | Path, **parameters: Any) -> Run:
 
     config = TrainConfig.resolve(dataset=str(dataset), **parameters)
     live.show_steps()
-    collection = load_dataset(config.dataset, config.img_size)
+    collection = load_dataset(config.dataset, **config.loading)
     return train_run(config, collection, watchers=live.watchers())
 
 

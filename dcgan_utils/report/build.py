@@ -157,7 +157,7 @@ def plan_report(
     configs = [TrainConfig.resolve(**given, noise=str(prior)) for prior in noise]
     first = configs[0]
     common = {"dataset": source, "seed": first.seed, "device": first.device}
-    images = load_dataset(source, first.img_size)
+    images = load_dataset(source, **first.loading)
     count, name = len(images.images), report_name(images.name, images.source)
     own = {"precision": given.get("precision", "auto"), "output": name}
     speed = common | own | (benchmark or {})
@@ -219,7 +219,7 @@ def _about_collection(name: str, common: dict[str, Any], config: TrainConfig) ->
     return [
         Chapter(
             "eda",
-            common,
+            common | {"fit": config.fit, "background": config.background},
             title="The collection",
             summary=f"What is in {name}: images, pixels, clusters, maps.",
         ),

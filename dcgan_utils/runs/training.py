@@ -80,7 +80,7 @@ def train(
     config
         Resolved parameters.
     dataset
-        Images of side ``config.img_size``; they are kept in memory.
+        From ``load_dataset(config.dataset, **config.loading)``; the images are kept in memory.
     folder
         The run folder; the default is `run.run_name` in ``reports/runs``.
     watchers
@@ -97,17 +97,14 @@ def train(
     Raises
     ------
     WorkbookError
-        If a loss or a weight is no longer finite, if memory runs out, if ``folder`` contains
-        another run or one whose checkpoint was deleted, or if another process is training it.
+        If the images were loaded otherwise than the config says, if a loss or a weight is no longer
+        finite, if memory runs out, if ``folder`` contains another run or one whose checkpoint was
+        deleted, or if another process is training it.
     TrainingInterrupted
         After Ctrl-C; the state is saved, even within an epoch.
     """
     config = config.for_collection(len(dataset.images))
-    if dataset.images.shape[-1] != config.img_size:
-        raise WorkbookError(
-            f"the images have {dataset.images.shape[-1]} px and img_size is {config.img_size}: "
-            f"load them with img_size={config.img_size}."
-        )
+    _refuse_other_squares(config, dataset)
     run = Run.create(config, dataset, folder=folder)
     if run.finished:
         logger.info("%s is already finished: nothing to train.", run.name)
@@ -127,6 +124,16 @@ def train(
         with warn_if_not_writable():
             write_gif(run.gif_path, frames)
     return run
+
+
+def _refuse_other_squares(config: TrainConfig, dataset: Dataset) -> None:
+    loaded = {"img_size": dataset.images.shape[-1], **dataset.options}
+    for name, value in config.loading.items():
+        if loaded.get(name, value) != value:
+            raise WorkbookError(
+                f"the images were loaded with {name} {loaded[name]}, and the config has {value}: "
+                "load them with load_dataset(config.dataset, **config.loading)."
+            )
 
 
 def _for_tensorboard(config: TrainConfig) -> list[Watcher]:

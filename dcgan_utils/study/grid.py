@@ -300,7 +300,8 @@ def tasks(grid: Grid) -> list[Task]:
     found = []
     for place in check_grid(grid):
         source = place.source
-        dataset = load_dataset(source, _resolved(grid.parameters | {"dataset": source}).img_size)
+        shared = _resolved(grid.parameters | {"dataset": source})
+        dataset = load_dataset(source, **shared.loading)
         classes_of(dataset, grid.label_column)
         for architecture, seed, arm in product(grid.architectures, grid.seeds, grid.arms):
             own = arm | {"dataset": source, "architecture": architecture, "seed": seed}
