@@ -165,8 +165,10 @@ def train(dataset: str | Path, **parameters: Any) -> Run:
     from dcgan_utils.data.load import load_dataset
     from dcgan_utils.gan.config import TrainConfig
     from dcgan_utils.runs.training import train as train_run
+    from dcgan_utils.runs.transfer import locate_source
 
     config = TrainConfig.resolve(dataset=str(dataset), **parameters)
+    locate_source(config.start_from)
     live.show_steps()
     collection = load_dataset(config.dataset, **config.loading)
     return train_run(config, collection, watchers=live.watchers())

@@ -130,6 +130,7 @@ class TrainConfig(Parameters):
 
     dataset: Named
     preset: str
+    start_from: Named | None = None
     noise: Annotated[str, BeforeValidator(_canonical_noise)]
     noise_size: Annotated[Integer, Field(ge=1, le=10_000)]
     img_size: ImgSize

@@ -32,6 +32,7 @@ from dcgan_utils.report.configs import BenchmarkConfig, choose_chapters
 from dcgan_utils.report.playground import write_playground
 from dcgan_utils.report.site import PLAYGROUND, Link, Page, make_page, write_index, write_site
 from dcgan_utils.runs.run import Run, is_finished, run_name
+from dcgan_utils.runs.transfer import locate_source
 from dcgan_utils.study.grid import Grid
 from dcgan_utils.study.record import Record
 from dcgan_utils.study.schedule import execute_notebook, is_complete
@@ -153,6 +154,8 @@ def plan_report(
     chosen = choose_chapters(only, skip, benchmark=benchmark is not None)
     source = locate(dataset).source
     given = {**(parameters or {}), "preset": preset, "dataset": source}
+    if start_from := locate_source(TrainConfig.check(**given).start_from):
+        given["start_from"] = start_from
     noise = priors.parse_list(noises)
     configs = [TrainConfig.resolve(**given, noise=str(prior)) for prior in noise]
     first = configs[0]

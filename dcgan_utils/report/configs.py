@@ -32,6 +32,7 @@ from dcgan_utils.gan.config import (
     TrainConfig,
     Width,
 )
+from dcgan_utils.runs.transfer import locate_source
 
 CHAPTERS = ("eda", "augment", "train", "capacity", "latent", "compare", "benchmark")
 
@@ -88,7 +89,7 @@ def check_report(dataset: str, noises: str, preset: str, parameters: dict[str, A
     """
     given = {**parameters, "preset": preset, "dataset": locate(dataset).source}
     for prior in priors.parse_list(noises):
-        TrainConfig.check(**given, noise=str(prior))
+        locate_source(TrainConfig.check(**given, noise=str(prior)).start_from)
 
 
 class EdaConfig(Parameters):

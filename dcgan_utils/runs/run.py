@@ -60,7 +60,7 @@ logger = logging.getLogger(__name__)
 COLLAPSED = 0.5  # share between the samples, relative to real images
 FORMAT = 3  # of config.json; increase it when older folders can no longer be read
 # What runs were trained with before these were parameters: they keep the names they had then.
-_FORMERLY = {"first_norm": "channel", "fit": "crop", "background": "#ffffff"}
+_FORMERLY = {"first_norm": "channel", "fit": "crop", "background": "#ffffff", "start_from": None}
 
 
 @dataclass(frozen=True)
@@ -246,7 +246,12 @@ class Run:
 
     @classmethod
     def create(
-        cls, config: TrainConfig, dataset: Dataset, *, folder: str | Path | None = None
+        cls,
+        config: TrainConfig,
+        dataset: Dataset,
+        *,
+        folder: str | Path | None = None,
+        start: dict[str, Any] | None = None,
     ) -> Run:
         """Create the folder of a run, or open it if the same run was started before.
 
@@ -254,6 +259,8 @@ class Run:
         ----------
         folder
             The default is `run_name` in ``reports/runs``.
+        start
+            What is known of the weights that a new run begins with; see `transfer.Start`.
 
         Raises
         ------
@@ -280,6 +287,8 @@ class Run:
             },
             "environment": environment(),
         }
+        if start is not None:
+            about["start"] = start
         write_bytes(folder / "config.json", json.dumps(about, indent=2).encode())
         return cls(folder)
 

@@ -42,7 +42,7 @@ def test_name_depends_on_what_decides_the_result(tiny, collection, image_folder,
 def test_a_run_without_later_parameters_has_their_former_values(run, tiny, collection):
     path = run.folder / "config.json"
     about = json.loads(path.read_text())
-    for name in ("fit", "background"):
+    for name in ("fit", "background", "start_from"):
         del about["config"][name]
     path.write_text(json.dumps(about))
     assert Run.create(tiny(), collection).config == tiny()
@@ -326,10 +326,13 @@ def test_metrics_are_read_as_they_were_written(run):
         assert run.metrics() == {}
 
 
-LATER = ("first_norm", "fit", "background")  # parameters that the first runs did not have
+# Parameters that the first runs did not have.
+LATER = ("first_norm", "fit", "background", "start_from")
 
 
-@pytest.mark.parametrize("own", [{"first_norm": "unit"}, {"fit": "pad"}, {"background": "red"}])
+@pytest.mark.parametrize(
+    "own", [{"first_norm": "unit"}, {"fit": "pad"}, {"background": "red"}, {"start_from": "run"}]
+)
 def test_later_parameters_are_part_of_a_run_s_name_only_where_they_are_unusual(
     tiny, collection, own
 ):
