@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "decode": ["COPIES"],
-        "duplicates": ["describe_duplicates", "find_duplicates"],
+        "duplicates": ["describe_duplicates", "duplicate_table", "find_duplicates"],
         "labels": ["categories", "classes_of", "read_labels"],
         "load": ["Dataset", "LoadReport", "fit_example", "load_copies", "load_dataset"],
         "statistics": [
