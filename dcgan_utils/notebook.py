@@ -13,7 +13,7 @@ import io
 import logging
 import symtable
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +24,7 @@ from dcgan_utils.core.parameters import Parameters
 
 if TYPE_CHECKING:
     import ipywidgets as widgets
+    import pandas as pd
     import torch
     from IPython import display
 
@@ -165,10 +166,12 @@ def train(dataset: str | Path, **parameters: Any) -> Run:
     from dcgan_utils.data.load import load_dataset
     from dcgan_utils.gan.config import TrainConfig
     from dcgan_utils.runs.training import train as train_run
+    from dcgan_utils.runs.transfer import locate_source
 
     config = TrainConfig.resolve(dataset=str(dataset), **parameters)
+    locate_source(config.start_from)
     live.show_steps()
-    collection = load_dataset(config.dataset, config.img_size)
+    collection = load_dataset(config.dataset, **config.loading)
     return train_run(config, collection, watchers=live.watchers())
 
 
@@ -226,6 +229,43 @@ def animate(gif: Path | bytes, description: str, *, width: int = 480) -> display
     return display.HTML(
         f'<img src="data:image/webp;base64,{data}" width="{width}" alt="{escape(description)}">'
     )
+
+
+def table_with_images(
+    table: pd.DataFrame, images: Mapping[str, torch.Tensor], columns: Sequence[str]
+) -> display.HTML:
+    """Show a table in which the names of images stand below the images.
+
+    Parameters
+    ----------
+    table
+        Its texts are escaped.
+    images
+        uint8, shape ``(3, H, W)`` each, by name.
+    columns
+        Those that hold names of images.
+    """
+    from html import escape
+
+    from IPython import display
+
+    if table.empty:
+        return display.HTML("<em>None.</em>")
+    cells = table.map(lambda value: escape(str(value)))
+    for column in columns:
+        shown = [_thumbnail(images[name]) for name in table[column]]
+        cells[column] = [f"{tag}<br>{name}" for tag, name in zip(shown, cells[column], strict=True)]
+    return display.HTML(cells.to_html(index=False, escape=False, border=0))
+
+
+def _thumbnail(image: torch.Tensor, side: int = 96) -> str:
+    """Return a small image as an HTML tag; its name is to stand beside it."""
+    from dcgan_utils.data.tensors import as_image
+
+    buffer = io.BytesIO()
+    as_image(image).resize((side, side)).save(buffer, "WEBP", quality=75)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return f'<img src="data:image/webp;base64,{data}" width="{side}" height="{side}" alt="">'
 
 
 def slider(images: torch.Tensor, names: Sequence[str]) -> widgets.VBox | None:

@@ -81,7 +81,7 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error():
 
 
 def test_a_lecture_in_five_lines(tiny, image_folder):
-    parameters = tiny().model_dump(exclude={"dataset", "preset"})
+    parameters = tiny(fit="pad").model_dump(exclude={"dataset", "preset"})
     run = dcgan_utils.train(image_folder, **parameters)
     assert run.finished
     assert dcgan_utils.sample(run, 3).shape == (3, 3, 32, 32)

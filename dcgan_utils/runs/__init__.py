@@ -9,5 +9,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "run": ["Run", "find_runs"],
         "sampling": ["collection_of", "draw", "load_generator", "load_pair", "most_real", "sample"],
         "training": ["Watcher", "train"],
+        "transfer": ["locate_source"],
     },
 )

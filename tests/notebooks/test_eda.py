@@ -62,6 +62,8 @@ def noise_images(n, seed=0):
 def test_few_images(explore, tmp_path, n, undrawn):
     text, figures = explore(dataset=collection_of(tmp_path / "few", noise_images(n)), img_size=32)
     assert f"Of {n} images, as loaded, **0** repeat" in text
+    assert "What stands out is found among at least 10 images." in text
+    assert not (reports_dir() / "few" / "duplicates.csv").exists()
     assert "nan" not in text
     assert f"15 nearest neighbours; different images here: {n}." in text
     assert ("Principal components take at least 3" in text) == (n < 3)
@@ -80,6 +82,10 @@ def test_few_images(explore, tmp_path, n, undrawn):
 def test_images_that_do_not_differ(explore, tmp_path, arrays, undrawn):
     text, figures = explore(dataset=collection_of(tmp_path / "same", arrays), img_size=32)
     assert "**39** repeat an earlier one pixel for pixel" in text
+    assert "Of 40 images, **0** dark, **0** blurred, **0** far from all others" in text
+    rows = (reports_dir() / "same" / "duplicates.csv").read_text().splitlines()
+    assert rows[:2] == ["image,repeats,how,bits", "01.png,00.png,pixel for pixel,0"]
+    assert len(rows) == 40, "all are there; the page shows eight"
     assert "different images here: 1." in text
     assert figures >= 10
 
@@ -113,6 +119,15 @@ def test_labels_another_collection_and_clusters_of_features(explore, tmp_path):
     assert (exported / "projector_config.pbtxt").exists()
     header = (exported / "metadata.tsv").read_text().splitlines()[0]
     assert header.split("\t") == ["file", "cluster", "kind", "round"]
+
+
+def test_what_stands_out_is_listed_with_its_image(explore, tmp_path, undrawn):
+    arrays = noise_images(20)
+    arrays[4] = arrays[4] // 20
+    explore(dataset=collection_of(tmp_path / "mixed", arrays), img_size=32, fit="pad")
+    header, *rows = (reports_dir() / "mixed" / "outliers.csv").read_text().splitlines()
+    assert header == "image,what,why,value,median,score"
+    assert [row.split(",")[0] for row in rows if ",dark," in row] == ["04.png"]
 
 
 def test_odd_names_and_odd_labels(explore, tmp_path):
