@@ -2,12 +2,15 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from dcgan_utils.runs.run import run_name
 from dcgan_utils.study import claims
+from dcgan_utils.study.record import Record
 
 ROOT = Path(__file__).parents[1]
 REPORTS = ROOT / "reports"
@@ -153,3 +156,16 @@ def test_results_name_only_files_that_are_there():
     for text, folder in ((RESULTS, REPORTS), (README, ROOT)):
         for target in re.findall(r"\]\(([^)#]+)\)", text):
             assert "://" in target or (folder / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(REPORTS.glob("noise-study/*/*-dcgan-measures.csv")),
+    ids=lambda path: path.parent.name,
+)
+def test_recorded_runs_keep_their_names(path):
+    """A study would train them again otherwise."""
+    record = Record.of_file(path)
+    for run in record.runs():
+        data = SimpleNamespace(**record.settings["data"])
+        assert run_name(run.config, data) == run.name
