@@ -107,15 +107,19 @@ def empty(tmp_path, environment):
 
 
 @pytest.mark.slow
-def test_the_wheel_reports_in_an_empty_folder(command, empty, image_folder):
-    said = subprocess.run([command, "--version"], cwd=empty, capture_output=True, text=True).stdout
-    assert said == f"dcgan {VERSION}\n"
-    options = ["--dataset", image_folder, "--noises", "gamma", "--only", "train"]
-    for name, value in TINY.items():
-        options += ["-p", name, str(value)]
-    done = subprocess.run([command, "report", *options], cwd=empty, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert {path.name for path in empty.iterdir()} == {"data", "reports"}
+def test_the_wheel_trains_samples_and_reports_in_an_empty_folder(command, empty, image_folder):
+    def run(*arguments):
+        done = subprocess.run([command, *arguments], cwd=empty, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert run("--version") == f"dcgan {VERSION}\n"
+    tiny = [word for name, value in TINY.items() for word in ("-p", name, str(value))]
+    assert f"The run: {empty}" in run("train", image_folder, "--noise", "gamma", *tiny)
+    run("sample", "ten-images-*", "-n", "3", "--to", "images")
+    assert len([*(empty / "images").glob("*.png")]) == 3
+    run("report", "--dataset", image_folder, "--noises", "gamma", "--only", "train", *tiny)
+    assert {path.name for path in empty.iterdir()} == {"data", "images", "reports"}
     report = empty / "reports" / "ten-images"
     assert "Training with Gamma(2, 1)" in (report / "index.html").read_text(encoding="utf-8")
     # Its last cell prints the version: the kernel, too, has imported what the wheel installed.
@@ -236,9 +240,12 @@ dg.metrics.evaluate(dg.load_dataset(folder, 32).images, dg.sample(run, 6), seed=
 for module in modules:
     importlib.import_module(module)
 Path("grid.yaml").write_text("collections: [plein_air]\\nnoises: [gamma]")
+Path("out.ipynb").write_text("{}")
 before, said = sorted(Path().rglob("*")), {}
-commands = ["report", "benchmark", "study grid.yaml", "lab", f"tensorboard {run.name}", "doctor"]
-for command in commands:
+for command in [
+    *("report", "benchmark", "study grid.yaml", "lab", "page out.ipynb", "doctor"),
+    *(f"tensorboard {run.name}", f"export {run.name} --to x.onnx"),
+]:
     with contextlib.redirect_stderr(io.StringIO()) as errors:
         with contextlib.redirect_stdout(io.StringIO()) as answers:
             main(command.split())
@@ -270,7 +277,7 @@ def test_the_core_trains_samples_and_measures_and_names_the_extra_of_what_it_can
     )
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout.splitlines()[-1])
-    extras = {"report": "lab", "benchmark": "lab", "study": "lab", "lab": "lab"}
-    for command, extra in (extras | {"tensorboard": "tensorboard", "doctor": "lab"}).items():
+    extras = dict.fromkeys(["report", "benchmark", "study", "lab", "page", "doctor"], "lab")
+    for command, extra in (extras | {"tensorboard": "tensorboard", "export": "export"}).items():
         assert f'pip install "dcgan-utils[{extra}]"' in said[command], said[command]
         assert "Traceback" not in said[command]

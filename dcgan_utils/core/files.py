@@ -258,6 +258,11 @@ def data_dir() -> Path:
     return home() / "data"
 
 
+def cache_dir() -> Path:
+    """Return the folder of what is computed again when it is needed; see `cache`."""
+    return data_dir() / ".cache"
+
+
 def reports_dir() -> Path:
     """Return the folder of the HTML pages, with one subfolder per collection."""
     return home() / "reports"
