@@ -254,19 +254,23 @@ def table_with_images(
         return display.HTML("<em>None.</em>")
     cells = table.map(lambda value: escape(str(value)))
     for column in columns:
-        shown = [_thumbnail(images[name]) for name in table[column]]
-        cells[column] = [f"{tag}<br>{name}" for tag, name in zip(shown, cells[column], strict=True)]
-    return display.HTML(cells.to_html(index=False, escape=False, border=0))
+        named = zip(table[column], cells[column], strict=True)
+        cells[column] = [f"{_thumbnail(images[name], text)}<br>{text}" for name, text in named]
+    html = cells.to_html(index=False, escape=False, border=0)
+    for tag in ("th", "td"):  # numbers stand on the right, but these are texts
+        html = html.replace(f"<{tag}>", f'<{tag} style="text-align: left">')
+    return display.HTML(html)
 
 
-def _thumbnail(image: torch.Tensor, side: int = 96) -> str:
-    """Return a small image as an HTML tag; its name is to stand beside it."""
+def _thumbnail(image: torch.Tensor, alternative: str, side: int = 96) -> str:
+    """Return a small image as an HTML tag, with its alternative text, which is escaped already."""
     from dcgan_utils.data.tensors import as_image
 
     buffer = io.BytesIO()
     as_image(image).resize((side, side)).save(buffer, "WEBP", quality=75)
     data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img src="data:image/webp;base64,{data}" width="{side}" height="{side}" alt="">'
+    source = f"data:image/webp;base64,{data}"
+    return f'<img src="{source}" width="{side}" height="{side}" alt="{alternative}">'
 
 
 def slider(images: torch.Tensor, names: Sequence[str]) -> widgets.VBox | None:

@@ -4,7 +4,7 @@ from dcgan_utils.metrics.distances import describe_memorisation, kid, memorisati
 from dcgan_utils.metrics.embed import agreement, choose_k, kmeans, mean_images
 from dcgan_utils.metrics.evaluation import evaluate, evaluate_epochs, kid_real_real
 from dcgan_utils.metrics.exploration import Exploration, SideBySide
-from dcgan_utils.metrics.features import extract
+from dcgan_utils.metrics.features import extract, require_extractor
 from dcgan_utils.metrics.outliers import describe_outliers, find_outliers
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "mean_images",
     "memorisation",
     "nearest",
+    "require_extractor",
 ]

@@ -88,8 +88,8 @@ def find_outliers(images: torch.Tensor, files: Sequence[str], vectors: np.ndarra
     brightness = np.concatenate([part.double().mean((1, 2, 3)) for part in images.split(256)])
     detail, isolation = _detail(images), _distance_to_neighbour(vectors)
     measures = {
-        "dark": (brightness, -modified_z(brightness), "mean {0:.0f} of 255, median {1:.0f}"),
-        "blurred": (detail, -modified_z(np.log(detail)), "detail {0:.1%}, median {1:.1%}"),
+        "dark": (brightness, -modified_z(brightness), "brightness {0:.0f} of 255, usual {1:.0f}"),
+        "blurred": (detail, -modified_z(np.log(detail)), "fine detail {0:.2%}, usual {1:.2%}"),
         "far from all others": (isolation, modified_z(isolation), "{2:.1f} times as far as usual"),
     }
     rows = []
@@ -122,6 +122,7 @@ def describe_outliers(table: pd.DataFrame, count: int) -> str:
     """Describe in Markdown how many of ``count`` images `find_outliers` has found, and how."""
     found = ", ".join(f"**{(table['what'] == kind).sum()}** {kind}" for kind in KINDS)
     return (
-        f"Of {count} images, {found}: more than {THRESHOLD} robust standard deviations from the "
-        "median of this collection (Iglewicz and Hoaglin 1993). This is a hint, not a verdict."
+        f"What stands out of {count} images: {found}. Each is more than {THRESHOLD} robust "
+        "standard deviations from the median of this collection (Iglewicz and Hoaglin 1993). This "
+        "is a hint, not a verdict."
     )

@@ -103,7 +103,7 @@ class EdaConfig(Parameters):
     cluster_on: Annotated[str, one_of("pixels", "features")] = "pixels"
     k: Annotated[Integer, Field(ge=1, le=100)] = 10
     cluster: Annotated[Integer, Field(ge=0)] = 0
-    extractor: Annotated[str, one_of("efficientnet_lite0", "efficientnet_b0")] = (
+    extractor: Annotated[str, one_of("efficientnet_lite0", "efficientnet_b0", "inception")] = (
         "efficientnet_lite0"
     )
     n_neighbors: Annotated[Integer, Field(ge=2, le=200)] = 15

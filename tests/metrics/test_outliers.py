@@ -98,9 +98,9 @@ def test_the_table_says_why_the_most_unusual_first(scenes):
     assert table["score"].is_monotonic_decreasing
     first = table.iloc[0]
     assert first["value"] == pytest.approx(images[5].double().mean().item())
-    assert first["why"] == f"mean {first['value']:.0f} of 255, median {first['median']:.0f}"
+    assert first["why"] == f"brightness {first['value']:.0f} of 255, usual {first['median']:.0f}"
     text = describe_outliers(table, 24)
-    assert text.startswith("Of 24 images, **2** dark, **0** blurred, **0** far from all")
+    assert text.startswith("What stands out of 24 images: **2** dark, **0** blurred, **0** far")
 
 
 @pytest.mark.parametrize("n", [9, 10])

@@ -82,7 +82,7 @@ def test_few_images(explore, tmp_path, n, undrawn):
 def test_images_that_do_not_differ(explore, tmp_path, arrays, undrawn):
     text, figures = explore(dataset=collection_of(tmp_path / "same", arrays), img_size=32)
     assert "**39** repeat an earlier one pixel for pixel" in text
-    assert "Of 40 images, **0** dark, **0** blurred, **0** far from all others" in text
+    assert "out of 40 images: **0** dark, **0** blurred, **0** far from all others" in text
     rows = (reports_dir() / "same" / "duplicates.csv").read_text().splitlines()
     assert rows[:2] == ["image,repeats,how,bits", "01.png,00.png,pixel for pixel,0"]
     assert len(rows) == 40, "all are there; the page shows eight"

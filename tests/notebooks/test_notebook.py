@@ -242,7 +242,7 @@ def test_a_table_shows_the_images_that_it_names_and_escapes_its_texts():
     table = pd.DataFrame({"image": ["<b>.png", "b.png"], "why": ["5 < 6", "a"], "n": [1, 2]})
     images = {"<b>.png": some(2)[0], "b.png": torch.full((3, 32, 32), 200, dtype=torch.uint8)}
     html = notebook.table_with_images(table, images, columns=["image"]).data
-    assert "&lt;b&gt;.png" in html
+    assert 'alt="&lt;b&gt;.png"><br>&lt;b&gt;.png' in html
     assert "<b>" not in html
     assert "5 &lt; 6" in html
     _, *encoded = html.split("base64,")
