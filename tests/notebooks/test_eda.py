@@ -10,9 +10,12 @@ import pytest
 from in_process import executed
 from PIL import Image
 
+from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import notebooks_dir, reports_dir
+from dcgan_utils.metrics import features
 from dcgan_utils.plots.style import Figure
 from dcgan_utils.report.configs import EdaConfig
+from dcgan_utils.runs import sampling
 from dcgan_utils.runs.training import train
 
 
@@ -112,6 +115,7 @@ def test_labels_another_collection_and_clusters_of_features(explore, tmp_path):
     assert "Round canvases according to the labels: 1. Of the round ones, **0%** were found" in text
     assert "nan" not in text
     assert "**here**: 16 images; **there**: 12 images." in text
+    assert re.search(r"By features of efficientnet_lite0: \*\*KID [\d.]+\*\*, \*\*FID [\d.]+", text)
     assert float(re.search(r"area under the ROC curve of \*\*([\d.]+)", text)[1]) > 0.7
     assert "take at least" not in text
     assert figures >= 21
@@ -128,6 +132,15 @@ def test_what_stands_out_is_listed_with_its_image(explore, tmp_path, undrawn):
     header, *rows = (reports_dir() / "mixed" / "outliers.csv").read_text().splitlines()
     assert header == "image,what,why,value,median,score"
     assert [row.split(",")[0] for row in rows if ",dark," in row] == ["04.png"]
+
+
+def test_an_extractor_that_is_missing_is_refused_before_the_images_are_loaded(
+    explore, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(features, "find_spec", lambda name: None)
+    monkeypatch.setattr(sampling, "load_pair", lambda *a, **k: pytest.fail("loaded"))
+    with pytest.raises(WorkbookError, match="inception needs torch-fidelity"):
+        explore(dataset="plein_air", extractor="inception")
 
 
 def test_odd_names_and_odd_labels(explore, tmp_path):
