@@ -44,6 +44,7 @@ MENU = {
         "docs/own-images.md",
         "docs/presets.md",
         "docs/noises.md",
+        "docs/runs.md",
         "docs/messages.md",
         "docs/kaggle.md",
         "docs/cloud.md",
