@@ -8,6 +8,7 @@ are first used, so that ``import dcgan_utils`` itself costs nothing.
 
 import importlib
 import os
+import sys
 
 # On Linux the threads of torch wait for each other by spinning. With a busy program on one of two
 # cores a training step took 3 to 6 times as long with the default as with this shorter wait; on
@@ -39,3 +40,19 @@ def __getattr__(name: str) -> object:
 def __dir__() -> list[str]:
     """List what can be used, loaded or not."""
     return sorted({*globals(), *__all__})
+
+
+def _show_runs_in_cells() -> None:
+    """Let a `Run` that a cell returns show itself; what draws it is imported only then.
+
+    It is arranged here since `runs` knows nothing of figures, which lie to its right.
+    """
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if shell is not None:
+        html = shell.display_formatter.formatters["text/html"]
+        html.for_type_by_name(
+            f"{__name__}.runs.run", "Run", lambda run: __getattr__("live").run_as_html(run)
+        )
+
+
+_show_runs_in_cells()

@@ -1,66 +1,136 @@
-"""The command line: ``python -m dcgan_utils --help``.
+"""The command line: ``dcgan --help``, or ``python -m dcgan_utils --help``.
 
-Each command checks what was typed before it imports torch, so that ``--help`` and mistyped options
-and values are answered at once.
+This file says what can be typed; `commands` does it. Each command checks what was typed before it
+imports torch, so that ``--help`` and mistyped options and values are answered at once.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import importlib
 import logging
-import os
-import shlex
-import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Any
 
-if TYPE_CHECKING:
-    from dcgan_utils.report.site import Page
-    from dcgan_utils.runs.run import Run
+from dcgan_utils import __version__, commands
+from dcgan_utils.commands import loading
 
-INTERRUPTED = 130  # exit code after Ctrl-C, by the convention of shells
+INTERRUPTED = commands.INTERRUPTED
 _RESUMES = "Run the same command again to resume."
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m dcgan_utils",
+class _Parser(argparse.ArgumentParser):
+    """Takes no abbreviated options, knows its own, and shows examples line by line."""
+
+    def __init__(self, **settings: Any):
+        self.options: list[str] = []
+        settings |= {"allow_abbrev": False}
+        super().__init__(**settings, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    def add_argument(self, *names: str, **settings: Any) -> argparse.Action:
+        """Add an argument as argparse does."""
+        self.options += [name for name in names if name.startswith("--")]
+        return super().add_argument(*names, **settings)
+
+
+def _parser() -> tuple[_Parser, list[str]]:
+    """Return the parser, and the names of its commands."""
+    parser = _Parser(
+        prog="dcgan",
         description="DCGANs on small image collections: what the noise does to the images.",
     )
-    parser.set_defaults(after_interrupt="")
-    commands = parser.add_subparsers(dest="command", title="commands")
-    _add_report(commands)
-    _add_benchmark(commands)
-    _add_study(commands)
-    _add_playground(commands)
-    _add_tensorboard(commands)
-    doctor = commands.add_parser(
-        "doctor", help="show what this installation has and can do, and its problems"
+    parser.add_argument("--version", action="version", version=f"dcgan {__version__}")
+    parser.set_defaults(after_interrupt="", notebook="", own={})
+    added = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
+    _add_train(added)
+    _add_report(added)
+    _add_study(added)
+    _add_runs_table(added)
+    _add_sample(added)
+    _add_export(added)
+    _add_page(added)
+    _add_playground(added)
+    _add_tensorboard(added)
+    _add_benchmark(added)
+    _add_clean(added)
+    _add_notebooks(added)
+    _add_lab(added)
+    _add(
+        added,
+        "doctor",
+        commands.doctor,
+        "show what this installation has and can do, and its problems",
+        [""],
     )
-    doctor.set_defaults(run=_doctor)
-    return parser
+    return parser, [*added.choices]
 
 
-def _add_report(commands: argparse._SubParsersAction) -> None:
-    report = commands.add_parser(
+def _add(
+    added: argparse._SubParsersAction,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    purpose: str,
+    examples: list[str],
+    *,
+    after_interrupt: str = "",
+) -> _Parser:
+    """Add a command; the examples are what is typed after its name."""
+    lines = [f"  %(prog)s {example}".rstrip() for example in examples]
+    command = added.add_parser(
+        name,
+        help=purpose,
+        description=f"{purpose[0].upper()}{purpose[1:]}.",
+        epilog="\n".join([f"example{'s' * (len(lines) > 1)}:", *lines]),
+    )
+    command.set_defaults(run=run, parser=command, after_interrupt=after_interrupt)
+    return command
+
+
+def _add_train(added: argparse._SubParsersAction) -> None:
+    train = _add(
+        added,
+        "train",
+        commands.train,
+        "train a DCGAN, or resume the same training",
+        ["plein_air", "~/images --noise gamma -p epochs 60", "images.zip --preset best -p seed 1"],
+        after_interrupt=_RESUMES,
+    )
+    train.add_argument(
+        "dataset", metavar="DATASET", help="a known name, a folder of images, or a zip"
+    )
+    train.add_argument(
+        "--noise", help='noise distribution: uniform, normal, gamma, "N(0, 100)" ...'
+    )
+    train.add_argument(
+        "--preset", default="quick", help="quick (the default), monet, pokemon or best"
+    )
+    _add_parameters(
+        train, "train.ipynb", {"dataset": "DATASET", "noise": "--noise", "preset": "--preset"}
+    )
+
+
+def _add_report(added: argparse._SubParsersAction) -> None:
+    report = _add(
+        added,
         "report",
-        help="explore the images, train once per noise distribution, compare, write HTML pages",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        commands.report,
+        "explore the images, train once per noise distribution, compare, write HTML pages",
+        ["", '--dataset ~/images --noises "normal,N(1, 1)" -p epochs 100', "--only eda,augment"],
+        after_interrupt=_RESUMES,
     )
     report.add_argument(
-        "--dataset", default="plein_air", help="a known name, a folder of images, or a zip"
+        "--dataset",
+        default="plein_air",
+        help="a known name, a folder of images, or a zip; by default plein_air",
     )
     report.add_argument(
         "--noises",
         default="uniform,normal,gamma",
-        help="noise distributions, separated by commas",
+        help="noise distributions, separated by commas; by default uniform,normal,gamma",
     )
-    report.add_argument("--preset", default="quick", help="quick, monet, pokemon or best")
+    report.add_argument(
+        "--preset", default="quick", help="quick (the default), monet, pokemon or best"
+    )
     report.add_argument(
         "--benchmark", action="store_true", help="measure the speed too: ten more minutes"
     )
@@ -69,22 +139,19 @@ def _add_report(commands: argparse._SubParsersAction) -> None:
         "--only", metavar="CHAPTERS", help=f"build these, separated by commas: {chapters}"
     )
     report.add_argument("--skip", metavar="CHAPTERS", help="build all others")
-    _add_parameters(report, "train.ipynb")
-    report.set_defaults(after_interrupt=_RESUMES, run=_report)
-
-
-def _add_benchmark(commands: argparse._SubParsersAction) -> None:
-    benchmark = commands.add_parser(
-        "benchmark", help="compare the speed with a textbook's training, and write a page"
+    _add_parameters(
+        report, "train.ipynb", {"dataset": "--dataset", "noise": "--noises", "preset": "--preset"}
     )
-    _add_parameters(benchmark, "benchmark.ipynb")
-    benchmark.set_defaults(after_interrupt="The command will start over.", run=_benchmark)
 
 
-def _add_study(commands: argparse._SubParsersAction) -> None:
-    study = commands.add_parser(
+def _add_study(added: argparse._SubParsersAction) -> None:
+    study = _add(
+        added,
         "study",
-        help="train a grid of noises, seeds, architectures and collections, and compare the runs",
+        commands.study,
+        "train a grid of noises, seeds, architectures and collections, and compare the runs",
+        ["grid.yaml", "grid.yaml --workers 2", "grid.yaml --scheduler tcp://10.0.0.1:8786"],
+        after_interrupt=_RESUMES,
     )
     study.add_argument("grid", help="a YAML file; the README shows one")
     study.add_argument(
@@ -95,31 +162,157 @@ def _add_study(commands: argparse._SubParsersAction) -> None:
         type=int,
         help="simultaneous trainings here; by default as many as the machine has room for",
     )
-    study.set_defaults(after_interrupt=_RESUMES, run=_study)
 
 
-def _add_playground(commands: argparse._SubParsersAction) -> None:
-    playground = commands.add_parser(
-        "playground", help="write a page in which trained generators draw, in any browser"
+def _add_runs_table(added: argparse._SubParsersAction) -> None:
+    runs = _add(
+        added,
+        "runs",
+        commands.runs,
+        "list all runs: their noise, seed, epochs, share between images, KID and state",
+        ["", '"monet-*"'],
+    )
+    runs.add_argument(
+        "pattern", nargs="?", metavar="PATTERN", help="only these: names, or a collection"
+    )
+
+
+def _add_sample(added: argparse._SubParsersAction) -> None:
+    sample = _add(
+        added,
+        "sample",
+        commands.sample,
+        "generate new images from a run: one PNG each, or a grid",
+        ["monet-gamma-s0-1a2b3c4d -n 1000 --to samples", '"monet-gamma-*" -n 64 --to grid.png'],
+    )
+    _add_run(sample)
+    sample.add_argument("-n", type=_count, default=16, help="number of images; by default 16")
+    sample.add_argument(
+        "--to",
+        required=True,
+        metavar="PLACE",
+        help="a folder, or the file of a grid if it ends in .png",
+    )
+    sample.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="the same seed gives the same images, however many; by default 0",
+    )
+    _add_epoch(sample)
+
+
+def _add_export(added: argparse._SubParsersAction) -> None:
+    export = _add(
+        added,
+        "export",
+        commands.export,
+        "write the generator of a run for other programs, as ONNX or safetensors",
+        ["monet-gamma-s0-1a2b3c4d --to monet.onnx", '"monet-gamma-*" --to monet.safetensors'],
+    )
+    _add_run(export)
+    export.add_argument("--to", required=True, metavar="FILE", help="FILE.onnx or FILE.safetensors")
+    _add_epoch(export)
+
+
+def _add_page(added: argparse._SubParsersAction) -> None:
+    page = _add(
+        added,
+        "page",
+        commands.page,
+        "make one HTML page of an executed notebook; it opens without a network",
+        ["out.ipynb", "out.ipynb --to training.html"],
+    )
+    page.add_argument("executed", metavar="NOTEBOOK", help="an executed notebook")
+    page.add_argument("--to", metavar="FILE.html", help="by default it lies beside the notebook")
+
+
+def _add_playground(added: argparse._SubParsersAction) -> None:
+    playground = _add(
+        added,
+        "playground",
+        commands.playground,
+        "write a page in which trained generators draw, in any browser",
+        ['"plein_air-*"', '"plein_air-*" --output playground.html'],
     )
     _add_runs(playground)
     playground.add_argument(
         "--output", help="the HTML file; by default reports/playground/<collection>.html"
     )
-    playground.set_defaults(run=_playground)
 
 
-def _add_tensorboard(commands: argparse._SubParsersAction) -> None:
-    tensorboard = commands.add_parser(
+def _add_tensorboard(added: argparse._SubParsersAction) -> None:
+    tensorboard = _add(
+        added,
         "tensorboard",
-        help="write what TensorBoard shows of finished runs: curves, images, measures",
-        epilog='example: python -m dcgan_utils tensorboard "monet-*"',
+        commands.tensorboard,
+        "write what TensorBoard shows of finished runs: curves, images, measures",
+        ['"monet-*"'],
     )
     _add_runs(tensorboard)
-    tensorboard.set_defaults(run=_tensorboard)
 
 
-def _add_runs(command: argparse.ArgumentParser) -> None:
+def _add_benchmark(added: argparse._SubParsersAction) -> None:
+    benchmark = _add(
+        added,
+        "benchmark",
+        commands.benchmark,
+        "compare the speed with a textbook's training, and write a page",
+        ["", "-p dataset ~/images -p repeats 3"],
+        after_interrupt="The command will start over.",
+    )
+    _add_parameters(benchmark, "benchmark.ipynb", {})
+
+
+def _add_clean(added: argparse._SubParsersAction) -> None:
+    clean = _add(
+        added,
+        "clean",
+        commands.clean,
+        "show how much space can be freed, or free it",
+        ["", "cache", "unfinished checkpoints --yes", '"monet-*-s3-*"'],
+    )
+    clean.add_argument(
+        "what",
+        nargs="*",
+        metavar="WHAT",
+        help="cache, unfinished (runs), checkpoints (of finished runs), or names of runs",
+    )
+    clean.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _add_notebooks(added: argparse._SubParsersAction) -> None:
+    notebooks = _add(
+        added,
+        "notebooks",
+        commands.notebooks,
+        "copy the notebooks into a folder, to edit them",
+        ["my-notebooks"],
+    )
+    notebooks.add_argument("folder", metavar="DIR", help="what is there already stays as it is")
+
+
+def _add_lab(added: argparse._SubParsersAction) -> None:
+    lab = _add(
+        added,
+        "lab",
+        commands.lab,
+        "open JupyterLab with the notebooks",
+        ["", "--no-browser --port 8890"],
+    )
+    lab.description += (
+        " Those of an installation without checkout\n"
+        "are copied into ./notebooks. Other options are JupyterLab's."
+    )
+
+
+def _add_run(command: _Parser) -> None:
+    command.add_argument(
+        "name", metavar="RUN", help="a run's name or folder, or a pattern that fits one run"
+    )
+
+
+def _add_runs(command: _Parser) -> None:
     command.add_argument(
         "runs",
         nargs="+",
@@ -128,7 +321,20 @@ def _add_runs(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_parameters(command: argparse.ArgumentParser, notebook: str) -> None:
+def _add_epoch(command: _Parser) -> None:
+    command.add_argument(
+        "--epoch", type=_count, help="one whose weights were kept; by default the last"
+    )
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be an integer, 1 or more, not '{text}'")
+    return int(text)
+
+
+def _add_parameters(command: _Parser, notebook: str, own: dict[str, str]) -> None:
+    """Add ``-p``; some parameters have an option of their own."""
     command.add_argument(
         "-p",
         "--parameter",
@@ -138,6 +344,10 @@ def _add_parameters(command: argparse.ArgumentParser, notebook: str) -> None:
         metavar=("NAME", "VALUE"),
         help=f"any other parameter of {notebook}, as for papermill; may be repeated",
     )
+    command.set_defaults(notebook=notebook, own=own)
+
+
+# --- Running ---
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -152,222 +362,62 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal may lack letters of the names it shows
             stream.reconfigure(errors="replace")
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    if options.command is None:
+    parser, names = _parser()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments:
         parser.print_help()
         return 2
+    if arguments[0] not in (*names, "-h", *parser.options):
+        return _refuse(_unknown_command(arguments[0], names))
+    options, others = parser.parse_known_args(arguments)
+    if options.command == "lab":
+        options.jupyter = others
+    elif others:
+        return _refuse(_unknown_option(options, others, arguments))
     try:
         return _run(options)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # it misses the kernel
-        print(f"\nInterrupted. {options.after_interrupt}".rstrip(), file=sys.stderr)
+        message = str(stop) or f"interrupted. {options.after_interrupt}".rstrip()
+        print(f"\n{message[0].upper()}{message[1:]}", file=sys.stderr)
         return INTERRUPTED
 
 
 def _run(options: argparse.Namespace) -> int:
-    with _loading():
+    with loading():
         from dcgan_utils.core.errors import WorkbookError
 
     try:
         return options.run(options)
     except WorkbookError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return _refuse(str(error))
 
 
-@contextlib.contextmanager
-def _loading() -> Iterator[None]:
-    """End at once on Ctrl-C while modules are imported: torch would abort with a stack trace."""
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+def _refuse(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 2
 
 
-# --- Commands ---
+def _unknown_command(word: str, names: list[str]) -> str:
+    with loading():
+        from dcgan_utils.core.errors import did_you_mean
+
+    near = did_you_mean(word, names)
+    return f"'{word}' is not a command.{near} Available: {', '.join(names)}."
 
 
-def _report(options: argparse.Namespace) -> int:
-    with _loading():
-        from dcgan_utils.core.errors import WorkbookError
-        from dcgan_utils.report.configs import check_report, choose_chapters
+def _unknown_option(options: argparse.Namespace, others: list[str], arguments: list[str]) -> str:
+    """Say what to write instead of the first option, or word, that a command does not take."""
+    with loading():
+        from dcgan_utils.core.errors import did_you_mean
 
-    parameters = _parameters(options)
-    own = {"dataset": "--dataset", "noise": "--noises", "preset": "--preset"}
-    for name in parameters:
-        if name in own:
-            raise WorkbookError(f"write {own[name]} instead of '-p {name}'.")
-    choose_chapters(options.only, options.skip, benchmark=options.benchmark)
-    check_report(options.dataset, options.noises, options.preset, parameters)
-    with _loading():
-        from dcgan_utils import live
-        from dcgan_utils.report.build import build_report, plan_report
-
-    live.show_steps()
-    report = plan_report(
-        options.dataset,
-        options.noises,
-        preset=options.preset,
-        parameters=parameters,
-        benchmark={} if options.benchmark else None,
-        only=options.only,
-        skip=options.skip,
-    )
-    _say(report.about)
-    with _loading():  # what a training imports
-        _say(report.timetable.describe_whole())
-    describe, number = report.timetable.describe, report.timetable.number
-    with live.Status(describe) as status:
-        index, pages = build_report(
-            report,
-            on_chapter=lambda chapter: status.update(describe(), at_once=True),
-            on_page=lambda chapter, page: status.say(f"{number(chapter)} {_outcome(page)}"),
-        )
-    _say(f"\nThe report: {index}")
-    return 1 if any(page.failed for page in pages) else 0
-
-
-def _benchmark(options: argparse.Namespace) -> int:
-    with _loading():
-        from dcgan_utils.data.sources import locate
-        from dcgan_utils.report.configs import BenchmarkConfig
-
-    parameters = _parameters(options)
-    locate(BenchmarkConfig.check(**parameters).dataset)
-    with _loading():
-        from dcgan_utils import live
-        from dcgan_utils.report.build import build_benchmark
-
-    with live.Status(_so_far("The benchmark, about ten minutes")):
-        page = build_benchmark(parameters)
-    _say(_outcome(page))
-    _say(f"\nThe page: {page.html}")
-    return 1 if page.failed else 0
-
-
-def _study(options: argparse.Namespace) -> int:
-    with _loading():
-        from dcgan_utils.core.errors import WorkbookError
-        from dcgan_utils.study.grid import check_grid, load_grid
-
-    grid = load_grid(options.grid)
-    if options.workers is not None and options.workers < 1:
-        raise WorkbookError("--workers must be 1 or more.")
-    if options.workers is not None and options.scheduler is not None:
-        raise WorkbookError("--workers is for trainings here; a scheduler has its own workers.")
-    check_grid(grid)
-    with _loading():
-        from dcgan_utils import live
-        from dcgan_utils.report.build import build_study
-
-    live.show_steps()
-    table = live.train_grid(grid, scheduler=options.scheduler, workers=options.workers)
-    with live.Status(_so_far("The pages")) as status:
-        index, pages = build_study(grid, table, on_page=lambda page: status.say(_outcome(page)))
-    finished = (table["failed"] == "").sum()
-    _say(f"\n{finished} of {len(table)} runs are finished. The pages: {index}")
-    return 1 if finished < len(table) or any(page.failed for page in pages) else 0
-
-
-def _playground(options: argparse.Namespace) -> int:
-    with _loading():
-        from dcgan_utils.core.files import expand_path, report_dir, report_name
-
-    runs, grids = _named_runs(options)
-    with _loading():
-        from dcgan_utils.report.playground import write_playground
-
-    if options.output:
-        path = expand_path(options.output)
-    else:
-        data = runs[0].about["data"]
-        stem = Path(grids[0]).stem if grids else report_name(data["name"], Path(data["source"]))
-        path = report_dir("playground") / f"{stem}.html"
-    path = write_playground(runs, path)
-    _say(f"The page: {path} ({path.stat().st_size / 1e6:.1f} MB, generators: {len(runs)})")
-    return 0
-
-
-def _tensorboard(options: argparse.Namespace) -> int:
-    with _loading():
-        from dcgan_utils.core.environment import has_tensorboard
-
-    # Where TensorBoard is not installed, the import says so, whatever the runs are.
-    runs, _ = _named_runs(options) if has_tensorboard() else ([], [])
-    with _loading():
-        from dcgan_utils.runs.tensorboard import GRIDS, export
-
-    for run in runs:
-        with run.locked():
-            folder = export(run)
-    place = Path(os.path.commonpath([run.folder.resolve().parent for run in runs]))
-    written = folder if len(runs) == 1 else f"tensorboard/ in the folders of {len(runs)} runs"
-    command = f"tensorboard --logdir {shlex.quote(str(place))} --samples_per_plugin images={GRIDS}"
-    _say(f"Written: {written}. To look at it: {command}")
-    return 0
-
-
-def _named_runs(options: argparse.Namespace) -> tuple[list[Run], list[str]]:
-    """Return the runs that the options name, and which of the names are grid files."""
-    with _loading():
-        from dcgan_utils.runs.run import find_runs
-        from dcgan_utils.study.grid import check_grid, load_grid, tasks
-
-    files = [name for name in options.runs if name.endswith((".yaml", ".yml"))]
-    grids = [load_grid(file) for file in files]
-    for grid in grids:
-        check_grid(grid)
-    names = [name for name in options.runs if name not in files]
-    runs = find_runs(",".join(names)) if names else []
-    if grids:
-        with _loading():
-            importlib.import_module("torch")  # which `tasks` takes
-        names += [task.run for grid in grids for task in tasks(grid)]
-        runs = find_runs(",".join(names))
-    return runs, files
-
-
-def _doctor(options: argparse.Namespace) -> int:
-    with _loading():
-        from dcgan_utils.report.doctor import examine
-
-    findings = examine()
-    for finding in findings:
-        _say(f"{finding.topic:10} {finding.message}")
-        if finding.advice:
-            _say(f"{'':10} -> {finding.advice}")
-    return 1 if any(finding.advice for finding in findings) else 0
-
-
-def _parameters(options: argparse.Namespace) -> dict[str, str]:
-    from dcgan_utils.core.errors import WorkbookError
-
-    names = [name for name, _ in options.parameter]
-    for name in names:
-        if names.count(name) > 1:
-            raise WorkbookError(f"'-p {name}' is given twice.")
-    return dict(options.parameter)
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
-
-
-def _outcome(page: Page) -> str:
-    from dcgan_utils.core.progress import clock
-
-    state = f"FAILED: {page.failed}" if page.failed else f"done after {clock(page.seconds)}"
-    return f"{page.title}: {state}"
-
-
-def _so_far(what: str) -> Callable[[], str]:
-    """Return a function that describes how long something has taken."""
-    from dcgan_utils.core.progress import clock
-
-    began = time.perf_counter()
-    return lambda: f"{what}: {clock(time.perf_counter() - began)} so far"
+    word = next((other for other in others if other.startswith("-")), others[0])
+    if not word.startswith("-"):
+        return f"'{word}' is one word too many. Put names that contain spaces in quotes."
+    option, _, value = word.partition("=")
+    value = value or "".join(arguments[arguments.index(word) + 1 :][:1]) or "VALUE"
+    parameters = commands.parameter_names(options)
+    if (name := option.strip("-")) in parameters:
+        return f"write '-p {name} {value}' instead of '{option}'."
+    near = did_you_mean(option, [*options.parser.options, *(f"-p {name}" for name in parameters)])
+    return f"'{option}' is not an option of '{options.command}'.{near} Its --help lists them."

@@ -11,13 +11,11 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html import escape
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, TextIO
 
-from IPython import get_ipython
-from IPython.display import HTML, display
 from PIL import Image
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -26,12 +24,13 @@ from dcgan_utils.core import progress
 from dcgan_utils.core.progress import Pace, clock
 from dcgan_utils.data.tensors import make_grid
 from dcgan_utils.gan.equilibrium import equilibrium_losses
-from dcgan_utils.plots.training import training_so_far
+from dcgan_utils.runs.table import describe
 from dcgan_utils.runs.training import FRAME_IMAGES, Watcher
 
 if TYPE_CHECKING:
     import pandas as pd
     import torch
+    from IPython.core.interactiveshell import InteractiveShell
     from IPython.display import DisplayHandle
 
     from dcgan_utils.runs.run import Run
@@ -64,16 +63,39 @@ def show_steps() -> None:
     if (terminal := _terminal()) is not None:
         progress.listen(_StepsInTerminal(terminal))
         if in_kernel():  # papermill's; after Ctrl-C it would show stack traces of its sockets
-            get_ipython().kernel.log.setLevel(logging.CRITICAL)
+            _shell().kernel.log.setLevel(logging.CRITICAL)
     elif in_front_end():
         progress.listen(_StepsInCell())
     elif not progress.is_shown_elsewhere():
         progress.listen(_StepsInLog())
 
 
+@contextlib.contextmanager
+def shown_log() -> Iterator[None]:
+    """Print the package's log meanwhile, unless the caller has arranged for it."""
+    package = logging.getLogger("dcgan_utils")
+    if package.hasHandlers():
+        yield
+        return
+    handler, level = logging.StreamHandler(sys.stdout), package.level
+    package.addHandler(handler)
+    package.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        package.removeHandler(handler)
+        package.setLevel(level)
+
+
 def in_kernel() -> bool:
     """Return whether this is a Jupyter kernel, whose cells can display."""
-    return hasattr(get_ipython(), "kernel")
+    return hasattr(_shell(), "kernel")
+
+
+def _shell() -> InteractiveShell | None:
+    """Return the shell of IPython, if this runs in one: a script need not have IPython."""
+    ipython = sys.modules.get("IPython")
+    return ipython and ipython.get_ipython()
 
 
 def in_front_end() -> bool:
@@ -156,29 +178,69 @@ class _Display(_Trace):
         state = f"Epoch {self.epochs} of {self.total}"
         if self.error is not None:
             state = f"Stopped in epoch {min(self.epochs + 1, self.total)} of {self.total}"
-        images = self.samples[:FRAME_IMAGES]
-        grid = make_grid(images, math.ceil(len(images) / 2), gap=2, fill=128)
-        buffer = io.BytesIO()
-        Image.fromarray(grid.numpy()).save(buffer, "JPEG", quality=90, subsampling=0)
-        data = base64.b64encode(buffer.getvalue()).decode()
-        height, width, _ = grid.shape
-        alt = f"{len(images)} images from the same latent vectors, after epoch {self.epochs}"
         return (
             '<div style="max-width: 60rem">'
             '<div style="display: flex; flex-wrap: wrap; gap: 0 1em; align-items: center">'
             f"<strong>{state}</strong>"
             f'<progress value="{self.pace.done:.4g}" max="{self.total}" style="flex: 1"'
             f' aria-label="epochs done"></progress><span>{self._describe_pace()}</span></div>'
-            f'<img src="data:image/jpeg;base64,{data}" alt="{alt}" decoding="sync"'
-            f' width="{width}" height="{height}"'
-            ' style="width: 100%; height: auto; margin: 0.5em 0 0"></div>'
+            f"{sample_grid(self.samples, self.epochs)}</div>"
         )
 
     def _draw_charts(self) -> str:
-        config = self.run.config
-        expected = equilibrium_losses(config.real_label, config.fake_label)
-        figure = training_so_far(self.run.history(), epochs=self.total, expected=expected)
-        return f'<div style="max-width: 60rem">{figure.as_svg()}</div>'
+        return f'<div style="max-width: 60rem">{training_charts(self.run)}</div>'
+
+
+def sample_grid(samples: torch.Tensor, epoch: int) -> str:
+    """Return the images that a run draws after an epoch, in two rows, as HTML."""
+    images = samples[:FRAME_IMAGES]
+    grid = make_grid(images, math.ceil(len(images) / 2), gap=2, fill=128)
+    buffer = io.BytesIO()
+    Image.fromarray(grid.numpy()).save(buffer, "JPEG", quality=90, subsampling=0)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    height, width, _ = grid.shape
+    alt = f"{len(images)} images from the same latent vectors, after epoch {epoch}"
+    return (
+        f'<img src="data:image/jpeg;base64,{data}" alt="{alt}" decoding="sync"'
+        f' width="{width}" height="{height}"'
+        ' style="width: 100%; height: auto; margin: 0.5em 0 0">'
+    )
+
+
+def training_charts(run: Run) -> str:
+    """Return the charts of `plots.training_so_far` as SVG."""
+    from dcgan_utils.plots.training import training_so_far  # a second, where nobody looks
+
+    config = run.config
+    expected = equilibrium_losses(config.real_label, config.fake_label)
+    return training_so_far(run.history(), epochs=config.epochs, expected=expected).as_svg()
+
+
+def run_as_html(run: Run) -> str:
+    """Return what a run shows in a cell: its latest samples, its charts, settings and measures."""
+    now, config = describe(run), run.config
+    rows = {
+        "collection": f"{now['collection']}: {run.about['data']['images']} images, "
+        f"{config.img_size} px",
+        "noise": f"{config.prior.label}, latent vectors of length {config.noise_size}",
+        "networks": f"{config.architecture}, width {config.width}",
+        "training": f"{now['epochs']} of {now['of']} epochs in {run.minutes:.1f} min, "
+        f"batches of {config.batch_size}, seed {config.seed}: {now['state']}",
+        "share between images": f"{now['share']:.2f} (real images: 1)" if now["epochs"] else "",
+        "KID": "" if now["kid"] is None else f"{now['kid']:.3f}",
+        "folder": str(run.folder),
+    }
+    table = "".join(
+        f'<tr><th scope="row" style="text-align: left">{name}</th>'
+        f'<td style="text-align: left">{escape(text)}</td></tr>'
+        for name, text in rows.items()
+        if text
+    )
+    grids = "".join(sample_grid(run.samples(n), n) for n in run.sampled_epochs()[-1:])
+    return (
+        f'<div style="max-width: 60rem"><strong>{escape(run.name)}</strong>{grids}'
+        f"{training_charts(run)}<table>{table}</table></div>"
+    )
 
 
 class _Output:
@@ -187,6 +249,8 @@ class _Output:
     handle: DisplayHandle | None = None
 
     def show(self, html: str) -> None:
+        from IPython.display import HTML, display
+
         if self.handle is None:
             self.handle = display(HTML(html), display_id=True)
         else:
@@ -208,7 +272,7 @@ class _Part(_Output):
 
 
 class _Bar(_Trace):
-    """A bar in a terminal, and after Ctrl-C one sentence."""
+    """A bar in a terminal; under papermill one sentence after Ctrl-C."""
 
     def __init__(self, terminal: TextIO):
         self.terminal = terminal
@@ -232,7 +296,7 @@ class _Bar(_Trace):
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         if self.bar is not None:
             self.bar.close()
-        if isinstance(error, KeyboardInterrupt):
+        if isinstance(error, KeyboardInterrupt) and in_kernel():  # papermill says only "Aborted!"
             self.terminal.write(
                 f"Stopped in epoch {min(self.epochs + 1, self.total)} of {self.total}. All is "
                 "saved: run the same again to go on from there.\n"
@@ -340,7 +404,7 @@ class Status(contextlib.AbstractContextManager):
     def __init__(self, describe: Callable[[], str] | None = None):
         self.describe, self.ended = describe, threading.Event()
         self.terminal, self.bars = _terminal(), []
-        self.cell = display(HTML(""), display_id=True) if in_front_end() else None
+        self.cell = _Output() if in_front_end() else None
         self.due = time.perf_counter() + STATUS_EVERY
         self.log = logging_redirect_tqdm([logging.getLogger("dcgan_utils")])
         self.thread = threading.Thread(target=self._renew, daemon=True)
@@ -366,7 +430,7 @@ class Status(contextlib.AbstractContextManager):
     def update(self, text: str, *, at_once: bool = False) -> None:
         """Show the text in place of the former one; print it if that is due, or ``at_once``."""
         if self.cell is not None:
-            self.cell.update(HTML(f"<pre>{escape(text)}</pre>"))
+            self.cell.show(f"<pre>{escape(text)}</pre>")
         elif self.terminal is not None:
             self._write(text.splitlines())
         elif at_once or time.perf_counter() >= self.due:

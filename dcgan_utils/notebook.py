@@ -171,8 +171,9 @@ def train(dataset: str | Path, **parameters: Any) -> Run:
     config = TrainConfig.resolve(dataset=str(dataset), **parameters)
     locate_source(config.start_from)
     live.show_steps()
-    collection = load_dataset(config.dataset, **config.loading)
-    return train_run(config, collection, watchers=live.watchers())
+    with live.shown_log():
+        collection = load_dataset(config.dataset, **config.loading)
+        return train_run(config, collection, watchers=live.watchers())
 
 
 # --- Display ---

@@ -18,11 +18,15 @@ import pytest
 import torch
 from helpers import TINY
 
-from dcgan_utils import live
+import dcgan_utils
+from dcgan_utils import live, notebook
 from dcgan_utils.core import progress
 from dcgan_utils.core.files import notebooks_dir
 from dcgan_utils.core.progress import Pace, clock
+from dcgan_utils.data.load import load_dataset
+from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.runs import training
+from dcgan_utils.runs.run import Run, run_name
 from dcgan_utils.runs.training import train
 
 # --- Pace ---
@@ -101,6 +105,92 @@ def test_nothing_is_shown_where_another_process_shows_it(monkeypatch):
     assert progress._listener is None
 
 
+WITHOUT_JUPYTER = """
+import sys
+for name in ("IPython", "ipykernel", "papermill", "nbformat", "nbclient", "matplotlib"):
+    sys.modules[name] = None
+from dcgan_utils.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_the_command_trains_the_notebook_s_run_without_jupyter(image_folder, home):
+    given = [word for name, value in TINY.items() for word in ("-p", name, str(value))]
+    command = [sys.executable, "-c", WITHOUT_JUPYTER, "train", str(image_folder)]
+    command += ["--noise", "gamma", *given]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    config = TrainConfig.resolve(**TINY, noise="gamma", dataset=str(image_folder))
+    run = Run(run_name(config, load_dataset(image_folder, 32)))
+    assert run.finished
+    share = run.last_row()["share_between_images"]
+    lines = done.stdout.splitlines()
+    assert lines[-3].startswith("epoch 2/2  loss of D ")
+    assert (
+        lines[-2] == f"The run: {run.folder} (share between images {share:.2f}; real ones have 1)"
+    )
+    assert lines[-1] == f"Next: dcgan sample {run.name} -n 64 --to samples.png"
+    again = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert "already finished: nothing to train." in again.stdout
+    assert again.stdout.splitlines()[-2:] == lines[-2:]
+
+
+def test_a_training_in_a_script_is_printed_and_the_log_is_given_back(
+    tiny, image_folder, monkeypatch, capsys
+):
+    package = logging.getLogger("dcgan_utils")
+    monkeypatch.setattr(package, "propagate", False)  # pytest's own handler is at the root
+    before = package.handlers[:], package.level
+    run = notebook.train(image_folder, **TINY, noise="gamma")
+    assert "epoch 2/2  loss of D " in capsys.readouterr().out
+    assert (package.handlers, package.level) == before
+    progress.listen(None)
+    assert run.finished
+
+
+def test_a_log_that_the_caller_arranged_is_left_to_them(caplog, capsys):
+    caplog.set_level(logging.INFO, "dcgan_utils")
+    with live.shown_log():
+        live.logger.info("said once")
+    assert caplog.messages == ["said once"]
+    assert capsys.readouterr().out == ""
+
+
+# --- A run that a cell returns ---
+
+
+@pytest.fixture
+def shell():
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell.instance()
+    dcgan_utils._show_runs_in_cells()  # as the import does in a kernel
+    yield shell
+    InteractiveShell.clear_instance()
+
+
+def test_a_run_shows_itself_in_a_cell(tiny, collection, shell):
+    run = train(tiny(noise="gamma"), collection)
+    run.save_metrics({"kid": 0.1234, "how": {"epochs": 2}})
+    shown, _ = shell.display_formatter.format(run)
+    assert shown["text/plain"] == repr(run) == f"Run('{run.name}')"
+    html = shown["text/html"]
+    assert "6 images from the same latent vectors, after epoch 2" in html
+    assert "Three line charts up to epoch 2" in html
+    share = run.last_row()["share_between_images"]
+    words = "Gamma(2, 1)", "2 of 2 epochs", "finished", f"{share:.2f} (real images: 1)", "0.123"
+    assert all(word in html for word in words)
+    assert html.count("<tr>") == 7
+
+
+def test_a_run_that_has_not_begun_shows_itself_too(tiny, collection, shell):
+    run = Run.create(tiny(), collection)
+    html = shell.display_formatter.format(run)[0]["text/html"]
+    assert "0 of 2 epochs" in html and "not begun" in html
+    assert "<img" not in html and "KID" not in html
+
+
 # --- In a cell ---
 
 
@@ -128,7 +218,7 @@ class Handle:
 @pytest.fixture
 def cell(monkeypatch):
     shown = Cell()
-    monkeypatch.setattr(live, "display", shown.display)
+    monkeypatch.setattr("IPython.display.display", shown.display)
     monkeypatch.setattr(live, "in_kernel", lambda: True)
     monkeypatch.setenv("JPY_SESSION_NAME", "train.ipynb")
     return shown

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from dcgan_utils.core.errors import NotWritable, WorkbookError
-from dcgan_utils.core.files import atomic_write, data_dir, ensure_dir
+from dcgan_utils.core.files import atomic_write, cache_dir, ensure_dir
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -48,7 +48,7 @@ def ensure_numba_dir() -> Path | None:
     own = os.environ.get("NUMBA_CACHE_DIR")
     if not own and _numba_has_a_place():
         return None
-    for folder in filter(None, (own and Path(own), data_dir() / ".cache" / "numba")):
+    for folder in filter(None, (own and Path(own), cache_dir() / "numba")):
         with contextlib.suppress(OSError, WorkbookError):
             ensure_dir(folder)
             with tempfile.TemporaryFile(dir=folder):
@@ -84,7 +84,7 @@ def content_hash(array: np.ndarray) -> str:
 def location(kind: str, *parts: Any) -> Path:
     """Return the cache file for these inputs, which JSON must be able to represent."""
     digest = hashlib.blake2b(json.dumps(parts).encode(), digest_size=20)
-    return data_dir() / ".cache" / f"{kind}-{digest.hexdigest()}.npz"
+    return cache_dir() / f"{kind}-{digest.hexdigest()}.npz"
 
 
 def read(path: Path, parse: Callable[[Entry], T]) -> T | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
@@ -56,6 +57,24 @@ def multiplies_bf16_fast(device: str) -> bool:
 
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return device == "cpu" and bf16_units() is not None
+
+
+@contextmanager
+def needs_extra(extra: str) -> Iterator[None]:
+    """Say how to install an extra of this package if an import within the block fails.
+
+    Raises
+    ------
+    WorkbookError
+        If one fails.
+    """
+    try:
+        yield
+    except Exception as error:  # it is missing, or versions do not fit, which raises many types
+        raise WorkbookError(
+            f"the extra '{extra}' cannot be loaded ({first_line(error)}): run "
+            f'pip install "dcgan-utils[{extra}]".'
+        ) from error
 
 
 def has_tensorboard() -> bool:

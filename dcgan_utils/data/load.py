@@ -28,6 +28,7 @@ import psutil
 import torch
 
 from dcgan_utils.core import cache, progress
+from dcgan_utils.core.environment import needs_extra
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError, did_you_mean
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.decode import COPIES, DecodedImage, Memory, decode_image
@@ -201,7 +202,8 @@ def decode_all(
         TFRecord files is not installed.
     """
     if any(file.path and is_tfrecord(file.name) for file in files):
-        _require_tfrecord(path)
+        with needs_extra("tfrecord"):
+            importlib.import_module("tfrecord.reader")
     with warnings.catch_warnings():
         # The report covers what Pillow warns about. Set here, since filters are not per thread.
         warnings.simplefilter("ignore")
@@ -335,16 +337,6 @@ def _decode_one(
         return _Outcome(name, reason=None if optional else str(error), transient=True)
     except NotAnImage as error:
         return _Outcome(name, reason=None if optional else reason_by_name(name) or str(error))
-
-
-def _require_tfrecord(path: Path) -> None:
-    try:
-        importlib.import_module("tfrecord.reader")
-    except ImportError:
-        raise WorkbookError(
-            f"'{path}' contains TFRecord files, whose reader is not installed: run "
-            'pip install -e ".[tfrecord]" in the folder of the checkout.'
-        ) from None
 
 
 def _decode_tfrecord(file: SourceFile, decode: Callable[[bytes], DecodedImage]) -> list[_Outcome]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 import datetime
 import io
+import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dcgan_utils.core.environment import environment
-from dcgan_utils.core.files import ensure_dir, write_bytes
+from dcgan_utils.core.environment import environment, needs_extra
+from dcgan_utils.core.errors import WorkbookError, first_line
+from dcgan_utils.core.files import ensure_dir, expand_path, write_bytes
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -108,10 +111,69 @@ class Link:
     note: str = ""
 
 
+def page_of(notebook: str | Path, html: str | Path | None = None) -> Page:
+    """Write the page of any executed notebook, titled as its first heading.
+
+    Parameters
+    ----------
+    notebook
+        An executed notebook. What its outputs load from elsewhere, as some interactive figures
+        do, the page does too.
+    html
+        The file; by default it lies beside the notebook.
+
+    Raises
+    ------
+    WorkbookError
+        If it is not a notebook, or has no outputs; or the page cannot be written.
+    """
+    notebook = expand_path(notebook)
+    executed = _read_executed(notebook)
+    html = expand_path(html) if html is not None else notebook.with_suffix(".html")
+    if html.suffix.lower() not in (".html", ".htm"):
+        raise WorkbookError(f"'{html}' must end in .html: that is what is written.")
+    ensure_dir(html.parent)
+    return make_page(notebook, title=_first_heading(executed) or notebook.stem, html=html)
+
+
+def _read_executed(notebook: Path) -> NotebookNode:
+    with needs_extra("lab"):
+        import nbconvert  # noqa: F401
+        import nbformat
+
+    try:
+        executed = nbformat.read(notebook, as_version=4)
+    except OSError as error:
+        reason = error.strerror or error
+        raise WorkbookError(f"the notebook '{notebook}' cannot be read ({reason}).") from error
+    except Exception as error:  # not JSON, or other JSON: nbformat raises many types
+        raise WorkbookError(f"'{notebook}' is not a notebook ({first_line(error)}).") from error
+    if not any(cell.get("outputs") for cell in executed.cells):
+        out = notebook.with_name(f"{notebook.stem}-out.ipynb")
+        raise WorkbookError(
+            f"'{notebook}' has no outputs, so there is nothing to show. Execute it first: "
+            f"papermill {shlex.quote(str(notebook))} {shlex.quote(str(out))}, or run all cells in "
+            "JupyterLab and save."
+        )
+    return executed
+
+
+def _first_heading(notebook: NotebookNode) -> str:
+    texts = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    heading = re.search(r"^#+ +(.+)$", "\n".join(texts), re.MULTILINE)
+    return heading[1].strip() if heading else ""
+
+
 def make_page(
-    notebook: Path, *, title: str, summary: str = "", seconds: float = 0.0, failed: str = ""
+    notebook: Path,
+    *,
+    title: str,
+    summary: str = "",
+    seconds: float = 0.0,
+    failed: str = "",
+    html: Path | None = None,
 ) -> Page:
-    """Write the page of an executed notebook beside it.
+    """Write the page of an executed notebook.
 
     Parameters
     ----------
@@ -123,6 +185,8 @@ def make_page(
         How long it ran.
     failed
         Why it stopped; empty if it did not.
+    html
+        The file; by default it lies beside the notebook.
 
     Raises
     ------
@@ -132,7 +196,7 @@ def make_page(
     import nbformat
 
     executed = nbformat.read(notebook, as_version=4)
-    html = notebook.with_suffix(".html")
+    html = html or notebook.with_suffix(".html")
     page = Page(
         title, summary, notebook, html, seconds, failed, _cover(executed), _glance(executed)
     )

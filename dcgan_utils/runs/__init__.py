@@ -6,8 +6,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["interpolation"],
     submod_attrs={
-        "run": ["Run", "find_runs"],
+        "export": ["export_generator", "write_images"],
+        "run": ["Run", "find_run", "find_runs"],
         "sampling": ["collection_of", "draw", "load_generator", "load_pair", "most_real", "sample"],
+        "table": ["runs_table"],
         "training": ["Watcher", "train"],
         "transfer": ["locate_source"],
     },

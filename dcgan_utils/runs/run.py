@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from dcgan_utils.core.environment import environment
-from dcgan_utils.core.errors import NotEnoughData, WorkbookError
+from dcgan_utils.core.errors import NotEnoughData, NotWritable, WorkbookError
 from dcgan_utils.core.files import (
     atomic_write,
     ensure_dir,
@@ -61,6 +61,8 @@ COLLAPSED = 0.5  # share between the samples, relative to real images
 FORMAT = 3  # of config.json; increase it when older folders can no longer be read
 # What runs were trained with before these were parameters: they keep the names they had then.
 _FORMERLY = {"first_norm": "channel", "fit": "crop", "background": "#ffffff", "start_from": None}
+LOCKS = (".lock", ".task")  # of a training, and of a grid's worker, which also measures
+LOOK = 0.2  # seconds; who only looks whether a run is in use holds the locks for less
 
 
 @dataclass(frozen=True)
@@ -327,22 +329,20 @@ class Run:
         WorkbookError
             If another process is training it.
         """
-        from filelock import FileLock, Timeout
-
-        lock = FileLock(self.folder / ".lock", timeout=0)
-        with friendly_write_errors(self.folder):
-            try:
-                lock.acquire()
-            except Timeout:
-                raise WorkbookError(
-                    f"the run '{self.name}' is being trained by another process. Wait for that "
-                    "process or stop it, then try again."
-                ) from None
-        try:
+        with lock_run(self.folder):
             remove_partial_files(self.folder)
             yield
-        finally:
-            lock.release()
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether a process is training or measuring this run just now."""
+        try:
+            with lock_unused(self.folder):
+                return False
+        except NotWritable:  # a run of others, in a folder that is only read here
+            return False
+        except WorkbookError:
+            return True
 
     @property
     def gif_path(self) -> Path:
@@ -360,7 +360,8 @@ class Run:
         return self.folder / "checkpoint.pt"
 
     @property
-    def _previous_checkpoint_path(self) -> Path:
+    def previous_checkpoint_path(self) -> Path:
+        """The state before the latest; it need not exist."""
         return self.folder / "checkpoint-before.pt"
 
     @property
@@ -370,6 +371,11 @@ class Run:
     def history(self) -> pd.DataFrame:
         """Return one row per epoch: losses, D(x), D(G(z)), shares, seconds; may be empty."""
         return self._history.table()
+
+    def last_row(self) -> dict[str, float]:
+        """Return the last row of the history, without pandas; empty if there is none."""
+        header, rows = self._history._rows()
+        return dict(zip(header, map(float, rows[-1]), strict=True)) if rows else {}
 
     @property
     def divergence_window(self) -> int:
@@ -445,7 +451,7 @@ class Run:
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
         """Write the state of the training; the previous checkpoint is kept too."""
-        previous = None if self._is_damaged else self._previous_checkpoint_path
+        previous = None if self._is_damaged else self.previous_checkpoint_path
         checkpoint.save(self.checkpoint_path, state, previous=previous)
         self._is_damaged = False
 
@@ -460,7 +466,7 @@ class Run:
         WorkbookError
             If no checkpoint can be read, or one contains more than tensors and plain types.
         """
-        paths = [p for p in (self.checkpoint_path, self._previous_checkpoint_path) if p.exists()]
+        paths = [p for p in (self.checkpoint_path, self.previous_checkpoint_path) if p.exists()]
         for path in paths:
             try:
                 return checkpoint.load(path, f"Delete the folder '{self.folder}' to start over.")
@@ -512,15 +518,26 @@ class Run:
         """
         if epoch is None:
             return self.latest_weights()[1]
+        path = self.require_weights(epoch)
+        halved = checkpoint.load(path, f"Choose another of {self.kept_epochs()}.")
+        with incompatible_state_as_error(self):
+            return {name: w.float() if w.is_floating_point() else w for name, w in halved.items()}
+
+    def require_weights(self, epoch: int) -> Path:
+        """Return the file of the weights of an epoch, which need not be readable.
+
+        Raises
+        ------
+        WorkbookError
+            If there is none.
+        """
         path = self._weights_path(epoch)
         if not path.exists():
             kept = ", ".join(map(str, self.kept_epochs())) or "none"
             raise WorkbookError(
                 f"the run '{self.name}' has kept no weights of epoch {epoch}. Kept: {kept}."
             )
-        halved = checkpoint.load(path, f"Choose another of {self.kept_epochs()}.")
-        with incompatible_state_as_error(self):
-            return {name: w.float() if w.is_floating_point() else w for name, w in halved.items()}
+        return path
 
     def latest_weights(self) -> tuple[int, dict[str, torch.Tensor]]:
         """Return the last complete epoch and the EMA generator's weights, on the CPU.
@@ -657,6 +674,55 @@ def run_folder(name: str | Path) -> Path | None:
     return None
 
 
+@contextmanager
+def lock_run(folder: Path, name: str = LOCKS[0]) -> Iterator[None]:
+    """Keep other processes from working in a run folder; see `Run.locked`."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / name, timeout=LOOK)
+    with friendly_write_errors(folder):
+        try:
+            lock.acquire()
+        except Timeout:
+            raise WorkbookError(
+                f"the run '{folder.name}' is being trained by another process. Wait for that "
+                "process or stop it, then try again."
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def lock_unused(folder: Path) -> Iterator[None]:
+    """Keep other processes from a run folder, without making files in it; see `Run.locked`."""
+    with contextlib.ExitStack() as stack:
+        for name in LOCKS:
+            if (folder / name).exists():
+                stack.enter_context(lock_run(folder, name))
+        yield
+
+
+def find_run(name: str | Path | Run) -> Run:
+    """Return the run that a name, path or pattern means; a `Run` is returned as it is.
+
+    Raises
+    ------
+    WorkbookError
+        If none or several are meant; the message lists those that exist, or fit.
+    """
+    if isinstance(name, Run):
+        return name
+    if (folder := run_folder(name)) is not None:
+        return Run(folder)
+    runs = find_runs(str(name))
+    if len(runs) > 1:
+        fitting = ", ".join(run.name for run in runs)
+        raise WorkbookError(f"'{name}' means {len(runs)} runs: {fitting}. Name one of them.")
+    return runs[0]
+
+
 def find_runs(pattern: str) -> list[Run]:
     """Find runs by name, path or pattern.
 
@@ -687,22 +753,34 @@ def find_runs(pattern: str) -> list[Run]:
 
 
 def _matching_folders(pattern: str) -> list[Path]:
-    composed = normalise_name(pattern)  # as names of runs are
-    named = run_folder(pattern) or run_folder(composed)
+    named = run_folder(pattern) or run_folder(normalise_name(pattern))
     if named is not None:
         return [named]
     existing = sorted(config.parent for config in runs_dir().glob("*/config.json"))
-    found = [folder for folder in existing if fnmatch(folder.name, composed)]
-    found = found or [folder for folder in existing if _collection(folder) == composed]
-    if not found:
-        names = ", ".join(folder.name for folder in existing)
-        available = f"Available: {names}" if names else "There are no runs yet"
-        raise WorkbookError(f"no run in '{runs_dir()}' matches '{pattern}'. {available}.")
+    found = select_folders(existing, pattern)
     started = [folder for folder in found if _has_epochs(folder)]
     if started and len(started) < len(found):
         skipped = ", ".join(folder.name for folder in found if folder not in started)
         logger.warning("Skipped, because they have no complete epoch: %s.", skipped)
     return started or found
+
+
+def select_folders(folders: list[Path], pattern: str) -> list[Path]:
+    """Return the run folders whose name, or else whose collection, matches a pattern.
+
+    Raises
+    ------
+    WorkbookError
+        If there are none; the message lists the folders.
+    """
+    composed = normalise_name(pattern)  # as names of runs are
+    found = [folder for folder in folders if fnmatch(folder.name, composed)]
+    found = found or [folder for folder in folders if _collection(folder) == composed]
+    if not found:
+        names = ", ".join(folder.name for folder in folders)
+        available = f"Available: {names}" if names else "There are no runs yet"
+        raise WorkbookError(f"no run in '{runs_dir()}' matches '{pattern}'. {available}.")
+    return found
 
 
 def _has_epochs(folder: Path) -> bool:

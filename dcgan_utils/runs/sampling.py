@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,17 @@ import torch
 from torch import nn
 
 from dcgan_utils.core import environment
-from dcgan_utils.core.errors import NotEnoughData
+from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.load import Dataset, load_dataset, synthetic_dataset
 from dcgan_utils.data.sources import Location
 from dcgan_utils.data.tensors import to_float, to_uint8
 from dcgan_utils.gan import networks
 from dcgan_utils.runs import checkpoint
-from dcgan_utils.runs.run import Run, incompatible_state_as_error, run_folder
+from dcgan_utils.runs.run import Run, find_run, incompatible_state_as_error, run_folder
 
 logger = logging.getLogger(__name__)
+BATCH = 256  # images that are drawn at a time
 
 
 def collection_of(run: Run) -> Dataset:
@@ -53,13 +55,15 @@ def _loading(run: Run) -> dict[str, Any]:
     return run.config.loading | options
 
 
-def load_generator(run: Run, *, epoch: int | None = None, device: str | None = None) -> nn.Module:
+def load_generator(
+    run: Run | str | Path, *, epoch: int | None = None, device: str | None = None
+) -> nn.Module:
     """Return a run's EMA generator, in evaluation mode.
 
     Parameters
     ----------
     run
-        A run with a checkpoint or weights.
+        A run with a checkpoint or weights, or what names one; see `run.find_run`.
     epoch
         One of its `kept_epochs`; by default the `Run.latest_weights`.
     device
@@ -70,6 +74,7 @@ def load_generator(run: Run, *, epoch: int | None = None, device: str | None = N
     WorkbookError
         If the run has no such weights, or they cannot be read.
     """
+    run = find_run(run)
     weights, config = run.load_weights(epoch), run.config
     generator, _ = networks.build_networks(config.architecture, **config.sizes)
     with incompatible_state_as_error(run):
@@ -80,7 +85,12 @@ def load_generator(run: Run, *, epoch: int | None = None, device: str | None = N
 
 
 def sample(
-    run: Run, n: int, *, seed: int = 0, epoch: int | None = None, device: str | None = None
+    run: Run | str | Path,
+    n: int,
+    *,
+    seed: int = 0,
+    epoch: int | None = None,
+    device: str | None = None,
 ) -> torch.Tensor:
     """Generate new images from a run: unselected, and not from its fixed latent vectors.
 
@@ -90,11 +100,11 @@ def sample(
     Parameters
     ----------
     run
-        A run with a checkpoint.
+        A run with a checkpoint, or what names one; see `run.find_run`.
     n
-        Number of images.
+        Number of images, at least 1.
     seed
-        The same seed gives the same latent vectors.
+        The same seed gives the same latent vectors: those of few images begin those of many.
     epoch
         One of its `kept_epochs`; by default the `Run.latest_weights`.
     device
@@ -108,13 +118,25 @@ def sample(
     Raises
     ------
     WorkbookError
-        If the run has no such weights, or they cannot be read.
+        If the run has no such weights, or they cannot be read, or ``n`` is less than 1.
     """
-    z = run.config.prior.sample(n, run.config.noise_size, generator=stream(seed, "sample"))
-    return draw(run, z, epoch=epoch, device=device)
+    return torch.cat([*batches(find_run(run), n, seed=seed, epoch=epoch, device=device)])
 
 
-@torch.no_grad()
+def batches(
+    run: Run, n: int, *, seed: int = 0, epoch: int | None = None, device: str | None = None
+) -> Iterator[torch.Tensor]:
+    """Yield the images of `sample` a few at a time, so that any number fits into memory."""
+    if n < 1:
+        raise WorkbookError(f"the number of images must be 1 or more, not {n}.")
+    device = device or run.config.device
+    generator, rng = load_generator(run, epoch=epoch, device=device), stream(seed, "sample")
+    for start in range(0, n, BATCH):
+        # Always a whole batch of vectors: some priors draw other ones if they draw fewer.
+        z = run.config.prior.sample(BATCH, run.config.noise_size, generator=rng)
+        yield _draw(generator, z[: n - start], run, device)
+
+
 def draw(
     run: Run, z: torch.Tensor, *, epoch: int | None = None, device: str | None = None
 ) -> torch.Tensor:
@@ -130,10 +152,15 @@ def draw(
         As for `sample`.
     """
     device = device or run.config.device
-    generator, z = load_generator(run, epoch=epoch, device=device), z.to(device)
+    generator = load_generator(run, epoch=epoch, device=device)
+    return torch.cat([_draw(generator, part, run, device) for part in z.split(BATCH)])
+
+
+@torch.no_grad()
+def _draw(generator: nn.Module, z: torch.Tensor, run: Run, device: str) -> torch.Tensor:
     precision = run.config.precision if environment.multiplies_bf16_fast(device) else "fp32"
     with networks.autocast(precision, torch.device(device)):
-        return torch.cat([to_uint8(generator(part)).cpu() for part in z.split(256)])
+        return to_uint8(generator(z.to(device))).cpu()
 
 
 @torch.no_grad()

@@ -41,6 +41,7 @@ from dcgan_utils.runs.run import run_name
 from dcgan_utils.runs.transfer import locate_source
 
 logger = logging.getLogger(__name__)
+_EXAMPLE = "One to start from is grid.yaml, which 'dcgan notebooks DIR' copies."
 
 
 def _listed(value: Any) -> Any:
@@ -208,9 +209,7 @@ def load_grid(path: str | Path) -> Grid:
     except (OSError, ValueError) as error:
         is_other_text = isinstance(error, UnicodeDecodeError)
         why = "it is not UTF-8" if is_other_text else getattr(error, "strerror", None) or error
-        raise WorkbookError(
-            f"the grid '{path}' cannot be read ({why}). notebooks/grid.yaml is one to start from."
-        ) from error
+        raise WorkbookError(f"the grid '{path}' cannot be read ({why}). {_EXAMPLE}") from error
     try:
         content = yaml.load(text, _PlainLoader)
     except Exception as error:  # YAML's own, and those of its dates, numbers and depths
@@ -219,7 +218,7 @@ def load_grid(path: str | Path) -> Grid:
     if not isinstance(content, dict):
         raise WorkbookError(
             f"the grid '{path}' should be a list of names with values, such as "
-            "'collections: [plein_air]'. notebooks/grid.yaml is one to start from."
+            f"'collections: [plein_air]'. {_EXAMPLE}"
         )
     return Grid.resolve(**{str(name): value for name, value in content.items()})
 

@@ -11,9 +11,9 @@ import textwrap
 import pytest
 from helpers import written_grid
 
-from dcgan_utils import cli
+from dcgan_utils import __version__, commands
 from dcgan_utils.cli import main
-from dcgan_utils.core.files import ensure_dir
+from dcgan_utils.core.files import ensure_dir, notebooks_dir
 from dcgan_utils.runs.run import FORMAT
 
 HEAVY = {"torch", "numpy", "pandas", "matplotlib"}
@@ -33,9 +33,23 @@ sys.exit(code)
     ("arguments", "code", "words"),
     [
         (["--help"], 0, "playground"),
+        (["--version"], 0, f"dcgan {__version__}\n"),
         (["study", "--help"], 0, "--scheduler"),
-        (["report", "--dataste", "monet"], 2, "unrecognized arguments: --dataste"),
-        (["repot"], 2, "invalid choice: 'repot'"),
+        (["lab", "--help"], 0, "dcgan lab --no-browser"),
+        (["notebooks", "--help"], 0, "dcgan notebooks my-notebooks"),
+        (["train", "--help"], 0, "dcgan train plein_air"),
+        (["report", "--dataste", "monet"], 2, "Did you mean '--dataset'?"),
+        (["report", "--noise", "gamma"], 2, "Did you mean '--noises'?"),
+        (["report", "--epochs", "3"], 2, "write '-p epochs 3' instead of '--epochs'."),
+        (["train", "--epochs", "3", "monet"], 2, "write '-p epochs 3' instead of '--epochs'."),
+        (["train", "monet", "--epochs=3"], 2, "write '-p epochs 3' instead of '--epochs'."),
+        (["train", "monet", "--epoch", "3"], 2, "Did you mean '-p epochs'?"),
+        (["benchmark", "--repeats", "3"], 2, "write '-p repeats 3' instead of '--repeats'."),
+        (["train", "my", "images"], 2, "'images' is one word too many."),
+        (["sample", "a", "--to", "b", "--epochs", "3"], 2, "Did you mean '--epoch'?"),
+        (["sample", "a", "--to", "b", "-n", "0"], 2, "must be an integer, 1 or more, not '0'"),
+        (["repot"], 2, "Did you mean 'report'?"),
+        (["--preset", "best"], 2, "'--preset' is not a command."),
         ([], 2, "playground"),
     ],
 )
@@ -86,6 +100,18 @@ WRONG_GRIDS = {
         ("playground three nosuchrun", "matches 'nosuchrun'. Available: three-gamma-s0"),
         ("playground noise.yaml", "Did you mean 'gamma'?"),
         ("tensorboard nosuchrun", "matches 'nosuchrun'. Available: three-gamma-s0"),
+        ("train nowhere", "'nowhere' is not a known collection"),
+        ("train plein_air --noise gama", "Did you mean 'gamma'?"),
+        ("train plein_air -p noise gamma", "write --noise instead of '-p noise'."),
+        ("train plein_air -p epoch 3", "Did you mean 'epochs'?"),
+        ("sample nosuchrun --to x", "matches 'nosuchrun'. Available: three-gamma-s0"),
+        ("sample three-gamma-s0 --to x --epoch 9", "has kept no weights of epoch 9. Kept: none."),
+        ("export three-gamma-s0 --to x.pt", "'x.pt' must end in .onnx or .safetensors"),
+        ("export nosuchrun --to x.safetensors", "matches 'nosuchrun'. Available: three-gamma-s0"),
+        ("runs nosuchrun", "matches 'nosuchrun'. Available: three-gamma-s0"),
+        ("page nowhere.ipynb", "the notebook 'nowhere.ipynb' cannot be read"),
+        ("clean three-gama-s0", "Did you mean 'three-gamma-s0'?"),
+        ("clean three-gamma-s0", "nobody can be asked here: give --yes"),
     ],
 )
 def test_mistyped_values_are_answered_without_torch(command, sentence, tmp_path, tiny):
@@ -120,7 +146,7 @@ def test_an_interrupted_command_says_what_to_do(command, sentence, monkeypatch, 
     def interrupt(options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"dcgan_utils.cli._{command}", interrupt)
+    monkeypatch.setattr(f"dcgan_utils.commands.{command}", interrupt)
     assert main([command] + ["grid.yaml"] * (command == "study")) == 130
     assert sentence in capsys.readouterr().err
 
@@ -222,11 +248,11 @@ def test_ctrl_c_within_an_exec_ends_by_the_code_and_not_by_the_signal(tmp_path):
 def test_ignored_signals_stay_ignored():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as after nohup
     try:
-        with cli._loading():
+        with commands.loading():
             assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        with cli._loading():
+        with commands.loading():
             assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
@@ -240,7 +266,8 @@ def test_an_output_that_lacks_a_letter_is_no_reason_to_fail(monkeypatch, encodin
     lacking = io.TextIOWrapper(written, encoding=encoding, write_through=True)
     monkeypatch.setattr(sys, stream, lacking)
     monkeypatch.setattr(
-        "dcgan_utils.cli._doctor", lambda options: print("写真: done", file=getattr(sys, stream))
+        "dcgan_utils.commands.doctor",
+        lambda options: print("写真: done", file=getattr(sys, stream)),
     )
     main(["doctor"])
     assert written.getvalue() == b"??: done\n"
@@ -248,6 +275,76 @@ def test_an_output_that_lacks_a_letter_is_no_reason_to_fail(monkeypatch, encodin
 
 def test_an_output_that_is_no_file_is_left_alone(monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.StringIO())
-    monkeypatch.setattr("dcgan_utils.cli._doctor", lambda options: print("写真"))
+    monkeypatch.setattr("dcgan_utils.commands.doctor", lambda options: print("写真"))
     main(["doctor"])
     assert sys.stdout.getvalue() == "写真\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "report --dataset nowhere",
+        "report --dataset three --noises gama",
+        "report --dataset three --noises gamma --only compare",
+        "report --dataset three --only latent",
+        "report --dataset nothing",
+        "benchmark -p dataset nothing",
+        "study grid.yaml",
+        "playground three",
+    ],
+)
+def test_nothing_is_made_in_reports_before_the_input_is_known_to_be_good(
+    command, home, monkeypatch, image_folder, capsys
+):
+    monkeypatch.chdir(home)
+    image_folder.rename(home / "three")
+    (home / "nothing").mkdir()
+    (home / "grid.yaml").write_text("collections: [nothing]\nnoises: [gamma]")
+    assert main(command.split()) == 2
+    capsys.readouterr()
+    assert not (home / "reports").exists()
+    # Images that were fit to be read, and were read, are read faster the next time.
+    is_read = "--only" in command
+    assert (home / "data").exists() == is_read
+
+
+def test_notebooks_are_copied_and_none_is_overwritten(tmp_path, capsys):
+    folder = tmp_path / "a" / "b"
+    (folder.parent).mkdir()
+    assert main(["notebooks", str(folder)]) == 0
+    names = {path.name for path in notebooks_dir().glob("[!.]*.*")}
+    assert {"train.ipynb", "grid.yaml"} < {path.name for path in folder.iterdir()} == names
+    (folder / "train.ipynb").write_text("mine")
+    (folder / "eda.ipynb").unlink()
+    capsys.readouterr()
+    assert main(["notebooks", str(folder)]) == 0
+    copied, kept = capsys.readouterr().out.splitlines()
+    assert copied == f"Copied into '{folder}': eda.ipynb."
+    assert "left as they are: " in kept
+    assert "train.ipynb" in kept
+    assert (folder / "train.ipynb").read_text() == "mine"
+    assert (folder / "eda.ipynb").read_bytes() == (notebooks_dir() / "eda.ipynb").read_bytes()
+
+
+def test_notebooks_cannot_be_copied_into_a_file(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main(["notebooks", str(tmp_path / "file")]) == 2
+    assert "is not a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("installed", [False, True], ids=["checkout", "wheel"])
+def test_lab_opens_the_notebooks_and_hands_on_the_options(
+    installed, monkeypatch, tmp_path, home, capsys
+):
+    from jupyterlab.labapp import LabApp
+
+    opened = []
+    monkeypatch.setattr(LabApp, "launch_instance", lambda arguments: opened.append(arguments))
+    if installed:
+        monkeypatch.setattr("dcgan_utils.core.files._PACKAGED", notebooks_dir())
+    monkeypatch.chdir(tmp_path)
+    assert main(["lab", "--port", "8890", "--no-browser"]) == 0
+    folder = "notebooks" if installed else str(notebooks_dir())
+    assert opened == [[folder, "--port", "8890", "--no-browser"]]
+    assert (tmp_path / "notebooks" / "train.ipynb").exists() == installed
+    assert os.environ["DCGAN_HOME"] == str(home)

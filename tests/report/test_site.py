@@ -8,7 +8,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-from dcgan_utils.report.site import Link, Page, make_page, write_index, write_site
+from dcgan_utils.cli import main
+from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.report.site import Link, Page, make_page, page_of, write_index, write_site
 
 
 def written(folder, name, *cells):
@@ -95,3 +97,50 @@ def test_a_failed_page_points_to_its_reason(tmp_path):
     assert 'role="alert"' in html
     assert "<i>" not in html
     assert 'id="error"' in html
+
+
+# --- The page of one notebook ---
+
+
+def test_one_executed_notebook_becomes_one_page(tmp_path, capsys):
+    cells = new_markdown_cell("by somebody\n\n## Mine & *yours*\n"), shown("any", text="a result")
+    notebook = written(tmp_path, "mine", *cells)
+    assert main(["page", str(notebook)]) == 0
+    assert main(["page", str(notebook), "--to", str(tmp_path / "new" / "other.html")]) == 0
+    assert "The page: " in capsys.readouterr().out
+    html = (tmp_path / "mine.html").read_text()
+    assert html == (tmp_path / "new" / "other.html").read_text()
+    assert "<title>Mine &amp; *yours*</title>" in html
+    assert "a result" in html
+    assert "https://" not in html
+
+
+def test_a_notebook_without_a_heading_is_called_by_its_name(tmp_path):
+    assert page_of(written(tmp_path, "mine", shown("any", text="a result"))).title == "mine"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "cannot be read"),
+        ("no JSON", "is not a notebook"),
+        ("{}", "is not a notebook"),
+        ("[1]", "is not a notebook"),
+    ],
+)
+def test_what_is_not_a_notebook_is_refused(tmp_path, content, sentence):
+    path = tmp_path / "some.ipynb"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(WorkbookError, match=sentence):
+        page_of(path)
+    assert not path.with_suffix(".html").exists()
+
+
+def test_a_notebook_without_outputs_is_told_how_to_get_them(tmp_path):
+    notebook = written(tmp_path, "stored one", new_code_cell("1 + 1"))
+    with pytest.raises(WorkbookError, match=r"papermill '.*stored one.ipynb' '.*-out.ipynb'"):
+        page_of(notebook)
+    with pytest.raises(WorkbookError, match=r"must end in \.html"):
+        page_of(written(tmp_path, "shown", shown("any", text="1")), tmp_path / "page.pdf")
+    assert not [*tmp_path.glob("*.html"), *tmp_path.glob("*.pdf")]

@@ -161,6 +161,26 @@ def test_a_report_shows_one_line_per_chapter_that_counts_down(home, image_folder
 
 
 @pytest.mark.slow
+def test_a_training_shows_a_bar_and_ctrl_c_leaves_one_sentence(home, image_folder, preparation):
+    values = (TINY | {"epochs": 6}).items()
+    given = [text for name, value in values for text in ("-p", name, str(value))]
+    arguments = ["train", str(image_folder), *given]
+    terminal = Terminal(home, arguments, preparation)
+    terminal.wait_for(r"training: .* [2-4]\.\d/6 epochs")
+    terminal.press_ctrl_c()
+    code, rows = terminal.end()
+    assert code == 130, terminal.written
+    assert len([row for row in rows if "nterrupted" in row or "topped" in row]) == 1, rows
+    assert re.search(r"Interrupted in epoch \d of 6\. The state is saved in", terminal.written)
+    assert "Traceback" not in terminal.written
+    again = Terminal(home, arguments, preparation)
+    code, rows = again.end()
+    assert code == 0, again.written
+    assert re.search(r"resumes from epoch [1-4]\.", again.written)
+    assert rows[-2].startswith("Next: dcgan sample ten-images-")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["report", "study"])
 def test_ctrl_c_leaves_one_sentence_and_the_next_time_it_goes_on(
     command, home, image_folder, preparation, tmp_path
@@ -239,8 +259,12 @@ def test_a_status_in_a_cell_is_one_display_and_its_text_is_escaped(monkeypatch):
         def update(self, html):
             shown.append(html.data)
 
+    def display(html, *, display_id):
+        shown.append(html.data)
+        return Handle()
+
     monkeypatch.setattr(live, "in_front_end", lambda: True)
-    monkeypatch.setattr(live, "display", lambda html, display_id: Handle())
+    monkeypatch.setattr("IPython.display.display", display)
     with live.Status() as status:
         status.update("[runs: 1]\n<b>")
         status.update("[runs: 2]")
