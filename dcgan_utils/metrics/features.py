@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dcgan_utils.core import cache, progress
+from dcgan_utils.core.environment import needs_extra
 from dcgan_utils.core.errors import WorkbookError, did_you_mean, first_line
 
 BATCH = 32
@@ -219,11 +219,9 @@ def _recipe(extractor: str) -> _Extractor:
             f"Available: {', '.join(EXTRACTORS)}."
         )
     recipe = EXTRACTORS[extractor]
-    if recipe.package == "torch-fidelity" and find_spec("torch_fidelity") is None:
-        raise WorkbookError(
-            "extractor inception needs torch-fidelity, which is not installed: run "
-            'pip install "dcgan-utils[inception]".'
-        )
+    if extractor == "inception":
+        with needs_extra("inception"):
+            version(recipe.package)
     return recipe
 
 

@@ -17,6 +17,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dcgan_utils.core.environment import needs_extra
 from dcgan_utils.core.errors import WorkbookError, did_you_mean, first_line
 from dcgan_utils.core.files import expand_path, runs_dir
 from dcgan_utils.gan.config import TrainConfig
@@ -176,13 +177,8 @@ def _parts(state: dict[str, Any]) -> tuple[int, dict[str, Weights]]:
 def _read(path: Path) -> dict[str, Any]:
     if path.suffix.lower() != ".safetensors":
         return checkpoint.load(path, _ADVICE)
-    try:
+    with needs_extra("export"):
         from safetensors.torch import load_file
-    except ImportError:
-        raise WorkbookError(
-            f"start_from: safetensors, which reads '{path}', is not installed: run "
-            'pip install "dcgan-utils[export]".'
-        ) from None
     with _foreign_as_error(str(path)):
         return load_file(path)
 

@@ -4,6 +4,7 @@ import csv
 import io
 import re
 import warnings
+from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
@@ -137,9 +138,12 @@ def test_what_stands_out_is_listed_with_its_image(explore, tmp_path, undrawn):
 def test_an_extractor_that_is_missing_is_refused_before_the_images_are_loaded(
     explore, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(features, "find_spec", lambda name: None)
+    def missing(package):
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr(features, "version", missing)
     monkeypatch.setattr(sampling, "load_pair", lambda *a, **k: pytest.fail("loaded"))
-    with pytest.raises(WorkbookError, match="inception needs torch-fidelity"):
+    with pytest.raises(WorkbookError, match="the extra 'inception' cannot be loaded"):
         explore(dataset="plein_air", extractor="inception")
 
 

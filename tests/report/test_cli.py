@@ -81,6 +81,7 @@ WRONG_GRIDS = {
         ("report --preset besst", "Did you mean 'best'?"),
         ("report -p epoch 3", "Did you mean 'epochs'?"),
         ("report -p epochs three", "epochs should be a valid integer, not 'three'."),
+        ("train plein_air -p start_from tree-gamma-s0", "Did you mean 'three-gamma-s0'?"),
         ("report -p start_from tree-gamma-s0", "Did you mean 'three-gamma-s0'?"),
         ("report -p start_from three-gamma-s0", "'three-gamma-s0' has no weights; train it first"),
         ("report -p fit padd", "Did you mean 'pad'?"),
