@@ -1,4 +1,4 @@
-"""Run the command line: ``python -m dcgan_utils``."""
+"""Run the command line: ``dcgan``, or ``python -m dcgan_utils``."""
 
 import sys
 

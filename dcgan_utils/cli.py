@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from dcgan_utils import commands
+from dcgan_utils import __version__, commands
 from dcgan_utils.commands import loading
 
 INTERRUPTED = commands.INTERRUPTED
@@ -39,6 +39,7 @@ def _parser() -> tuple[_Parser, list[str]]:
         prog="dcgan",
         description="DCGANs on small image collections: what the noise does to the images.",
     )
+    parser.add_argument("--version", action="version", version=f"dcgan {__version__}")
     parser.set_defaults(after_interrupt="", notebook="", own={})
     added = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
     _add_train(added)
@@ -52,6 +53,8 @@ def _parser() -> tuple[_Parser, list[str]]:
     _add_tensorboard(added)
     _add_benchmark(added)
     _add_clean(added)
+    _add_notebooks(added)
+    _add_lab(added)
     _add(
         added,
         "doctor",
@@ -150,7 +153,7 @@ def _add_study(added: argparse._SubParsersAction) -> None:
         ["grid.yaml", "grid.yaml --workers 2", "grid.yaml --scheduler tcp://10.0.0.1:8786"],
         after_interrupt=_RESUMES,
     )
-    study.add_argument("grid", help="a YAML file; the README shows one")
+    study.add_argument("grid", help="a YAML file; docs/study.md shows one")
     study.add_argument(
         "--scheduler", help="a Dask scheduler, tcp://host:8786; by default one is started here"
     )
@@ -278,6 +281,31 @@ def _add_clean(added: argparse._SubParsersAction) -> None:
     clean.add_argument("--yes", action="store_true", help="do not ask")
 
 
+def _add_notebooks(added: argparse._SubParsersAction) -> None:
+    notebooks = _add(
+        added,
+        "notebooks",
+        commands.notebooks,
+        "copy the notebooks into a folder, to edit them",
+        ["my-notebooks"],
+    )
+    notebooks.add_argument("folder", metavar="DIR", help="what is there already stays as it is")
+
+
+def _add_lab(added: argparse._SubParsersAction) -> None:
+    lab = _add(
+        added,
+        "lab",
+        commands.lab,
+        "open JupyterLab with the notebooks",
+        ["", "--no-browser --port 8890"],
+    )
+    lab.description += (
+        " Those of an installation without checkout\n"
+        "are copied into ./notebooks. Other options are JupyterLab's."
+    )
+
+
 def _add_run(command: _Parser) -> None:
     command.add_argument(
         "name", metavar="RUN", help="a run's name or folder, or a pattern that fits one run"
@@ -342,7 +370,9 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments[0] not in (*names, "-h", *parser.options):
         return _refuse(_unknown_command(arguments[0], names))
     options, others = parser.parse_known_args(arguments)
-    if others:
+    if options.command == "lab":
+        options.jupyter = others
+    elif others:
         return _refuse(_unknown_option(options, others, arguments))
     try:
         return _run(options)

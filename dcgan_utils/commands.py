@@ -44,9 +44,10 @@ def train(options: argparse.Namespace) -> int:
     with loading():
         from dcgan_utils.data.sources import locate
         from dcgan_utils.gan.config import TrainConfig
+        from dcgan_utils.runs.transfer import locate_source
 
     given = _parameters(options) | {"preset": options.preset, "noise": options.noise}
-    TrainConfig.check(dataset=options.dataset, **given)
+    locate_source(TrainConfig.check(dataset=options.dataset, **given).start_from)
     locate(options.dataset)
     with loading():
         from dcgan_utils import notebook
@@ -307,6 +308,35 @@ def _named_runs(options: argparse.Namespace) -> tuple[list[Run], list[str]]:
         names += [task.run for grid in grids for task in tasks(grid)]
         runs = find_runs(",".join(names))
     return runs, files
+
+
+def notebooks(options: argparse.Namespace) -> int:
+    """Copy the notebooks into a folder."""
+    from dcgan_utils.core.files import copy_notebooks, expand_path
+
+    folder = expand_path(options.folder)
+    copied, kept = copy_notebooks(folder)
+    if copied:
+        _say(f"Copied into '{folder}': {', '.join(copied)}.")
+    if kept:
+        _say(f"Already in '{folder}', and left as they are: {', '.join(kept)}.")
+    return 0
+
+
+def lab(options: argparse.Namespace) -> int:
+    """Open JupyterLab with the notebooks, those of a wheel in a copy that can be edited."""
+    from dcgan_utils.core.environment import needs_extra
+    from dcgan_utils.core.files import copy_notebooks, home, is_installed, notebooks_dir
+
+    with needs_extra("lab"):
+        from jupyterlab.labapp import LabApp
+    folder = notebooks_dir()
+    if is_installed():
+        folder = Path("notebooks")
+        copy_notebooks(folder)
+    os.environ["DCGAN_HOME"] = str(home())  # else a kernel would take the notebooks' folder for it
+    LabApp.launch_instance([str(folder), *options.jupyter])
+    return 0
 
 
 def doctor(options: argparse.Namespace) -> int:

@@ -133,7 +133,7 @@ class StandIn:
         try:
             if name == "train":
                 config = TrainConfig.resolve(**parameters)
-                train(config, load_dataset(config.dataset, config.img_size))
+                train(config, load_dataset(config.dataset, **config.loading))
         except WorkbookError as error:
             failed = f"WorkbookError: {error}"
         executed = new_notebook(cells=[new_code_cell("1", execution_count=1)])

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -29,14 +30,14 @@ def test_environment_and_pyproject_agree():
     listed = [line for line in environment["dependencies"] if isinstance(line, str)]
     from_pip = next(line["pip"] for line in environment["dependencies"] if isinstance(line, dict))
     wanted = set()
-    for requirement in project["dependencies"]:
+    for requirement in project["dependencies"] + project["optional-dependencies"]["lab"]:
         name, _, bound = requirement.partition(">=")
         conda = CONDA_NAMES.get(name, name)
         if conda in FIXED:
             wanted.add(f"{conda}>={bound}")
     assert {line.partition(">=")[0] for line in wanted} == FIXED
     assert set(listed) == wanted | {"pip", f"python{project['requires-python']}"}
-    assert from_pip == ["-e .[tensorboard,tfrecord]"]
+    assert from_pip == ["-e .[commands]"]
 
 
 def test_dependencies_have_lower_bounds_and_no_upper_ones():
@@ -80,7 +81,7 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error():
 
 
 def test_a_lecture_in_five_lines(tiny, image_folder):
-    parameters = tiny().model_dump(exclude={"dataset", "preset"})
+    parameters = tiny(fit="pad").model_dump(exclude={"dataset", "preset"})
     run = dcgan_utils.train(image_folder, **parameters)
     assert run.finished
     images = dcgan_utils.sample(run, 3)
@@ -177,10 +178,59 @@ def test_the_environment_variable_moves_data_and_reports(monkeypatch, tmp_path):
     assert home() == ROOT
 
 
-@pytest.mark.parametrize("target", ["help", "report", "test", "lab"])
+needs_make = pytest.mark.skipif(not shutil.which("make"), reason="there is no make")
+
+
+@needs_make
+@pytest.mark.parametrize("target", ["help", "report", "test", "lab", "setup", "TORCH=cpu"])
 def test_make_help_lists_the_targets(target):
     said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True).stdout
-    assert f"make {target}" in said
+    assert f"  {target}:" in said if "=" in target else f"make {target}" in said
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Return a function that runs make with a stand-in for Python, and returns its calls."""
+    calls, python = tmp_path / "calls", tmp_path / "a venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\necho "$@" >> "{calls}"\n')
+    python.chmod(0o755)
+
+    def run(*arguments):
+        calls.write_text("")
+        command = ["make", *arguments, f"VENV={tmp_path / 'a venv'}"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        return done, [line for line in calls.read_text().splitlines() if "--version" not in line]
+
+    return run
+
+
+PIP = "-m pip install --disable-pip-version-check"
+CHECKS = ["-m ruff check .", "-m ruff format --check ."]
+
+
+@needs_make
+def test_make_installs_once_what_each_target_needs(make):
+    assert make("setup")[1] == [f"{PIP} -e .[commands]"]
+    assert make("setup")[1] == []
+    assert make("lint")[1] == [f"{PIP} -e .[dev]", *CHECKS]
+    assert make("lint")[1] == CHECKS
+    assert make("test")[1] == ["-m pytest"]
+    assert make("setup", "TORCH=cpu")[1] == [], "tests need all that commands need"
+
+
+@needs_make
+def test_make_installs_the_small_pytorch_first_if_asked_to(make):
+    _, (first, second) = make("setup", "TORCH=cpu")
+    assert first == f"{PIP} torch torchvision --index-url https://download.pytorch.org/whl/cpu"
+    assert second == f"{PIP} -e .[commands]"
+
+
+@needs_make
+def test_make_refuses_another_kind_of_pytorch(make):
+    done, calls = make("setup", "TORCH=cqu")
+    assert (done.returncode, calls) == (2, [])
+    assert "TORCH may be cpu, or nothing, not 'cqu'." in done.stderr
 
 
 def test_what_security_claims_is_tested():

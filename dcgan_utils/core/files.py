@@ -215,7 +215,8 @@ def _elsewhere(path: Path) -> str:
 # --- Folders ---
 
 
-_CHECKOUT = Path(__file__).resolve().parents[2]
+_PACKAGE = Path(__file__).resolve().parents[1]
+_PACKAGED = _PACKAGE / "notebooks"  # a wheel has them here, a checkout beside the package
 
 
 def home() -> Path:
@@ -233,7 +234,7 @@ def home() -> Path:
     chosen = os.environ.get("DCGAN_HOME", "")
     if chosen.strip():
         return _checked_home(chosen)
-    return _CHECKOUT if (_CHECKOUT / "notebooks").is_dir() else Path.cwd()
+    return Path.cwd() if is_installed() else _PACKAGE.parent
 
 
 def _checked_home(chosen: str) -> Path:
@@ -335,6 +336,34 @@ def runs_dir() -> Path:
     return reports_dir() / "runs"
 
 
+def is_installed() -> bool:
+    """Return whether the package was installed without its checkout, as from a wheel."""
+    return _PACKAGED.is_dir()
+
+
 def notebooks_dir() -> Path:
     """Return the folder of the stored notebooks (not the executed copies)."""
-    return _CHECKOUT / "notebooks"
+    return _PACKAGED if is_installed() else _PACKAGE.parent / "notebooks"
+
+
+def copy_notebooks(folder: Path) -> tuple[list[str], list[str]]:
+    """Copy the stored notebooks and the example of a grid; files that are there stay as they are.
+
+    Returns
+    -------
+    copied, kept : list of str
+        Names of files.
+
+    Raises
+    ------
+    NotWritable
+        If the folder cannot be written.
+    """
+    copied, kept = [], []
+    for source in sorted(notebooks_dir().glob("[!.]*.*")):
+        if (target := folder / source.name).exists():
+            kept.append(source.name)
+        else:
+            write_bytes(ensure_dir(folder) / target.name, source.read_bytes())
+            copied.append(source.name)
+    return copied, kept

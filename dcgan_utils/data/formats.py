@@ -104,7 +104,8 @@ def reason_by_name(name: str) -> str:
 def _unread(kind: str) -> str:
     if kind == "HEIC" and "HEIF" not in FORMATS:
         return (
-            "an iPhone's HEIC, which is not read: export it as JPEG, or 'pip install pillow-heif'"
+            "an iPhone's HEIC, which is not read: export it as JPEG, or run pip install "
+            '"dcgan-utils[heif]"'
         )
     if kind == "a camera's raw":
         return "a camera's raw file, which is not read: export it as JPEG or TIFF"

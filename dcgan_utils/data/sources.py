@@ -8,6 +8,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from dcgan_utils.core.environment import needs_extra
 from dcgan_utils.core.errors import WorkbookError, did_you_mean, first_line
 from dcgan_utils.core.files import data_dir, home, normalise_name, utf8_text
 
@@ -214,17 +215,21 @@ def ensure_available(name: str) -> Path:
         return PAINTERS[name](data_dir() / name)
     kaggle = KAGGLE[name]
     try:
-        import kagglehub  # slow to import, and only needed here
+        with needs_extra("kaggle"):
+            import kagglehub  # slow to import, and only needed here
 
         if kaggle.is_competition:
             root = Path(kagglehub.competition_download(kaggle.handle))
         else:
             root = Path(kagglehub.dataset_download(kaggle.handle))
     except Exception as error:  # no account, rules not accepted, no network, not installed
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        if isinstance(error, WorkbookError):
+            reason = str(error).rstrip(".")
         raise WorkbookError(
             f"'{name}' is not in '{data_dir()}' and could not be downloaded from Kaggle "
-            f"({type(error).__name__}: {first_line(error)}): download it by hand from "
-            f"{kaggle.page} and put its folder {kaggle.folders[0]} there (see data/README.md)."
+            f"({reason}): download it by hand from {kaggle.page} and put its folder "
+            f"{kaggle.folders[0]} there (see data/README.md)."
         ) from error
     folders = (root / folder for folder in kaggle.folders)
     return next((folder for folder in folders if folder.is_dir()), root)

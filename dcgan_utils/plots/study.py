@@ -234,11 +234,8 @@ def noise_evidence(curves: pd.DataFrame, table: pd.DataFrame, anchors: pd.DataFr
 def _draw_groups(axes: Axes, curves: pd.DataFrame, column: str, colors: Mapping[str, str]) -> None:
     """Draw the mean of each group over the updates, and a band from smallest to largest."""
     for name, color in colors.items():
-        rows = curves[curves["group"] == name].groupby("update")[column]
-        mean = rows.mean().dropna()
-        axes.plot(mean.index, mean, color=color, label=name)
-        low, high = rows.min()[mean.index], rows.max()[mean.index]
-        axes.fill_between(mean.index, low, high, color=color, alpha=0.15, lw=0)
+        own = curves[curves["group"] == name]
+        _draw_band(axes, own, "update", column, color=color, label=name)
     ends = curves["update"].min(), curves["update"].max() + 1
     axes.set(xlabel="updates", ylim=(0, None), xlim=ends)
     _use_log_scale(axes)
@@ -299,8 +296,8 @@ def losses_overlaid(histories: Mapping[str, pd.DataFrame], *, unit: str = "epoch
     left, right = figure.subplots(1, 2)
     for (name, history), color in zip(histories.items(), palette(len(histories)), strict=True):
         history = history.assign(d_loss=history["d_loss_real"] + history["d_loss_fake"])
-        _draw_band(left, history, "d_loss", color=color, label=name)
-        _draw_band(right, history, "g_loss", color=color, label=name)
+        _draw_band(left, history, "epoch", "d_loss", color=color, label=name)
+        _draw_band(right, history, "epoch", "g_loss", color=color, label=name)
     for axes, name in ((left, "Discriminator"), (right, "Generator")):
         label_epoch_axis(axes, "loss", name)
         axes.set_xlabel(unit)
@@ -308,8 +305,11 @@ def losses_overlaid(histories: Mapping[str, pd.DataFrame], *, unit: str = "epoch
     return figure.describe(_describe_lines("Losses of discriminator and generator", histories))
 
 
-def _draw_band(axes: Axes, history: pd.DataFrame, column: str, *, color: str, label: str) -> None:
-    rows = history.groupby("epoch")[column]
+def _draw_band(
+    axes: Axes, table: pd.DataFrame, x: str, column: str, *, color: str, label: str
+) -> None:
+    """Draw the mean over `x`, and a band from the smallest to the largest value."""
+    rows = table.dropna(subset=[column]).groupby(x)[column]
     mean = rows.mean()
     draw_line(axes, mean.index, mean, color=color, label=label)
     axes.fill_between(mean.index, rows.min(), rows.max(), color=color, alpha=0.15, lw=0)

@@ -32,9 +32,10 @@ from dcgan_utils.report.configs import BenchmarkConfig, choose_chapters
 from dcgan_utils.report.playground import write_playground
 from dcgan_utils.report.site import PLAYGROUND, Link, Page, make_page, write_index, write_site
 from dcgan_utils.runs.run import Run, is_finished, run_name
+from dcgan_utils.runs.transfer import locate_source
 from dcgan_utils.study.grid import Grid
 from dcgan_utils.study.record import Record
-from dcgan_utils.study.schedule import execute_notebook, is_complete
+from dcgan_utils.study.schedule import execute_notebook, is_complete, require_lab
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,6 +80,7 @@ _LEAD = (
     "all else equal; how much detail a generator can draw at all; a walk through the latent "
     "space; and all runs compared."
 )
+_NEEDS = {"latent": 1, "compare": 2}  # trained runs, at least
 _BRIEF_CAPACITY = {"copies": 512, "epochs": 20, "batch_size": 16}  # about a minute
 
 
@@ -148,19 +150,22 @@ def plan_report(
     Raises
     ------
     WorkbookError
-        If the input is wrong, or a chapter that was asked for needs runs that are not trained.
+        If the input is wrong, a chapter that was asked for needs runs that are not trained, or the
+        extra ``lab`` is not installed.
     """
+    require_lab()
     chosen = choose_chapters(only, skip, benchmark=benchmark is not None)
     source = locate(dataset).source
     given = {**(parameters or {}), "preset": preset, "dataset": source}
+    if start_from := locate_source(TrainConfig.check(**given).start_from):
+        given["start_from"] = start_from
     noise = priors.parse_list(noises)
     configs = [TrainConfig.resolve(**given, noise=str(prior)) for prior in noise]
     first = configs[0]
     common = {"dataset": source, "seed": first.seed, "device": first.device}
-    images = load_dataset(source, first.img_size)
-    count, name = len(images.images), report_name(images.name, images.source)
-    own = {"precision": given.get("precision", "auto"), "output": name}
-    speed = common | own | (benchmark or {})
+    images = load_dataset(source, **first.loading)
+    count = len(images.images)
+    speed = common | {"precision": given.get("precision", "auto")} | (benchmark or {})
     if "benchmark" in chosen:
         BenchmarkConfig.resolve(**speed)
         image_files(source, first.img_size)
@@ -169,23 +174,24 @@ def plan_report(
         _training(images.name, given, prior, config, run_name(config, images))
         for prior, config in zip(noise, configs, strict=True)
     ]
+    trained, missing = [], []
+    if "train" not in chosen:
+        trained = [chapter.run for chapter in trainings if is_finished(chapter.run)]
+        missing = [p.label for p, c in zip(noise, trainings, strict=True) if c.run not in trained]
+    there = len(trainings) - len(missing)
+    lacking = [name for name, needs in _NEEDS.items() if name in chosen and needs > there]
+    if lacking and (only is not None or chosen == {*lacking}):
+        raise _needs_runs(lacking[0], len(trainings), missing)
+    name = report_name(images.name, images.source)  # makes a folder, so all is checked before
     measured = {"samples": max(6, min(count, 200)), "device": first.device, "seed": first.seed}
     chapters = [
         *_about_collection(images.name, common, first),
         *trainings,
         _capacity(common, first),
         *_about_runs(measured, name),
-        Chapter("benchmark", speed, **_BENCHMARK),
+        Chapter("benchmark", {"output": name} | speed, **_BENCHMARK),
     ]
-    trained, missing = [], []
-    if "train" not in chosen:
-        trained = [chapter.run for chapter in trainings if is_finished(chapter.run)]
-        missing = [p.label for p, c in zip(noise, trainings, strict=True) if c.run not in trained]
-    wanted = [chapter for chapter in chapters if chapter.notebook in chosen]
-    todo = [chapter for chapter in wanted if chapter.needs <= len(trainings) - len(missing)]
-    if len(todo) < len(wanted) and (only is not None or not todo):
-        lacking = next(chapter for chapter in wanted if chapter not in todo)
-        raise _needs_runs(lacking, len(trainings), missing)
+    todo = [chapter for chapter in chapters if chapter.notebook in chosen.difference(lacking)]
     about = (
         f"{images.name}: {count} images; noises {', '.join(prior.label for prior in noise)}; "
         f"{_describe_parameters(first)}"
@@ -196,14 +202,14 @@ def plan_report(
     return Report(images.name, folder, about, chapters, trained, Timetable(todo, count))
 
 
-def _needs_runs(chapter: Chapter, noises: int, missing: Sequence[str]) -> WorkbookError:
+def _needs_runs(chapter: str, noises: int, missing: Sequence[str]) -> WorkbookError:
     """Return the error that a chapter has too few trained runs."""
-    if noises < chapter.needs:
-        return WorkbookError(f"'{chapter.notebook}' needs {chapter.needs} noises or more.")
+    if noises < _NEEDS[chapter]:
+        return WorkbookError(f"'{chapter}' needs {_NEEDS[chapter]} noises or more.")
     return WorkbookError(
-        f"'{chapter.notebook}' needs trained runs, at least {chapter.needs}, and with these "
+        f"'{chapter}' needs trained runs, at least {_NEEDS[chapter]}, and with these "
         f"parameters these are missing: {', '.join(missing)}. '--only train' trains them, "
-        f"'--only train,{chapter.notebook}' does both."
+        f"'--only train,{chapter}' does both."
     )
 
 
@@ -219,7 +225,7 @@ def _about_collection(name: str, common: dict[str, Any], config: TrainConfig) ->
     return [
         Chapter(
             "eda",
-            common,
+            common | {"fit": config.fit, "background": config.background},
             title="The collection",
             summary=f"What is in {name}: images, pixels, clusters, maps.",
         ),
@@ -263,14 +269,14 @@ def _about_runs(measured: dict[str, Any], output: str) -> list[Chapter]:
             measured,
             title="A walk through the latent space",
             summary="Along a vector, between vectors, to the nearest training images.",
-            needs=1,
+            needs=_NEEDS["latent"],
         ),
         Chapter(
             "compare",
             measured | {"output": output},
             title="The noises compared",
             summary="Prediction, samples side by side, measures, and the study's claims.",
-            needs=2,
+            needs=_NEEDS["compare"],
         ),
     ]
 
@@ -376,8 +382,9 @@ def build_benchmark(parameters: dict[str, Any]) -> Page:
     Raises
     ------
     WorkbookError
-        If a parameter is wrong, or the folder cannot be made.
+        If a parameter is wrong, the folder cannot be made, or the extra ``lab`` is not installed.
     """
+    require_lab()
     config = BenchmarkConfig.resolve(**parameters)
     image_files(locate(config.dataset).source, config.img_size)
     output = ensure_dir(report_dir("benchmark")) / "benchmark.ipynb"

@@ -1,4 +1,4 @@
-"""What this installation has and can do, and its problems: ``python -m dcgan_utils doctor``."""
+"""What this installation has and can do, and its problems: ``dcgan doctor``."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.runs.run import Run
 
 ENOUGH_DISK = 2 * 2**30  # bytes: twice what a report's pages, runs and caches take
+_INSTALL = "'pip install \"dcgan-utils[lab]\"' installs what notebooks need."
 _PACKAGES = ("torch", "torchvision", "numpy", "pillow", "jupyterlab", "papermill", "umap-learn")
 
 
@@ -62,13 +63,15 @@ def _packages() -> Finding:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             missing.append(name)
-    advice = f"Missing: {', '.join(missing)}. 'make setup' installs them." if missing else ""
+    advice = f"Missing: {', '.join(missing)}. {_INSTALL}" if missing else ""
     return Finding("packages", ", ".join(found), advice)
 
 
 def _kernel() -> Finding:
-    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
-
+    try:
+        from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+    except ImportError:
+        return Finding("kernel", "Jupyter is not installed", _INSTALL)
     advice = (
         "Notebooks would run with another Python. "
         f"'{sys.executable} -m ipykernel install --sys-prefix' makes this one their kernel."
@@ -113,9 +116,7 @@ def _home() -> Finding:
     writable = all(os.access(_nearest(path), os.W_OK) for path in (data_dir(), reports_dir()))
     message = f"data/ and reports/ are in '{place}', the notebooks in '{notebooks_dir()}'"
     advice = "" if writable else f"'{place}' is not writable: name another folder in DCGAN_HOME."
-    if not notebooks_dir().is_dir():
-        advice += " There are no notebooks: install the checkout with 'pip install -e .'."
-    return Finding("folders", message, advice.strip())
+    return Finding("folders", message, advice)
 
 
 def _nearest(path: Path) -> Path:

@@ -21,21 +21,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from dcgan_utils.core.errors import WorkbookError, first_line
+from dcgan_utils.core.environment import needs_extra
+from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import friendly_write_errors, warn_if_not_writable
 from dcgan_utils.data.tensors import make_grid
 from dcgan_utils.runs.training import Watcher
 
-try:
+with needs_extra("tensorboard"):
     from tensorboard.compat.proto.event_pb2 import Event, SessionLog
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
     from tensorboard.summary.writer.record_writer import RecordWriter
-except Exception as error:  # it is missing, or protobuf does not fit, which raises many types
-    raise WorkbookError(
-        f"TensorBoard cannot be loaded ({first_line(error)}): run "
-        'pip install --upgrade "dcgan-utils[tensorboard]".'
-    ) from error
 
 if TYPE_CHECKING:
     import torch
@@ -158,6 +154,7 @@ def _parameters(run: Run) -> Summary:
     """Return what the tab of the hyper-parameters says of a run."""
     name = run.name.encode("utf-8", "replace").decode()
     values = {"collection": run.about["data"]["name"]} | run.config.identity
+    values["start_from"] = values["start_from"] or "none"
     return hparams_pb(values, trial_id=name, start_time_secs=_start_time(run))
 
 

@@ -8,6 +8,7 @@ stop the others. If a worker dies, Dask gives its run to another worker, which r
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import math
 import multiprocessing
@@ -18,12 +19,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from dcgan_utils.core.environment import shared_memory_error
+from dcgan_utils.core.environment import needs_extra, shared_memory_error
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.files import (
     ensure_dir,
@@ -51,6 +53,20 @@ logger = logging.getLogger(__name__)
 # --- One notebook ---
 
 
+def require_lab() -> None:
+    """Check that what executes notebooks and makes their pages is there, without loading it.
+
+    Raises
+    ------
+    WorkbookError
+        If the extra ``lab`` is not installed.
+    """
+    with needs_extra("lab"):
+        for name in ("papermill", "nbconvert", "ipykernel", "latex2mathml"):
+            if find_spec(name) is None:
+                raise ImportError(f"No module named '{name}'")
+
+
 def execute_notebook(name: str, output: Path, parameters: dict[str, Any]) -> str:
     """Execute one notebook through papermill; its kernel shows no progress of its own.
 
@@ -72,8 +88,9 @@ def execute_notebook(name: str, output: Path, parameters: dict[str, Any]) -> str
     ------
     WorkbookError
         If there is no such notebook, no kernel, or the copy cannot be written, or a path is not
-        UTF-8.
+        UTF-8, or the extra ``lab`` is not installed.
     """
+    require_lab()
     import papermill
     from nbclient.exceptions import DeadKernelError
 
@@ -112,10 +129,7 @@ def _stored(name: str) -> Path:
     source = notebooks_dir() / f"{name}.ipynb"
     if not source.exists():
         available = ", ".join(sorted(path.stem for path in notebooks_dir().glob("*.ipynb")))
-        raise WorkbookError(
-            f"there is no notebook '{source}'. Available: {available or 'none'}. Notebooks come "
-            "with the project's checkout, installed with 'pip install -e'."
-        )
+        raise WorkbookError(f"there is no notebook '{source}'. Available: {available or 'none'}.")
     return source
 
 
@@ -132,7 +146,7 @@ def _friendly_kernel_errors() -> Iterator[None]:
         raise WorkbookError(
             f"the Jupyter kernel 'python3' does not start ({type(error).__name__}: {error}). "
             f"'{sys.executable} -m ipykernel install --sys-prefix' installs one; "
-            "'python -m dcgan_utils doctor' shows the details."
+            "'dcgan doctor' shows the details."
         ) from error
 
 
@@ -247,9 +261,10 @@ def connect(address: str) -> Iterator[Client]:
     Raises
     ------
     WorkbookError
-        If none answers.
+        If none answers, or the extra ``study`` is not installed.
     """
-    from distributed import Client
+    with needs_extra("study"):
+        from distributed import Client
 
     try:
         client = Client(address, timeout=PATIENCE)
@@ -400,8 +415,12 @@ def run_grid(
     Raises
     ------
     WorkbookError
-        If something is wrong with the grid, or the scheduler cannot be reached.
+        If something is wrong with the grid, the scheduler cannot be reached, or the extra
+        ``study`` is not installed.
     """
+    require_lab()
+    with needs_extra("study"):
+        importlib.import_module("distributed")
     outcomes: dict[Task, str] = {}
     measured = {"samples": grid.samples, "label_column": grid.label_column}
     with contextlib.ExitStack() as stack:

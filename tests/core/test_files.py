@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from dcgan_utils.core import files
 from dcgan_utils.core.errors import NotWritable, WorkbookError
 from dcgan_utils.core.files import (
     atomic_write,
@@ -12,6 +13,7 @@ from dcgan_utils.core.files import (
     expand_path,
     friendly_write_errors,
     home,
+    notebooks_dir,
     remove_partial_files,
     report_dir,
     report_name,
@@ -172,6 +174,15 @@ def test_any_home_folder_is_used_or_refused(text, folder, tmp_path, monkeypatch)
             home()
     else:
         assert home() == Path(str(folder).replace("{tmp}", str(tmp_path)))
+
+
+def test_what_was_installed_without_its_checkout_lives_in_the_working_directory(
+    tmp_path, monkeypatch
+):
+    monkeypatch.delenv("DCGAN_HOME")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(files, "_PACKAGED", tmp_path)
+    assert (home(), notebooks_dir()) == (tmp_path, tmp_path)
 
 
 # --- Names in reports/ ---------------------------------------------------------------------

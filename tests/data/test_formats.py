@@ -169,7 +169,7 @@ def test_a_tiff_of_usual_depth_that_is_not_read_is_not_asked_for_that_depth(data
         (encode(flat(), "BMP")[:12], "a BMP file, but it is cut short within its header"),
         (encode(flat(), "GIF")[:8], "a GIF file, but it is cut short within its header"),
         (encode(flat(), "TIFF")[:6], "a TIFF file, but it is cut short within its header"),
-        (encode(flat(), "JPEG")[:3], "a JPEG file, but its header is damaged or cut short"),
+        (encode(flat(), "JPEG")[:3], "a JPEG file, but .* cut short"),  # as Pillow puts it
         (encode(flat(), "PNG")[:12], "a PNG file, but it is cut short within its header"),
         (png(8, 2, ROW, side=0), "a PNG file, but its header is damaged or cut short"),
         (encode(flat(), "JPEG2000")[:20], "a JPEG2000 file, but its header cannot be read"),

@@ -11,9 +11,9 @@ import textwrap
 import pytest
 from helpers import written_grid
 
-from dcgan_utils import commands
+from dcgan_utils import __version__, commands
 from dcgan_utils.cli import main
-from dcgan_utils.core.files import ensure_dir
+from dcgan_utils.core.files import ensure_dir, notebooks_dir
 from dcgan_utils.runs.run import FORMAT
 
 HEAVY = {"torch", "numpy", "pandas", "matplotlib"}
@@ -33,7 +33,10 @@ sys.exit(code)
     ("arguments", "code", "words"),
     [
         (["--help"], 0, "playground"),
+        (["--version"], 0, f"dcgan {__version__}\n"),
         (["study", "--help"], 0, "--scheduler"),
+        (["lab", "--help"], 0, "dcgan lab --no-browser"),
+        (["notebooks", "--help"], 0, "dcgan notebooks my-notebooks"),
         (["train", "--help"], 0, "dcgan train plein_air"),
         (["report", "--dataste", "monet"], 2, "Did you mean '--dataset'?"),
         (["report", "--noise", "gamma"], 2, "Did you mean '--noises'?"),
@@ -64,6 +67,7 @@ WRONG_GRIDS = {
     "noise": "collections: [plein_air]\nnoises: [gama]",
     "own_noise": "collections: [plein_air]\nnoises: [gamma]\nalso: [{noise: gama}]",
     "parameter": "collections: [plein_air]\nnoises: [gamma]\nparameters: {epoch: 3}",
+    "start": "collections: [plein_air]\nnoises: [gamma]\nparameters: {start_from: three-gama-s0}",
     "collection": "collections: [nowhere]\nnoises: [gamma]",
 }
 
@@ -77,6 +81,10 @@ WRONG_GRIDS = {
         ("report --preset besst", "Did you mean 'best'?"),
         ("report -p epoch 3", "Did you mean 'epochs'?"),
         ("report -p epochs three", "epochs should be a valid integer, not 'three'."),
+        ("train plein_air -p start_from tree-gamma-s0", "Did you mean 'three-gamma-s0'?"),
+        ("report -p start_from tree-gamma-s0", "Did you mean 'three-gamma-s0'?"),
+        ("report -p start_from three-gamma-s0", "'three-gamma-s0' has no weights; train it first"),
+        ("report -p fit padd", "Did you mean 'pad'?"),
         ("report --only comapre", "Did you mean 'compare'?"),
         ("report -p device gpu", "device must be auto, cpu, cuda"),
         ("report -p device cpu -p precision fp8", "precision must be one of auto, fp32, bf16"),
@@ -87,6 +95,7 @@ WRONG_GRIDS = {
         ("study noise.yaml", "Did you mean 'gamma'?"),
         ("study own_noise.yaml", "Did you mean 'gamma'?"),
         ("study parameter.yaml", "Did you mean 'epochs'?"),
+        ("study start.yaml", "Did you mean 'three-gamma-s0'?"),
         ("study collection.yaml", "'nowhere' is not a known collection"),
         ("playground nosuchrun", "matches 'nosuchrun'. Available: three-gamma-s0"),
         ("playground three nosuchrun", "matches 'nosuchrun'. Available: three-gamma-s0"),
@@ -274,3 +283,73 @@ def test_an_output_that_is_no_file_is_left_alone(monkeypatch):
     monkeypatch.setattr("dcgan_utils.commands.doctor", lambda options: print("写真"))
     main(["doctor"])
     assert sys.stdout.getvalue() == "写真\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "report --dataset nowhere",
+        "report --dataset three --noises gama",
+        "report --dataset three --noises gamma --only compare",
+        "report --dataset three --only latent",
+        "report --dataset nothing",
+        "benchmark -p dataset nothing",
+        "study grid.yaml",
+        "playground three",
+    ],
+)
+def test_nothing_is_made_in_reports_before_the_input_is_known_to_be_good(
+    command, home, monkeypatch, image_folder, capsys
+):
+    monkeypatch.chdir(home)
+    image_folder.rename(home / "three")
+    (home / "nothing").mkdir()
+    (home / "grid.yaml").write_text("collections: [nothing]\nnoises: [gamma]")
+    assert main(command.split()) == 2
+    capsys.readouterr()
+    assert not (home / "reports").exists()
+    # Images that were fit to be read, and were read, are read faster the next time.
+    is_read = "--only" in command
+    assert (home / "data").exists() == is_read
+
+
+def test_notebooks_are_copied_and_none_is_overwritten(tmp_path, capsys):
+    folder = tmp_path / "a" / "b"
+    (folder.parent).mkdir()
+    assert main(["notebooks", str(folder)]) == 0
+    names = {path.name for path in notebooks_dir().glob("[!.]*.*")}
+    assert {"train.ipynb", "grid.yaml"} < {path.name for path in folder.iterdir()} == names
+    (folder / "train.ipynb").write_text("mine")
+    (folder / "eda.ipynb").unlink()
+    capsys.readouterr()
+    assert main(["notebooks", str(folder)]) == 0
+    copied, kept = capsys.readouterr().out.splitlines()
+    assert copied == f"Copied into '{folder}': eda.ipynb."
+    assert "left as they are: " in kept
+    assert "train.ipynb" in kept
+    assert (folder / "train.ipynb").read_text() == "mine"
+    assert (folder / "eda.ipynb").read_bytes() == (notebooks_dir() / "eda.ipynb").read_bytes()
+
+
+def test_notebooks_cannot_be_copied_into_a_file(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main(["notebooks", str(tmp_path / "file")]) == 2
+    assert "is not a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("installed", [False, True], ids=["checkout", "wheel"])
+def test_lab_opens_the_notebooks_and_hands_on_the_options(
+    installed, monkeypatch, tmp_path, home, capsys
+):
+    from jupyterlab.labapp import LabApp
+
+    opened = []
+    monkeypatch.setattr(LabApp, "launch_instance", lambda arguments: opened.append(arguments))
+    if installed:
+        monkeypatch.setattr("dcgan_utils.core.files._PACKAGED", notebooks_dir())
+    monkeypatch.chdir(tmp_path)
+    assert main(["lab", "--port", "8890", "--no-browser"]) == 0
+    folder = "notebooks" if installed else str(notebooks_dir())
+    assert opened == [[folder, "--port", "8890", "--no-browser"]]
+    assert (tmp_path / "notebooks" / "train.ipynb").exists() == installed
+    assert os.environ["DCGAN_HOME"] == str(home)

@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -166,3 +168,20 @@ def test_an_onnxscript_that_is_too_old_for_torch_is_named(trained, tmp_path, mon
     monkeypatch.setattr(torch.onnx, "export", fail)
     with pytest.raises(WorkbookError, match=r"does not fit torch .*--upgrade onnxscript"):
         export_generator(trained, tmp_path / "g.onnx")
+
+
+def test_the_examples_of_the_readme_run(trained, exported, tmp_path, monkeypatch):
+    (tmp_path / "generator.onnx").write_bytes(exported.read_bytes())
+    export_generator(trained, tmp_path / "generator.safetensors")
+    monkeypatch.chdir(tmp_path)
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    onnx, safetensors = [
+        code for code in re.findall("```python\n(.*?)```", readme, re.S) if '"generator.' in code
+    ]
+    exec(onnx, seen := {})
+    assert seen["images"].shape == (16, 3, 32, 32)
+    exec(safetensors, seen)
+    generator = sampling.load_generator(Run(trained), device="cpu")
+    with torch.no_grad():
+        z = torch.from_numpy(seen["z"])
+        assert torch.equal(seen["generator"](z), generator(z))
