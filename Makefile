@@ -13,7 +13,7 @@ ARGS    ?=
 export VENV PYTHON DATASET NOISES PRESET TORCH
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev report benchmark test lab lint
+.PHONY: help setup setup-dev report benchmark test lab site lint
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -61,6 +61,12 @@ test: setup-dev  ## run the tests
 
 lab: setup  ## open JupyterLab with the notebooks
 	@"$$VENV/bin/python" -m dcgan_utils lab $(ARGS)
+
+# Without DATASET: pdoc hides defaults that stand in the environment, lest they be secrets.
+site: setup  ## build the site in site/, with a report of plein_air if there is none
+	@"$$VENV/bin/python" -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@test -e reports/plein_air/index.html || DCGAN_HOME=. "$$VENV/bin/python" -m dcgan_utils report
+	@env -u DATASET "$$VENV/bin/python" docs/build.py
 
 lint: setup-dev  ## check the style of code and notebooks
 	@"$$VENV/bin/python" -m ruff check .

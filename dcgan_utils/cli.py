@@ -153,7 +153,7 @@ def _add_study(added: argparse._SubParsersAction) -> None:
         ["grid.yaml", "grid.yaml --workers 2", "grid.yaml --scheduler tcp://10.0.0.1:8786"],
         after_interrupt=_RESUMES,
     )
-    study.add_argument("grid", help="a YAML file; the README shows one")
+    study.add_argument("grid", help="a YAML file; docs/study.md shows one")
     study.add_argument(
         "--scheduler", help="a Dask scheduler, tcp://host:8786; by default one is started here"
     )

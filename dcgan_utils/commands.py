@@ -44,9 +44,10 @@ def train(options: argparse.Namespace) -> int:
     with loading():
         from dcgan_utils.data.sources import locate
         from dcgan_utils.gan.config import TrainConfig
+        from dcgan_utils.runs.transfer import locate_source
 
     given = _parameters(options) | {"preset": options.preset, "noise": options.noise}
-    TrainConfig.check(dataset=options.dataset, **given)
+    locate_source(TrainConfig.check(dataset=options.dataset, **given).start_from)
     locate(options.dataset)
     with loading():
         from dcgan_utils import notebook

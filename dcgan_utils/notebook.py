@@ -13,7 +13,7 @@ import io
 import logging
 import symtable
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +24,7 @@ from dcgan_utils.core.parameters import Parameters
 
 if TYPE_CHECKING:
     import ipywidgets as widgets
+    import pandas as pd
     import torch
     from IPython import display
 
@@ -165,11 +166,13 @@ def train(dataset: str | Path, **parameters: Any) -> Run:
     from dcgan_utils.data.load import load_dataset
     from dcgan_utils.gan.config import TrainConfig
     from dcgan_utils.runs.training import train as train_run
+    from dcgan_utils.runs.transfer import locate_source
 
     config = TrainConfig.resolve(dataset=str(dataset), **parameters)
+    locate_source(config.start_from)
     live.show_steps()
     with live.shown_log():
-        collection = load_dataset(config.dataset, config.img_size)
+        collection = load_dataset(config.dataset, **config.loading)
         return train_run(config, collection, watchers=live.watchers())
 
 
@@ -227,6 +230,47 @@ def animate(gif: Path | bytes, description: str, *, width: int = 480) -> display
     return display.HTML(
         f'<img src="data:image/webp;base64,{data}" width="{width}" alt="{escape(description)}">'
     )
+
+
+def table_with_images(
+    table: pd.DataFrame, images: Mapping[str, torch.Tensor], columns: Sequence[str]
+) -> display.HTML:
+    """Show a table in which the names of images stand below the images.
+
+    Parameters
+    ----------
+    table
+        Its texts are escaped.
+    images
+        uint8, shape ``(3, H, W)`` each, by name.
+    columns
+        Those that hold names of images.
+    """
+    from html import escape
+
+    from IPython import display
+
+    if table.empty:
+        return display.HTML("<em>None.</em>")
+    cells = table.map(lambda value: escape(str(value)))
+    for column in columns:
+        named = zip(table[column], cells[column], strict=True)
+        cells[column] = [f"{_thumbnail(images[name], text)}<br>{text}" for name, text in named]
+    html = cells.to_html(index=False, escape=False, border=0)
+    for tag in ("th", "td"):  # numbers stand on the right, but these are texts
+        html = html.replace(f"<{tag}>", f'<{tag} style="text-align: left">')
+    return display.HTML(html)
+
+
+def _thumbnail(image: torch.Tensor, alternative: str, side: int = 96) -> str:
+    """Return a small image as an HTML tag, with its alternative text, which is escaped already."""
+    from dcgan_utils.data.tensors import as_image
+
+    buffer = io.BytesIO()
+    as_image(image).resize((side, side)).save(buffer, "WEBP", quality=75)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    source = f"data:image/webp;base64,{data}"
+    return f'<img src="{source}" width="{side}" height="{side}" alt="{alternative}">'
 
 
 def slider(images: torch.Tensor, names: Sequence[str]) -> widgets.VBox | None:

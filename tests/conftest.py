@@ -79,6 +79,17 @@ def image_folder(tmp_path):
 
 
 @pytest.fixture
+def wide_folder(tmp_path):
+    """Return a folder with ten small images, each twice as wide as high."""
+    folder = tmp_path / "wide images"
+    folder.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 20, 40, 3), np.uint8)
+    for index, image in enumerate(pixels):
+        Image.fromarray(image).save(folder / f"{index:02d}.png")
+    return folder
+
+
+@pytest.fixture
 def collection(image_folder):
     """Return the ten images at 32 px."""
     from dcgan_utils.data.load import load_dataset

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import nbformat
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+import dcgan_utils
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import notebooks_dir
 from dcgan_utils.core.progress import shown_here
@@ -41,9 +42,16 @@ def execute_cells(name, **parameters):
     return "\n".join([*(output.get("text", "") for output in outputs), *texts])
 
 
-def executed(name, **parameters):
-    """Return the executed notebook with its outputs; the first error is raised."""
+def executed(name, *, replaced=None, **parameters):
+    """Return the executed notebook with its outputs; the first error is raised.
+
+    ``replaced`` are texts of its code, and what stands there instead.
+    """
     notebook = _parameterized(name, parameters)
+    for cell in notebook.cells:
+        for old, new in (replaced or {}).items():
+            if cell.cell_type == "code":
+                cell.source = cell.source.replace(old, new)
     _execute(notebook)
     return notebook
 
@@ -66,6 +74,7 @@ def _execute(notebook):
         config=Config({"HistoryManager": {"enabled": False}}),
         user_module=types.ModuleType("notebook_in_a_test"),
     )
+    dcgan_utils._show_runs_in_cells()  # as the import does in a new kernel
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     try:
         for number, cell in enumerate(code, start=1):
@@ -124,7 +133,7 @@ class StandIn:
         try:
             if name == "train":
                 config = TrainConfig.resolve(**parameters)
-                train(config, load_dataset(config.dataset, config.img_size))
+                train(config, load_dataset(config.dataset, **config.loading))
         except WorkbookError as error:
             failed = f"WorkbookError: {error}"
         executed = new_notebook(cells=[new_code_cell("1", execution_count=1)])

@@ -2,12 +2,15 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from dcgan_utils.runs.run import run_name
 from dcgan_utils.study import claims
+from dcgan_utils.study.record import Record
 
 ROOT = Path(__file__).parents[1]
 REPORTS = ROOT / "reports"
@@ -56,6 +59,20 @@ def test_the_anchors_are_those_of_the_record():
     kid = pd.read_csv(path, index_col="run")["kid"]
     assert f"A grey rectangle has a KID of {kid['grey']:.3f}" in RESULTS
     assert f"ten paintings repeated have {kid['ten images, repeated']:.3f}" in RESULTS
+
+
+def test_the_verdicts_are_what_the_rule_says_of_the_record():
+    first, *rows = table_after("this is Monet's first look")
+    for column, name in enumerate(first[1:], start=1):
+        collection = name.lower()
+        path = REPORTS / f"noise-study/{collection}/{collection}-dcgan-measures.csv"
+        found = {claim.letter: claim for claim in claims.judge(pd.read_csv(path), looks=(3, 5, 8))}
+        stated = {row[0].split(")")[0].strip("("): row[column] for row in rows}
+        assert set(stated) == set(found)
+        for letter, cell in stated.items():
+            verdict, _, reason = cell.partition(": ")
+            assert verdict == found[letter].verdict
+            assert found[letter].reason.startswith(reason), letter
 
 
 @pytest.mark.parametrize(("column", "collection"), [(1, "monet"), (2, "plein_air")])
@@ -133,9 +150,24 @@ def test_the_speeds_are_those_of_the_benchmark():
         said = {f"{value:.1f}" for name, value in ratio.items() if name != "textbook"}
         assert {bf16, fp32} <= said, said
     assert "2.7 times as fast at batch 128 and 2.3 times at\nbatch 64" in README
+    page = (ROOT / "docs/benchmark.md").read_text("utf-8")
+    assert "2.7 times as fast at batch 128 and 2.3 times at batch 64" in page
 
 
 def test_results_name_only_files_that_are_there():
     for text, folder in ((RESULTS, REPORTS), (README, ROOT)):
         for target in re.findall(r"\]\(([^)#]+)\)", text):
             assert "://" in target or (folder / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(REPORTS.glob("noise-study/*/*-dcgan-measures.csv")),
+    ids=lambda path: path.parent.name,
+)
+def test_recorded_runs_keep_their_names(path):
+    """A study would train them again otherwise."""
+    record = Record.of_file(path)
+    for run in record.runs():
+        data = SimpleNamespace(**record.settings["data"])
+        assert run_name(run.config, data) == run.name

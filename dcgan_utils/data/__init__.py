@@ -6,9 +6,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "decode": ["COPIES"],
-        "duplicates": ["describe_duplicates", "find_duplicates"],
+        "duplicates": ["describe_duplicates", "duplicate_table", "find_duplicates"],
         "labels": ["categories", "classes_of", "read_labels"],
-        "load": ["Dataset", "LoadReport", "load_copies", "load_dataset"],
+        "load": ["Dataset", "LoadReport", "fit_example", "load_copies", "load_dataset"],
         "statistics": [
             "describe_horizon",
             "describe_round_canvases",

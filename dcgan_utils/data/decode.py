@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageColor, ImageEnhance, ImageOps
+from PIL import Image, ImageEnhance, ImageOps
 
-from dcgan_utils.core.errors import WorkbookError, first_line, ignore_file_errors
+from dcgan_utils.core.errors import first_line, ignore_file_errors
 from dcgan_utils.data.colours import to_srgb
 from dcgan_utils.data.formats import DamagedImage, completed_jpeg, open_image
 from dcgan_utils.data.levels import expand_palette_of_8_bits, scale_key_colour, to_8_bits
+from dcgan_utils.data.squares import to_square
 
 MAX_PIXELS = 89_478_485  # to be decoded; the limit at which Pillow itself only warns
 # A JPEG decoded at an eighth may be larger: phones write 200 megapixels.
@@ -92,10 +93,10 @@ def decode_image(
         The whole file. Only the first frame of an animation is used.
     img_size
         Side of the square in pixels.
-    fit : {"crop", "pad"}
-        For images that are not square: keep the centre, or pad to a square with `background`.
+    fit : {"crop", "pad", "stretch"}
+        See `squares.to_square`.
     background
-        RGB in 0..255, also used behind transparent parts.
+        RGB in 0..255, behind transparent parts and around a padded image.
     copy
         One of `COPIES`, applied to the image before resizing.
     memory
@@ -143,7 +144,7 @@ def _decode(
             size = size if image.size == stored else size[::-1]
             image, space = to_srgb(to_8_bits(image, opened, data), opened, data)
             image = _flatten(image, background, copy)
-            fitted = _crop(image, img_size) if fit == "crop" else _pad(image, img_size, background)
+            fitted = to_square(image, img_size, fit=fit, background=background)
     except (DamagedImage, OSError, MemoryError):
         raise
     except Exception as error:  # Pillow's parsers raise many types
@@ -210,45 +211,6 @@ def _flatten(image: Image.Image, background: tuple[int, int, int], copy: str | N
         return image if image.mode == "RGB" else image.convert("RGB")
     canvas = Image.new("RGBA", image.size, (*background, 255))
     return Image.alpha_composite(canvas, image.convert("RGBA")).convert("RGB")
-
-
-def _crop(image: Image.Image, img_size: int) -> Image.Image:
-    """Crop the central square and resize it."""
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    # Integer coordinates: an image that already has the right size stays unchanged.
-    box = (left, top, left + side, top + side)
-    return image.resize((img_size, img_size), Image.Resampling.LANCZOS, box=box)
-
-
-def _pad(image: Image.Image, img_size: int, background: tuple[int, int, int]) -> Image.Image:
-    """Resize the whole image and centre it on a square of `background`."""
-    scale = img_size / max(image.size)
-    width, height = (max(1, round(side * scale)) for side in image.size)
-    square = Image.new("RGB", (img_size, img_size), background)
-    inner = image.resize((width, height), Image.Resampling.LANCZOS)
-    square.paste(inner, ((img_size - width) // 2, (img_size - height) // 2))
-    return square
-
-
-def parse_background(background: str) -> tuple[int, int, int]:
-    """Return a colour name or ``#rrggbb`` as RGB in 0..255.
-
-    Raises
-    ------
-    WorkbookError
-        If Pillow does not know the colour.
-    """
-    try:
-        colour = ImageColor.getcolor(background, "RGB")
-        if max(colour) > 255:
-            raise ValueError("above 255")
-    except (ValueError, TypeError, AttributeError) as error:
-        raise WorkbookError(
-            f"background={background!r} is not a colour: give a name such as 'white' "
-            "or a code such as '#ffeedd'."
-        ) from error
-    return colour
 
 
 # --- The second study's coloured copies ---

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,6 +12,9 @@ import torch
 from dcgan_utils.core import cache
 from dcgan_utils.data.statistics import pixel_vectors
 from dcgan_utils.data.tensors import as_image
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOST_BITS = 6  # of 64, in which the hashes of near duplicates may differ
 MOST_LEVELS = 40  # of 255, by which their colours may differ on average
@@ -88,6 +92,31 @@ def _perceptual_hashes(images: torch.Tensor) -> np.ndarray:
 
     bits = [imagehash.phash(as_image(image)).hash for image in images]
     return 2 * np.stack(bits).reshape(len(bits), 64).astype(np.float32) - 1
+
+
+def duplicate_table(pairs: Sequence[Pair], files: Sequence[str]) -> pd.DataFrame:
+    """Return one row for each image that duplicates an earlier one, the most similar first.
+
+    Parameters
+    ----------
+    pairs
+        From `find_duplicates`.
+    files
+        The names of all images.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns: ``image``, ``repeats`` (the earlier image), ``how`` (``pixel for pixel``, or
+        ``nearly``) and ``bits`` of 64 that differ; may be empty.
+    """
+    import pandas as pd
+
+    rows = [
+        (files[p.second], files[p.first], "pixel for pixel" if p.exact else "nearly", p.bits)
+        for p in pairs
+    ]
+    return pd.DataFrame(rows, columns=["image", "repeats", "how", "bits"])
 
 
 def describe_duplicates(pairs: Sequence[Pair], count: int) -> str:

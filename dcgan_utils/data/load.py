@@ -29,15 +29,9 @@ import torch
 
 from dcgan_utils.core import cache, progress
 from dcgan_utils.core.environment import needs_extra
-from dcgan_utils.core.errors import NotEnoughData, WorkbookError
+from dcgan_utils.core.errors import NotEnoughData, WorkbookError, did_you_mean
 from dcgan_utils.core.seeds import stream
-from dcgan_utils.data.decode import (
-    COPIES,
-    DecodedImage,
-    Memory,
-    decode_image,
-    parse_background,
-)
+from dcgan_utils.data.decode import COPIES, DecodedImage, Memory, decode_image
 from dcgan_utils.data.formats import (
     FORMATS,
     DamagedImage,
@@ -60,6 +54,7 @@ from dcgan_utils.data.listing import (
     open_listing,
 )
 from dcgan_utils.data.sources import Location, ensure_available, locate
+from dcgan_utils.data.squares import FITS, canonical_background, parse_background
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -495,10 +490,12 @@ def load_dataset(
         searched recursively. See `locate`.
     img_size
         Side of the square images in pixels, 1 to 1024.
-    fit : {"crop", "pad"}
-        For images that are not square: keep the centre, or pad to a square with `background`.
+    fit : {"crop", "pad", "stretch"}
+        For images that are not square: keep the centre, pad to a square with `background`, or
+        scale both sides to `img_size`, which distorts.
     background
-        Colour behind transparent parts: a name, or a code such as ``#ffeedd``.
+        Colour behind transparent parts and around padded images: a name, or a code such as
+        ``#ffeedd``.
     strict
         Refuse the collection if an image cannot be used, instead of skipping the image.
     copy
@@ -540,7 +537,7 @@ def load_dataset(
         data_hash=data_hash.result(),
         source=path,
         folders=location.folders,
-        options={"fit": fit, "background": background},
+        options={"fit": fit, "background": canonical_background(background)},
     )
 
 
@@ -583,6 +580,37 @@ def synthetic_dataset(
     sizes = (size or (images.shape[-1],) * 2,) * n
     report = LoadReport({kind: n}, {"RGB": n}, sizes, (file_size,) * n, skipped=(), ignored=())
     return Dataset(name, images, files, report, cache.content_hash(images.numpy()), source)
+
+
+def fit_example(dataset: Dataset) -> tuple[str, dict[str, torch.Tensor]]:
+    """Return the name of the image that is farthest from square, and what each `fit` makes of it.
+
+    Returns
+    -------
+    name : str
+        One of `Dataset.files`.
+    squares : dict of torch.Tensor
+        uint8, shape ``(1, 3, img_size, img_size)``, by the names in `squares.FITS`.
+
+    Raises
+    ------
+    NotEnoughData
+        If all images are square, or this one is no file of its own.
+    """
+    if not dataset.options:
+        raise NotEnoughData("These images were not read from files.")
+    ratios = [max(size) / min(size) for size in dataset.report.sizes]
+    if max(ratios) == 1:
+        raise NotEnoughData("All images are square: crop, pad and stretch are the same.")
+    name, side = dataset.files[int(np.argmax(ratios))], dataset.images.shape[-1]
+    with open_listing(dataset.source, dataset.folders) as listing:
+        data = next((item.read() for item in listing if item.name == name), None)
+    if data is None:
+        raise NotEnoughData(f"'{name}' is not a file of its own.")
+    recipes = (_checked_recipe(side, fit, dataset.options["background"], None) for fit in FITS)
+    decoded = (decode_image(data, **recipe).pixels for recipe in recipes)
+    images = (torch.tensor(pixels).permute(2, 0, 1)[None] for pixels in decoded)
+    return name, dict(zip(FITS, images, strict=True))
 
 
 def load_copies(dataset: Dataset) -> torch.Tensor:
@@ -654,8 +682,9 @@ def _checked_recipe(img_size: int, fit: str, background: str, copy: str | None) 
         raise WorkbookError(
             f"img_size must be an integer from 1 to {MAX_IMG_SIZE} (pixels), not {img_size!r}."
         )
-    if fit not in ("crop", "pad"):
-        raise WorkbookError(f"fit must be 'crop' or 'pad', not {fit!r}.")
+    if fit not in FITS:
+        near = did_you_mean(str(fit), FITS)
+        raise WorkbookError(f"fit must be one of {', '.join(FITS)}, not {fit!r:.100}.{near}")
     if copy is not None and copy not in COPIES:
         raise WorkbookError(f"copy must be one of {', '.join(COPIES)}, not {copy!r}.")
     recipe = {"img_size": side, "fit": fit, "background": parse_background(background)}

@@ -19,11 +19,14 @@ from dcgan_utils.core.parameters import (
     auto_is_open,
     one_of,
 )
+from dcgan_utils.data.squares import FITS, canonical_background
 from dcgan_utils.gan import choices, priors
 from dcgan_utils.gan.priors import Prior
 
 # Shared by all presets: the settings of the DCGAN paper and the first study.
 _SHARED = {
+    "fit": "crop",
+    "background": "white",
     "noise": "normal",
     "noise_size": 100,
     "architecture": "dcgan",
@@ -105,6 +108,8 @@ def _canonical_noise(value: Any) -> str:
 
 
 ImgSize = Annotated[int, one_of(*choices.IMG_SIZES)]
+Fit = Annotated[str, one_of(*FITS)]
+Background = Annotated[str, BeforeValidator(canonical_background)]
 Width = Annotated[Integer, Field(ge=1, le=1024)]
 BatchSize = Annotated[Integer, Field(ge=1, le=8192)]
 Epochs = Annotated[Integer, Field(ge=1, le=1_000_000)]
@@ -125,9 +130,12 @@ class TrainConfig(Parameters):
 
     dataset: Named
     preset: str
+    start_from: Named | None = None
     noise: Annotated[str, BeforeValidator(_canonical_noise)]
     noise_size: Annotated[Integer, Field(ge=1, le=10_000)]
     img_size: ImgSize
+    fit: Fit
+    background: Background
     architecture: Architecture
     first_norm: Annotated[str, one_of(*choices.FIRST_NORMS)]
     width: Width
@@ -224,6 +232,11 @@ class TrainConfig(Parameters):
     def sizes(self) -> dict[str, int]:
         """The parameters that determine the shapes of the networks."""
         return self.model_dump(include={"noise_size", "img_size", "width", "first_norm"})
+
+    @property
+    def loading(self) -> dict[str, Any]:
+        """What `load_dataset` needs to know beside the collection."""
+        return self.model_dump(include={"img_size", "fit", "background"})
 
     def changed(self, **changes: Any) -> Self:
         """Return a copy with some parameters changed, validated again."""

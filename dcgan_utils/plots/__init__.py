@@ -8,7 +8,7 @@ from dcgan_utils.plots.clusters import (
     scatter_plane,
     thumbnails,
 )
-from dcgan_utils.plots.files import dimensions, duplicate_pairs, file_sizes, round_canvases
+from dcgan_utils.plots.files import dimensions, file_sizes, round_canvases
 from dcgan_utils.plots.images import (
     captioned,
     image_grid,
@@ -49,7 +49,7 @@ from dcgan_utils.plots.training import (
 __all__ = [
     "BLUE", "ORANGE", "Figure", "benchmark_turns", "captioned", "channel_histograms",
     "cluster_sizes", "differences_to_reference", "dimensions", "distance_over_epochs",
-    "duplicate_pairs", "explained_variance", "export_projector", "file_sizes", "horizon_line",
+    "explained_variance", "export_projector", "file_sizes", "horizon_line",
     "image_cloud", "image_grid", "image_rows", "k_criteria", "kid_bars", "labelled_grids", "losses",
     "losses_overlaid", "measures_by_ratio", "memory_over_epochs", "network_diagram",
     "noise_density", "noise_evidence", "palette", "probabilities", "quality_over_epochs",

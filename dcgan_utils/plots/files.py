@@ -1,4 +1,4 @@
-"""Figures of image files: their sizes, dimensions and kinds, and which look alike."""
+"""Figures of image files: their sizes, dimensions and kinds, and round canvases."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import numpy as np
 import torch
 
 from dcgan_utils.core.errors import NotEnoughData
-from dcgan_utils.data.duplicates import Pair
-from dcgan_utils.plots.images import captioned, draw_image, shorten
+from dcgan_utils.plots.images import captioned, draw_image
 from dcgan_utils.plots.style import BLUE, GREEN, ORANGE, Figure, styled
 
 if TYPE_CHECKING:
@@ -55,27 +54,6 @@ def dimensions(
         f"to {height.max():.0f} pixels; aspect ratios from {ratio.min():.2f} to "
         f"{ratio.max():.2f}; {listed}."
     )
-
-
-def duplicate_pairs(images: torch.Tensor, pairs: Sequence[Pair], names: Sequence[str]) -> Figure:
-    """Draw pairs of images that repeat each other: three identical ones and three near ones.
-
-    Images and names are those of the whole collection, `pairs` from `find_duplicates`. Raises
-    `NotEnoughData` if there are none.
-    """
-    if not pairs:
-        raise NotEnoughData("No two images look alike.")
-    identical = [pair for pair in pairs if pair.exact]
-    shown = identical[:3] + [pair for pair in pairs if not pair.exact][:3]
-    numbers, captions = [], []
-    for pair in shown:
-        similarity = "identical" if pair.exact else f"{pair.bits} bits differ"
-        numbers += [pair.first, pair.second]
-        captions += [names[pair.first], f"{shorten(names[pair.second], 13)}: {similarity}"]
-    title = f"Pairs that look alike: {len(shown)} of {len(pairs)}, the most alike first"
-    listed = "; ".join(f"{names[pair.first]} and {names[pair.second]}" for pair in shown)
-    description = f"{len(shown)} pairs of images that look alike: {listed}."
-    return captioned(images[numbers], captions, title=title, description=description, columns=4)
 
 
 def round_canvases(images: torch.Tensor, found: Sequence[int], names: Sequence[str]) -> Figure:

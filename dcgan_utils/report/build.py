@@ -32,6 +32,7 @@ from dcgan_utils.report.configs import BenchmarkConfig, choose_chapters
 from dcgan_utils.report.playground import write_playground
 from dcgan_utils.report.site import PLAYGROUND, Link, Page, make_page, write_index, write_site
 from dcgan_utils.runs.run import Run, is_finished, run_name
+from dcgan_utils.runs.transfer import locate_source
 from dcgan_utils.study.grid import Grid
 from dcgan_utils.study.record import Record
 from dcgan_utils.study.schedule import execute_notebook, is_complete, require_lab
@@ -156,11 +157,13 @@ def plan_report(
     chosen = choose_chapters(only, skip, benchmark=benchmark is not None)
     source = locate(dataset).source
     given = {**(parameters or {}), "preset": preset, "dataset": source}
+    if start_from := locate_source(TrainConfig.check(**given).start_from):
+        given["start_from"] = start_from
     noise = priors.parse_list(noises)
     configs = [TrainConfig.resolve(**given, noise=str(prior)) for prior in noise]
     first = configs[0]
     common = {"dataset": source, "seed": first.seed, "device": first.device}
-    images = load_dataset(source, first.img_size)
+    images = load_dataset(source, **first.loading)
     count = len(images.images)
     speed = common | {"precision": given.get("precision", "auto")} | (benchmark or {})
     if "benchmark" in chosen:
@@ -222,7 +225,7 @@ def _about_collection(name: str, common: dict[str, Any], config: TrainConfig) ->
     return [
         Chapter(
             "eda",
-            common,
+            common | {"fit": config.fit, "background": config.background},
             title="The collection",
             summary=f"What is in {name}: images, pixels, clusters, maps.",
         ),

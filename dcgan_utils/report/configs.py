@@ -21,7 +21,18 @@ from dcgan_utils.core.parameters import (
 from dcgan_utils.data.sources import locate
 from dcgan_utils.gan import priors
 from dcgan_utils.gan.choices import POLICIES
-from dcgan_utils.gan.config import BatchSize, Epochs, ImgSize, Preset, Samples, TrainConfig, Width
+from dcgan_utils.gan.config import (
+    Background,
+    BatchSize,
+    Epochs,
+    Fit,
+    ImgSize,
+    Preset,
+    Samples,
+    TrainConfig,
+    Width,
+)
+from dcgan_utils.runs.transfer import locate_source
 
 CHAPTERS = ("eda", "augment", "train", "capacity", "latent", "compare", "benchmark")
 
@@ -78,7 +89,7 @@ def check_report(dataset: str, noises: str, preset: str, parameters: dict[str, A
     """
     given = {**parameters, "preset": preset, "dataset": locate(dataset).source}
     for prior in priors.parse_list(noises):
-        TrainConfig.check(**given, noise=str(prior))
+        locate_source(TrainConfig.check(**given, noise=str(prior)).start_from)
 
 
 class EdaConfig(Parameters):
@@ -87,10 +98,12 @@ class EdaConfig(Parameters):
     dataset: Named = "plein_air"
     other: Named | None = None
     img_size: Annotated[Integer, Field(ge=16, le=512)] = 128
+    fit: Fit = "crop"
+    background: Background = "white"
     cluster_on: Annotated[str, one_of("pixels", "features")] = "pixels"
     k: Annotated[Integer, Field(ge=1, le=100)] = 10
     cluster: Annotated[Integer, Field(ge=0)] = 0
-    extractor: Annotated[str, one_of("efficientnet_lite0", "efficientnet_b0")] = (
+    extractor: Annotated[str, one_of("efficientnet_lite0", "efficientnet_b0", "inception")] = (
         "efficientnet_lite0"
     )
     n_neighbors: Annotated[Integer, Field(ge=2, le=200)] = 15

@@ -240,7 +240,7 @@ def write_site(
         "beside.html.j2",
         title=f"{name}: two pages side by side",
         bar=_bar("beside.html", "Side by side", pages, _more(folder)),
-        css=_css(),
+        css=style_sheet(),
         links=shown,
         chosen=(left, right if right != left else min(left + 1, len(shown) - 1)),
     )
@@ -266,7 +266,7 @@ def write_index(
         playground=PLAYGROUND if whole and (folder / PLAYGROUND).exists() else "",
         pages=sorted(pages, key=lambda page: not page.glance),  # results come first
         links=links,
-        css=_css(),
+        css=style_sheet(),
         environment=environment(),
         written=datetime.datetime.now().strftime("%Y-%m-%d %H:%M"),
     )
@@ -295,7 +295,7 @@ def write_page(
     """
     ensure_dir(path.parent)
     bar = _bar(path.name, title, pages, _more(path.parent, path.name) if pages else ())
-    _write(path, render(template, title=title, css=_css(), bar=bar, **values))
+    _write(path, render(template, title=title, css=style_sheet(), bar=bar, **values))
     return path
 
 
@@ -326,7 +326,7 @@ def _more(folder: Path, writing: str = "") -> list[Link]:
 
 
 @cache
-def _css() -> str:
+def style_sheet() -> str:
     """Return the style sheet, with code colours for light and dark mode."""
     from markupsafe import Markup
     from pygments.formatters import HtmlFormatter
@@ -349,7 +349,7 @@ def _render(notebook: NotebookNode, page: Page, pages: Sequence[Page] = ()) -> s
     more = _more(page.html.parent) if pages else ()
     about = {
         "title": page.title,
-        "css": _css(),
+        "css": style_sheet(),
         "failed": page.failed,
         "bar": _bar(page.html.name, page.title, pages, more, code=True),
         "before": pages[place - 1] if place > 0 else None,

@@ -11,5 +11,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "sampling": ["collection_of", "draw", "load_generator", "load_pair", "most_real", "sample"],
         "table": ["runs_table"],
         "training": ["Watcher", "train"],
+        "transfer": ["locate_source"],
     },
 )

@@ -59,6 +59,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 COLLAPSED = 0.5  # share between the samples, relative to real images
 FORMAT = 3  # of config.json; increase it when older folders can no longer be read
+# What runs were trained with before these were parameters: they keep the names they had then.
+_FORMERLY = {"first_norm": "channel", "fit": "crop", "background": "#ffffff", "start_from": None}
 LOCKS = (".lock", ".task")  # of a training, and of a grid's worker, which also measures
 LOOK = 0.2  # seconds; who only looks whether a run is in use holds the locks for less
 
@@ -171,8 +173,9 @@ def _identity(config: TrainConfig, data_hash: str) -> dict[str, Any]:
 def run_name(config: TrainConfig, dataset: Dataset) -> str:
     """Return the name of a run: collection, prior, seed, and a hash of parameters and images."""
     identity = _identity(config, dataset.data_hash)
-    if config.first_norm == "channel":  # so that runs keep the names they had without it
-        del identity["first_norm"]
+    for name, former in _FORMERLY.items():
+        if identity[name] == former:
+            del identity[name]
     identity = json.dumps(identity, sort_keys=True)
     digest = hashlib.blake2b(identity.encode(), digest_size=4).hexdigest()
     return f"{dataset.name}-{config.prior.slug}-s{config.seed}-{digest}"
@@ -245,7 +248,12 @@ class Run:
 
     @classmethod
     def create(
-        cls, config: TrainConfig, dataset: Dataset, *, folder: str | Path | None = None
+        cls,
+        config: TrainConfig,
+        dataset: Dataset,
+        *,
+        folder: str | Path | None = None,
+        start: dict[str, Any] | None = None,
     ) -> Run:
         """Create the folder of a run, or open it if the same run was started before.
 
@@ -253,6 +261,8 @@ class Run:
         ----------
         folder
             The default is `run_name` in ``reports/runs``.
+        start
+            What is known of the weights that a new run begins with; see `transfer.Start`.
 
         Raises
         ------
@@ -279,6 +289,8 @@ class Run:
             },
             "environment": environment(),
         }
+        if start is not None:
+            about["start"] = start
         write_bytes(folder / "config.json", json.dumps(about, indent=2).encode())
         return cls(folder)
 
@@ -662,6 +674,11 @@ def run_folder(name: str | Path) -> Path | None:
     return None
 
 
+def run_folders() -> list[Path]:
+    """Return the folders in ``reports/runs`` that have a config, which need not be readable."""
+    return sorted(config.parent for config in runs_dir().glob("*/config.json"))
+
+
 @contextmanager
 def lock_run(folder: Path, name: str = LOCKS[0]) -> Iterator[None]:
     """Keep other processes from working in a run folder; see `Run.locked`."""
@@ -744,8 +761,7 @@ def _matching_folders(pattern: str) -> list[Path]:
     named = run_folder(pattern) or run_folder(normalise_name(pattern))
     if named is not None:
         return [named]
-    existing = sorted(config.parent for config in runs_dir().glob("*/config.json"))
-    found = select_folders(existing, pattern)
+    found = select_folders(run_folders(), pattern)
     started = [folder for folder in found if _has_epochs(folder)]
     if started and len(started) < len(found):
         skipped = ", ".join(folder.name for folder in found if folder not in started)

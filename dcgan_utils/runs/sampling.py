@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -38,14 +40,19 @@ def collection_of(run: Run) -> Dataset:
     path = Path(data["source"])
     location = Location(data["name"], path, tuple(map(str, data.get("folders", ()))))
     source = location if path.exists() else run.config.dataset
-    stored = data.get("options", {})
-    options = {name: str(stored[name]) for name in ("fit", "background") if name in stored}
-    collection = load_dataset(source, run.config.img_size, **options)
+    collection = load_dataset(source, **_loading(run))
     if collection.data_hash != data["data_hash"]:
         logger.warning(
             "The images in '%s' are not those that '%s' was trained on.", source, run.name
         )
     return replace(collection, name=data["name"])  # found by path, it has the folder's name
+
+
+def _loading(run: Run) -> dict[str, Any]:
+    """Return what `load_dataset` was given for a training."""
+    stored = run.about["data"].get("options", {})
+    options = {name: str(stored[name]) for name in ("fit", "background") if name in stored}
+    return run.config.loading | options
 
 
 def load_generator(
@@ -212,9 +219,16 @@ _PARTS = ("history.csv", "samples", "weights")  # a run has these, unless some w
 
 
 def load_pair(
-    dataset: str, other: str | None, img_size: int, *, seed: int = 0, device: str | None = None
+    dataset: str,
+    other: str | None,
+    img_size: int,
+    *,
+    fit: str = "crop",
+    background: str = "white",
+    seed: int = 0,
+    device: str | None = None,
 ) -> tuple[Dataset, Dataset | None]:
-    """Load two collections at the same size; the other one may be new images of a run.
+    """Load two collections as squares of one size; the other one may be new images of a run.
 
     Parameters
     ----------
@@ -222,9 +236,9 @@ def load_pair(
         See `load.load_dataset`.
     other
         The same, or the name or folder of a run. A run generates as many images as the
-        collection has, and the collection is loaded at the run's size.
-    img_size
-        Side of the images in pixels, unless ``other`` is a run.
+        collection has, and the collection is loaded as for the run's training.
+    img_size, fit, background
+        See `load.load_dataset`; not used if ``other`` is a run.
     seed, device
         See `sample`.
 
@@ -233,19 +247,20 @@ def load_pair(
     WorkbookError
         If one of them cannot be loaded.
     """
+    load = functools.partial(load_dataset, img_size=img_size, fit=fit, background=background)
     if other is None:
-        return load_dataset(dataset, img_size), None
+        return load(dataset), None
     folder = run_folder(other)
     if folder is not None and any((folder / part).exists() for part in _PARTS):
         run = Run(folder)
-        collection = load_dataset(dataset, run.config.img_size)
+        collection = load_dataset(dataset, **_loading(run))
         images = sample(run, len(collection.images), seed=seed, device=device)
         files = tuple(f"generated_{number:05d}" for number in range(1, len(images) + 1))
         return collection, synthetic_dataset(
             images, name=run.name, files=files, source=run.folder, kind="generated"
         )
-    second = load_dataset(other, img_size)  # first, because its name is more likely misspelt
-    collection = load_dataset(dataset, img_size)
+    second = load(other)  # first, because its name is more likely misspelt
+    collection = load(dataset)
     if second.name == collection.name:
         second = replace(second, name=f"{second.name} (other)")
     return collection, second

@@ -154,6 +154,7 @@ def _parameters(run: Run) -> Summary:
     """Return what the tab of the hyper-parameters says of a run."""
     name = run.name.encode("utf-8", "replace").decode()
     values = {"collection": run.about["data"]["name"]} | run.config.identity
+    values["start_from"] = values["start_from"] or "none"
     return hparams_pb(values, trial_id=name, start_time_secs=_start_time(run))
 
 

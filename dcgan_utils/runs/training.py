@@ -26,8 +26,9 @@ from dcgan_utils.gan.augment import COPYING
 from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.gan.model import DCGAN
 from dcgan_utils.runs.checkpoint import epochs_to_keep, is_out_of_memory
-from dcgan_utils.runs.run import Run, incompatible_state_as_error
+from dcgan_utils.runs.run import Run, incompatible_state_as_error, run_folder, run_name
 from dcgan_utils.runs.sampling import draw
+from dcgan_utils.runs.transfer import Start, load_start
 
 logger = logging.getLogger(__name__)
 SAVING_SHARE = 1 / 20  # of the training time, at most, is spent on writing checkpoints
@@ -73,14 +74,15 @@ def train(
     the CPU. It does not hold on a GPU with ``augment`` layers or both, because torch adds up
     their gradients in any order there. A finished run is returned at once. Ctrl-C saves the
     state. A process that is killed loses the epochs since the last checkpoint; writing
-    checkpoints takes up to a twentieth of the time.
+    checkpoints takes up to a twentieth of the time. With ``config.start_from``, both networks
+    begin with the weights of another run (see `transfer.load_start`), which is needed only then.
 
     Parameters
     ----------
     config
         Resolved parameters.
     dataset
-        Images of side ``config.img_size``; they are kept in memory.
+        From ``load_dataset(config.dataset, **config.loading)``; the images are kept in memory.
     folder
         The run folder; the default is `run.run_name` in ``reports/runs``.
     watchers
@@ -97,25 +99,30 @@ def train(
     Raises
     ------
     WorkbookError
-        If a loss or a weight is no longer finite, if memory runs out, if ``folder`` contains
-        another run or one whose checkpoint was deleted, or if another process is training it.
+        If the images were loaded otherwise than the config says, if ``config.start_from`` names no
+        weights that fit, if a loss or a weight is no longer finite, if memory runs out, if
+        ``folder`` contains another run or one whose checkpoint was deleted, or if another process
+        is training it.
     TrainingInterrupted
         After Ctrl-C; the state is saved, even within an epoch.
     """
     config = config.for_collection(len(dataset.images))
-    if dataset.images.shape[-1] != config.img_size:
-        raise WorkbookError(
-            f"the images have {dataset.images.shape[-1]} px and img_size is {config.img_size}: "
-            f"load them with img_size={config.img_size}."
+    _refuse_other_squares(config, dataset)
+    start = _start(config, run_folder(folder or run_name(config, dataset)))
+    run = Run.create(config, dataset, folder=folder, start=start and start.about)
+    if start is not None and start.about != run.about.get("start"):
+        logger.warning(
+            "'%s' has other weights now than '%s' began with. To begin with the new ones, give "
+            "them another name.",
+            *(start.source, run.name),
         )
-    run = Run.create(config, dataset, folder=folder)
     if run.finished:
         logger.info("%s is already finished: nothing to train.", run.name)
         _ensure_preview(run)
         return run
     with run.locked(), reproducible(), _friendly_out_of_memory(config, len(dataset.images)):
         watchers = [*watchers, *_for_tensorboard(config)]
-        loop = _Loop(config, dataset, run, watchers)
+        loop = _Loop(config, dataset, run, watchers, start)
         with contextlib.ExitStack() as stack, _deferred_interrupt() as interrupted:
             for watcher in watchers:
                 stack.enter_context(watcher)
@@ -127,6 +134,28 @@ def train(
         with warn_if_not_writable():
             write_gif(run.gif_path, frames)
     return run
+
+
+def _start(config: TrainConfig, begun: Path | None) -> Start | None:
+    """Load the weights to begin with; a run that has begun can do without them."""
+    if config.start_from is None:
+        return None
+    try:
+        return load_start(config)
+    except WorkbookError:
+        if begun is None:
+            raise
+        return None
+
+
+def _refuse_other_squares(config: TrainConfig, dataset: Dataset) -> None:
+    loaded = {"img_size": dataset.images.shape[-1], **dataset.options}
+    for name, value in config.loading.items():
+        if loaded.get(name, value) != value:
+            raise WorkbookError(
+                f"the images were loaded with {name} {loaded[name]}, and the config has {value}: "
+                "load them with load_dataset(config.dataset, **config.loading)."
+            )
 
 
 def _for_tensorboard(config: TrainConfig) -> list[Watcher]:
@@ -176,7 +205,12 @@ class _Loop:
     """The state of a training, which the checkpoint stores, and one epoch as a method."""
 
     def __init__(
-        self, config: TrainConfig, dataset: Dataset, run: Run, watchers: Sequence[Watcher] = ()
+        self,
+        config: TrainConfig,
+        dataset: Dataset,
+        run: Run,
+        watchers: Sequence[Watcher] = (),
+        start: Start | None = None,
     ):
         self.config, self.run, self.watchers = config, run, watchers
         self.model = DCGAN(config)
@@ -189,15 +223,15 @@ class _Loop:
         self.real_share = share_between_images(some)
         self.epoch = 0  # complete epochs
         self.seen = 0  # images shown in the current epoch
-        self.order = torch.empty(0, dtype=torch.long)
+        self.order = torch.arange(len(self.images))
         self.totals: dict[str, float] = {}
         self.seconds = 0.0
         self.saved_epoch = 0
         self.saving_due = 0.0  # the first epoch is always saved
         self.kept_epochs = set(epochs_to_keep(config.epochs))
-        self._resume()
+        self._resume(start)
 
-    def _resume(self) -> None:
+    def _resume(self, start: Start | None) -> None:
         state = self.run.load_checkpoint()
         if state is not None:
             with incompatible_state_as_error(self.run):
@@ -206,6 +240,11 @@ class _Loop:
         else:
             self.epoch = self._epochs_without_checkpoint()
         self.run.forget_after(self.epoch)
+        if state is None and not self.epoch and self.config.start_from is not None:
+            start = start or load_start(self.config)
+            start.apply(self.model)
+            logger.info("%s: %s", self.run.name, start)
+            self._save()  # so that it can resume without the source
 
     def _epochs_without_checkpoint(self) -> int:
         """Return 0, or all epochs if only the checkpoint of a complete training was deleted."""

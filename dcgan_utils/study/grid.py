@@ -38,6 +38,7 @@ from dcgan_utils.data.sources import Location, locate
 from dcgan_utils.gan import priors
 from dcgan_utils.gan.config import Architecture, TrainConfig
 from dcgan_utils.runs.run import run_name
+from dcgan_utils.runs.transfer import locate_source
 
 logger = logging.getLogger(__name__)
 _EXAMPLE = "One to start from is grid.yaml, which 'dcgan notebooks DIR' copies."
@@ -276,7 +277,7 @@ def check_grid(grid: Grid) -> list[Location]:
         )
     for architecture, arm in product(grid.architectures, grid.arms):
         parameters = grid.parameters | arm | {"architecture": architecture}
-        TrainConfig.check(**_possible_here(parameters))
+        locate_source(TrainConfig.check(**_possible_here(parameters)).start_from)
     return places
 
 
@@ -296,15 +297,18 @@ def tasks(grid: Grid) -> list[Task]:
     from dcgan_utils.data.load import load_dataset
     from dcgan_utils.study.record import settings_of
 
-    found = []
-    for place in check_grid(grid):
+    found, places = [], check_grid(grid)
+    shared, common = _resolved(grid.parameters), dict(grid.parameters)
+    if shared.start_from is not None:  # so that workers find it from their own directories
+        common["start_from"] = locate_source(shared.start_from)
+    for place in places:
         source = place.source
-        dataset = load_dataset(source, _resolved(grid.parameters | {"dataset": source}).img_size)
+        dataset = load_dataset(source, **shared.loading)
         classes_of(dataset, grid.label_column)
         for architecture, seed, arm in product(grid.architectures, grid.seeds, grid.arms):
             own = arm | {"dataset": source, "architecture": architecture, "seed": seed}
-            config = _resolved(grid.parameters | own).for_collection(len(dataset.images))
-            parameters = grid.parameters | own | {"precision": config.precision}
+            config = _resolved(common | own).for_collection(len(dataset.images))
+            parameters = common | own | {"precision": config.precision}
             which = (place.name, architecture, config.noise, config.first_norm, seed)
             settings = settings_of(config, dataset.data_hash)
             task = Task(run_name(config, dataset), *which, config.epochs, parameters, settings)

@@ -15,8 +15,9 @@ from PIL import Image, JpegImagePlugin
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.data import decode
-from dcgan_utils.data.decode import decode_image, parse_background
+from dcgan_utils.data.decode import decode_image
 from dcgan_utils.data.formats import FORMATS, DamagedImage, NotAnImage
+from dcgan_utils.data.squares import FITS, canonical_background, parse_background
 from dcgan_utils.data.tensors import make_grid as our_grid
 from dcgan_utils.data.tensors import to_float, to_uint8
 
@@ -250,7 +251,7 @@ def test_size_of_a_jpeg_is_reported_as_stored_though_it_is_halved(orientation, s
     assert_near(image.pixels, np.broadcast_to(RED, (16, 16, 3)))
 
 
-@pytest.mark.parametrize("fit", ["crop", "pad"])
+@pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("size", [(256, 256), (401, 290), (1000, 333)])
 def test_a_jpeg_halved_while_decoded_looks_as_if_it_were_not(fit, mode, size, monkeypatch):
@@ -309,7 +310,14 @@ def test_pad_of_a_thread():
     assert (square == RED).all(axis=2).sum() == 8
 
 
-@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_stretch_fills_the_square_with_the_whole_image():
+    square = pixels(encode(stripes()), 24, fit="stretch")
+    assert_near(square[:, 4], [RED] * 24)
+    assert_near(square[:, 12], [GREEN] * 24)
+    assert_near(square[:, 20], [BLUE] * 24)
+
+
+@pytest.mark.parametrize("fit", FITS)
 def test_single_pixel(fit):
     assert (pixels(encode(Image.new("RGB", (1, 1), RED)), 16, fit=fit) == RED).all()
 
@@ -387,12 +395,18 @@ def test_random_bytes_load_or_are_refused(data, start):
 def test_backgrounds():
     assert parse_background("white") == WHITE
     assert parse_background("#ff0000") == parse_background("#f00") == RED
+    assert canonical_background("Red") == canonical_background("#F00") == "#ff0000"
 
 
 @pytest.mark.parametrize("wrong", ["whyte", "#12345", "", None, (1, 2, 3), "rgb(300, 0, 0)"])
 def test_wrong_background(wrong):
     with pytest.raises(WorkbookError, match="is not a colour: give a name such as 'white'"):
         parse_background(wrong)
+
+
+def test_a_misspelt_colour_is_guessed():
+    with pytest.raises(WorkbookError, match="Did you mean 'white'"):
+        parse_background("whyte")
 
 
 def test_float_and_back_is_exact():
@@ -440,7 +454,7 @@ def noise_image(width, height):
 
 
 @pytest.mark.parametrize("size", [(32, 32), (8, 8), (5, 5)])
-@pytest.mark.parametrize("fit", ["crop", "pad"])
+@pytest.mark.parametrize("fit", FITS)
 def test_images_are_resized_by_lanczos(size, fit):
     image = noise_image(*size)
     expected = np.asarray(image.resize((8, 8), Image.Resampling.LANCZOS))

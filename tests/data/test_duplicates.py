@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from dcgan_utils.data import duplicates
-from dcgan_utils.data.duplicates import MOST_BITS, Pair, find_duplicates
+from dcgan_utils.data.duplicates import MOST_BITS, Pair, duplicate_table, find_duplicates
 
 
 def blobs(n, side=64, seed=0):
@@ -99,3 +99,13 @@ def test_each_image_is_paired_with_the_nearest_earlier_one_and_the_most_alike_co
         Pair(1, 2, 1, exact=False),
         Pair(0, 1, 3, exact=False),
     ]
+
+
+def test_the_table_names_both_images_and_how_alike_they_are():
+    pairs = [Pair(0, 2, 0, exact=True), Pair(1, 3, 4, exact=False)]
+    table = duplicate_table(pairs, ["a.png", "b.png", "c.png", "d.png"])
+    assert table.to_dict("records") == [
+        {"image": "c.png", "repeats": "a.png", "how": "pixel for pixel", "bits": 0},
+        {"image": "d.png", "repeats": "b.png", "how": "nearly", "bits": 4},
+    ]
+    assert duplicate_table([], []).empty

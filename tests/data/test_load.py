@@ -22,12 +22,12 @@ from files_by_hand import encode, profile
 from PIL import Image, ImageOps
 from tfrecord.writer import TFRecordWriter
 
-from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data import colours as colour_spaces
 from dcgan_utils.data import decode, listing, load
 from dcgan_utils.data.decode import COPIES
-from dcgan_utils.data.load import load_copies, load_dataset
+from dcgan_utils.data.load import fit_example, load_copies, load_dataset
 from dcgan_utils.data.painted import collections
 from dcgan_utils.data.sources import locate
 from dcgan_utils.runs.run import Run
@@ -186,6 +186,38 @@ def test_fit_and_background_reach_the_pixels(tmp_path):
     assert (load_dataset(folder, 8).images[0, 0] == 255).all()
 
 
+def test_each_fit_and_background_has_a_hash_and_a_cache_of_its_own(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (8, 16, 3), np.uint8)
+    write(tmp_path / "wide" / "a.png", encode(Image.fromarray(noise)))
+    recipes = [{"fit": fit} for fit in ("crop", "pad", "stretch")]
+    recipes.append({"fit": "pad", "background": "blue"})
+    hashes = [load_dataset(tmp_path / "wide", 8, **recipe).data_hash for recipe in recipes]
+    assert len({*hashes}) == 4
+    again = [load_dataset(tmp_path / "wide", 8, **recipe).data_hash for recipe in recipes]
+    assert again == hashes
+
+
+def test_what_each_fit_does_is_shown_on_the_image_farthest_from_square(tmp_path):
+    folder = tmp_path / "mixed"
+    write(folder / "a.png", image(RED, size=(8, 8)))
+    write(folder / "b.png", image(GREEN, size=(8, 32)))
+    write(folder / "c.png", image(BLUE, size=(16, 8)))
+    loaded = load_dataset(folder, 8, fit="stretch", background="red")
+    name, squares = fit_example(loaded)
+    assert name == "b.png"
+    assert {fit: tuple(square.shape) for fit, square in squares.items()} == dict.fromkeys(
+        ("crop", "pad", "stretch"), (1, 3, 8, 8)
+    )
+    assert torch.equal(squares["stretch"][0], loaded.images[1])
+    assert tuple(squares["pad"][0, :, 0, 0].tolist()) == RED, "the background of the collection"
+    assert tuple(squares["crop"][0, :, 0, 0].tolist()) == GREEN
+
+
+def test_where_all_images_are_square_there_is_nothing_to_show(tmp_path):
+    with pytest.raises(NotEnoughData, match="All images are square"):
+        fit_example(load_dataset(fill(tmp_path / "p", a=RED), 8))
+
+
 # --- Naming a collection -------------------------------------------------------------------
 
 
@@ -275,8 +307,8 @@ def test_wrong_img_size(tmp_path, wrong):
 
 def test_wrong_fit_and_background(tmp_path):
     folder = fill(tmp_path / "p", a=RED)
-    with pytest.raises(WorkbookError, match="fit must be 'crop' or 'pad', not 'stretch'"):
-        load_dataset(folder, 8, fit="stretch")
+    with pytest.raises(WorkbookError, match=r"one of crop, pad, stretch, not 'padd'\. Did you"):
+        load_dataset(folder, 8, fit="padd")
     with pytest.raises(WorkbookError, match="background='whyte' is not a colour"):
         load_dataset(folder, 8, background="whyte")
 

@@ -1,5 +1,9 @@
+import email.message
+import hashlib
+import io
 import urllib.error
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.painted import paint_scene
 from dcgan_utils.metrics import features
+from dcgan_utils.metrics.evaluation import evaluate
 
 DOWNLOAD = "torchvision.models._api.load_state_dict_from_url"
 
@@ -180,6 +185,128 @@ def test_weights_that_cannot_be_fetched_are_reported(no_network):
     features._load_b0.cache_clear()
     with pytest.raises(WorkbookError, match=r"no route to host.*or use efficientnet_lite0"):
         features.extract(some(), extractor="efficientnet_b0")
+
+
+# --- FID's Inception -------------------------------------------------------------------------
+
+
+def random_inception(monkeypatch):
+    """Return torch_fidelity's network with random weights."""
+    module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    torch.manual_seed(0)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "load_state_dict_from_url", lambda *a, **k: {})
+        patch.setattr(module.FeatureExtractorInceptionV3, "load_state_dict", lambda *a: None)
+        network = module.FeatureExtractorInceptionV3("random", ["2048"])
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(layer.weight)  # so that the features do not vanish
+    return network.eval()
+
+
+@pytest.fixture
+def weights(tmp_path, monkeypatch):
+    """Return where FID's weights are looked for; they are expected to begin as a file does."""
+    module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    features._load_inception.cache_clear()
+
+    def expect(content):
+        digest = hashlib.sha256(content).hexdigest()[:8]
+        url = f"https://nowhere.example/weights-inception-2015-12-05-{digest}.pth"
+        monkeypatch.setattr(module, "URL_INCEPTION_V3", url)
+        return tmp_path / "hub" / "checkpoints" / url.rpartition("/")[2]
+
+    yield expect
+    features._load_inception.cache_clear()
+
+
+@pytest.mark.slow
+def test_inception_is_what_torch_fidelity_computes(weights, monkeypatch):
+    """The weights are a stand-in here: torch_fidelity's own network reads them from the file."""
+    network, buffer = random_inception(monkeypatch), io.BytesIO()
+    torch.save(network.state_dict(), buffer)
+    path = weights(buffer.getvalue())
+    path.parent.mkdir(parents=True)
+    path.write_bytes(buffer.getvalue())
+    images = some(3)
+    found = features.extract(images, extractor="inception")
+    assert found.vectors.shape == (3, 2048)
+    assert (found.extractor, found.input_size) == ("inception", 299)
+    with torch.inference_mode():
+        (expected,) = network(images)
+    assert expected.std(0).max() > 1e-4, "the images differ"
+    np.testing.assert_allclose(found.vectors, expected.numpy(), rtol=1e-3, atol=1e-5)
+    measures = evaluate(some(12), some(12, seed=1), seed=0, extractor="inception")
+    assert measures["extractor"] == "inception"
+    assert measures["fid"] != evaluate(some(12), some(12, seed=1), seed=0)["fid"]
+
+
+def test_inception_asks_for_its_package(monkeypatch):
+    def missing(package):
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr(features, "version", missing)
+    for call in (features.require_extractor, lambda name: features.extract(some(), extractor=name)):
+        with pytest.raises(WorkbookError, match=r'pip install "dcgan-utils\[inception\]"'):
+            call("inception")
+
+
+def test_inception_that_cannot_be_fetched_says_where_to_put_it(weights, monkeypatch):
+    path = weights(b"the weights")
+
+    def refuse(*args, **options):
+        raise urllib.error.URLError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    with pytest.raises(WorkbookError, match="no route to host") as refusal:
+        features.require_extractor("inception")
+    assert f"put '{path.name}' into '{path.parent}'" in str(refusal.value)
+
+
+def test_other_weights_than_fid_s_are_refused(weights):
+    path = weights(b"the weights")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"other weights")
+    with pytest.raises(WorkbookError, match="does not hold the weights of FID's Inception"):
+        features.require_extractor("inception")
+    assert path.exists(), "what a user put there is not deleted"
+
+
+def test_a_download_of_other_weights_is_refused(weights, monkeypatch):
+    path = weights(b"the weights")
+
+    class Answer(io.BytesIO):
+        def info(self):
+            return email.message.Message()
+
+    monkeypatch.setattr("torch.hub.urlopen", lambda request: Answer(b"other"))
+    with pytest.raises(WorkbookError, match=r"downloaded \(invalid hash value"):
+        features.require_extractor("inception")
+    assert not path.exists()
+    monkeypatch.setattr("torch.hub.urlopen", lambda request: Answer(b"the weights"))
+    assert features._fetch_inception().read_bytes() == b"the weights"
+
+
+def test_weights_of_inception_that_would_execute_code_are_refused(weights, tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (tmp_path.joinpath("trapped").touch, ())
+
+    buffer = io.BytesIO()
+    torch.save({"a": Trap()}, buffer)
+    path = weights(buffer.getvalue())
+    path.parent.mkdir(parents=True)
+    path.write_bytes(buffer.getvalue())
+    with pytest.raises(Exception, match="Weights only load failed"):
+        features.require_extractor("inception")
+    assert not (tmp_path / "trapped").exists()
+
+
+def test_inception_has_one_input_size(monkeypatch):
+    monkeypatch.setattr(features, "version", lambda package: "1")
+    with pytest.raises(WorkbookError, match="inception scales images to 299 px itself"):
+        features.extract(some(), extractor="inception", input_size=224)
 
 
 def test_an_unknown_extractor_is_refused():

@@ -4,15 +4,19 @@ import csv
 import io
 import re
 import warnings
+from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
 from in_process import executed
 from PIL import Image
 
+from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import notebooks_dir, reports_dir
+from dcgan_utils.metrics import features
 from dcgan_utils.plots.style import Figure
 from dcgan_utils.report.configs import EdaConfig
+from dcgan_utils.runs import sampling
 from dcgan_utils.runs.training import train
 
 
@@ -62,6 +66,8 @@ def noise_images(n, seed=0):
 def test_few_images(explore, tmp_path, n, undrawn):
     text, figures = explore(dataset=collection_of(tmp_path / "few", noise_images(n)), img_size=32)
     assert f"Of {n} images, as loaded, **0** repeat" in text
+    assert "What stands out is found among at least 10 images." in text
+    assert not (reports_dir() / "few" / "duplicates.csv").exists()
     assert "nan" not in text
     assert f"15 nearest neighbours; different images here: {n}." in text
     assert ("Principal components take at least 3" in text) == (n < 3)
@@ -80,6 +86,10 @@ def test_few_images(explore, tmp_path, n, undrawn):
 def test_images_that_do_not_differ(explore, tmp_path, arrays, undrawn):
     text, figures = explore(dataset=collection_of(tmp_path / "same", arrays), img_size=32)
     assert "**39** repeat an earlier one pixel for pixel" in text
+    assert "out of 40 images: **0** dark, **0** blurred, **0** far from all others" in text
+    rows = (reports_dir() / "same" / "duplicates.csv").read_text().splitlines()
+    assert rows[:2] == ["image,repeats,how,bits", "01.png,00.png,pixel for pixel,0"]
+    assert len(rows) == 40, "all are there; the page shows eight"
     assert "different images here: 1." in text
     assert figures >= 10
 
@@ -106,6 +116,7 @@ def test_labels_another_collection_and_clusters_of_features(explore, tmp_path):
     assert "Round canvases according to the labels: 1. Of the round ones, **0%** were found" in text
     assert "nan" not in text
     assert "**here**: 16 images; **there**: 12 images." in text
+    assert re.search(r"By features of efficientnet_lite0: \*\*KID [\d.]+\*\*, \*\*FID [\d.]+", text)
     assert float(re.search(r"area under the ROC curve of \*\*([\d.]+)", text)[1]) > 0.7
     assert "take at least" not in text
     assert figures >= 21
@@ -113,6 +124,27 @@ def test_labels_another_collection_and_clusters_of_features(explore, tmp_path):
     assert (exported / "projector_config.pbtxt").exists()
     header = (exported / "metadata.tsv").read_text().splitlines()[0]
     assert header.split("\t") == ["file", "cluster", "kind", "round"]
+
+
+def test_what_stands_out_is_listed_with_its_image(explore, tmp_path, undrawn):
+    arrays = noise_images(20)
+    arrays[4] = arrays[4] // 20
+    explore(dataset=collection_of(tmp_path / "mixed", arrays), img_size=32, fit="pad")
+    header, *rows = (reports_dir() / "mixed" / "outliers.csv").read_text().splitlines()
+    assert header == "image,what,why,value,median,score"
+    assert [row.split(",")[0] for row in rows if ",dark," in row] == ["04.png"]
+
+
+def test_an_extractor_that_is_missing_is_refused_before_the_images_are_loaded(
+    explore, tmp_path, monkeypatch
+):
+    def missing(package):
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr(features, "version", missing)
+    monkeypatch.setattr(sampling, "load_pair", lambda *a, **k: pytest.fail("loaded"))
+    with pytest.raises(WorkbookError, match="the extra 'inception' cannot be loaded"):
+        explore(dataset="plein_air", extractor="inception")
 
 
 def test_odd_names_and_odd_labels(explore, tmp_path):

@@ -5,6 +5,7 @@ import io
 import logging
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from helpers import some
@@ -235,6 +236,21 @@ def test_a_slider_is_for_jupyterlab_alone(monkeypatch):
     shown = np.asarray(Image.open(io.BytesIO(seen.value)))
     assert shown.shape == (256, 256, 3)
     assert (shown[4, 4] == some(3)[2, :, 0, 0].numpy()).all()
+
+
+def test_a_table_shows_the_images_that_it_names_and_escapes_its_texts():
+    table = pd.DataFrame({"image": ["<b>.png", "b.png"], "why": ["5 < 6", "a"], "n": [1, 2]})
+    images = {"<b>.png": some(2)[0], "b.png": torch.full((3, 32, 32), 200, dtype=torch.uint8)}
+    html = notebook.table_with_images(table, images, columns=["image"]).data
+    assert 'alt="&lt;b&gt;.png"><br>&lt;b&gt;.png' in html
+    assert "<b>" not in html
+    assert "5 &lt; 6" in html
+    _, *encoded = html.split("base64,")
+    shown = [Image.open(io.BytesIO(base64.b64decode(part.split('"')[0]))) for part in encoded]
+    assert [image.size for image in shown] == [(96, 96)] * 2
+    assert np.abs(np.asarray(shown[1]).astype(int) - 200).max() < 4
+    empty = notebook.table_with_images(table[:0], images, columns=["image"])
+    assert empty.data == "<em>None.</em>"
 
 
 def test_animations_are_embedded_and_described(tmp_path):

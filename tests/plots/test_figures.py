@@ -12,7 +12,6 @@ from dcgan_utils import plots
 from dcgan_utils.core.errors import NotEnoughData
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data import statistics
-from dcgan_utils.data.duplicates import Pair
 from dcgan_utils.gan import networks, priors
 from dcgan_utils.metrics import embed
 from dcgan_utils.plots.clusters import _free_places
@@ -47,10 +46,6 @@ def measured(images):
     return statistics.pixel_statistics([images])
 
 
-def pairs(images):
-    return [Pair(0, len(images) - 1, bits, exact=not bits) for bits in (0, 0, 0, 0, 2)]
-
-
 def mean_and_horizon(images):
     mean = measured(images).per_colour()["mean"]
     return mean, statistics.find_horizon(mean)
@@ -70,7 +65,6 @@ OF_IMAGES = {
     "dimensions, equal": lambda x: plots.dimensions(
         [(40, 30)] * len(x), {"PNG": len(x)}, {"RGB": 1, "P": len(x) - 1}
     ),
-    "duplicate_pairs": lambda x: plots.duplicate_pairs(x, pairs(x), captions(x)),
     "round_canvases": lambda x: plots.round_canvases(x, range(len(x)), captions(x)),
     "statistics_in_colour": lambda x: plots.statistics_in_colour(
         measured(x).per_colour(), measured(x).over_colours()
@@ -314,19 +308,6 @@ def test_names_are_not_formulas_and_long_ones_are_cut():
     assert [axes.get_title() for axes in figure.axes[:2]] == ["a$^.jpg", "…" + 21 * "x"]
 
 
-def test_the_name_of_a_duplicate_keeps_its_distance():
-    names = ["a" * 50 + "1.jpg", "b" * 50 + "2.jpg"]
-    figure = plots.duplicate_pairs(some(2), [Pair(0, 1, 4, exact=False)], names)
-    assert figure.axes[1].get_title().endswith("2.jpg: 4 bits differ")
-
-
-def test_of_many_identical_pairs_some_are_drawn_and_near_ones_too():
-    figure = plots.duplicate_pairs(some(), pairs(some()), NAMES)
-    captions = [axes.get_title() for axes in figure.axes if axes.images]
-    assert [text.endswith("identical") for text in captions[1::2]] == [True, True, True, False]
-    assert figure.get_suptitle().startswith("Pairs that look alike: 4 of 5")
-
-
 def test_of_many_round_canvases_fifteen_are_drawn():
     figure = plots.round_canvases(some(20), range(2, 20), [f"{number}" for number in range(20)])
     captions = [axes.get_title() for axes in figure.axes if axes.images]
@@ -334,10 +315,9 @@ def test_of_many_round_canvases_fifteen_are_drawn():
     assert "15 of the 18 found" in figure.get_suptitle()
 
 
-@pytest.mark.parametrize("draw", [plots.duplicate_pairs, plots.round_canvases])
-def test_where_none_was_found_there_is_a_reason(draw):
+def test_where_no_round_canvas_was_found_there_is_a_reason():
     with pytest.raises(NotEnoughData):
-        draw(some(), [], NAMES)
+        plots.round_canvases(some(), [], NAMES)
 
 
 def test_the_extremes_of_the_file_sizes_are_named():

@@ -11,12 +11,13 @@ from in_process import StandIn
 
 from dcgan_utils.cli import main
 from dcgan_utils.core.files import reports_dir
+from dcgan_utils.data.load import load_dataset
 from dcgan_utils.report import build, chapters
 from dcgan_utils.report.build import build_report, plan_report
 from dcgan_utils.report.chapters import SECONDS, time_epoch
 from dcgan_utils.report.configs import CHAPTERS, choose_chapters
 from dcgan_utils.report.site import Page
-from dcgan_utils.runs.run import Run
+from dcgan_utils.runs.run import Run, run_name
 
 # --- Which ---------------------------------------------------------------------------------
 
@@ -135,6 +136,15 @@ def test_without_train_the_comparison_shows_what_is_trained_and_names_the_rest(
 def test_without_train_and_runs_the_other_chapters_are_built(image_folder, stand_in):
     _, names = built(image_folder, skip="train")
     assert names == ["eda", "augment", "capacity"]
+
+
+def test_fit_and_background_reach_the_exploration_and_the_trainings(wide_folder):
+    squares = {"fit": "pad", "background": "#0000ff"}
+    report = plan(wide_folder, "gamma", parameters={"fit": "pad", "background": "blue"})
+    eda, training = (c for c in report.chapters if c.notebook in ("eda", "train"))
+    assert eda.values.items() >= squares.items()
+    assert training.config.loading.items() >= squares.items()
+    assert training.run == run_name(training.config, load_dataset(wide_folder, 32, **squares))
 
 
 def test_only_parameters_that_differ_from_the_preset_are_named(image_folder):

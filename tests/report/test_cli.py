@@ -67,6 +67,7 @@ WRONG_GRIDS = {
     "noise": "collections: [plein_air]\nnoises: [gama]",
     "own_noise": "collections: [plein_air]\nnoises: [gamma]\nalso: [{noise: gama}]",
     "parameter": "collections: [plein_air]\nnoises: [gamma]\nparameters: {epoch: 3}",
+    "start": "collections: [plein_air]\nnoises: [gamma]\nparameters: {start_from: three-gama-s0}",
     "collection": "collections: [nowhere]\nnoises: [gamma]",
 }
 
@@ -80,6 +81,10 @@ WRONG_GRIDS = {
         ("report --preset besst", "Did you mean 'best'?"),
         ("report -p epoch 3", "Did you mean 'epochs'?"),
         ("report -p epochs three", "epochs should be a valid integer, not 'three'."),
+        ("train plein_air -p start_from tree-gamma-s0", "Did you mean 'three-gamma-s0'?"),
+        ("report -p start_from tree-gamma-s0", "Did you mean 'three-gamma-s0'?"),
+        ("report -p start_from three-gamma-s0", "'three-gamma-s0' has no weights; train it first"),
+        ("report -p fit padd", "Did you mean 'pad'?"),
         ("report --only comapre", "Did you mean 'compare'?"),
         ("report -p device gpu", "device must be auto, cpu, cuda"),
         ("report -p device cpu -p precision fp8", "precision must be one of auto, fp32, bf16"),
@@ -90,6 +95,7 @@ WRONG_GRIDS = {
         ("study noise.yaml", "Did you mean 'gamma'?"),
         ("study own_noise.yaml", "Did you mean 'gamma'?"),
         ("study parameter.yaml", "Did you mean 'epochs'?"),
+        ("study start.yaml", "Did you mean 'three-gamma-s0'?"),
         ("study collection.yaml", "'nowhere' is not a known collection"),
         ("playground nosuchrun", "matches 'nosuchrun'. Available: three-gamma-s0"),
         ("playground three nosuchrun", "matches 'nosuchrun'. Available: three-gamma-s0"),
@@ -184,7 +190,11 @@ def test_none_in_capitals_is_no_augmentation(capsys, image_folder):
 
 
 @pytest.mark.parametrize(
-    "command", ["doctor", "report", "benchmark", "playground x", "study {grid}"]
+    "command",
+    [
+        *("doctor", "report", "benchmark", "playground x", "study {grid}"),
+        *("train plein_air", "runs", "sample x --to y", "clean"),
+    ],
 )
 @pytest.mark.parametrize("home", ["~nobody-of-this-name/x", "/dev/null", "/dev/null/x", "n" * 300])
 def test_a_home_folder_that_is_none_is_refused_by_every_command(

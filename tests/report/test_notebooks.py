@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from helpers import TINY
-from in_process import execute_cells
+from in_process import execute_cells, executed
 from papermill.cli import _resolve_type, papermill
 from PIL import Image
 
@@ -62,13 +62,13 @@ def sensitivities_once(monkeypatch):
 # --- How they are stored -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", [*CONFIGS, "start"])
 def test_notebooks_are_stored_without_outputs_and_with_short_cells(name):
     notebook = nbformat.read(notebooks_dir() / f"{name}.ipynb", as_version=4)
     assert notebook.metadata.kernelspec.name == "python3"
     assert "papermill" not in notebook.metadata
     tagged = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
-    assert len(tagged) == 1
+    assert len(tagged) == (name in CONFIGS)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             assert cell.execution_count is None
@@ -91,12 +91,14 @@ def test_a_notebook_has_exactly_the_parameters_of_its_config(name, kind):
 
 
 def test_every_notebook_is_tested():
-    with_parameters = {
-        path.stem
-        for path in notebooks_dir().glob("*.ipynb")
-        if '"parameters"' in path.read_text(encoding="utf-8")
-    }
-    assert with_parameters == set(CONFIGS)
+    assert {path.stem for path in notebooks_dir().glob("*.ipynb")} == {*CONFIGS, "start"}
+
+
+def test_the_start_lists_every_other_notebook_in_reading_order():
+    text = (notebooks_dir() / "start.ipynb").read_text(encoding="utf-8")
+    listed = re.findall(r"\| \[(\w+)\]\(\1\.ipynb\) \|", text)
+    assert {*listed} == {*CONFIGS}
+    assert listed[:3] == ["eda", "augment", "train"]
 
 
 # --- papermill -----------------------------------------------------------------------------
@@ -175,6 +177,26 @@ def test_wrong_parameters_are_refused_in_a_sentence(image_folder, name, wrong, s
     with pytest.raises(WorkbookError) as refusal:
         execute_cells(name, **own | wrong)
     assert sentence in str(refusal.value)
+
+
+def test_the_start_is_the_five_functions_of_the_package(image_folder):
+    small = ", ".join(f"{name}={value!r}" for name, value in TINY.items())
+    told = executed(
+        "start",
+        replaced={
+            '"plein_air"': repr(str(image_folder)),
+            "plein_air-*": "ten-images-*",
+            "img_size=32, epochs=12": small,
+        },
+    )
+    code = "\n".join(cell.source for cell in told.cells if cell.cell_type == "code")
+    five = {"load_dataset", "train", "sample", "load_generator", "find_runs"}
+    assert {*re.findall(r"dg\.(\w+)", code)} == five | {"plots", "notebook"}
+    shown = [output.get("data", {}) for cell in told.cells for output in cell.get("outputs", [])]
+    assert any("Three line charts up to epoch 2" in data.get("text/html", "") for data in shown)
+    assert any(
+        re.match(r"\[Run\('ten-images-normal-", data["text/plain"]) for data in shown if data
+    )
 
 
 # --- What they find ------------------------------------------------------------------------

@@ -39,6 +39,17 @@ def test_name_depends_on_what_decides_the_result(tiny, collection, image_folder,
     assert base != run_name(tiny(), load_dataset(image_folder, 32))
 
 
+def test_a_run_without_later_parameters_has_their_former_values(run, tiny, collection):
+    path = run.folder / "config.json"
+    about = json.loads(path.read_text())
+    for name in ("fit", "background", "start_from"):
+        del about["config"][name]
+    path.write_text(json.dumps(about))
+    assert Run.create(tiny(), collection).config == tiny()
+    with pytest.raises(WorkbookError, match="fit is crop there and pad here"):
+        Run.create(tiny(fit="pad"), collection, folder=run.folder)
+
+
 def test_the_same_config_opens_the_same_run(run, tiny, collection):
     assert run.folder.parent == runs_dir()
     assert Run.create(tiny(), collection).folder == run.folder
@@ -315,14 +326,22 @@ def test_metrics_are_read_as_they_were_written(run):
         assert run.metrics() == {}
 
 
-def test_first_norm_is_part_of_a_run_s_name_only_where_it_is_unusual(tiny, collection):
-    names = [run_name(tiny(**own), collection) for own in ({}, {"first_norm": "channel"})]
-    assert names[0] == names[1]
-    assert run_name(tiny(first_norm="unit"), collection) != names[0]
-    usual = tiny().identity | {"data_hash": collection.data_hash}
-    del usual["first_norm"]
+# Parameters that the first runs did not have.
+LATER = ("first_norm", "fit", "background", "start_from")
+
+
+@pytest.mark.parametrize(
+    "own", [{"first_norm": "unit"}, {"fit": "pad"}, {"background": "red"}, {"start_from": "run"}]
+)
+def test_later_parameters_are_part_of_a_run_s_name_only_where_they_are_unusual(
+    tiny, collection, own
+):
+    identity = tiny().identity | {"data_hash": collection.data_hash}
+    usual = {name: value for name, value in identity.items() if name not in LATER}
     digest = hashlib.blake2b(json.dumps(usual, sort_keys=True).encode(), digest_size=4)
-    assert names[0].endswith(digest.hexdigest()), "as before there was a first_norm"
+    name = run_name(tiny(), collection)
+    assert name.endswith(digest.hexdigest()), "as before there were such parameters"
+    assert run_name(tiny(**own), collection) != name
 
 
 @pytest.mark.parametrize(

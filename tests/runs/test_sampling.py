@@ -23,8 +23,12 @@ def test_a_run_gets_its_images_back_as_it_saw_them(tiny, tmp_path):
     for number in range(4):
         Image.new("RGB", (64, 32), (60 * number, 0, 0)).save(tmp_path / "wide" / f"{number}.png")
     padded = load_dataset(tmp_path / "wide", 32, fit="pad", background="blue")
-    run = train(tiny(epochs=1), padded)
+    run = train(tiny(epochs=1, fit="pad", background="#00f"), padded)
     assert torch.equal(sampling.collection_of(run).images, padded.images)
+    beside, _ = sampling.load_pair(str(tmp_path / "wide"), run.name, 64)
+    assert torch.equal(beside.images, padded.images), "compared with what it was trained on"
+    both = sampling.load_pair(*[str(tmp_path / "wide")] * 2, 32, fit="pad", background="blue")
+    assert all(torch.equal(side.images, padded.images) for side in both)
 
 
 def test_samples_are_new_images_of_the_trained_generator(tiny, collection):

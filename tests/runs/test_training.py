@@ -345,7 +345,7 @@ def test_an_ended_training_whose_animation_is_missing_is_not_trained_on(
 
 
 def test_images_of_another_size_are_refused_at_once(tiny, collection):
-    with pytest.raises(WorkbookError, match="the images have 32 px and img_size is 64"):
+    with pytest.raises(WorkbookError, match="loaded with img_size 32, and the config has 64"):
         train(tiny(img_size=64), collection)
     assert not runs_dir().exists()
 

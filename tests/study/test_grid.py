@@ -1,10 +1,12 @@
 import shutil
 
 import pytest
-from helpers import written_grid
+from helpers import TINY, written_grid
 
 from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.data.load import load_dataset
 from dcgan_utils.gan.config import TrainConfig
+from dcgan_utils.runs.run import run_name
 from dcgan_utils.study.grid import Grid, load_grid, tasks
 
 
@@ -284,6 +286,15 @@ def test_each_run_has_the_noise_seed_and_architecture_that_it_is_named_after(ima
     assert {task.epochs for task in found} == {7}
     names = ("architecture", "seed", "noise")
     assert [tuple(task.parameters[name] for name in names) for task in found] == rows
+
+
+def test_a_grid_loads_its_images_as_its_runs_do(wide_folder):
+    grid = Grid.resolve(
+        collections=str(wide_folder), noises="gamma", parameters=TINY | {"fit": "stretch"}
+    )
+    (task,) = tasks(grid)
+    config = TrainConfig.resolve(**task.parameters)
+    assert task.run == run_name(config, load_dataset(wide_folder, 32, fit="stretch"))
 
 
 def test_the_column_asked_for_must_sort_the_images(image_folder):
