@@ -1,5 +1,6 @@
 """What leaves a run: images and generators as files. Needs the extra ``export``."""
 
+import importlib
 import json
 import re
 from pathlib import Path
@@ -157,6 +158,15 @@ def test_a_missing_package_is_named_with_its_extra(trained, tmp_path, monkeypatc
     with pytest.raises(
         WorkbookError, match=r'onnx_is_not_here.*pip install "dcgan-utils\[export\]'
     ):
+        export_generator(trained, tmp_path / "g.onnx")
+
+
+def test_an_onnxscript_that_is_too_old_for_torch_is_named(trained, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        importlib.import_module("onnxscript._framework_apis.torch_2_99")
+
+    monkeypatch.setattr(torch.onnx, "export", fail)
+    with pytest.raises(WorkbookError, match=r"does not fit torch .*--upgrade onnxscript"):
         export_generator(trained, tmp_path / "g.onnx")
 
 
