@@ -174,6 +174,7 @@ def export_generator(
 
 def _metadata(run: Run, epoch: int) -> dict[str, str]:
     config, data = run.config, run.about["data"]
+    trained_with = {**config.identity, "start_from": None}  # which may be a path
     side = config.img_size
     return {
         "made_by": f"dcgan_utils {__version__}",
@@ -189,7 +190,7 @@ def _metadata(run: Run, epoch: int) -> dict[str, str]:
         "input": f"float32 (batch, {config.noise_size}), drawn from the noise",
         "output": f"float32 (batch, 3, {side}, {side}), RGB in [-1, 1]",
         "pixels": "round((output + 1) * 127.5), from 0 to 255",
-        "config": json.dumps(config.identity),
+        "config": json.dumps(trained_with),
     }
 
 

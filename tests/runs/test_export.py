@@ -125,6 +125,13 @@ def test_the_metadata_say_what_goes_in_and_comes_out(trained, exported, tmp_path
         assert place.encode() not in path.read_bytes()
 
 
+def test_no_path_of_what_a_run_started_from_leaves_the_machine(trained, tmp_path):
+    run = Run(trained)
+    run.config = run.config.model_copy(update={"start_from": "/home/me/weights.pt"})
+    export_generator(run, tmp_path / "g.safetensors")
+    assert b"/home/me" not in (tmp_path / "g.safetensors").read_bytes()
+
+
 def test_safetensors_and_its_metadata_make_the_generator_again(trained, tmp_path):
     export_generator(trained, tmp_path / "g.safetensors")
     with safe_open(tmp_path / "g.safetensors", "pt") as file:
