@@ -84,7 +84,9 @@ def test_a_lecture_in_five_lines(tiny, image_folder):
     parameters = tiny(fit="pad").model_dump(exclude={"dataset", "preset"})
     run = dcgan_utils.train(image_folder, **parameters)
     assert run.finished
-    assert dcgan_utils.sample(run, 3).shape == (3, 3, 32, 32)
+    images = dcgan_utils.sample(run, 3)
+    assert images.shape == (3, 3, 32, 32)
+    assert torch.equal(dcgan_utils.sample("ten-images-*", 3), images)
     assert isinstance(dcgan_utils.load_generator(run), torch.nn.Module)
     assert [found.name for found in dcgan_utils.find_runs("ten-images-*")] == [run.name]
     assert dcgan_utils.load_dataset(image_folder).images.shape == (10, 3, 64, 64)

@@ -13,7 +13,7 @@ from PIL import Image
 from dcgan_utils import __version__
 from dcgan_utils.core import progress
 from dcgan_utils.core.environment import needs_extra
-from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.errors import WorkbookError, first_line
 from dcgan_utils.core.files import atomic_write, ensure_dir, expand_path, write_bytes
 from dcgan_utils.runs.run import Run, find_run
 
@@ -174,6 +174,7 @@ def export_generator(
 
 def _metadata(run: Run, epoch: int) -> dict[str, str]:
     config, data = run.config, run.about["data"]
+    trained_with = {**config.identity, "start_from": None}  # which may be a path
     side = config.img_size
     return {
         "made_by": f"dcgan_utils {__version__}",
@@ -189,7 +190,7 @@ def _metadata(run: Run, epoch: int) -> dict[str, str]:
         "input": f"float32 (batch, {config.noise_size}), drawn from the noise",
         "output": f"float32 (batch, 3, {side}, {side}), RGB in [-1, 1]",
         "pixels": "round((output + 1) * 127.5), from 0 to 255",
-        "config": json.dumps(config.identity),
+        "config": json.dumps(trained_with),
     }
 
 
@@ -200,7 +201,13 @@ def _as_onnx(generator: nn.Module, z: torch.Tensor, metadata: dict[str, str]) ->
     shapes = ({0: torch.export.Dim("batch")},)
     names = {"input_names": ["z"], "output_names": ["images"]}
     options = {"dynamo": True, "dynamic_shapes": shapes, "verbose": False}
-    model = torch.onnx.export(generator, (z,), **names, **options).model_proto
+    try:
+        model = torch.onnx.export(generator, (z,), **names, **options).model_proto
+    except ImportError as error:
+        raise WorkbookError(
+            f"onnxscript does not fit torch {torch.__version__} ({first_line(error)}): run "
+            "pip install --upgrade onnxscript."
+        ) from error
     graph = model.graph
     for part in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         del part.metadata_props[:]  # stack traces, with the paths of this machine

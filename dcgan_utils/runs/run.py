@@ -674,6 +674,11 @@ def run_folder(name: str | Path) -> Path | None:
     return None
 
 
+def run_folders() -> list[Path]:
+    """Return the folders in ``reports/runs`` that have a config, which need not be readable."""
+    return sorted(config.parent for config in runs_dir().glob("*/config.json"))
+
+
 @contextmanager
 def lock_run(folder: Path, name: str = LOCKS[0]) -> Iterator[None]:
     """Keep other processes from working in a run folder; see `Run.locked`."""
@@ -756,8 +761,7 @@ def _matching_folders(pattern: str) -> list[Path]:
     named = run_folder(pattern) or run_folder(normalise_name(pattern))
     if named is not None:
         return [named]
-    existing = sorted(config.parent for config in runs_dir().glob("*/config.json"))
-    found = select_folders(existing, pattern)
+    found = select_folders(run_folders(), pattern)
     started = [folder for folder in found if _has_epochs(folder)]
     if started and len(started) < len(found):
         skipped = ", ".join(folder.name for folder in found if folder not in started)

@@ -23,6 +23,7 @@ from dcgan_utils.core.files import (
     runs_dir,
 )
 from dcgan_utils.runs.run import LOCKS, Run, lock_unused
+from dcgan_utils.runs.table import all_folders
 
 KINDS = {
     "cache": "computed again when it is needed",
@@ -61,7 +62,7 @@ class Leftover:
 def list_leftovers() -> list[Leftover]:
     """Return what can be removed without naming a run, kind by kind."""
     found = _cached()
-    for folder in _run_folders():
+    for folder in all_folders():
         if not folder.is_symlink() and (leftover := _of_run(folder)) is not None:
             found.append(leftover)
     return sorted(found, key=lambda leftover: [*KINDS].index(leftover.kind))
@@ -124,10 +125,6 @@ def _cached() -> list[Leftover]:
     return [Leftover("cache", kind, tuple(paths)) for kind, paths in kinds.items()]
 
 
-def _run_folders() -> list[Path]:
-    return [folder for folder in sorted(runs_dir().glob("[!.]*")) if folder.is_dir()]
-
-
 def _of_run(folder: Path) -> Leftover | None:
     """Return what can be removed of a run, unless it is in use or cannot be read."""
     try:
@@ -146,7 +143,7 @@ def _of_run(folder: Path) -> Leftover | None:
 
 
 def _matching(name: str) -> list[Path]:
-    folders = _run_folders()
+    folders = all_folders()
     found = [folder for folder in folders if fnmatch(folder.name, normalise_name(name))]
     if not found:
         path = expand_path(name).absolute()

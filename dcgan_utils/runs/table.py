@@ -43,13 +43,18 @@ def runs_table(pattern: str | None = None) -> pd.DataFrame:
     A share near 1 means that the images repeat no more than real ones, not that they resemble
     them. KIDs can be compared only between runs on the same collection at the same size.
     """
-    folders = [folder for folder in sorted(runs_dir().glob("*")) if folder.is_dir()]
+    folders = all_folders()
     chosen = folders if pattern is None else select_folders(folders, pattern)
     import pandas as pd
 
     table = pd.DataFrame(map(_row, chosen), columns=_COLUMNS)
     types = dict.fromkeys(_INTEGERS, "Int64") | dict.fromkeys(_MEASURES, float)
     return table.astype(types).sort_values("when", kind="stable", ignore_index=True)
+
+
+def all_folders() -> list[Path]:
+    """Return the folders in ``reports/runs``, also those that are not, or no longer, of a run."""
+    return [folder for folder in sorted(runs_dir().glob("[!.]*")) if folder.is_dir()]
 
 
 def _row(folder: Path) -> dict[str, Any]:

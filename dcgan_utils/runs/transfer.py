@@ -22,7 +22,7 @@ from dcgan_utils.core.errors import WorkbookError, did_you_mean, first_line
 from dcgan_utils.core.files import expand_path, runs_dir
 from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.runs import checkpoint
-from dcgan_utils.runs.run import Run, incompatible_state_as_error, run_folder
+from dcgan_utils.runs.run import Run, incompatible_state_as_error, run_folder, run_folders
 
 if TYPE_CHECKING:
     import torch
@@ -96,13 +96,9 @@ def locate_source(start_from: str | None) -> str | None:
         return folder.name if folder.parent == runs_dir() else str(folder.resolve())
     if path.is_file():
         return str(path.resolve())
-    if any(_began_with(folder, start_from) for folder in _run_folders()):
+    if any(_began_with(folder, start_from) for folder in run_folders()):
         return start_from
     raise _missing(start_from)
-
-
-def _run_folders() -> list[Path]:
-    return sorted(config.parent for config in runs_dir().glob("*/config.json"))
 
 
 def _began_with(folder: Path, start_from: str) -> bool:
@@ -113,7 +109,7 @@ def _began_with(folder: Path, start_from: str) -> bool:
 
 
 def _missing(start_from: str) -> WorkbookError:
-    near = did_you_mean(start_from, [folder.name for folder in _run_folders()])
+    near = did_you_mean(start_from, [folder.name for folder in run_folders()])
     return WorkbookError(
         f"start_from '{start_from}' is neither a run nor a file of weights.{near} Runs are in "
         f"'{runs_dir()}'."

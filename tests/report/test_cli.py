@@ -190,7 +190,11 @@ def test_none_in_capitals_is_no_augmentation(capsys, image_folder):
 
 
 @pytest.mark.parametrize(
-    "command", ["doctor", "report", "benchmark", "playground x", "study {grid}"]
+    "command",
+    [
+        *("doctor", "report", "benchmark", "playground x", "study {grid}"),
+        *("train plein_air", "runs", "sample x --to y", "clean"),
+    ],
 )
 @pytest.mark.parametrize("home", ["~nobody-of-this-name/x", "/dev/null", "/dev/null/x", "n" * 300])
 def test_a_home_folder_that_is_none_is_refused_by_every_command(

@@ -1,5 +1,6 @@
 """What leaves a run: images and generators as files. Needs the extra ``export``."""
 
+import importlib
 import json
 import re
 from pathlib import Path
@@ -124,6 +125,13 @@ def test_the_metadata_say_what_goes_in_and_comes_out(trained, exported, tmp_path
         assert place.encode() not in path.read_bytes()
 
 
+def test_no_path_of_what_a_run_started_from_leaves_the_machine(trained, tmp_path):
+    run = Run(trained)
+    run.config = run.config.model_copy(update={"start_from": "/home/me/weights.pt"})
+    export_generator(run, tmp_path / "g.safetensors")
+    assert b"/home/me" not in (tmp_path / "g.safetensors").read_bytes()
+
+
 def test_safetensors_and_its_metadata_make_the_generator_again(trained, tmp_path):
     export_generator(trained, tmp_path / "g.safetensors")
     with safe_open(tmp_path / "g.safetensors", "pt") as file:
@@ -157,6 +165,15 @@ def test_a_missing_package_is_named_with_its_extra(trained, tmp_path, monkeypatc
     with pytest.raises(
         WorkbookError, match=r'onnx_is_not_here.*pip install "dcgan-utils\[export\]'
     ):
+        export_generator(trained, tmp_path / "g.onnx")
+
+
+def test_an_onnxscript_that_is_too_old_for_torch_is_named(trained, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        importlib.import_module("onnxscript._framework_apis.torch_2_99")
+
+    monkeypatch.setattr(torch.onnx, "export", fail)
+    with pytest.raises(WorkbookError, match=r"does not fit torch .*--upgrade onnxscript"):
         export_generator(trained, tmp_path / "g.onnx")
 
 

@@ -109,9 +109,11 @@ def test_nothing_outside_of_the_runs_can_be_named(finished, home, name):
     (home / "elsewhere").mkdir()
     with pytest.raises(WorkbookError, match="is neither"):
         choose_leftovers([name])
-    with pytest.raises(WorkbookError, match="is neither"):
-        choose_leftovers([str(home / "elsewhere")])
-    assert finished.finished
+    namesake = home / "elsewhere" / finished.name
+    namesake.mkdir()
+    for path in (namesake.parent, namesake):
+        with pytest.raises(WorkbookError, match="is neither"):
+            choose_leftovers([str(path)])
 
 
 def test_a_link_is_never_followed(finished, tmp_path):
