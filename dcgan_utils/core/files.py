@@ -139,10 +139,12 @@ def write_csv(table: pd.DataFrame, path: Path, **options: Any) -> None:
 def write_tables(tables: Mapping[str, pd.DataFrame | None], folder: Path) -> None:
     """Write each table as ``<name>.csv``; if there is none, remove the file of an earlier run."""
     for name, table in tables.items():
+        path = folder / f"{name}.csv"
         if table is not None and len(table):
-            write_csv(table, folder / f"{name}.csv", index=False)
+            write_csv(table, path, index=False)
         else:
-            (folder / f"{name}.csv").unlink(missing_ok=True)
+            with friendly_write_errors(path):
+                path.unlink(missing_ok=True)
 
 
 def write_gif(path: Path, frames: list[Image.Image]) -> None:

@@ -18,7 +18,7 @@ from dcgan_utils.runs.training import train
 def _quick_features(monkeypatch):
     """Take the mean colours and deviations for features: the network is tested elsewhere."""
 
-    def extract(images, *, device="cpu"):
+    def extract(images, *, device="cpu", extractor="efficientnet_lite0"):
         pixels = images.float() / 255
         vectors = torch.cat([pixels.mean((2, 3)), pixels.std((2, 3))], dim=1).numpy()
         return features.Features(vectors, extractor="means", input_size=32)
