@@ -43,7 +43,7 @@ def modified_z(values: np.ndarray) -> np.ndarray:
 def find_outliers(images: torch.Tensor, files: Sequence[str], vectors: np.ndarray) -> pd.DataFrame:
     """Find the images that are much darker, softer or more isolated than the others.
 
-    *Dark*: the mean of all pixels is low. *Blurred or plain*: the variance of the Laplacian is low
+    *Dark*: the mean of all pixels is low. *Blurred*: the variance of the Laplacian is low
     (`statistics.sharpness`), on a logarithmic scale, since it spreads over several orders of
     magnitude. *Far from all others*: the distance of the features to the fifth nearest image is
     large. Low and large mean a `modified_z` beyond 3.5 within this collection.

@@ -181,7 +181,7 @@ def test_wrong_parameters_are_refused_in_a_sentence(image_folder, name, wrong, s
 
 def test_the_start_is_the_five_functions_of_the_package(image_folder):
     small = ", ".join(f"{name}={value!r}" for name, value in TINY.items())
-    told = executed(
+    notebook = executed(
         "start",
         replaced={
             '"plein_air"': repr(str(image_folder)),
@@ -189,10 +189,11 @@ def test_the_start_is_the_five_functions_of_the_package(image_folder):
             "img_size=32, epochs=12": small,
         },
     )
-    code = "\n".join(cell.source for cell in told.cells if cell.cell_type == "code")
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     five = {"load_dataset", "train", "sample", "load_generator", "find_runs"}
     assert {*re.findall(r"dg\.(\w+)", code)} == five | {"plots", "notebook"}
-    shown = [output.get("data", {}) for cell in told.cells for output in cell.get("outputs", [])]
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    shown = [output.get("data", {}) for output in outputs]
     assert any("Three line charts up to epoch 2" in data.get("text/html", "") for data in shown)
     assert any(
         re.match(r"\[Run\('ten-images-normal-", data["text/plain"]) for data in shown if data
