@@ -41,6 +41,7 @@ logger = logging.getLogger(__name__)
 IMAGES_SHARE, CHARTS_SHARE = 0.008, 0.015  # of the time, at most, is spent on showing them
 RENEW_EVERY = 0.5  # seconds, at least
 LINE_EVERY = 30.0  # seconds
+LOOK_EVERY = 1.0  # seconds, at work that is described
 STATUS_EVERY = 180.0  # seconds, where a status cannot be renewed in place
 DELAY = 1.0  # seconds; work other than a training that takes less is not shown
 
@@ -424,7 +425,7 @@ class Status(contextlib.AbstractContextManager):
         self.log.__exit__(*error)
 
     def _renew(self) -> None:
-        while not self.ended.wait(1):
+        while not self.ended.wait(LOOK_EVERY):
             self.update(self.describe())
 
     def update(self, text: str, *, at_once: bool = False) -> None:
