@@ -67,7 +67,8 @@ def report(options: argparse.Namespace) -> int:
         from dcgan_utils.report.configs import check_report, choose_chapters
 
     parameters = _parameters(options)
-    choose_chapters(options.only, options.skip, benchmark=options.benchmark)
+    also = ",".join(filter(None, [options.also, "benchmark" if options.benchmark else ""])) or None
+    choose_chapters(options.only, options.skip, also)
     check_report(options.dataset, options.noises, options.preset, parameters)
     with loading():
         from dcgan_utils import live
@@ -79,9 +80,9 @@ def report(options: argparse.Namespace) -> int:
         options.noises,
         preset=options.preset,
         parameters=parameters,
-        benchmark={} if options.benchmark else None,
         only=options.only,
         skip=options.skip,
+        also=also,
     )
     _say(plan.about)
     with loading():  # what a training imports

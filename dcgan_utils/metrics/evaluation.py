@@ -123,7 +123,6 @@ def evaluate(
 
 def _unlabelled_measures(vectors: list[np.ndarray], images: list[torch.Tensor]) -> dict[str, float]:
     """Return the measures that need no labels, from features and images, the real ones first."""
-    real_share, share = map(share_between_images, images)
     real_sharpness, sharp = (float(sharpness(side).mean()) for side in images)
     layouts = [pixel_vectors(side, LAYOUT) for side in images]
     return {
@@ -132,10 +131,37 @@ def _unlabelled_measures(vectors: list[np.ndarray], images: list[torch.Tensor]) 
         **distances.prdc(*vectors),
         "diversity": distances.diversity(*vectors),
         "repetition": distances.repetition(*vectors),
-        "share_between_images": share / real_share if real_share else math.nan,
+        "share_between_images": _relative_share(*images),
         "support_size": distances.support_size(*layouts),
         "memorisation": distances.memorisation(*vectors),
         "sharpness": sharp / real_sharpness if real_sharpness else math.nan,
+    }
+
+
+def _relative_share(real: torch.Tensor, generated: torch.Tensor) -> float:
+    """Return the share between generated images, divided by that between real ones."""
+    real_share = share_between_images(real)
+    return share_between_images(generated) / real_share if real_share else math.nan
+
+
+def brief_measures(
+    real: torch.Tensor, generated: torch.Tensor, *, device: str = "cpu"
+) -> dict[str, float]:
+    """Return ``kid``, ``share_between_images`` and ``support_size``, as `evaluate` does.
+
+    They tell whether a training has failed.
+
+    Raises
+    ------
+    NotEnoughData
+        If one side has fewer than two images.
+    """
+    vectors = [features.extract(images, device=device).vectors for images in (real, generated)]
+    layouts = [pixel_vectors(images, LAYOUT) for images in (real, generated)]
+    return {
+        "kid": distances.kid(*vectors),
+        "share_between_images": _relative_share(real, generated),
+        "support_size": distances.support_size(*layouts),
     }
 
 

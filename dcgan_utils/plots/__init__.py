@@ -15,6 +15,7 @@ from dcgan_utils.plots.images import (
     image_rows,
     labelled_grids,
     samples_over_epochs,
+    samples_side_by_side,
 )
 from dcgan_utils.plots.pixels import (
     channel_histograms,
@@ -32,6 +33,7 @@ from dcgan_utils.plots.study import (
     memory_over_epochs,
     noise_evidence,
     shares_by_dose,
+    shares_over_epochs,
     step_profile,
     variance_shares,
 )
@@ -53,7 +55,8 @@ __all__ = [
     "image_cloud", "image_grid", "image_rows", "k_criteria", "kid_bars", "labelled_grids", "losses",
     "losses_overlaid", "measures_by_ratio", "memory_over_epochs", "network_diagram",
     "noise_density", "noise_evidence", "palette", "probabilities", "quality_over_epochs",
-    "round_canvases", "samples_over_epochs", "save_figure", "scatter_plane", "shares_by_dose",
+    "round_canvases", "samples_over_epochs", "samples_side_by_side", "save_figure",
+    "scatter_plane", "shares_by_dose", "shares_over_epochs",
     "statistics_in_colour", "statistics_of_each_colour", "step_profile", "thumbnails",
     "training_so_far", "variance_shares",
 ]  # fmt: skip

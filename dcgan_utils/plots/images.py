@@ -61,6 +61,35 @@ def samples_over_epochs(samples: Mapping[int, torch.Tensor]) -> Figure:
 
 
 @styled
+def samples_side_by_side(samples: Mapping[str, Mapping[int, torch.Tensor]]) -> Figure:
+    """Draw how several trainings learn: one column of panels per training, one row per epoch.
+
+    Parameters
+    ----------
+    samples
+        By name of the training and by epoch: uint8 images, shape ``(n, 3, H, W)``, of the same
+        latent vectors in all epochs.
+    """
+    names, epochs = list(samples), list(next(iter(samples.values())))
+    wide = WIDTH / len(names)
+    count = len(next(iter(samples[names[0]].values())))
+    figure = Figure(len(epochs) * (wide / count + 0.05) + 0.5)
+    panels = figure.subplots(len(epochs), len(names), squeeze=False)
+    for name, column in zip(names, panels.T, strict=True):
+        column[0].set_title(name, loc="left")
+        for (epoch, images), axes in zip(samples[name].items(), column, strict=True):
+            _draw_tiles(axes, images, count)
+            if name == names[0]:
+                axes.set_axis_on()
+                axes.spines[:].set_visible(False)
+                axes.set_ylabel(f"epoch {epoch}" if epoch == epochs[0] else str(epoch))
+    return figure.describe(
+        f"Generated images of {', '.join(names)}, one column each, after epochs "
+        f"{', '.join(map(str, epochs))}, from the same {count} latent vectors in all rows."
+    )
+
+
+@styled
 def image_rows(
     rows: Mapping[str, torch.Tensor], *, title: str, description: str, side: str = ""
 ) -> Figure:

@@ -305,6 +305,33 @@ def losses_overlaid(histories: Mapping[str, pd.DataFrame], *, unit: str = "epoch
     return figure.describe(_describe_lines("Losses of discriminator and generator", histories))
 
 
+@styled
+def shares_over_epochs(histories: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw the share between images over the epochs: in the first layer, and in the samples.
+
+    Parameters
+    ----------
+    histories
+        Name of the training to history, with ``first_layer_share`` and ``share_between_images``.
+    """
+    figure = Figure(2.8)
+    left, right = figure.subplots(1, 2)
+    for (name, history), color in zip(histories.items(), palette(len(histories)), strict=True):
+        _draw_band(left, history, "epoch", "first_layer_share", color=color, label=name)
+        _draw_band(right, history, "epoch", "share_between_images", color=color, label=name)
+    right.axhline(1, label="real images", **REAL)
+    label_epoch_axis(left, "share between images", "In the first layer")
+    label_epoch_axis(right, "relative to real images", "In the samples")
+    for axes in (left, right):
+        axes.set_ylim(bottom=0)
+    legend_below(figure, right)
+    ends = ", ".join(
+        f"{name} {history['share_between_images'].iloc[-1]:.2f}"
+        for name, history in histories.items()
+    )
+    return figure.describe(f"Share between images by epoch. In the samples it ends at: {ends}.")
+
+
 def _draw_band(
     axes: Axes, table: pd.DataFrame, x: str, column: str, *, color: str, label: str
 ) -> None:

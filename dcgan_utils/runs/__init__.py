@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "run": ["Run", "find_run", "find_runs"],
         "sampling": ["collection_of", "draw", "load_generator", "load_pair", "most_real", "sample"],
         "table": ["runs_table"],
-        "training": ["Watcher", "train"],
+        "training": ["Watcher", "train", "train_each"],
         "transfer": ["locate_source"],
     },
 )

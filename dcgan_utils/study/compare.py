@@ -25,7 +25,8 @@ from dcgan_utils.metrics import distances, evaluation, features, intervals
 from dcgan_utils.metrics.embed import umap_embedding
 from dcgan_utils.runs import sampling
 from dcgan_utils.runs.run import Run, find_runs
-from dcgan_utils.study import claims
+from dcgan_utils.study import claims, findings
+from dcgan_utils.study.findings import AnyRun
 from dcgan_utils.study.record import (
     IMAGES,
     Record,
@@ -35,7 +36,6 @@ from dcgan_utils.study.record import (
     is_record,
 )
 
-AnyRun = Run | RecordedRun
 BASELINE = "real-vs-real baseline"
 
 
@@ -480,6 +480,11 @@ def describe_look(table: pd.DataFrame, looks: Sequence[int]) -> str:
 # --- All results in one object ---
 
 
+def _divergence(run: AnyRun) -> int | None:
+    """Return the epoch at which the losses diverged; a record keeps too few epochs to tell."""
+    return run.divergence_epoch() if isinstance(run, Run) else None
+
+
 def _group(ratio: float, first_norm: str) -> str:
     name = f"|mean| / std = {ratio:.3g}" if ratio else "mean 0"
     return name if first_norm == "channel" else f"{name}, BatchNorm per {first_norm}"
@@ -644,6 +649,21 @@ class Comparison:
     def differences(self, measure: str) -> pd.DataFrame:
         """Return how each arm differs from N(0, 1); see the module's `differences`."""
         return differences(self.table, measure, looks=self.looks)
+
+    @cached_property
+    def outcomes(self) -> dict[str, findings.Outcome]:
+        """How the first training of each group ended; see `findings`."""
+        anchors = {"real": self.anchors.loc[BASELINE], "grey": self.anchors.loc["grey"]}
+        measured = dict(zip(self.table["run"], self.table.to_dict("records"), strict=True))
+        return {
+            name: findings.judge_outcome(measured[run.name], anchors, diverged=_divergence(run))
+            for name, run in self.first.items()
+        }
+
+    def describe_outcomes(self) -> str:
+        """Describe in Markdown how the trainings ended, and how far one may trust that."""
+        seeds = min(len(group) for group in self.grouped.values())
+        return findings.describe_outcomes(self.outcomes, self.first, seeds=seeds)
 
     @cached_property
     def claims(self) -> list[claims.Claim]:
