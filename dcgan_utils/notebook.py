@@ -8,12 +8,14 @@ from __future__ import annotations
 import ast
 import base64
 import contextlib
+import hashlib
 import inspect
 import io
 import logging
+import math
 import symtable
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -204,32 +206,51 @@ def show_source(*functions: Callable[..., Any]) -> display.Markdown:
     return display.Markdown("```python\n" + "\n\n\n".join(sources) + "\n```")
 
 
-def animate(gif: Path | bytes, description: str, *, width: int = 480) -> display.HTML:
-    """Show an animated GIF, its file or content, converted to WebP to keep the page small.
+def player(
+    frames: Iterable[tuple[str, torch.Tensor]], description: str, *, width: int = 480
+) -> display.HTML:
+    """Show images over time: a slider through the frames, and a button that plays them once.
 
-    A long animation is reduced to about 60 evenly spaced frames and the last one. If there is no
-    such file, that is shown.
+    Nothing moves by itself: the last frame is shown first. Where scripts do not run, as in a
+    notebook that is not trusted, it is the only one.
+
+    Parameters
+    ----------
+    frames
+        The name of each, such as "epoch 6", and its images, uint8, shape ``(n, 3, H, W)``, which
+        are arranged in a square. Of more than 60, some are left out, evenly, but not the last.
+    description
+        A sentence: the alternative text.
+    width
+        In pixels of the screen, at most.
     """
-    from html import escape
-
     from IPython import display
-    from PIL import Image, ImageOps, ImageSequence
 
-    if isinstance(gif, Path) and not gif.exists():
-        return display.HTML("<em>There is no animation: it could not be written.</em>")
-    buffer = io.BytesIO()
-    with Image.open(gif if isinstance(gif, Path) else io.BytesIO(gif)) as moving:
-        durations, frames, step = [], [], -(-moving.n_frames // 60)
-        for number, frame in enumerate(ImageSequence.Iterator(moving), start=1):
-            if number % step == 0 or number == moving.n_frames:
-                durations.append(frame.info.get("duration", 120))
-                frames.append(ImageOps.contain(frame.convert("RGB"), (width, width)))
-    options = {"duration": durations, "loop": 0, "quality": 70, "method": 2}
-    frames[0].save(buffer, "WEBP", save_all=True, append_images=frames[1:], **options)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return display.HTML(
-        f'<img src="data:image/webp;base64,{data}" width="{width}" alt="{escape(description)}">'
+    from dcgan_utils.report.site import render
+
+    encoded = [(name, _as_webp(images)) for name, images in frames]
+    kept = encoded[:: -math.ceil(len(encoded) / 60)][::-1]
+    html = render(
+        "player.html.j2",
+        id=f"player-{hashlib.sha256(repr(kept).encode()).hexdigest()[:12]}",
+        frames=[content for _, content in kept],
+        names=[name for name, _ in kept],
+        description=description,
+        width=width,
     )
+    return display.HTML(html)
+
+
+def _as_webp(images: torch.Tensor) -> str:
+    """Return images in a square as the address of a WebP."""
+    from PIL import Image
+
+    from dcgan_utils.data.tensors import make_grid
+
+    buffer = io.BytesIO()
+    grid = make_grid(images, math.ceil(math.sqrt(len(images))), gap=2)
+    Image.fromarray(grid.numpy()).save(buffer, "WEBP", quality=75)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def table_with_images(

@@ -23,7 +23,8 @@ from papermill import inspect_notebook
 
 import dcgan_utils
 from dcgan_utils.core.parameters import Parameters
-from dcgan_utils.report.site import render_markdown, style_sheet
+from dcgan_utils.report.markdown import render_markdown
+from dcgan_utils.report.site import style_sheet
 
 ROOT = Path(__file__).parents[1]
 TEMPLATES = Path(__file__).parent

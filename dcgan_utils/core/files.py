@@ -149,17 +149,12 @@ def write_tables(tables: Mapping[str, pd.DataFrame | None], folder: Path) -> Non
 
 def write_gif(path: Path, frames: list[Image.Image]) -> None:
     """Write a looping animation that holds its last frame for two seconds."""
-    write_bytes(path, encode_gif(frames))
-
-
-def encode_gif(frames: list[Image.Image]) -> bytes:
-    """Return the content of the file that `write_gif` writes."""
     durations = [120] * (len(frames) - 1) + [2000]
     stream = io.BytesIO()
     frames[0].save(
         stream, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0
     )
-    return stream.getvalue()
+    write_bytes(path, stream.getvalue())
 
 
 @contextmanager

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import datetime
-import io
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from dcgan_utils.core.environment import environment, needs_extra
 from dcgan_utils.core.errors import WorkbookError, first_line
 from dcgan_utils.core.files import ensure_dir, expand_path, write_bytes
+from dcgan_utils.report import content
+from dcgan_utils.report.markdown import render_markdown
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -51,30 +51,6 @@ def load_asset(name: str) -> Markup:
     return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
 
 
-def render_markdown(text: str) -> str:
-    """Return Markdown as HTML, its formulas as MathML, which browsers render themselves."""
-    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
-
-    class Renderer(IPythonRenderer):
-        def block_math(self, body: str) -> str:
-            return f'<div class="formula">{_mathml(body, display="block")}</div>'
-
-        def inline_math(self, body: str) -> str:
-            return _mathml(body, display="inline")
-
-    return MarkdownWithMath(renderer=Renderer(escape=False)).render(text)
-
-
-def _mathml(formula: str, *, display: str) -> str:
-    from latex2mathml.converter import convert
-    from markupsafe import escape
-
-    try:
-        return convert(formula.strip(), display=display)
-    except Exception:  # what looked like a formula, such as a name with two dollar signs
-        return f"${escape(formula)}$"
-
-
 # --- Pages ---
 
 
@@ -88,8 +64,9 @@ class Page:
         Why the notebook stopped; empty if it did not.
     image
         Base64 JPEG of the figure whose cell is tagged ``cover``, or empty.
-    glance
-        HTML of the outputs of the cells tagged ``glance``; the index shows it too.
+    finding
+        HTML of the texts of the cell tagged ``finding``: what was found, in a few sentences. They
+        stand at the top of the page, and the index shows them too.
     """
 
     title: str
@@ -99,7 +76,7 @@ class Page:
     seconds: float
     failed: str
     image: str
-    glance: str = ""
+    finding: str = ""
 
 
 @dataclass(frozen=True)
@@ -197,9 +174,8 @@ def make_page(
 
     executed = nbformat.read(notebook, as_version=4)
     html = html or notebook.with_suffix(".html")
-    page = Page(
-        title, summary, notebook, html, seconds, failed, _cover(executed), _glance(executed)
-    )
+    found, image = content.finding_of(executed), content.cover_of(executed)
+    page = Page(title, summary, notebook, html, seconds, failed, image, found)
     _write(html, _render(executed, page))
     return page
 
@@ -243,6 +219,7 @@ def write_site(
         css=style_sheet(),
         links=shown,
         chosen=(left, right if right != left else min(left + 1, len(shown) - 1)),
+        zoom=load_asset("zoom.js"),
     )
     _write(folder / "beside.html", text)
     return write_index(folder, name, pages, lead=lead, links=links, whole=True)
@@ -264,7 +241,7 @@ def write_index(
         lead=lead,
         bar=_bar("index.html", "Overview", pages, _more(folder) if whole else ()),
         playground=PLAYGROUND if whole and (folder / PLAYGROUND).exists() else "",
-        pages=sorted(pages, key=lambda page: not page.glance),  # results come first
+        pages=sorted(pages, key=lambda page: not page.finding),  # results come first
         links=links,
         css=style_sheet(),
         environment=environment(),
@@ -308,14 +285,13 @@ def _bar(
     title: str,
     pages: Iterable[Page],
     more: Sequence[Link] = (),
-    *,
-    code: bool = False,
+    **values: Any,
 ) -> str:
-    """Return the top of a page: the title, and a menu if the page belongs to a site."""
+    """Return the top of a page: the title, a menu if it belongs to a site, and its contents."""
     from markupsafe import Markup
 
-    bar = render("bar.html.j2", current=current, title=title, pages=pages, more=more, code=code)
-    return Markup(bar)
+    about = {"current": current, "title": title, "pages": pages, "more": more, **values}
+    return Markup(render("bar.html.j2", **about))
 
 
 def _more(folder: Path, writing: str = "") -> list[Link]:
@@ -343,25 +319,33 @@ def style_sheet() -> str:
 def _render(notebook: NotebookNode, page: Page, pages: Sequence[Page] = ()) -> str:
     """Render an executed notebook as one self-contained page.
 
-    nbconvert's own page would load MathJax from the network; here formulas become MathML.
+    nbconvert's own page would load MathJax from the network; here formulas are drawn.
     """
+    from markupsafe import Markup
+
     place = pages.index(page) if page in pages else -1
     more = _more(page.html.parent) if pages else ()
-    about = {
-        "title": page.title,
-        "css": style_sheet(),
-        "failed": page.failed,
-        "bar": _bar(page.html.name, page.title, pages, more, code=True),
-        "before": pages[place - 1] if place > 0 else None,
-        "after": pages[place + 1] if 0 <= place < len(pages) - 1 else None,
-    }
-    body, _ = _exporter().from_notebook_node(_without_papermill_banner(notebook), {"page": about})
-    return body
+    cells, _ = _exporter().from_notebook_node(content.prepare(notebook))
+    body, sections = content.mark_sections(cells)
+    if page.finding:
+        box = f'<section class="finding" aria-label="In short">{page.finding}</section>'
+        title, end, rest = body.partition("</h1>")
+        body = f"{title}{end}{box}{rest}" if end else f"{box}{body}"
+    return render(
+        "page.html.j2",
+        page=page,
+        css=style_sheet(),
+        bar=_bar(page.html.name, page.title, pages, more, sections=sections, code=True),
+        body=Markup(body),
+        before=pages[place - 1] if place > 0 else None,
+        after=pages[place + 1] if 0 <= place < len(pages) - 1 else None,
+        script=load_asset("zoom.js") + load_asset("page.js"),
+    )
 
 
 @cache
 def _exporter() -> HTMLExporter:
-    """Return the exporter; making one takes longer than writing a page."""
+    """Return the exporter of a page's body; making one takes longer than writing a page."""
     from nbconvert import HTMLExporter
 
     return HTMLExporter(
@@ -369,48 +353,3 @@ def _exporter() -> HTMLExporter:
         extra_template_basedirs=[str(TEMPLATES)],
         filters={"markdown2html": render_markdown},
     )
-
-
-def _without_papermill_banner(notebook: NotebookNode) -> NotebookNode:
-    """Drop the cells that papermill adds to point at an error: the page has its own."""
-    kept = [
-        c for c in notebook.cells if "papermill-error-cell-tag" not in c.metadata.get("tags", [])
-    ]
-    return type(notebook)({**notebook, "cells": kept})
-
-
-# --- What the index shows of a page ---
-
-
-def _outputs_tagged(notebook: NotebookNode, tag: str) -> Iterator[dict[str, Any]]:
-    for cell in notebook.cells:
-        if tag in cell.metadata.get("tags", []):
-            yield from cell.get("outputs", [])
-
-
-def _cover(notebook: NotebookNode) -> str:
-    from PIL import Image
-
-    for output in _outputs_tagged(notebook, "cover"):
-        data = output.get("data", {})
-        drawn = data.get("image/png") or data.get("image/jpeg")
-        if drawn:
-            image = Image.open(io.BytesIO(base64.b64decode(drawn)))
-            image.thumbnail((640, 640))
-            buffer = io.BytesIO()
-            image.convert("RGB").save(buffer, "JPEG", quality=85)
-            return base64.b64encode(buffer.getvalue()).decode()
-    return ""
-
-
-def _glance(notebook: NotebookNode) -> str:
-    from markupsafe import Markup, escape
-
-    parts = []
-    for output in _outputs_tagged(notebook, "glance"):
-        data = output.get("data", {})
-        if "text/markdown" in data:
-            parts.append(render_markdown(data["text/markdown"]))
-        elif output.output_type == "stream":
-            parts.append(Markup("<br>").join(map(escape, output.text.strip().splitlines())))
-    return Markup("\n").join(map(Markup, parts))

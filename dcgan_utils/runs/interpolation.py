@@ -11,13 +11,7 @@ from torch.nn import functional as F
 
 from dcgan_utils.core import progress
 from dcgan_utils.core.errors import WorkbookError, first_line
-from dcgan_utils.core.files import (
-    encode_gif,
-    ensure_dir,
-    expand_path,
-    warn_if_not_writable,
-    write_bytes,
-)
+from dcgan_utils.core.files import ensure_dir, expand_path, warn_if_not_writable, write_gif
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.tensors import as_image, to_float
 from dcgan_utils.gan.priors import Prior
@@ -164,16 +158,15 @@ def _great_circle(one: torch.Tensor, other: torch.Tensor, shares: torch.Tensor) 
     return (torch.sin((1 - shares) * angle) * one + torch.sin(shares * angle) * other) / angle.sin()
 
 
-def write_walk(path: Path, images: torch.Tensor) -> bytes:
-    """Return the images of a walk ``(n, 3, H, W)`` as an animated GIF, forwards and backwards.
+def write_walk(path: Path, images: torch.Tensor) -> None:
+    """Write the images of a walk ``(n, 3, H, W)`` as an animated GIF, forwards and backwards.
 
-    It is written to ``path`` too; if that is not possible, a warning is logged.
+    If that is not possible, a warning is logged.
     """
-    gif = encode_gif(walk_frames(images))
+    frames = walk_frames(images)
     with warn_if_not_writable():
         ensure_dir(path.parent)
-        write_bytes(path, gif)
-    return gif
+        write_gif(path, frames)
 
 
 def walk_frames(images: torch.Tensor, *, side: int = 256) -> list[Image.Image]:

@@ -3,6 +3,7 @@
 import base64
 import io
 import logging
+import re
 
 import numpy as np
 import pandas as pd
@@ -253,22 +254,33 @@ def test_a_table_shows_the_images_that_it_names_and_escapes_its_texts():
     assert empty.data == "<em>None.</em>"
 
 
-def test_animations_are_embedded_and_described(tmp_path):
-    frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "green", "blue")]
-    frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
-    html = notebook.animate(tmp_path / "x.gif", 'moving "colours" <here>').data
-    assert "data:image/webp;base64," in html
-    assert len(html) < 3000
-    assert 'alt="moving &quot;colours&quot; &lt;here&gt;"' in html
+def frames_in(html):
+    return [
+        Image.open(io.BytesIO(base64.b64decode(data)))
+        for data in re.findall(r'"data:image/webp;base64,([^"]+)"', html)
+    ]
 
 
-def test_long_animations_are_thinned_but_end_with_the_last_frame(tmp_path):
-    colours = [(level, 97 * level % 256, 31 * level % 256) for level in range(250)]
-    frames = [Image.new("RGB", (8, 8), colour) for colour in colours]
-    frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
-    html = notebook.animate(tmp_path / "x.gif", "red", width=8).data
-    data = base64.b64decode(html.split("base64,")[1].split('"')[0])
-    shown = Image.open(io.BytesIO(data))
-    assert 40 <= shown.n_frames <= 61
-    shown.seek(shown.n_frames - 1)
-    assert shown.convert("RGB").getpixel((4, 4))[0] == pytest.approx(249, abs=8)
+def levels(count):
+    """Return frames of four grey images, darkest first, and their names."""
+    for level in range(count):
+        yield f"epoch {level}", torch.full((4, 3, 8, 8), 240 * level // count, dtype=torch.uint8)
+
+
+def test_a_player_shows_the_last_frame_and_describes_it():
+    html = notebook.player(levels(4), 'Moving "colours" <here>.').data
+    first, *frames = frames_in(html)
+    assert first.size == (18, 18), "four images in a square, with a gap"
+    grey = [frame.getpixel((4, 4))[0] for frame in frames]
+    assert grey == pytest.approx([0, 60, 120, 180], abs=5)
+    assert first.tobytes() == frames[-1].tobytes()
+    assert 'alt="Moving &#34;colours&#34; &lt;here&gt;. Shown is epoch 3."' in html
+    assert "<here>" not in html.replace("&lt;", "")
+
+
+def test_of_a_long_time_evenly_many_frames_are_shown_and_the_last():
+    html = notebook.player(levels(250), "Grey.").data
+    names = re.findall(r'"(epoch \d+)"', html)
+    assert 40 <= len(names) <= 60
+    assert names[-1] == "epoch 249"
+    assert len(frames_in(html)) == 1 + len(names)

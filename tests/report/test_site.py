@@ -2,14 +2,19 @@
 
 import base64
 import io
+import math
+import re
 
 import nbformat
+import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
 from dcgan_utils.cli import main
 from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.report.content import tidy_tables
 from dcgan_utils.report.site import Link, Page, make_page, page_of, write_index, write_site
 
 
@@ -27,10 +32,10 @@ def shown(tag, data=None, text=None):
     return new_code_cell("1", metadata={"tags": [tag]}, outputs=[output])
 
 
-def test_formulas_become_mathml(tmp_path):
+def test_formulas_are_drawn_and_are_mathml_for_those_who_listen(tmp_path):
     cell = new_markdown_cell(r"$$\min_G \frac{1}{2}$$ and $z$, but 5\$ and `$x$`")
     html = make_page(written(tmp_path, "n", cell), title="t").html.read_text()
-    assert html.count("<math") == 2
+    assert html.count("<math") == html.count('<svg aria-hidden="true"') == 2
     assert "<mfrac>" in html
     assert "https://" not in html
     assert "<code>$x$</code>" in html
@@ -47,7 +52,7 @@ def test_the_index_escapes_what_it_is_given(tmp_path):
     assert "x%22y.html" in text
 
 
-def test_what_a_page_shows_at_a_glance_comes_first_on_the_index(tmp_path):
+def test_pages_with_a_finding_come_first_on_the_index(tmp_path):
     stream = io.BytesIO()
     Image.new("RGB", (2000, 900), "red").save(stream, "PNG")
     drawn = {"image/png": base64.b64encode(stream.getvalue()).decode()}
@@ -56,8 +61,8 @@ def test_what_a_page_shows_at_a_glance_comes_first_on_the_index(tmp_path):
         written(
             tmp_path,
             "hinted",
-            shown("glance", {"text/markdown": "| a |\n|---|\n| **b** |", "text/plain": ""}),
-            shown("glance", text="3 < 4\nfiles"),
+            shown("finding", {"text/markdown": "| a |\n|---|\n| **b** |", "text/plain": ""}),
+            shown("finding", text="3 < 4\nfiles"),
         ),
         title="Told",
     )
@@ -69,6 +74,126 @@ def test_what_a_page_shows_at_a_glance_comes_first_on_the_index(tmp_path):
     assert "3 &lt; 4<br>files" in text
 
 
+# --- What a page shows ---
+
+
+def printed(text, **metadata):
+    return new_code_cell("1", metadata=metadata, outputs=[new_output("stream", text=text)])
+
+
+def page_text(folder, *cells):
+    return make_page(written(folder, "n", *cells), title="t").html.read_text()
+
+
+def test_a_finding_stands_below_the_title_and_not_where_it_was_found(tmp_path):
+    found = shown("finding", {"text/markdown": "It **collapsed**.", "text/plain": ""})
+    cells = [
+        new_markdown_cell("# Title\n\nThe question."),
+        new_markdown_cell("## First"),
+        printed("numbers"),
+        new_markdown_cell("## In short"),
+        found,
+        new_markdown_cell("## Provenance"),
+    ]
+    html = page_text(tmp_path, *cells)
+    places = [html.index(text) for text in ("</h1>", "It <strong>", "The question", "numbers")]
+    assert places == sorted(places)
+    assert html.count("collapsed") == 1
+    assert "In short</h2>" not in html
+    assert '"#In-short"' not in html
+    cells[5] = new_markdown_cell("And a remark.")
+    assert ">In short<" in page_text(tmp_path, *cells), "its heading has something left below it"
+
+
+def test_a_figure_beside_a_finding_remains_where_it_is(tmp_path):
+    found = shown("finding", {"text/markdown": "It collapsed.", "text/plain": ""})
+    found.outputs.append(new_output("display_data", data={"text/html": "<p>drawn</p>"}))
+    html = page_text(tmp_path, new_markdown_cell("# T"), new_markdown_cell("## In short"), found)
+    assert html.index("It collapsed.<") < html.index(">In short<a") < html.index("drawn<")
+
+
+def test_progress_of_the_past_is_left_out_and_results_stay(tmp_path):
+    log = "features: 160 of 600\nepoch 2/25  loss of D 1.20\nTraining 1 of 3: none\n"
+    html = page_text(
+        tmp_path,
+        printed(log + "runs measured: 6 of 24\n", tags=["only"]),
+        printed(f"{log}monet: 300 images at 64 px\nr-1 is already finished: nothing to train.\n"),
+        shown("bar", {"text/html": "<progress value=2 max=2></progress>", "text/plain": ""}),
+    )
+    outputs = re.findall(r"<pre>(.*?)</pre>", html.partition("<main")[2], re.S)
+    assert [
+        text.strip() for text in outputs if "highlight" not in text and "<span" not in text
+    ] == ["monet: 300 images at 64 px"]
+    assert "<progress" not in html
+
+
+def test_long_texts_are_folded(tmp_path):
+    text = "".join(f"line {number}\n" for number in range(40))
+    html = page_text(tmp_path, printed(text), printed("short\n" * 25))
+    assert html.count("<summary>line 0 (and 39 more lines)</summary>") == 1
+    assert html.count('class="more"') == 1
+
+
+def test_code_without_a_result_leaves_no_trace_until_it_is_asked_for(tmp_path):
+    html = page_text(tmp_path, new_code_cell("import silence"), printed("loud"), new_code_cell(""))
+    assert html.count('class="code silent"') == 1
+    assert html.count('class="code"') == 1
+
+
+def tidied(table):
+    soup = BeautifulSoup(tidy_tables(table), "html.parser")
+    rows = soup.select("tr")
+    return soup, [[cell.get_text(strip=True) for cell in row(["th", "td"])] for row in rows]
+
+
+@pytest.mark.parametrize("as_html", [lambda t: t._repr_html_(), lambda t: t.style.to_html()])
+def test_tables_are_for_people(as_html):
+    table = pd.DataFrame(
+        {"kid": [0.1234567, math.nan], "bootstrap_low": [1234.567891, -0.5], "ok": [True, False]},
+        index=pd.Index(["N(0, 1)", "file_name.png"], name="noise"),
+    )
+    soup, rows = tidied(as_html(table.assign(why=["because", None])))
+    assert rows == [
+        ["noise", "KID", "bootstrap low", "ok", "why"],
+        ["N(0, 1)", "0.123", "1,235", "yes", "because"],
+        ["file_name.png", "–", "-0.5", "no", "–"],
+    ]
+    assert not soup.select("style[scoped]")
+    assert [cell.get_text(strip=True) for cell in soup.select("th.words")] == ["ok", "why"]
+
+
+def test_the_names_of_two_levels_stand_above_them():
+    index = pd.MultiIndex.from_product([["G", "D"], [0, 1]], names=["network", ""])
+    for html in (
+        (f := pd.DataFrame({"layer": list("abcd")}, index=index)).style.to_html(),
+        f.to_html(),
+    ):
+        soup, rows = tidied(html)
+        assert rows[:3] == [["network", "", "layer"], ["G", "0", "a"], ["1", "b"]]
+        assert not [cell for cell in soup.select("th") if not cell.get_text(strip=True)]
+
+
+def test_a_table_without_an_index_and_one_of_somebody_else_stay_as_they_are():
+    table = pd.DataFrame({"n": [1], "name": ["<b>"]}).to_html(index=False)
+    assert tidied(table)[1] == [["n", "name"], ["1", "<b>"]]
+    other = "<table><thead><tr><th></th></tr></thead><tbody><tr><td>nan</td></tr></tbody></table>"
+    assert tidy_tables(other) == other
+
+
+def test_headings_have_addresses_of_their_own_and_are_the_contents(tmp_path):
+    cells = "# Title", "## Same & `code`", "### Below", "## Same & `code`", "## Größe"
+    html = page_text(tmp_path, *map(new_markdown_cell, cells))
+    ids = re.findall(r'<h\d id="([^"]*)"', html)
+    assert len(set(ids)) == len(ids) == 5
+    nav = html[html.index('class="contents"') : html.index("<main")]
+    assert re.findall(r'href="#([^"]*)"', nav) == ids[1:]
+    assert nav.count(">Same &amp; code</a>") == 2
+    assert html.count('aria-label="Link to: Same &amp; code"') == 2
+
+
+# --- The site ---
+
+
 def test_a_site_has_a_menu_on_every_page_and_a_way_to_the_next(tmp_path):
     pages = [make_page(written(tmp_path, name), title=name.upper()) for name in ("a", "b", "c")]
     assert "<nav" not in pages[0].html.read_text()
@@ -78,8 +203,8 @@ def test_a_site_has_a_menu_on_every_page_and_a_way_to_the_next(tmp_path):
         assert text.count('aria-current="page"') == 1
         assert all(f'href="{other}.html"' in text for other in ("index", "beside", "a", "b", "c"))
     middle = (tmp_path / "b.html").read_text()
-    assert 'href="a.html" rel="prev"' in middle
-    assert 'href="c.html" rel="next"' in middle
+    assert 'rel="prev" href="a.html"' in middle
+    assert 'rel="next" href="c.html"' in middle
     assert 'value="../runs/r/train.html"' in (tmp_path / "beside.html").read_text()
 
 
