@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,8 +29,17 @@ from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.gan.priors import Prior
 from dcgan_utils.report.chapters import Chapter, Timetable
 from dcgan_utils.report.configs import BenchmarkConfig, choose_chapters
+from dcgan_utils.report.opening import open_report, open_study
 from dcgan_utils.report.playground import write_playground
-from dcgan_utils.report.site import PLAYGROUND, Link, Page, make_page, write_index, write_site
+from dcgan_utils.report.site import (
+    PLAYGROUND,
+    Link,
+    Opening,
+    Page,
+    make_page,
+    write_index,
+    write_site,
+)
 from dcgan_utils.runs.run import Run, is_finished, run_name
 from dcgan_utils.runs.transfer import locate_source
 from dcgan_utils.study.grid import Grid
@@ -75,11 +84,6 @@ def build_page(
 # --- A report ---
 
 
-_LEAD = (
-    "The collection itself, and what augmentation does to it; one DCGAN per noise distribution, "
-    "all else equal; how much detail a generator can draw at all; a walk through the latent "
-    "space; and all runs compared."
-)
 _NEEDS = {"latent": 1, "compare": 2}  # trained runs, at least
 _BRIEF_CAPACITY = {"copies": 512, "epochs": 20, "batch_size": 16}  # about a minute
 
@@ -336,7 +340,7 @@ def build_report(
         if on_chapter is not None:
             on_chapter(chapter)
         page = pages[chapter] = _build_chapter(report, chapter)
-        write_index(report.folder, report.name, [*pages.values()], lead=_LEAD)
+        write_index(report.folder, report.name, [*pages.values()], _opening(report, pages.values()))
         ended = [run for run in chapter.runs if is_finished(run)]
         report.trained += [run for run in ended if run not in report.trained]
         report.timetable.end(page)
@@ -347,7 +351,12 @@ def build_report(
             pages[chapter] = page
     ordered = [pages[chapter] for chapter in report.chapters if chapter in pages]
     _add_playground(report, ordered)
-    return write_site(report.folder, report.name, ordered, lead=_LEAD), ordered
+    return write_site(report.folder, report.name, ordered, _opening(report, ordered)), ordered
+
+
+def _opening(report: Report, pages: Iterable[Page]) -> Opening:
+    exists = (report.folder / PLAYGROUND).exists()
+    return open_report(report.name, report.timetable.images, [*pages], has_playground=exists)
 
 
 def _build_chapter(report: Report, chapter: Chapter) -> Page:
@@ -451,14 +460,14 @@ def build_study(
                 pages.append(_build_comparison(grid, name, which, runs))
                 if on_page is not None:
                     on_page(pages[-1])
-        lead = (
+        about = (
             f"{len(finished)} of {len(table)} trainings are finished: {len(grid.arms)} arms with "
             f"up to {len(grid.seeds)} seeds each. Runs with the same seed see the images in the "
             "same order."
         )
         links = [_link_to_run(folder, row) for row in table.itertuples()]
         links = [link for link in links if (folder / link.href).exists()]
-        return write_site(folder, grid.name, pages, lead=lead, links=links), pages
+        return write_site(folder, grid.name, pages, open_study(about, pages), links=links), pages
 
 
 def _update_run_page(row: Any) -> None:

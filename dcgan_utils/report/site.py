@@ -180,8 +180,28 @@ def make_page(
     return page
 
 
+@dataclass(frozen=True)
+class Opening:
+    """What the index says before it lists the pages.
+
+    Attributes
+    ----------
+    answers
+        Questions, and answers in Markdown.
+    result
+        Stem of the page whose image stands below them, if it exists.
+    evidence, introduction
+        More Markdown, below that and in the end; may be empty.
+    """
+
+    answers: Sequence[tuple[str, str]]
+    result: str = ""
+    evidence: str = ""
+    introduction: str = ""
+
+
 def write_site(
-    folder: Path, name: str, pages: Sequence[Page], *, lead: str, links: Sequence[Link] = ()
+    folder: Path, name: str, pages: Sequence[Page], opening: Opening, *, links: Sequence[Link] = ()
 ) -> Path:
     """Write the index, the page that shows two side by side, and a menu into every page.
 
@@ -193,8 +213,8 @@ def write_site(
         Of the collection or study.
     pages
         In reading order.
-    lead
-        First paragraph of the index.
+    opening
+        What the index begins with.
     links
         More pages, listed in the index and offered side by side.
 
@@ -222,26 +242,32 @@ def write_site(
         zoom=load_asset("zoom.js"),
     )
     _write(folder / "beside.html", text)
-    return write_index(folder, name, pages, lead=lead, links=links, whole=True)
+    return write_index(folder, name, pages, opening, links=links, whole=True)
 
 
 def write_index(
     folder: Path,
     name: str,
     pages: Sequence[Page],
+    opening: Opening,
     *,
-    lead: str,
     links: Sequence[Link] = (),
     whole: bool = False,
 ) -> Path:
     """Write ``index.html``; its menu is complete only if the site is ``whole``."""
+    from markupsafe import Markup
+
+    result = (page for page in pages if page.image and page.html.stem == opening.result)
     text = render(
         "report.html.j2",
         title=f"{name}: what the noise does to the images",
-        lead=lead,
+        answers=[(question, Markup(render_markdown(text))) for question, text in opening.answers],
+        result=next(result, None),
+        evidence=Markup(render_markdown(opening.evidence)),
+        introduction=Markup(render_markdown(opening.introduction)),
         bar=_bar("index.html", "Overview", pages, _more(folder) if whole else ()),
         playground=PLAYGROUND if whole and (folder / PLAYGROUND).exists() else "",
-        pages=sorted(pages, key=lambda page: not page.finding),  # results come first
+        pages=pages,
         links=links,
         css=style_sheet(),
         environment=environment(),

@@ -5,7 +5,6 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "claims": ["as_markdown"],
         "compare": ["CLOSENESS", "Comparison", "VARIETY", "find", "reading"],
         "findings": [
             "assess",

@@ -688,13 +688,11 @@ class Comparison:
         return describe_samples(self.table, self.anchors, label)
 
     def describe_claims(self) -> str:
-        """Describe in Markdown how many claims have each verdict, and list those tested."""
+        """Return the claims with their verdicts in Markdown, and on which runs they are judged."""
         counts = Counter(claim.verdict for claim in self.claims)
         brief = ", ".join(f"{counts[v]} {v}" for v in claims.VERDICTS if counts[v])
-        text = f"Claims: {brief}. {describe_look(self.table, self.looks)}"
-        if counts[claims.NOT_TESTED] == len(self.claims):
-            return text
-        return f"{text}\n\n{claims.as_table(self.claims)}"
+        look = describe_look(self.table, self.looks)
+        return f"Claims: {brief}. {look}\n\n{claims.as_markdown(self.claims)}"
 
     @cached_property
     def _images(self) -> dict[str, torch.Tensor]:
