@@ -56,6 +56,7 @@ MENU = {
         "reports/noise-study/PROTOCOL.md",
     ],
     "Look up": [
+        "notebooks/glossary.md",
         "api/dcgan_utils.html",
         "data/README.md",
         "reports/README.md",

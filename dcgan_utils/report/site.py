@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from dcgan_utils.core.environment import environment, needs_extra
 from dcgan_utils.core.errors import WorkbookError, first_line
 from dcgan_utils.core.files import ensure_dir, expand_path, write_bytes
+from dcgan_utils.report import glossary
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -245,7 +246,19 @@ def write_site(
         chosen=(left, right if right != left else min(left + 1, len(shown) - 1)),
     )
     _write(folder / "beside.html", text)
+    _write_glossary(folder, pages)
     return write_index(folder, name, pages, lead=lead, links=links, whole=True)
+
+
+def _write_glossary(folder: Path, pages: Sequence[Page]) -> None:
+    from markupsafe import Markup
+
+    entries = [
+        (entry.anchor, entry.heading, Markup(render_markdown(entry.text)))
+        for entry in glossary.entries()
+    ]
+    path = folder / glossary.PAGE
+    write_page(path, "glossary.html.j2", title="Glossary", pages=pages, entries=entries)
 
 
 def write_index(
@@ -322,7 +335,7 @@ def _more(folder: Path, writing: str = "") -> list[Link]:
     """Return the entries of a whole site's menu that are not made from notebooks."""
     exists = writing == PLAYGROUND or (folder / PLAYGROUND).exists()
     playground = [Link("Playground", PLAYGROUND)] if exists else []
-    return [*playground, Link("Side by side", "beside.html")]
+    return [*playground, Link("Side by side", "beside.html"), Link("Glossary", glossary.PAGE)]
 
 
 @cache
@@ -356,7 +369,7 @@ def _render(notebook: NotebookNode, page: Page, pages: Sequence[Page] = ()) -> s
         "after": pages[place + 1] if 0 <= place < len(pages) - 1 else None,
     }
     body, _ = _exporter().from_notebook_node(_without_papermill_banner(notebook), {"page": about})
-    return body
+    return glossary.link_terms(body) if pages else glossary.unlink(body)
 
 
 @cache
