@@ -59,7 +59,7 @@ benchmark: setup  ## measure the speed against a textbook's loop; ten minutes on
 test: setup-dev  ## run the tests
 	@PYTHONDONTWRITEBYTECODE= "$$VENV/bin/python" -m pytest $(ARGS)
 
-lab: setup  ## open JupyterLab with the notebooks
+lab: setup  ## open JupyterLab with copies of the notebooks, at start.ipynb
 	@"$$VENV/bin/python" -m dcgan_utils lab $(ARGS)
 
 # Without DATASET: pdoc hides defaults that stand in the environment, lest they be secrets.

@@ -306,8 +306,9 @@ def _add_lab(added: argparse._SubParsersAction) -> None:
         ["", "--no-browser --port 8890"],
     )
     lab.description += (
-        " Those of an installation without checkout\n"
-        "are copied into ./notebooks. Other options are JupyterLab's."
+        ": copies of them in work/\n"
+        "(without a checkout in notebooks/), which can be edited and saved at will. Its root\n"
+        "is the folder of data/ and reports/. Other options are JupyterLab's."
     )
 
 

@@ -153,8 +153,8 @@ def test_the_wheel_opens_jupyterlab_with_notebooks_of_ones_own(command, empty):
         raise AssertionError(log.read_text()[-2000:])
 
     try:
-        there = {entry["name"] for entry in json.loads(ask("api/contents"))["content"]}
-        assert {"eda.ipynb", "train.ipynb", "grid.yaml"} <= there
+        there = {e["name"] for e in json.loads(ask("api/contents/notebooks"))["content"]}
+        assert {"start.ipynb", "train.ipynb", "grid.yaml", "glossary.md"} <= there
         assert b"<title>JupyterLab</title>" in ask("lab")
         ask("api/kernels", b'{"name": "python3"}')
         (kernel,) = psutil.Process(server.pid).children()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +15,7 @@ from dcgan_utils.core.errors import NotEnoughData
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.statistics import pixel_vectors, share_between_images, sharpness
 from dcgan_utils.metrics import distances, features, modes
-from dcgan_utils.runs import sampling
+from dcgan_utils.runs import interpolation, sampling
 from dcgan_utils.runs.run import Run
 
 if TYPE_CHECKING:
@@ -352,3 +352,19 @@ def evaluate_epochs(
         images = sampling.sample(run, samples, seed=seed, epoch=epoch, device=device)
         rows.append(kid_and_diversity(real, images, device=device))
     return pd.DataFrame(rows, index=pd.Index(epochs, name="epoch"))
+
+
+# --- What a walk through the latent space has shown ---
+
+
+def describe_latent_space(spaces: Mapping[str, Sequence[np.ndarray]], walks: torch.Tensor) -> str:
+    """Say in Markdown whether images are copied, and what lies between two latent vectors.
+
+    Parameters
+    ----------
+    spaces
+        As `distances.describe_copies` takes them.
+    walks
+        As `interpolation.describe_walks` takes them.
+    """
+    return f"{distances.describe_copies(spaces)}\n\n{interpolation.describe_walks(walks)}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dcgan_utils.core.environment import environment, needs_extra
 from dcgan_utils.core.errors import WorkbookError, first_line
 from dcgan_utils.core.files import ensure_dir, expand_path, write_bytes
-from dcgan_utils.report import content
+from dcgan_utils.report import content, glossary
 from dcgan_utils.report.markdown import render_markdown
 
 if TYPE_CHECKING:
@@ -242,7 +242,19 @@ def write_site(
         zoom=load_asset("zoom.js"),
     )
     _write(folder / "beside.html", text)
+    _write_glossary(folder, pages)
     return write_index(folder, name, pages, opening, links=links, whole=True)
+
+
+def _write_glossary(folder: Path, pages: Sequence[Page]) -> None:
+    from markupsafe import Markup
+
+    entries = [
+        (entry.anchor, entry.heading, Markup(render_markdown(entry.text)))
+        for entry in glossary.entries()
+    ]
+    path = folder / glossary.PAGE
+    write_page(path, "glossary.html.j2", title="Glossary", pages=pages, entries=entries)
 
 
 def write_index(
@@ -324,7 +336,7 @@ def _more(folder: Path, writing: str = "") -> list[Link]:
     """Return the entries of a whole site's menu that are not made from notebooks."""
     exists = writing == PLAYGROUND or (folder / PLAYGROUND).exists()
     playground = [Link("Playground", PLAYGROUND)] if exists else []
-    return [*playground, Link("Side by side", "beside.html")]
+    return [*playground, Link("Side by side", "beside.html"), Link("Glossary", glossary.PAGE)]
 
 
 @cache
@@ -353,6 +365,7 @@ def _render(notebook: NotebookNode, page: Page, pages: Sequence[Page] = ()) -> s
     more = _more(page.html.parent) if pages else ()
     cells, _ = _exporter().from_notebook_node(content.prepare(notebook))
     body, sections = content.mark_sections(cells)
+    body = glossary.link_terms(body) if pages else glossary.unlink(body)
     if page.finding:
         box = f'<section class="finding" aria-label="In short">{page.finding}</section>'
         title, end, rest = body.partition("</h1>")

@@ -15,7 +15,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "study_verdicts",
         ],
         "grid": ["load_grid", "tasks"],
-        "schedule": ["connect", "run_grid"],
+        "schedule": ["connect", "describe_grid", "run_grid"],
         "theory": ["doses", "scale_identity", "second_moments", "sensitivities", "shares"],
     },
 )

@@ -73,6 +73,9 @@ def test_few_images(explore, tmp_path, n, undrawn):
     assert ("Principal components take at least 3" in text) == (n < 3)
     assert f"There are only {n} different images, so there are no more clusters" in text
     assert figures >= (10 if n < 3 else 15)
+    assert f"**few has {n} image{'s' * (n > 1)}.** A discriminator soon knows so few" in text
+    assert ("**What they share**" in text) == (n > 1)
+    assert "no duplicate and no outlier was found" in text
 
 
 @pytest.mark.parametrize(
@@ -91,6 +94,8 @@ def test_images_that_do_not_differ(explore, tmp_path, arrays, undrawn):
     assert rows[:2] == ["image,repeats,how,bits", "01.png,00.png,pixel for pixel,0"]
     assert len(rows) == 40, "all are there; the page shows eight"
     assert "different images here: 1." in text
+    assert "**Look at:** exact copies (39). Decide whether" in text
+    assert "What they share" not in text and "**Groups:**" not in text
     assert figures >= 10
 
 
@@ -99,6 +104,7 @@ def test_flat_images_of_many_colours(explore, tmp_path, undrawn):
     flat = np.broadcast_to(levels, (20, 30, 40, 3))
     text, figures = explore(dataset=collection_of(tmp_path / "flat", flat), img_size=32)
     assert "silhouette is highest" in text
+    assert re.search(r"\*\*Groups:\*\* 10 clusters of pixels (stand|run) .*\(silhouette 0", text)
     assert figures >= 17
 
 
@@ -129,10 +135,13 @@ def test_labels_another_collection_and_clusters_of_features(explore, tmp_path):
 def test_what_stands_out_is_listed_with_its_image(explore, tmp_path, undrawn):
     arrays = noise_images(20)
     arrays[4] = arrays[4] // 20
-    explore(dataset=collection_of(tmp_path / "mixed", arrays), img_size=32, fit="pad")
+    dataset = collection_of(tmp_path / "mixed", arrays)
+    text, _ = explore(dataset=dataset, img_size=32, fit="pad")
     header, *rows = (reports_dir() / "mixed" / "outliers.csv").read_text().splitlines()
     assert header == "image,what,why,value,median,score"
     assert [row.split(",")[0] for row in rows if ",dark," in row] == ["04.png"]
+    images = {row.split(",")[0] for row in rows}
+    assert f"**Look at:** dark, blurred or isolated images ({len(images)})." in text
 
 
 def test_an_extractor_that_is_missing_is_refused_before_the_images_are_loaded(
