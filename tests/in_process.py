@@ -17,7 +17,8 @@ from dcgan_utils.core.progress import shown_here
 from dcgan_utils.data.load import load_dataset
 from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.notebook import log_to_cell
-from dcgan_utils.runs.training import train
+from dcgan_utils.report.configs import TrainingsConfig
+from dcgan_utils.runs.training import train, train_each
 
 
 def execute_in_process(name, output, parameters):
@@ -119,7 +120,7 @@ def _own_log():
 
 
 class StandIn:
-    """Takes the place of `schedule.execute_notebook`: ``train.ipynb`` is one call of `train`.
+    """Takes the place of `schedule.execute_notebook`: notebooks that train do only that.
 
     ``executed`` lists the notebooks.
     """
@@ -134,6 +135,9 @@ class StandIn:
             if name == "train":
                 config = TrainConfig.resolve(**parameters)
                 train(config, load_dataset(config.dataset, **config.loading))
+            if name == "trainings":
+                config = TrainingsConfig.resolve(**parameters)
+                train_each(config.trainings, load_dataset(config.dataset, **config.loading))
         except WorkbookError as error:
             failed = f"WorkbookError: {error}"
         executed = new_notebook(cells=[new_code_cell("1", execution_count=1)])

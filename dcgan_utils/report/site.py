@@ -230,7 +230,7 @@ def write_site(
         _write(page.html, _render(executed, page, pages))
     shown = [Link(page.title, page.html.name) for page in pages]
     shown += [link for link in links if not link.note]
-    trained = [n for n, link in enumerate(shown) if Path(link.href).stem.startswith("train")]
+    trained = [n for n, link in enumerate(shown) if Path(link.href).stem.startswith("train-")]
     left, right, *_ = [*trained, *range(len(shown)), 0, 0]
     text = render(
         "beside.html.j2",
