@@ -11,6 +11,7 @@ import contextlib
 import inspect
 import io
 import logging
+import os
 import symtable
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -326,7 +327,6 @@ def show_page(page: Path, text: str, *, height: int = 800) -> display.HTML:
     height
         Of the frame, in pixels.
     """
-    import os
     from html import escape
     from urllib.parse import quote
 
