@@ -441,3 +441,31 @@ def test_a_finished_run_is_shown_without_what_was_deleted(name, trained, image_f
     }
     text = execute_cells(name, **parameters[name])
     assert ("only that holds the discriminator" in text) == (name == "train")
+
+
+# --- Exercises ---
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("eda", LITTLE | {"k": 3}),
+        ("augment", LITTLE),
+        ("latent", {"samples": 4, "projection_steps": 2, "device": "cpu"}),
+    ],
+)
+def test_exercises_run_at_the_end_of_their_notebook(
+    name, parameters, trained, image_folder, quick_umap, undrawn
+):
+    own = {"run": trained.name} if name == "latent" else {"dataset": str(image_folder)}
+    codes = [code for language, code in fences(name) if language == "python"]
+    cells = executed(name, more=codes, **own, **parameters).cells[-len(codes) :]
+    assert all(cell.outputs for cell in cells)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_exercises_are_code_and_no_sketch(name):
+    for language, code in fences(name):
+        if language == "python":
+            ast.parse(code)
