@@ -13,6 +13,7 @@ import inspect
 import io
 import logging
 import math
+import os
 import symtable
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -347,7 +348,6 @@ def show_page(page: Path, text: str, *, height: int = 800) -> display.HTML:
     height
         Of the frame, in pixels.
     """
-    import os
     from html import escape
     from urllib.parse import quote
 

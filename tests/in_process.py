@@ -43,12 +43,14 @@ def execute_cells(name, **parameters):
     return "\n".join([*(output.get("text", "") for output in outputs), *texts])
 
 
-def executed(name, *, replaced=None, **parameters):
+def executed(name, *, replaced=None, more=(), **parameters):
     """Return the executed notebook with its outputs; the first error is raised.
 
-    ``replaced`` are texts of its code, and what stands there instead.
+    ``replaced`` are texts of its code, and what stands there instead; ``more`` the code of cells
+    that follow.
     """
     notebook = _parameterized(name, parameters)
+    notebook.cells += map(new_code_cell, more)
     for cell in notebook.cells:
         for old, new in (replaced or {}).items():
             if cell.cell_type == "code":

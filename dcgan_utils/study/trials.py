@@ -237,7 +237,7 @@ def describe_augmentations(table: pd.DataFrame) -> str:
         f"**{best}** has the smallest KID ({kid[best]:.3f}), **{worst}** the largest "
         f"({kid[worst]:.3f}); the most varied images come from "
         f"**{table['diversity'].idxmax()}**. There is one training per policy: another seed may "
-        "reverse differences of a few hundredths in KID."
+        "reverse the order."
     )
 
 
@@ -299,8 +299,8 @@ def ablation_summary(table: pd.DataFrame | None, preset: str, baseline: str) -> 
     return (
         f"{compared} The change that raises it most is **{effect.index[-1]}** "
         f"({effect.iloc[-1]:+.3f}), the one that raises it least **{effect.index[0]}** "
-        f"({effect.iloc[0]:+.3f}). There is one training per change: differences below 0.05 may "
-        "be due to chance."
+        f"({effect.iloc[0]:+.3f}). There is one training per change: another seed may move KID as "
+        "far, which `seed: 1` among the changes shows."
     )
 
 

@@ -1,8 +1,10 @@
 """The notebooks: how they are stored, which parameters they take, what they find and refuse."""
 
+import ast
 import functools
 import os
 import re
+import shlex
 import shutil
 
 import nbformat
@@ -99,6 +101,102 @@ def test_the_start_lists_every_other_notebook_in_reading_order():
     listed = re.findall(r"\| \[(\w+)\]\(\1\.ipynb\) \|", text)
     assert {*listed} == {*CONFIGS}
     assert listed[:3] == ["eda", "augment", "train"]
+
+
+ENDS = ["In short", "Take away", "Exercises", "References", "Provenance"]
+
+
+def headings(notebook):
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return re.findall(r"^#{1,3} (.+)", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_notebook_ends_in_what_to_take_away_exercises_and_references(name):
+    notebook = nbformat.read(notebooks_dir() / f"{name}.ipynb", as_version=4)
+    last = [heading for heading in headings(notebook) if heading in ENDS]
+    assert last in (ENDS, ENDS[1:]), "train and compare place their findings themselves"
+    found = [c for c in notebook.cells if "finding" in c.metadata.get("tags", [])]
+    assert len(found) == (name not in ("train", "compare"))
+    (take,) = (c.source for c in notebook.cells if c.source.startswith("## Take away"))
+    assert len(re.findall(r"[.!?](?: |$)", take)) <= 4
+    (exercises,) = (c.source for c in notebook.cells if c.source.startswith("## Exercises"))
+    assert re.findall(r"^\*\*(\d)\.\*\*", exercises, re.M) == ["1", "2", "3"]
+    assert exercises.count("<details><summary>Answer</summary>\n\n") == 3
+    assert len(fences(name)) == 3
+    references = [c.source for c in notebook.cells if c.source.startswith("## References")]
+    assert "](https://" in references[0]
+
+
+def fences(name):
+    """Return the language and code of each exercise of a notebook."""
+    notebook = nbformat.read(notebooks_dir() / f"{name}.ipynb", as_version=4)
+    (exercises,) = (c.source for c in notebook.cells if c.source.startswith("## Exercises"))
+    return re.findall(r"^```(python|sh)\n(.*?)^```", exercises, re.M | re.S)
+
+
+COMMANDS = [
+    line
+    for name in CONFIGS
+    for language, code in fences(name)
+    if language == "sh"
+    for line in code.splitlines()
+    if line.startswith(("dcgan", "papermill"))
+]
+
+
+@pytest.mark.parametrize("line", dict.fromkeys(COMMANDS))
+def test_the_commands_of_exercises_have_parameters_that_exist(line):
+    program, *words = shlex.split(line)
+    given = {n: v for flag, n, v in zip(words, words[1:], words[2:], strict=False) if flag == "-p"}
+    assert given
+    if program == "papermill":
+        CONFIGS[words[0].removesuffix(".ipynb")].check(**given)
+    else:
+        assert words[:2] == ["train", "plein_air"]
+        TrainConfig.check(**given, noise=words[words.index("--noise") + 1])
+
+
+# --- Code that is folded in JupyterLab ---
+
+TELLS = re.compile(r"describe|as_markdown|_summary$|_table$")
+ROOMS = {"core", "data", "gan", "runs", "metrics", "study", "trials", "benchmark", "report", "live"}
+SHOWS = {"display", "Markdown", "print", "dict", "zip", "len", "range", "min", "max"}
+
+
+def draws_or_tells(cell):
+    """Tell whether a cell does nothing but show what other cells have loaded or made."""
+    for node in ast.walk(ast.parse(cell.source)):
+        if not isinstance(node, ast.Call):
+            continue
+        name, *rest = reversed(ast.unparse(node.func).split("."))
+        root = rest[-1] if rest else ""
+        if root in ("plots", "notebook") or (root == "" and name in SHOWS):
+            continue
+        if (root in ROOMS or not rest) and not TELLS.search(name):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("name", [*CONFIGS, "start"])
+def test_code_is_folded_only_where_it_draws_or_tells(name):
+    cells = nbformat.read(notebooks_dir() / f"{name}.ipynb", as_version=4).cells
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    folded = [c for c in code if c.metadata.get("jupyter", {}).get("source_hidden")]
+    for cell in folded:
+        assert draws_or_tells(cell), cell.source
+        assert not {"parameters"} & {*cell.metadata.get("tags", [])}
+        made = {n.id for n in ast.walk(ast.parse(cell.source)) if is_stored(n)}
+        others = "\n".join(c.source for c in code if c is not cell)
+        for word in made:
+            assert not re.search(rf"\b{word}\b(?! *=)", others) or word in REUSED, cell.source
+
+
+REUSED = {"title", "figure", "name", "names"}  # each cell that uses them assigns them
+
+
+def is_stored(node):
+    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
 
 
 # --- papermill -----------------------------------------------------------------------------
@@ -343,3 +441,31 @@ def test_a_finished_run_is_shown_without_what_was_deleted(name, trained, image_f
     }
     text = execute_cells(name, **parameters[name])
     assert ("only that holds the discriminator" in text) == (name == "train")
+
+
+# --- Exercises ---
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("eda", LITTLE | {"k": 3}),
+        ("augment", LITTLE),
+        ("latent", {"samples": 4, "projection_steps": 2, "device": "cpu"}),
+    ],
+)
+def test_exercises_run_at_the_end_of_their_notebook(
+    name, parameters, trained, image_folder, quick_umap, undrawn
+):
+    own = {"run": trained.name} if name == "latent" else {"dataset": str(image_folder)}
+    codes = [code for language, code in fences(name) if language == "python"]
+    cells = executed(name, more=codes, **own, **parameters).cells[-len(codes) :]
+    assert all(cell.outputs for cell in cells)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_exercises_are_code_and_no_sketch(name):
+    for language, code in fences(name):
+        if language == "python":
+            ast.parse(code)
