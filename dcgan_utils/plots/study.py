@@ -255,8 +255,10 @@ def noise_evidence(curves: pd.DataFrame, table: pd.DataFrame, anchors: pd.DataFr
     for name, own in curves.groupby("group"):
         share = predicted_share(own[RATIO].iloc[0])
         panels["first"].axhline(share, color=looks[name]["color"], ls=":", lw=1)
-    panels["first"].set(title="Share between images, first layer", ylim=(0, 1.05))
-    panels["samples"].set(title="Share between images, samples")
+    titles = {"first": "Share between images, first layer", "samples": "Share between images"}
+    panels["first"].set_ylim(0, 1.05)
+    for name, title in titles.items():
+        panels[name].set_title(wrap(title, inches=width() / 2))
     _draw_final_kid(panels["end"], table)
     if has_kid:
         panels["kid"].set(title="KID, lower is better")
@@ -323,7 +325,8 @@ def _draw_final_kid(axes: Axes, table: pd.DataFrame) -> None:
     for place, label in enumerate(order):
         own = table.loc[table["label"] == label, "kid"]
         axes.plot(own, [place] * len(own), **_dot(label, order), ms=7, alpha=0.85)
-    axes.set_yticks(range(len(order)), [wrap(name, inches=1.4) for name in order])
+    room = 1.1 if is_narrow() else 1.4
+    axes.set_yticks(range(len(order)), [wrap(name, inches=room) for name in order])
     axes.set_ylim(len(order) - 0.5, -0.5)
     axes.set(title="KID in the end, each run", xlabel="KID, lower is better")
     axes.grid(visible=False, axis="y")
@@ -343,7 +346,8 @@ def kid_bars(values: pd.Series, *, baseline: float) -> Figure:
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.axvline(baseline, label="real-vs-real baseline", **REAL)
-    axes.set(xlabel="KID, lower is better", title="Distance to the collection")
+    axes.set_xlabel("KID, lower is better")
+    suptitle_left(figure, "Distance to the collection")
     legend_below(figure, axes)
     listed = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
     return figure.describe(
@@ -465,7 +469,8 @@ def step_profile(milliseconds: pd.Series) -> Figure:
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.margins(x=0.12)
-    axes.set(xlabel="milliseconds", title="Time of one training step by operation")
+    axes.set_xlabel("milliseconds")
+    suptitle_left(figure, "Time of one training step by operation")
     listed = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
     return figure.describe(f"Bar chart of the time of one training step by operation: {listed}.")
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, GREY = "#2b6cb0", "#d9730d", "#2f855a", "#6b7280"
 INK = svg.INK  # of text, and of what belongs to real images
 SMALL = 9  # points: the smallest text
-WIDTH, NARROW = 8.0, 3.6  # inches, of every figure
+WIDTH, NARROW = 8.0, 3.5  # inches, of every figure
 DPI = 120
 # Seaborn's style as matplotlib ships it: importing seaborn takes two seconds.
 STYLE = style.library["seaborn-v0_8-whitegrid"] | {

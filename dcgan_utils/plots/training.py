@@ -106,7 +106,9 @@ def network_diagram(
     for place in range(1, count):
         _draw_arrow(axes, place)
     across = (-0.55, 3.1) if is_narrow() else (-0.55, count - 0.45)
-    axes.set(xlim=across, ylim=(0.45 - count, 0.7) if is_narrow() else (-0.95, 1.75))
+    axes.set(
+        xlim=across, ylim=(0.45 - count, 0.7) if is_narrow() else (-0.95 if ends else -0.75, 1.75)
+    )
     axes.set_aspect("equal")
     hide_axes(axes)
     note = "Blocks are feature maps, their height to scale, their width the channels (logarithmic)"

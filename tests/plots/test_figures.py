@@ -61,7 +61,7 @@ OF_IMAGES = {
     "file_sizes": lambda x: plots.file_sizes(range(1000, 1000 + len(x)), x, captions(x)),
     "file_sizes, equal": lambda x: plots.file_sizes([500] * len(x), x, captions(x)),
     "dimensions": lambda x: plots.dimensions(
-        [(40 + i, 30 - i) for i in range(len(x))], {"PNG": len(x)}, {"RGB": len(x)}
+        [(40 + i, 30 - i) for i in range(len(x))], {"PNG": len(x), "GIF": 1}, {"RGB": len(x)}
     ),
     "dimensions, equal": lambda x: plots.dimensions(
         [(40, 30)] * len(x), {"PNG": len(x)}, {"RGB": 1, "P": len(x)}
