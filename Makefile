@@ -22,7 +22,7 @@ help:  ## list the targets
 	@echo "  VENV=$$VENV  PYTHON=$$PYTHON"
 	@echo "  DATASET=$$DATASET  NOISES=$$NOISES  PRESET=$$PRESET"
 	@echo '  TORCH=cpu: when VENV is made, install PyTorch without its 5 GB for GPUs'
-	@echo '  ARGS: further options, such as -p epochs 100 or --skip capacity'
+	@echo '  ARGS: further options, such as -p epochs 100 or --also capacity'
 	@echo 'for example:'
 	@echo '  make report DATASET=~/pictures NOISES="normal,N(1, 1)" ARGS="-p epochs 100 -p seed 1"'
 
