@@ -129,10 +129,10 @@ def test_progress_is_not_written_into_pages(report):
 
 def test_figures_have_alternative_texts(report):
     for page in report[1]:
-        images = re.findall(r"<img[^>]*>", page.html.read_text())
+        images = re.findall(r"<img[^>]*>|<svg class=[^>]*>", page.html.read_text())
         assert len(images) >= 3
         for image in images:
-            alternative = re.search(r'alt="([^"]+)"', image)
+            alternative = re.search(r'(?:alt|aria-label)="([^"]+)"', image)
             assert alternative, image[:80]
             assert "No description" not in alternative[1]
 
