@@ -205,17 +205,17 @@ def differences_to_reference(table: pd.DataFrame, measure: str) -> Figure:
         axes.plot(row["found"], place, **look, ms=8)
         texts.append(f"{name} {row['found']:.2f} [{row['low']:.2f}, {row['high']:.2f}]")
     axes.axvline(1 if is_ratio else 0, color=INK, lw=1, ls=":")
-    axes.set_yticks(range(len(table)), [wrap(name, inches=1.4) for name in table.index])
+    axes.set_yticks(range(len(table)), [wrap(name, inches=1.5) for name in table.index])
     axes.set_ylim(len(table) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
     what = _with_direction(measure)
     axes.set_xlabel("times that of N(0, 1)" if is_ratio else "minus that of N(0, 1)")
     certain = list(table.index[table["decided"]])
-    apart = f"Different for certain: {', '.join(certain)}." if certain else "None is certain."
+    listed = ", ".join(certain) if certain else "none"
     set_title(
         axes,
         f"{what}: compared with N(0, 1)",
-        f"Dotted line: equal to N(0, 1). {apart}",
+        f"Dotted line: equal to N(0, 1). Intervals that leave it out: {listed}.",
         inches=0.66 * width(),
     )
     what = _measure_name(measure)
@@ -255,7 +255,10 @@ def noise_evidence(curves: pd.DataFrame, table: pd.DataFrame, anchors: pd.DataFr
     for name, own in curves.groupby("group"):
         share = predicted_share(own[RATIO].iloc[0])
         panels["first"].axhline(share, color=looks[name]["color"], ls=":", lw=1)
-    titles = {"first": "Share between images, first layer", "samples": "Share between images"}
+    titles = {
+        "first": "Share between images, first layer",
+        "samples": "Share between images, samples",
+    }
     panels["first"].set_ylim(0, 1.05)
     for name, title in titles.items():
         panels[name].set_title(wrap(title, inches=width() / 2))
@@ -325,7 +328,7 @@ def _draw_final_kid(axes: Axes, table: pd.DataFrame) -> None:
     for place, label in enumerate(order):
         own = table.loc[table["label"] == label, "kid"]
         axes.plot(own, [place] * len(own), **_dot(label, order), ms=7, alpha=0.85)
-    room = 1.1 if is_narrow() else 1.4
+    room = 1.1 if is_narrow() else 1.5
     axes.set_yticks(range(len(order)), [wrap(name, inches=room) for name in order])
     axes.set_ylim(len(order) - 0.5, -0.5)
     axes.set(title="KID in the end, each run", xlabel="KID, lower is better")

@@ -347,6 +347,7 @@ def labelled(tmp_path):
 def undrawn(monkeypatch):
     """Let a figure show nothing: test_figures draws them all, and the report those of a page."""
     monkeypatch.setattr(Figure, "encode", lambda figure: (b"", "png"))
+    monkeypatch.setattr(Figure, "_repr_mimebundle_", lambda figure, **_: ({"image/png": ""}, {}))
 
 
 def test_compare_measures_judges_and_keeps_the_numbers(home, labelled, tiny, quick_umap, undrawn):
