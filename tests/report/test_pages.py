@@ -174,13 +174,16 @@ def test_every_figure_can_be_enlarged_and_closed_by_keyboard(site, open_page, wi
             button.focus()
             tab.keyboard.press("Enter")
             drawing = dialog.locator(".stage > *")
-            assert drawing.bounding_box()["width"] >= width - 20
+            drawing.wait_for()
+            measure = "drawing => drawing.getBoundingClientRect().width"
+            assert drawing.evaluate(measure) >= width - 20, (path.name, number)
             for _ in range(4):
                 dialog.get_by_role("button", name="Smaller").press("Enter")
-            assert drawing.bounding_box()["width"] == pytest.approx(width, abs=20)
+            assert drawing.evaluate(measure) == pytest.approx(width, abs=20)
             dialog.get_by_role("button", name="Larger").press("Enter")
-            assert drawing.bounding_box()["width"] > 1.4 * width
+            assert drawing.evaluate(measure) > 1.4 * width
             tab.keyboard.press("Escape")
+            drawing.wait_for(state="detached")
             assert dialog.count() == 0
             assert button.evaluate("button => button === document.activeElement")
 
@@ -188,9 +191,9 @@ def test_every_figure_can_be_enlarged_and_closed_by_keyboard(site, open_page, wi
 def test_a_click_on_a_figure_enlarges_it(site, open_page):
     tab = open_page(site[0], width=360)
     tab.locator("main .zoomable").first.click()
-    assert tab.get_by_role("dialog").is_visible()
+    tab.get_by_role("dialog").wait_for()
     tab.get_by_role("button", name="Close").click()
-    assert tab.get_by_role("dialog").count() == 0
+    tab.get_by_role("dialog").wait_for(state="hidden")
 
 
 @pytest.mark.xfail(strict=True, reason="charts are images until `plots` gives them as SVG")
