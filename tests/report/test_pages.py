@@ -31,6 +31,7 @@ def made_up_notebook():
     wide = {f"measure_{n}": np.linspace(0, 1e3, 4) / 7 for n in range(20)}
     finding = new_output("display_data", data={"text/markdown": "It **learned**."})
     grey = ((f"epoch {n}", torch.full((4, 3, 16, 16), 50 * n, dtype=torch.uint8)) for n in range(5))
+    noise = some(4, 16)
     cells = [
         new_markdown_cell("# Made up\n\nA question."),
         new_markdown_cell(r"## Formulas" "\n\n" r"$$\min_G \max_D \; \mathbb{E}[\log D(x)] + 1$$"),
@@ -39,7 +40,7 @@ def made_up_notebook():
         displayed(plots.image_grid(some(12), title="Twelve", description="Twelve images.")),
         displayed(plots.cluster_sizes([3, 2, 1], what="something")),
         displayed(notebook.player(grey, "Five greys, one after the other.")),
-        displayed(notebook.player(((f"step {n}", some(4)) for n in range(3)), "Noise.")),
+        displayed(notebook.player(((f"step {n}", noise.roll(n, 2)) for n in range(60)), "Noise.")),
         new_markdown_cell("## Tables"),
         displayed(pd.DataFrame(wide, index=pd.Index([*"abcd"], name="noise"))),
         new_markdown_cell("## In short"),
@@ -152,7 +153,7 @@ def test_a_player_stands_at_its_end_plays_once_and_follows_the_keys(site, open_p
     assert shown.inner_text() == "epoch 4"
     tab.wait_for_timeout(500)
     assert shown.inner_text() == "epoch 4", "and does not begin again"
-    assert tab.locator(".player").nth(1).locator("output").inner_text() == "step 2"
+    assert tab.locator(".player").nth(1).locator("output").inner_text() == "step 59"
     player.get_by_role("button", name="Play").click()
     player.get_by_role("button", name="Stop").click()
     assert shown.inner_text() != "epoch 4", "it can be stopped on its way"
