@@ -128,6 +128,17 @@ def _begins_section(cell: NotebookNode | None) -> bool:
     return cell is None or cell.source.lstrip().startswith("#")
 
 
+def below_title(body: str, finding: str) -> str:
+    """Return a page's body with what was found in a box below the title, if anything was."""
+    if not finding:
+        return body
+    box = f'<section class="finding" aria-label="In short">{finding}</section>'
+    title = re.match(r'\s*<section class="prose">\s*<h1.*?</h1>', body, re.S)
+    if not title:
+        return f"{box}\n{body}"
+    return f'{title[0]}</section>\n{box}\n<section class="prose">{body[title.end() :]}'
+
+
 # --- Tables ---
 
 _ABBREVIATIONS = {"kid": "KID", "fid": "FID"}

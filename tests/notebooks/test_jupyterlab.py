@@ -221,3 +221,37 @@ def test_a_training_is_seen_to_learn_to_stop_and_to_go_on(lab, tab, forty):
     drawn.scroll_into_view_if_needed()
     assert drawn.evaluate("image => image.complete && image.naturalWidth") > 500
     assert (folder / "progress.gif").exists()
+
+
+PLAYER = """
+import torch
+from dcgan_utils import notebook
+greys = [torch.full((4, 3, 16, 16), 50 * n, dtype=torch.uint8) for n in range(5)]
+notebook.player(((f"epoch {n}", grey) for n, grey in enumerate(greys)), "Greys.")
+"""
+
+
+def test_a_player_plays_where_scripts_run_and_shows_its_end_where_they_do_not(lab, tab):
+    namespace = {}
+    exec(PLAYER.replace("notebook.player(", "shown = notebook.player("), namespace)
+    output = nbformat.v4.new_output("display_data", data={"text/html": namespace["shown"].data})
+    cells = [nbformat.v4.new_code_cell(PLAYER, outputs=[output])]
+    kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)"}
+    stored = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(stored, lab[1] / "player.ipynb")
+    opened(tab, lab, "player")
+    last = tab.locator(f"{AREA} img").first
+    last.wait_for()
+    assert last.evaluate("image => image.complete && image.naturalWidth") > 20
+    assert last.get_attribute("alt") == "Greys. Shown is epoch 4."
+    assert tab.locator(f"{AREA} input").count() == 0, "the notebook is not trusted"
+
+    choose(tab, "Run", "Run All Cells")
+    slider = tab.locator(f"{AREA} input[type=range]")
+    slider.wait_for()
+    assert tab.locator(f"{AREA} output").inner_text() == "epoch 4"
+    for left in (3, 2):
+        slider.press("ArrowLeft")
+        assert tab.locator(f"{AREA} output").inner_text() == f"epoch {left}"
+    tab.locator(AREA).get_by_role("button", name="Play").click()
+    tab.locator(f"{AREA} output", has_text="epoch 4").wait_for()

@@ -266,26 +266,6 @@ def test_pages_lead_to_others_by_keyboard_alone(report, browser):
     assert not problems
 
 
-def test_two_pages_stand_side_by_side_and_the_address_keeps_them(report, browser):
-    index, _ = report
-    tab, problems, _ = open_tab(browser, width=1300)
-    tab.goto(index.with_name("beside.html").as_uri())
-
-    def titles(tab):
-        frames = [frame for frame in tab.frames if frame is not tab.main_frame]
-        return [frame.locator(".bar p").inner_text() for frame in frames]
-
-    assert titles(tab) == ["Training with Gamma(2, 1)", "Training with N(0, 100)"]
-    assert not tab.frames[1].get_by_role("navigation", name="Pages").is_visible()
-    tab.get_by_label("The second page").select_option(label="The noises compared")
-    tab.wait_for_timeout(500)
-    assert titles(tab) == ["Training with Gamma(2, 1)", "The noises compared"]
-    again, _, _ = open_tab(browser, width=360)
-    again.goto(tab.url)
-    assert titles(again) == ["Training with Gamma(2, 1)", "The noises compared"]
-    assert not problems
-
-
 def test_a_page_prints_without_its_controls(report, browser, tmp_path):
     tab, _, _ = open_tab(browser, width=1300, scheme="dark")
     tab.goto(report[1][2].html.as_uri())

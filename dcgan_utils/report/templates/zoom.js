@@ -3,8 +3,8 @@
 const zoom = document.createElement("dialog");
 zoom.className = "zoom";
 zoom.setAttribute("aria-label", "Enlarged figure");
-zoom.innerHTML = `<div class="keys"><button type="button" data-by="0.8" aria-label="Smaller">−</button>
-<button type="button" data-by="1.25" aria-label="Larger">+</button>
+zoom.innerHTML = `<div class="keys"><button type="button" data-by="0.667" aria-label="Smaller">−</button>
+<button type="button" data-by="1.5" aria-label="Larger">+</button>
 <button type="button" data-close>Close</button></div><div class="stage" tabindex="0" aria-label="The figure"></div>`;
 document.body.append(zoom);
 const stage = zoom.querySelector(".stage");
@@ -30,7 +30,7 @@ function alternative(drawing) {
 function enlarge(drawing) {
   stage.innerHTML = renamed(drawing.outerHTML, "zoom-");
   scale = 1;
-  resize(1);
+  resize(720 / innerWidth); // on a phone it begins larger than the screen
   zoom.showModal();
   stage.scrollTo(0, 0);
 }
