@@ -105,7 +105,7 @@ def image_rows(
         middles = (np.arange(columns) + 0.5) * across / columns
         axes.set_xticks(middles[: len(heads)], heads)
         axes.tick_params(labeltop=True, labelbottom=False)
-    set_title(axes, title, note, above=16 if heads else 0, inches=width() - 0.7)
+    set_title(axes, title, note, above=16 if heads else 0, inches=width() - 0.9)
     return figure.describe(description)
 
 
