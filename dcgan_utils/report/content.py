@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bs4 import Tag
     from nbformat import NotebookNode
 
-FINDING, COVER = "finding", "cover"  # tags of cells
+FINDING, COVER, DRAWING = "finding", "cover", "drawing"  # tags of cells
 
 _PROGRESS = re.compile(  # lines that `live` and trainings log
     r".*\bepoch \d+/\d+|.*: [\d,]+ of [\d,]+$|Training \d+ of \d+: "
@@ -39,6 +39,19 @@ def cover_of(notebook: NotebookNode) -> str:
             buffer = io.BytesIO()
             image.convert("RGB").save(buffer, "JPEG", quality=85)
             return base64.b64encode(buffer.getvalue()).decode()
+    return ""
+
+
+def drawing_of(notebook: NotebookNode) -> str:
+    """Return the figure of the cell tagged `DRAWING` as HTML; empty if there is none."""
+    from markupsafe import Markup
+
+    for output in _outputs_tagged(notebook, DRAWING):
+        data = output.get("data", {})
+        if wide := data.get("image/svg+xml"):
+            drawings = {"wide": wide, "narrow": data.get(NARROW_MIME, "")}
+            parts = [svg.replace("<svg ", f'<svg class="{n}" ', 1) for n, svg in drawings.items()]
+            return Markup(f'<figure class="figure">{"".join(parts)}</figure>')
     return ""
 
 
