@@ -22,7 +22,7 @@ help:  ## list the targets
 	@echo "  VENV=$$VENV  PYTHON=$$PYTHON"
 	@echo "  DATASET=$$DATASET  NOISES=$$NOISES  PRESET=$$PRESET"
 	@echo '  TORCH=cpu: when VENV is made, install PyTorch without its 5 GB for GPUs'
-	@echo '  ARGS: further options, such as -p epochs 100 or --skip capacity'
+	@echo '  ARGS: further options, such as -p epochs 100 or --also capacity'
 	@echo 'for example:'
 	@echo '  make report DATASET=~/pictures NOISES="normal,N(1, 1)" ARGS="-p epochs 100 -p seed 1"'
 
@@ -59,7 +59,7 @@ benchmark: setup  ## measure the speed against a textbook's loop; ten minutes on
 test: setup-dev  ## run the tests
 	@PYTHONDONTWRITEBYTECODE= "$$VENV/bin/python" -m pytest $(ARGS)
 
-lab: setup  ## open JupyterLab with the notebooks
+lab: setup  ## open JupyterLab with copies of the notebooks, at start.ipynb
 	@"$$VENV/bin/python" -m dcgan_utils lab $(ARGS)
 
 # Without DATASET: pdoc hides defaults that stand in the environment, lest they be secrets.

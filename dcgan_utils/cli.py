@@ -134,11 +134,16 @@ def _add_report(added: argparse._SubParsersAction) -> None:
     report.add_argument(
         "--benchmark", action="store_true", help="measure the speed too: ten more minutes"
     )
-    chapters = "eda, augment, train, capacity, latent, compare, benchmark"
+    chapters = "eda, augment, train, compare, latent, details, capacity, benchmark"
     report.add_argument(
         "--only", metavar="CHAPTERS", help=f"build these, separated by commas: {chapters}"
     )
     report.add_argument("--skip", metavar="CHAPTERS", help="build all others")
+    report.add_argument(
+        "--also",
+        metavar="CHAPTERS",
+        help="on request: details (a page per training), capacity (can a generator copy an image?)",
+    )
     _add_parameters(
         report, "train.ipynb", {"dataset": "--dataset", "noise": "--noises", "preset": "--preset"}
     )
@@ -301,8 +306,9 @@ def _add_lab(added: argparse._SubParsersAction) -> None:
         ["", "--no-browser --port 8890"],
     )
     lab.description += (
-        " Those of an installation without checkout\n"
-        "are copied into ./notebooks. Other options are JupyterLab's."
+        ": copies of them in work/\n"
+        "(without a checkout in notebooks/), which can be edited and saved at will. Its root\n"
+        "is the folder of data/ and reports/. Other options are JupyterLab's."
     )
 
 

@@ -67,7 +67,8 @@ def report(options: argparse.Namespace) -> int:
         from dcgan_utils.report.configs import check_report, choose_chapters
 
     parameters = _parameters(options)
-    choose_chapters(options.only, options.skip, benchmark=options.benchmark)
+    also = ",".join(filter(None, [options.also, "benchmark" if options.benchmark else ""])) or None
+    choose_chapters(options.only, options.skip, also)
     check_report(options.dataset, options.noises, options.preset, parameters)
     with loading():
         from dcgan_utils import live
@@ -79,9 +80,9 @@ def report(options: argparse.Namespace) -> int:
         options.noises,
         preset=options.preset,
         parameters=parameters,
-        benchmark={} if options.benchmark else None,
         only=options.only,
         skip=options.skip,
+        also=also,
     )
     _say(plan.about)
     with loading():  # what a training imports
@@ -324,18 +325,26 @@ def notebooks(options: argparse.Namespace) -> int:
 
 
 def lab(options: argparse.Namespace) -> int:
-    """Open JupyterLab with the notebooks, those of a wheel in a copy that can be edited."""
+    """Open JupyterLab at ``start.ipynb``, on copies of the notebooks that can be edited.
+
+    Its root is the home folder, so that reports can be opened from it too.
+    """
     from dcgan_utils.core.environment import needs_extra
-    from dcgan_utils.core.files import copy_notebooks, home, is_installed, notebooks_dir
+    from dcgan_utils.core.files import copy_notebooks, home, is_installed, outdated_copies
 
     with needs_extra("lab"):
         from jupyterlab.labapp import LabApp
-    folder = notebooks_dir()
-    if is_installed():
-        folder = Path("notebooks")
-        copy_notebooks(folder)
+    folder = "notebooks" if is_installed() else "work"  # a checkout's own would show up in git
+    copy_notebooks(home() / folder)
+    if old := outdated_copies(home() / folder):
+        _say(
+            f"Older than this version's, in '{home() / folder}': {', '.join(old)}. Delete or "
+            "rename a copy to get the new one."
+        )
     os.environ["DCGAN_HOME"] = str(home())  # else a kernel would take the notebooks' folder for it
-    LabApp.launch_instance([str(folder), *options.jupyter])
+    start = f"/lab/tree/{folder}/start.ipynb"
+    own = [f"--ServerApp.root_dir={home()}", f"--LabApp.default_url={start}"]
+    LabApp.launch_instance([*own, *options.jupyter])
     return 0
 
 

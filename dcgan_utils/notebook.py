@@ -13,6 +13,7 @@ import inspect
 import io
 import logging
 import math
+import os
 import symtable
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 Config = TypeVar("Config", bound=Parameters)
+
+SIDE = 256  # of the images that a slider moves, in pixels
 
 
 # --- Parameters ---
@@ -294,33 +297,71 @@ def _thumbnail(image: torch.Tensor, alternative: str, side: int = 96) -> str:
     return f'<img src="{source}" width="{side}" height="{side}" alt="{alternative}">'
 
 
-def slider(images: torch.Tensor, names: Sequence[str]) -> widgets.VBox | None:
-    """Return a slider through images; None where nobody looks, since it needs a kernel.
+def slider(walks: torch.Tensor, names: Sequence[str]) -> widgets.VBox | None:
+    """Return a slider that moves several images at once; None where nobody looks.
+
+    It needs a kernel, so a page cannot have it.
 
     Parameters
     ----------
-    images
-        uint8, shape ``(n, 3, H, W)``.
+    walks
+        uint8, shape ``(walks, n, 3, H, W)``: a row of images for each of n places.
     names
-        One per image, shown next to the slider.
+        One per place, shown next to the slider.
     """
     if not live.in_front_end():
         return None
     import ipywidgets as widgets
 
+    encoded = [[_enlarged(image) for image in walk] for walk in walks]
+    middle = len(names) // 2
+    layout = {"width": f"{SIDE}px", "height": f"{SIDE}px"}  # else they are stretched to the cell
+    row = [widgets.Image(value=walk[middle], format="png", layout=layout) for walk in encoded]
+    options = [(name, place) for place, name in enumerate(names)]
+    selection = widgets.SelectionSlider(options=options, value=middle, layout={"width": "360px"})
+
+    def move(change: dict[str, Any]) -> None:
+        for image, walk in zip(row, encoded, strict=True):
+            image.value = walk[change["new"]]
+
+    selection.observe(move, "value")
+    return widgets.VBox([selection, widgets.HBox(row, layout={"flex_flow": "row wrap"})])
+
+
+def _enlarged(image: torch.Tensor) -> bytes:
     from dcgan_utils.data.tensors import as_image
 
-    encoded = []
-    for image in images:
-        buffer = io.BytesIO()
-        as_image(image).resize((256, 256), 0).save(buffer, "PNG")
-        encoded.append(buffer.getvalue())
-    middle = len(encoded) // 2
-    image = widgets.Image(value=encoded[middle], format="png")
-    options = [(name, index) for index, name in enumerate(names)]
-    selection = widgets.SelectionSlider(options=options, value=middle, layout={"width": "360px"})
-    selection.observe(lambda change: setattr(image, "value", encoded[change["new"]]), "value")
-    return widgets.VBox([selection, image])
+    buffer = io.BytesIO()
+    as_image(image).resize((SIDE, SIDE), 0).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def show_page(page: Path, text: str, *, height: int = 800) -> display.HTML:
+    """Link an HTML page; where somebody looks, show it in a frame as well.
+
+    Parameters
+    ----------
+    page
+        The file. The link is relative to the working directory, which is a notebook's folder.
+    text
+        What the link says, and the frame is called.
+    height
+        Of the frame, in pixels.
+    """
+    from html import escape
+    from urllib.parse import quote
+
+    from IPython import display
+
+    href = quote(os.path.relpath(page).replace(os.sep, "/"))
+    html = f'<p><a href="{href}">{escape(text)}</a></p>'
+    if live.in_front_end():
+        content = escape(page.read_text(encoding="utf-8"))
+        html += (
+            f'<iframe srcdoc="{content}" title="{escape(text)}" '
+            f'style="width: 100%; height: {height}px; border: 0"></iframe>'
+        )
+    return display.HTML(html)
 
 
 def provenance(**facts: Any) -> None:

@@ -57,6 +57,7 @@ MENU = {
         "reports/noise-study/PROTOCOL.md",
     ],
     "Look up": [
+        "notebooks/glossary.md",
         "api/dcgan_utils.html",
         "data/README.md",
         "reports/README.md",

@@ -115,6 +115,21 @@ def groups(sizes=(40, 30, 20), spread=0.5, seed=0):
     return (centres[which] + rng.normal(0, spread, (len(which), 12))).astype(np.float32), which
 
 
+PAPERS = ("#fbfaf8", "#16181c")  # of pages, by day and by night
+
+
+def linear(color):
+    """Return ``#rrggbb`` as three amounts of light, 0..1."""
+    channels = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+
+
+def contrast(one, other):
+    """Return the contrast of two colours as WCAG computes it, 1..21."""
+    dark, light = sorted(linear(color) @ [0.2126, 0.7152, 0.0722] for color in (one, other))
+    return (light + 0.05) / (dark + 0.05)
+
+
 def assert_drawn(figure):
     """Check that a figure is as wide as the page, not empty, described; return its grey levels."""
     content, _ = figure.encode()

@@ -17,7 +17,8 @@ from dcgan_utils.core.progress import shown_here
 from dcgan_utils.data.load import load_dataset
 from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.notebook import log_to_cell
-from dcgan_utils.runs.training import train
+from dcgan_utils.report.configs import TrainingsConfig
+from dcgan_utils.runs.training import train, train_each
 
 
 def execute_in_process(name, output, parameters):
@@ -42,12 +43,14 @@ def execute_cells(name, **parameters):
     return "\n".join([*(output.get("text", "") for output in outputs), *texts])
 
 
-def executed(name, *, replaced=None, **parameters):
+def executed(name, *, replaced=None, more=(), **parameters):
     """Return the executed notebook with its outputs; the first error is raised.
 
-    ``replaced`` are texts of its code, and what stands there instead.
+    ``replaced`` are texts of its code, and what stands there instead; ``more`` the code of cells
+    that follow.
     """
     notebook = _parameterized(name, parameters)
+    notebook.cells += map(new_code_cell, more)
     for cell in notebook.cells:
         for old, new in (replaced or {}).items():
             if cell.cell_type == "code":
@@ -119,7 +122,7 @@ def _own_log():
 
 
 class StandIn:
-    """Takes the place of `schedule.execute_notebook`: ``train.ipynb`` is one call of `train`.
+    """Takes the place of `schedule.execute_notebook`: notebooks that train do only that.
 
     ``executed`` lists the notebooks.
     """
@@ -134,6 +137,9 @@ class StandIn:
             if name == "train":
                 config = TrainConfig.resolve(**parameters)
                 train(config, load_dataset(config.dataset, **config.loading))
+            if name == "trainings":
+                config = TrainingsConfig.resolve(**parameters)
+                train_each(config.trainings, load_dataset(config.dataset, **config.loading))
         except WorkbookError as error:
             failed = f"WorkbookError: {error}"
         executed = new_notebook(cells=[new_code_cell("1", execution_count=1)])

@@ -344,7 +344,7 @@ def notebooks_dir() -> Path:
 
 
 def copy_notebooks(folder: Path) -> tuple[list[str], list[str]]:
-    """Copy the stored notebooks and the example of a grid; files that are there stay as they are.
+    """Copy the notebooks, the glossary and the example of a grid; what is there stays as it is.
 
     Returns
     -------
@@ -364,3 +364,13 @@ def copy_notebooks(folder: Path) -> tuple[list[str], list[str]]:
             write_bytes(ensure_dir(folder) / target.name, source.read_bytes())
             copied.append(source.name)
     return copied, kept
+
+
+def outdated_copies(folder: Path) -> list[str]:
+    """Return the names of copied notebooks that are older than the stored ones."""
+    pairs = [(source, folder / source.name) for source in sorted(notebooks_dir().glob("*.ipynb"))]
+    return [
+        copy.name
+        for source, copy in pairs
+        if copy.exists() and copy.stat().st_mtime < source.stat().st_mtime
+    ]

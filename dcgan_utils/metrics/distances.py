@@ -7,7 +7,8 @@ from different extractors must not be compared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ import torch
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 
 DUPLICATES = 1e-3  # share of the pairs of real images that count as duplicates
+QUANTILE = 0.05  # of the distances between real images, below which another is suspiciously close
 
 # --- Distances between two sets ---
 
@@ -207,7 +209,7 @@ def diversity(real: np.ndarray, generated: np.ndarray) -> float:
     return float(generated_mean / real_mean)
 
 
-def repetition(real: np.ndarray, generated: np.ndarray, *, quantile: float = 0.05) -> float:
+def repetition(real: np.ndarray, generated: np.ndarray, *, quantile: float = QUANTILE) -> float:
     """Return the share of generated images that are suspiciously close to another one.
 
     This measures what the first study describes as "the images often repeat". Suspiciously close
@@ -319,7 +321,7 @@ def nearest(real: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.nda
     return indices, distances[np.arange(len(distances)), indices]
 
 
-def memorisation(real: np.ndarray, generated: np.ndarray, *, quantile: float = 0.05) -> float:
+def memorisation(real: np.ndarray, generated: np.ndarray, *, quantile: float = QUANTILE) -> float:
     """Return the share of generated images that are suspiciously close to a real one.
 
     Suspiciously close means closer than all but ``quantile`` of the real images are to their
@@ -364,6 +366,28 @@ def describe_memorisation(shares: Mapping[str, float], samples: int) -> str:
         "score about 5%: a sample is suspicious if it is closer to a training image than 95% "
         "of these are to their own nearest neighbour. A high share by features is a sign of "
         "copies. A high share by pixels alone is often only blur, which is close to everything."
+    )
+
+
+def describe_copies(spaces: Mapping[str, Sequence[np.ndarray]]) -> str:
+    """Say in Markdown whether generated images are copies of real ones, and how sure that is.
+
+    Parameters
+    ----------
+    spaces
+        The vectors of real and of generated images, by ``features`` and by ``pixels``.
+    """
+    try:
+        share = memorisation(*spaces["features"])
+    except NotEnoughData as reason:
+        return f"**Copies:** not looked for. {reason}"
+    samples = len(spaces["features"][1])
+    chance = QUANTILE + 2 * math.sqrt(QUANTILE * (1 - QUANTILE) / samples)
+    found = "no sign of copies" if share <= chance else "more than chance allows"
+    return (
+        f"**Copies:** {found}. Of {samples} samples {share:.0%} are suspiciously close to a "
+        f"training image by features; of new real images it would be about {QUANTILE:.0%}, and "
+        f"up to {min(chance, 1):.0%} by chance. Copies of parts of an image are not seen this way."
     )
 
 

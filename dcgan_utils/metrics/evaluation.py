@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +15,7 @@ from dcgan_utils.core.errors import NotEnoughData
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.statistics import pixel_vectors, share_between_images, sharpness
 from dcgan_utils.metrics import distances, features, modes
-from dcgan_utils.runs import sampling
+from dcgan_utils.runs import interpolation, sampling
 from dcgan_utils.runs.run import Run
 
 if TYPE_CHECKING:
@@ -123,7 +123,6 @@ def evaluate(
 
 def _unlabelled_measures(vectors: list[np.ndarray], images: list[torch.Tensor]) -> dict[str, float]:
     """Return the measures that need no labels, from features and images, the real ones first."""
-    real_share, share = map(share_between_images, images)
     real_sharpness, sharp = (float(sharpness(side).mean()) for side in images)
     layouts = [pixel_vectors(side, LAYOUT) for side in images]
     return {
@@ -132,10 +131,37 @@ def _unlabelled_measures(vectors: list[np.ndarray], images: list[torch.Tensor]) 
         **distances.prdc(*vectors),
         "diversity": distances.diversity(*vectors),
         "repetition": distances.repetition(*vectors),
-        "share_between_images": share / real_share if real_share else math.nan,
+        "share_between_images": _relative_share(*images),
         "support_size": distances.support_size(*layouts),
         "memorisation": distances.memorisation(*vectors),
         "sharpness": sharp / real_sharpness if real_sharpness else math.nan,
+    }
+
+
+def _relative_share(real: torch.Tensor, generated: torch.Tensor) -> float:
+    """Return the share between generated images, divided by that between real ones."""
+    real_share = share_between_images(real)
+    return share_between_images(generated) / real_share if real_share else math.nan
+
+
+def brief_measures(
+    real: torch.Tensor, generated: torch.Tensor, *, device: str = "cpu"
+) -> dict[str, float]:
+    """Return ``kid``, ``share_between_images`` and ``support_size``, as `evaluate` does.
+
+    They tell whether a training has failed.
+
+    Raises
+    ------
+    NotEnoughData
+        If one side has fewer than two images.
+    """
+    vectors = [features.extract(images, device=device).vectors for images in (real, generated)]
+    layouts = [pixel_vectors(images, LAYOUT) for images in (real, generated)]
+    return {
+        "kid": distances.kid(*vectors),
+        "share_between_images": _relative_share(real, generated),
+        "support_size": distances.support_size(*layouts),
     }
 
 
@@ -326,3 +352,19 @@ def evaluate_epochs(
         images = sampling.sample(run, samples, seed=seed, epoch=epoch, device=device)
         rows.append(kid_and_diversity(real, images, device=device))
     return pd.DataFrame(rows, index=pd.Index(epochs, name="epoch"))
+
+
+# --- What a walk through the latent space has shown ---
+
+
+def describe_latent_space(spaces: Mapping[str, Sequence[np.ndarray]], walks: torch.Tensor) -> str:
+    """Say in Markdown whether images are copied, and what lies between two latent vectors.
+
+    Parameters
+    ----------
+    spaces
+        As `distances.describe_copies` takes them.
+    walks
+        As `interpolation.describe_walks` takes them.
+    """
+    return f"{distances.describe_copies(spaces)}\n\n{interpolation.describe_walks(walks)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,16 @@ import numpy as np
 import torch
 
 from dcgan_utils.core.errors import NotEnoughData
+from dcgan_utils.data.duplicates import Pair
 from dcgan_utils.data.load import Dataset
-from dcgan_utils.data.statistics import as_images, pixel_statistics, pixel_vectors
-from dcgan_utils.metrics import distances, embed, features
+from dcgan_utils.data.statistics import (
+    as_images,
+    pixel_statistics,
+    pixel_vectors,
+    share_between_images,
+)
+from dcgan_utils.gan.augment import resolve_policy
+from dcgan_utils.metrics import distances, embed, features, outliers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,6 +83,16 @@ class Exploration:
         return {
             name: embed.kmeans(rows, self.k, seed=self.seed) for name, rows in self.vectors.items()
         }
+
+    @cached_property
+    def criteria(self) -> pd.DataFrame:
+        """Three criteria for the number of clusters; see `embed.choose_k`."""
+        return embed.choose_k(self.vectors[self.cluster_on], seed=self.seed)
+
+    @cached_property
+    def outliers(self) -> pd.DataFrame:
+        """The images that stand out; see `outliers.find_outliers`."""
+        return outliers.find_outliers(self.images, self.collection.files, self.features.vectors)
 
     @property
     def clustering(self) -> embed.Clustering:
@@ -164,6 +182,95 @@ class Exploration:
                 "clusters than that."
             )
         return text
+
+    def describe_criteria(self) -> str:
+        """Describe in Markdown which number of clusters has the highest silhouette."""
+        silhouettes = self.criteria["silhouette"]
+        best = silhouettes.idxmax()
+        return f"The silhouette is highest at **k = {best}** ({silhouettes[best]:.2f})."
+
+    def describe_vectors(self) -> str:
+        """Describe in Markdown how many numbers each image has become."""
+        pixels, of_features = (self.vectors[name].shape[1] for name in ("pixels", "features"))
+        return (
+            f"Each image is now {pixels:,} numbers by its pixels, and {of_features:,} by its "
+            f"features ({self.extractor}, input {self.features.input_size} px)."
+        )
+
+    def describe_finding(self, pairs: Sequence[Pair]) -> str:
+        """Say in Markdown what was found in the collection, and what it means for a training.
+
+        Parameters
+        ----------
+        pairs
+            From `duplicates.find_duplicates`.
+        """
+        count = len(self.images)
+        copies = sum(pair.exact for pair in pairs)
+        of = "1 image" if count == 1 else f"{count:,} images"
+        policy = resolve_policy("auto", count - copies)
+        training = {
+            "diffaugment": "A discriminator soon knows so few by heart, and then it teaches the "
+            "generator little: augmentation is needed, and `augment: auto` takes `diffaugment`.",
+            "ada": "A discriminator may learn these by heart after a while: `augment: auto` takes "
+            "`ada`, which augments as much as it overfits.",
+            "none": "There are enough of them: `augment: auto` does not augment.",
+        }
+        parts = [
+            f"**{self.collection.name} has {of}.** {training[policy]}",
+            self._describe_shared(),
+            self._describe_groups(),
+            self._describe_unusual(pairs),
+        ]
+        return "\n\n".join(part for part in parts if part)
+
+    def _describe_shared(self) -> str:
+        between = share_between_images(self.images)
+        if not between > 0:  # one image, or copies of one
+            return ""
+        return (
+            f"**What they share**, their mean image, makes up {1 - between:.0%} of their variance. "
+            "A generator learns that first; the rest is variety, which is harder."
+        )
+
+    def _describe_groups(self) -> str:
+        try:
+            criteria = self.criteria
+        except NotEnoughData:
+            return ""
+        k = min(self.clustering.k, criteria.index.max())
+        silhouette = criteria["silhouette"].get(k)
+        if silhouette is None:  # larger than those tried
+            return ""
+        found = "stand clearly apart"
+        if silhouette < 0.5:
+            found = "stand apart a little"
+        if silhouette < 0.25:
+            found = "run into each other, and another seed may divide the images elsewhere"
+        return (
+            f"**Groups:** {k} clusters of {self.cluster_on} {found} (silhouette {silhouette:.2f})."
+        )
+
+    def _describe_unusual(self, pairs: Sequence[Pair]) -> str:
+        copies = sum(pair.exact for pair in pairs)
+        found = [
+            f"{what} ({number})"
+            for number, what in [
+                (copies, "exact copies"),
+                (len(pairs) - copies, "near duplicates"),
+                (self._count_outliers(), "dark, blurred or isolated images"),
+            ]
+            if number
+        ]
+        if not found:
+            return "**Look at:** the images themselves; no duplicate and no outlier was found."
+        return f"**Look at:** {', '.join(found)}. Decide whether they belong here."
+
+    def _count_outliers(self) -> int:
+        try:
+            return self.outliers["image"].nunique()
+        except NotEnoughData:
+            return 0
 
 
 class SideBySide:

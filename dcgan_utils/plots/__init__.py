@@ -15,7 +15,9 @@ from dcgan_utils.plots.images import (
     image_rows,
     labelled_grids,
     samples_over_epochs,
+    samples_side_by_side,
 )
+from dcgan_utils.plots.looks import prior_color, prior_mark
 from dcgan_utils.plots.pixels import (
     channel_histograms,
     horizon_line,
@@ -32,6 +34,7 @@ from dcgan_utils.plots.study import (
     memory_over_epochs,
     noise_evidence,
     shares_by_dose,
+    shares_over_epochs,
     step_profile,
     variance_shares,
 )
@@ -52,8 +55,9 @@ __all__ = [
     "explained_variance", "export_projector", "file_sizes", "horizon_line",
     "image_cloud", "image_grid", "image_rows", "k_criteria", "kid_bars", "labelled_grids", "losses",
     "losses_overlaid", "measures_by_ratio", "memory_over_epochs", "network_diagram",
-    "noise_density", "noise_evidence", "palette", "probabilities", "quality_over_epochs",
-    "round_canvases", "samples_over_epochs", "save_figure", "scatter_plane", "shares_by_dose",
+    "noise_density", "noise_evidence", "palette", "prior_color", "prior_mark", "probabilities",
+    "quality_over_epochs", "round_canvases", "samples_over_epochs", "samples_side_by_side",
+    "save_figure", "scatter_plane", "shares_by_dose", "shares_over_epochs",
     "statistics_in_colour", "statistics_of_each_colour", "step_profile", "thumbnails",
     "training_so_far", "variance_shares",
 ]  # fmt: skip

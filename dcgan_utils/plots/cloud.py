@@ -1,4 +1,4 @@
-"""A cloud of images in three dimensions, which turns in a notebook or an offline page."""
+"""A cloud of images in three dimensions, to turn in a notebook or an offline page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from IPython import display
 
 
-SIDE = 32  # pixels of a thumbnail; smaller images are not enlarged
+SIDE = 64  # pixels of a thumbnail, at most; smaller images are not enlarged
+PIXELS = 2_500_000  # of all thumbnails together
 TEMPLATE = Path(__file__).with_name("cloud.html.j2")
 
 
@@ -37,7 +38,8 @@ def image_cloud(
     """Return an interactive view of points, drawn as their images, framed in their group's colour.
 
     It needs neither a network nor a library, and a page can hold several. Coordinates are
-    centred and scaled by one factor, so distances keep their proportions.
+    centred and scaled by one factor, and points that are too near are moved apart, or the first
+    image of a pile would hide the others.
 
     Parameters
     ----------
@@ -63,7 +65,7 @@ def image_cloud(
     from jinja2 import Environment
 
     _check(points, images, groups, group_names, names, colors)
-    side = min(SIDE, *images.shape[2:])
+    side = int(min(SIDE, (PIXELS / len(images)) ** 0.5, *images.shape[2:]))
     counts = np.bincount(groups, minlength=len(group_names)).tolist()
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     return display.HTML(
@@ -73,7 +75,7 @@ def image_cloud(
             description=description,
             legend=list(zip(group_names, colors, counts, strict=True)),
             data={
-                "points": _within_unit_ball(points).round(3).ravel().tolist(),
+                "points": _within_unit_ball(_spread(points)).round(3).ravel().tolist(),
                 "groups": [int(group) for group in groups],
                 "groupNames": list(group_names),
                 "colors": list(colors),
@@ -123,6 +125,30 @@ def _within_unit_ball(points: np.ndarray) -> np.ndarray:
     centred = points.astype(np.float64) - points.mean(axis=0, dtype=np.float64)
     radius = np.linalg.norm(centred, axis=1).max()
     return centred / radius if radius > 0 else centred
+
+
+def _spread(points: np.ndarray, *, steps: int = 30) -> np.ndarray:
+    """Move points apart that are nearer than images in a ball of so many would have to be."""
+    from scipy.spatial import cKDTree
+
+    points = _within_unit_ball(points)
+    nearest = 1.1 * len(points) ** (-1 / 3)
+    if len(points) == 1 or not points.any():
+        return points
+    points = points + np.random.default_rng(0).normal(0, 1e-4, points.shape)  # none on another
+    for _ in range(steps):
+        one, other = cKDTree(points).query_pairs(nearest, output_type="ndarray").T
+        if not len(one):
+            break
+        between = points[other] - points[one]
+        distance = np.linalg.norm(between, axis=1, keepdims=True)
+        move = between / distance * (nearest - distance) / 2
+        pushed = np.zeros_like(points)
+        np.add.at(pushed, one, -move)
+        np.add.at(pushed, other, move)
+        crowd = np.bincount(np.concatenate([one, other]), minlength=len(points))
+        points += pushed / np.maximum(crowd, 1)[:, None]  # the mean, or a pile would burst
+    return points
 
 
 def _data_uri(images: torch.Tensor, side: int) -> str:

@@ -8,11 +8,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from matplotlib.patches import Rectangle
+from torch.nn.functional import interpolate
 
-from dcgan_utils.plots.style import BLUE, GREY, ORANGE, WIDTH, Figure, hide_axes, palette, styled
+from dcgan_utils.plots.looks import look_of
+from dcgan_utils.plots.style import (
+    BLUE,
+    GREY,
+    ORANGE,
+    SMALL,
+    Figure,
+    hide_axes,
+    is_narrow,
+    legend_below,
+    palette,
+    set_title,
+    styled,
+    suptitle_left,
+    width,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
     from dcgan_utils.metrics.embed import Components
 
@@ -27,15 +44,15 @@ def cluster_sizes(sizes: Sequence[int], *, what: str) -> Figure:
     axes = figure.subplots()
     names = [str(number) for number in range(len(sizes))]
     bars = axes.bar(names, sizes, color=palette(len(sizes)), width=0.7)
-    if len(sizes) <= MOST_NAMED:
-        axes.bar_label(bars, fontsize=8)
+    if len(sizes) <= (MOST_NAMED // 2 if is_narrow() else MOST_NAMED):
+        axes.bar_label(bars, fontsize=SMALL)
     else:
         axes.set_xticks([0, len(sizes) - 1])
-    axes.axhline(np.mean(sizes), color=GREY, lw=1, ls=":", label="if equally large")
-    axes.set(xlabel="cluster", ylabel="images", title=f"Sizes of the clusters of {what}")
+    axes.axhline(np.mean(sizes), color=GREY, lw=1, ls=":")
+    axes.set(xlabel="cluster", ylabel="images")
+    set_title(axes, f"Sizes of the clusters of {what}", "Dotted: if they were equally large")
     axes.grid(visible=False, axis="x")
     axes.margins(y=0.15)
-    axes.legend(loc="upper right")
     listed = ", ".join(map(str, sizes))
     return figure.describe(f"Bar chart of the sizes of {len(sizes)} clusters: {listed}.")
 
@@ -54,11 +71,12 @@ def k_criteria(table: pd.DataFrame, *, chosen: int) -> Figure:
     panels = figure.subplots(len(hints), 1, sharex=True)
     for axes, (name, hint) in zip(panels, hints.items(), strict=True):
         axes.plot(drawn.index, drawn[name], color=BLUE, lw=1.6, marker="o", ms=4)
-        axes.axvline(chosen, color=ORANGE, lw=1.2, ls="--", label=f"here: k = {chosen}")
-        axes.set(ylabel=name, xticks=table.index)
-        axes.set_title(hint, fontsize=8, loc="right", color=GREY)
-    panels[0].legend(loc="upper right")
-    panels[0].set_title("How many clusters? Three criteria")
+        axes.axvline(chosen, color=ORANGE, lw=1.2, ls="--")
+        axes.plot(best, drawn[name][best], "o", color=ORANGE, ms=8)
+        axes.set(ylabel=name, xticks=table.index[:: 3 if is_narrow() else 1])
+        axes.set_title(hint, fontsize=SMALL, color=GREY, pad=2)
+    advice = f"How many clusters? The silhouette is for k = {best} (dot)"
+    suptitle_left(figure, advice if best == chosen else f"{advice}; here k = {chosen} (dashed)")
     panels[-1].set_xlabel("number of clusters k")
     return figure.describe(
         f"Line charts of inertia, silhouette and evenness of sizes for k from {first} to {last}; "
@@ -87,23 +105,44 @@ def scatter_plane(
         Labels of x and y. Without them there are no scales either, as for UMAP, whose
         coordinates have no meaning.
     """
-    figure = Figure(4.6)
+    figure = Figure(width() + 1.0 if is_narrow() else 5.2)
     axes = figure.subplots()
-    size = float(np.clip(6000 / len(points), 4, 40))
-    colours = palette(len(group_names))
-    for number, (name, colour) in enumerate(zip(group_names, colours, strict=True)):
-        members = points[groups == number]
-        axes.scatter(*members.T, s=size, color=colour, alpha=0.7, lw=0, label=name)
+    size = float(np.clip(100 / len(points) ** 0.5, 4, 7))
+    names = list(group_names)
+    for number, name in enumerate(names):
+        look = look_of(name, names) | {"ls": "", "ms": size, "mew": 0.8, "alpha": 0.75}
+        axes.plot(*points[groups == number].T, **look, label=name)
     if axis_names is None:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
     else:
         axes.set(xlabel=axis_names[0], ylabel=axis_names[1])
-    axes.set_title(title)
-    if len(group_names) <= MOST_NAMED:
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, markerscale=1.5)
+    set_title(axes, title)
+    if len(names) <= MOST_NAMED:
+        _name_groups(figure, axes, points, groups, names)
     listed = ", ".join(group_names)
     return figure.describe(f"Scatter plot. {title}: {len(points)} images, coloured by {listed}.")
+
+
+def _name_groups(
+    figure: Figure, axes: Axes, points: np.ndarray, groups: np.ndarray, names: Sequence[str]
+) -> None:
+    """Write names of groups at their middles or, where these are too near, in a legend below.
+
+    At its middle, a cluster needs no more than its number.
+    """
+    short = [name.removeprefix("cluster ") for name in names]
+    present = [number for number in range(len(names)) if (groups == number).any()]
+    middles = np.array([np.median(points[groups == number], axis=0) for number in present])
+    apart = np.abs(middles[:, None] - middles) / np.maximum(np.ptp(points, axis=0), 1e-9)
+    letters = max(map(len, short)) * SMALL * 0.6 / 72 / width()  # a name's part of the width
+    if (apart < (letters, 0.06)).all(axis=-1).sum() > len(present):
+        legend_below(figure, axes, columns=6)
+        return
+    box = {"boxstyle": "round,pad=0.2", "fc": "white", "ec": "none", "alpha": 0.8}
+    for number, middle in zip(present, middles, strict=True):
+        look = {"ha": "center", "va": "center", "fontsize": SMALL, "bbox": box}
+        axes.annotate(short[number], middle, **look)
 
 
 @styled
@@ -114,21 +153,25 @@ def thumbnails(
 
     The colour of a frame is that of the image's group.
     """
-    columns, rows = 26, 21
+    columns, rows = (9, 10) if is_narrow() else (18, 14)
     places = _free_places(points, columns, rows)
     colours = palette(int(groups.max()) + 1)
-    figure = Figure(WIDTH * rows / columns + 0.3)
+    figure = Figure(width() * rows / columns + 0.3)
     axes = figure.subplots()
-    for number, (x, y) in places.items():
-        image = images[number].permute(1, 2, 0).numpy()
-        axes.imshow(image, extent=(x, x + 0.92, y, y + 0.92))
-        frame = Rectangle((x, y), 0.92, 0.92, fill=False, ec=colours[groups[number]], lw=1.5)
-        axes.add_patch(frame)
-    axes.set(xlim=(-0.1, columns), ylim=(-0.1, rows))
-    axes.set_aspect("equal")
+    side = min(64, images.shape[-1])
+    chosen = interpolate(images[list(places)].float(), (side, side), mode="area").byte()
+    step = side + 8
+    canvas = np.zeros((rows * step, columns * step, 4), np.uint8)  # transparent
+    for image, (number, (column, row)) in zip(chosen, places.items(), strict=True):
+        left, top = column * step + 4, (rows - 1 - row) * step + 4
+        canvas[top : top + side, left : left + side, :3] = image.permute(1, 2, 0).numpy()
+        canvas[top : top + side, left : left + side, 3] = 255
+        corner, color = (left - 1.5, top - 1.5), colours[groups[number]]
+        axes.add_patch(Rectangle(corner, side + 2, side + 2, fill=False, ec=color, lw=2))
+    axes.imshow(canvas, interpolation="none")
     hide_axes(axes)
     shown = f"{title}: {len(places)} of {len(points)}"
-    axes.set_title(shown)
+    set_title(axes, shown)
     return figure.describe(f"{shown} images as thumbnails, framed by group.")
 
 
@@ -161,11 +204,11 @@ def explained_variance(components: Components, *, marked: Sequence[int]) -> Figu
         point = (n, together[n - 1])
         axes.plot(*point, "o", color=ORANGE, ms=5)
         text = f"{n}: {point[1]:.0f} %"
-        axes.annotate(text, point, (6, -10), textcoords="offset points", fontsize=8)
+        axes.annotate(text, point, (6, -10), textcoords="offset points", fontsize=SMALL)
     axes.set_xscale("log")
     axes.set_xticks(marked, marked)
     axes.minorticks_off()
     axes.set(xlabel="number of components", ylabel="variance explained in %", ylim=(0, 105))
-    axes.set_title("Variance explained by the first components together")
+    set_title(axes, "Variance explained by the first components together")
     listed = ", ".join(f"{n} explain {together[n - 1]:.0f} %" for n in marked)
     return figure.describe(f"Curve of the variance explained by the first components: {listed}.")

@@ -10,7 +10,17 @@ import torch
 
 from dcgan_utils.core.errors import NotEnoughData
 from dcgan_utils.plots.images import captioned, draw_image
-from dcgan_utils.plots.style import BLUE, GREEN, ORANGE, Figure, styled
+from dcgan_utils.plots.style import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    SMALL,
+    Figure,
+    draw_panels,
+    is_narrow,
+    set_title,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,15 +32,20 @@ def file_sizes(sizes: Sequence[int], images: torch.Tensor, names: Sequence[str])
     order, kilobytes = np.argsort(sizes, kind="stable"), np.asarray(sizes) / 1000
     examples = {"smallest": order[0], "median": order[(len(order) - 1) // 2], "largest": order[-1]}
     figure = Figure(4.0)
-    grid = figure.add_gridspec(3, 2, width_ratios=[3.2, 1])
-    axes = figure.add_subplot(grid[:, 0])
+    if is_narrow():
+        grid = figure.add_gridspec(2, 3, height_ratios=[2, 1])
+        places, chart = [grid[1, column] for column in range(3)], grid[0, :]
+    else:
+        grid = figure.add_gridspec(3, 2, width_ratios=[3.2, 1])
+        places, chart = [grid[row, 1] for row in range(3)], grid[:, 0]
+    axes = figure.add_subplot(chart)
     _draw_histogram(axes, kilobytes)
-    axes.axvline(np.median(kilobytes), color=ORANGE, lw=1.5, ls="--", label="median")
-    axes.set(xlabel="file size in kB (1000 bytes)", ylabel="images", title="File sizes")
-    axes.legend()
-    for row, (what, number) in enumerate(examples.items()):
-        panel = figure.add_subplot(grid[row, 1])
-        draw_image(panel, images[number], f"{what}: {kilobytes[number]:.3g} kB")
+    axes.axvline(np.median(kilobytes), color=ORANGE, lw=1.5, ls="--")
+    axes.set(xlabel="file size in kB (1000 bytes)", ylabel="images")
+    set_title(axes, "File sizes", "Dashed: the median")
+    for place, (what, number) in zip(places, examples.items(), strict=True):
+        panel = figure.add_subplot(place)
+        draw_image(panel, images[number], f"{what}\n{kilobytes[number]:.3g} kB")
     listed = ", ".join(f"{what} {kilobytes[i]:.3g} kB ({names[i]})" for what, i in examples.items())
     return figure.describe(f"Histogram of the sizes of {len(sizes)} files: {listed}.")
 
@@ -39,11 +54,21 @@ def file_sizes(sizes: Sequence[int], images: torch.Tensor, names: Sequence[str])
 def dimensions(
     sizes: Sequence[tuple[int, int]], formats: Mapping[str, int], modes: Mapping[str, int]
 ) -> Figure:
-    """Draw widths and heights in pixels, aspect ratios, and the counts of formats and modes."""
+    """Draw widths and heights in pixels, aspect ratios, and the counts of formats and modes.
+
+    Raises
+    ------
+    NotEnoughData
+        If they are the same for all images; the message says what they are.
+    """
     width, height = np.asarray(sizes, float).T
+    if len({*sizes}) == len(formats) == len(modes) == 1:
+        raise NotEnoughData(
+            f"All {len(sizes)} images are {width[0]:.0f} × {height[0]:.0f} pixels, "
+            f"{next(iter(formats))}, {next(iter(modes))}."
+        )
     ratio = width / height
-    figure = Figure(2.9)
-    left, middle, right = figure.subplots(1, 3)
+    figure, (left, middle, right) = draw_panels(3, 2.9)
     _draw_sizes(left, sizes)
     _draw_histogram(middle, ratio)
     middle.set(xlabel="width / height", ylabel="images", title="Aspect ratios")
@@ -94,7 +119,7 @@ def _draw_sizes(axes: Axes, sizes: Sequence[tuple[int, int]]) -> None:
 def _draw_counts(axes: Axes, formats: Mapping[str, int], modes: Mapping[str, int]) -> None:
     colours = [BLUE] * len(formats) + [GREEN] * len(modes)
     bars = axes.barh([*formats, *modes], [*formats.values(), *modes.values()], color=colours)
-    axes.bar_label(bars, padding=2, fontsize=8)
+    axes.bar_label(bars, padding=2, fontsize=SMALL)
     axes.invert_yaxis()
     axes.grid(visible=False)
     axes.margins(x=0.25)

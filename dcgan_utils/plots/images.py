@@ -14,20 +14,32 @@ import torch
 from torch.nn.functional import pad
 
 from dcgan_utils.data.tensors import make_grid
-from dcgan_utils.plots.style import WIDTH, Figure, hide_axes, styled, suptitle_left
+from dcgan_utils.plots.style import (
+    SMALL,
+    Figure,
+    hide_axes,
+    is_narrow,
+    set_title,
+    styled,
+    suptitle_left,
+    width,
+    wrap,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
 @styled
-def image_grid(images: torch.Tensor, *, title: str, description: str, columns: int = 8) -> Figure:
-    """Draw images in rows."""
+def image_grid(
+    images: torch.Tensor, *, title: str, description: str, columns: int = 8, note: str = ""
+) -> Figure:
+    """Draw images in rows; `note` is a smaller line below the title."""
     columns = min(columns, len(images))
-    figure = Figure(WIDTH * -(-len(images) // columns) / columns + 0.35)
+    figure = Figure(width() * -(-len(images) // columns) / columns + 0.35)
     axes = figure.subplots()
     _draw_tiles(axes, images, columns)
-    axes.set_title(title)
+    set_title(axes, title, note)
     return figure.describe(description)
 
 
@@ -36,14 +48,15 @@ def labelled_grids(
     grids: Mapping[str, torch.Tensor], *, title: str, description: str, columns: int = 4
 ) -> Figure:
     """Draw several sets of images side by side, each below its name, two or three in a row."""
-    across = 2 if len(grids) in (2, 4) else min(len(grids), 3)
+    across = 2 if len(grids) in (2, 4) or is_narrow() else 3
+    across = min(across, len(grids))
     down = -(-len(grids) // across)
     rows = max(-(-len(images) // columns) for images in grids.values())
-    figure = Figure(down * (WIDTH / across * rows / columns + 0.3) + 0.4)
+    figure = Figure(down * (width() / across * rows / columns + 0.3) + 0.4)
     panels = _empty_panels(figure, down, across)
     for axes, (name, images) in zip(panels, grids.items(), strict=False):
         _draw_tiles(axes, images, columns)
-        axes.set_title(name)
+        axes.set_title(wrap(name, inches=width() / across - 0.1), fontsize=10)
     suptitle_left(figure, title)
     return figure.describe(description)
 
@@ -55,27 +68,74 @@ def samples_over_epochs(samples: Mapping[int, torch.Tensor]) -> Figure:
         {f"{epoch}": images[:columns] for epoch, images in samples.items()},
         side="epoch",
         title="The same latent vectors during training",
+        note="One column per latent vector, one row per epoch",
         description=f"Images generated from {columns} fixed latent vectors, one column each, "
         f"after epochs {', '.join(map(str, samples))}, one row each.",
     )
 
 
 @styled
+def samples_side_by_side(samples: Mapping[str, Mapping[int, torch.Tensor]]) -> Figure:
+    """Draw how several trainings learn: one column of panels per training, one row per epoch.
+
+    Parameters
+    ----------
+    samples
+        By name of the training and by epoch: uint8 images, shape ``(n, 3, H, W)``, of the same
+        latent vectors in all epochs.
+    """
+    names, epochs = list(samples), list(next(iter(samples.values())))
+    there = min(len(images) for own in samples.values() for images in own.values())
+    count = min(there, 2 if is_narrow() else 4)
+    side = width() / len(names) / count
+    figure = Figure(len(epochs) * (side + 0.05) + 0.5)
+    panels = figure.subplots(len(epochs), len(names), squeeze=False)
+    for name, column in zip(names, panels.T, strict=True):
+        column[0].set_title(wrap(name, inches=width() / len(names)), fontsize=10)
+        for (epoch, images), axes in zip(samples[name].items(), column, strict=True):
+            _draw_tiles(axes, images[:count], count)
+            if name == names[0]:
+                axes.set_axis_on()
+                axes.spines[:].set_visible(False)
+                axes.set_ylabel(f"epoch {epoch}" if epoch == epochs[0] else str(epoch))
+    return figure.describe(
+        f"Generated images of {', '.join(names)}, one column each, after epochs "
+        f"{', '.join(map(str, epochs))}, from the same {count} latent vectors in all rows."
+    )
+
+
+@styled
 def image_rows(
-    rows: Mapping[str, torch.Tensor], *, title: str, description: str, side: str = ""
+    rows: Mapping[str, torch.Tensor],
+    *,
+    title: str,
+    description: str,
+    side: str = "",
+    heads: Sequence[str] = (),
+    note: str = "",
 ) -> Figure:
-    """Draw images of one size in rows, their names on the left; `side` says what the names are."""
+    """Draw images of one size in rows, their names on the left; `side` says what the names are.
+
+    `heads` are written above the columns, from the left.
+    """
     columns = max(len(images) for images in rows.values())
     filled = [pad(row, (0,) * 7 + (columns - len(row),), value=255) for row in rows.values()]
-    figure = Figure(WIDTH * len(rows) / columns + 0.4)
+    figure = Figure(width() * len(rows) / columns + 0.4)
     axes = figure.subplots()
-    height = _draw_tiles(axes, torch.cat(filled), columns)
+    lengths = [len(images) for images in rows.values()]
+    there = torch.arange(columns)[None] < torch.tensor(lengths)[:, None]
+    height, across = _draw_tiles(axes, torch.cat(filled), columns, there.flatten())
     axes.set_axis_on()
     axes.spines[:].set_visible(False)
     axes.grid(visible=False)
     places = (np.arange(len(rows)) + 0.5) * height / len(rows)
-    axes.set_yticks(places, list(rows))
-    axes.set(xticks=[], ylabel=side, title=title)
+    axes.set_yticks(places, [wrap(name, inches=width() / 5) for name in rows])
+    axes.set(xticks=[], ylabel=side)
+    if heads:
+        middles = (np.arange(columns) + 0.5) * across / columns
+        axes.set_xticks(middles[: len(heads)], heads)
+        axes.tick_params(labeltop=True, labelbottom=False)
+    set_title(axes, title, note, above=16 if heads else 0, inches=width() - 0.7)
     return figure.describe(description)
 
 
@@ -88,21 +148,22 @@ def captioned(
     description: str,
     columns: int = 5,
 ) -> Figure:
-    """Draw images in rows, each below its caption."""
+    """Draw images in rows, each above its caption."""
+    columns = min(columns, 3) if is_narrow() else columns
     rows = -(-len(images) // columns)
-    figure = Figure(rows * (WIDTH / columns + 0.2) + 0.35)
+    figure = Figure(rows * (width() / columns + 0.2) + 0.35)
     panels = _empty_panels(figure, rows, columns)
     for axes, image, caption in zip(panels, images, captions, strict=False):
-        draw_image(axes, image, shorten(caption, 110 // columns))
+        draw_image(axes, image, shorten(caption, int(12 * width() / columns)))
     suptitle_left(figure, title)
     return figure.describe(description)
 
 
 def draw_image(axes: Axes, image: torch.Tensor, caption: str) -> None:
-    """Draw one image ``(3, H, W)`` below its caption."""
-    axes.imshow(image.permute(1, 2, 0).numpy(), interpolation="nearest")
+    """Draw one image ``(3, H, W)`` above its caption."""
+    axes.imshow(image.permute(1, 2, 0).numpy(), interpolation="none")
     hide_axes(axes)
-    axes.set_title(caption, fontsize=8, loc="center")
+    axes.set_title(caption, fontsize=SMALL, loc="center", y=-0.03, pad=0, va="top")
 
 
 def shorten(name: str, most: int) -> str:
@@ -110,12 +171,22 @@ def shorten(name: str, most: int) -> str:
     return name if len(name) <= most else f"…{name[1 - most :]}"
 
 
-def _draw_tiles(axes: Axes, images: torch.Tensor, columns: int) -> int:
-    """Draw images in rows with white gaps, without axes; return the height in pixels."""
-    tiles = make_grid(images, columns, gap=max(2, images.shape[-1] // 32)).numpy()
-    axes.imshow(tiles, interpolation="nearest")
+def _draw_tiles(
+    axes: Axes, images: torch.Tensor, columns: int, there: torch.Tensor | None = None
+) -> tuple[int, int]:
+    """Draw images in rows, without axes, and return height and width in pixels.
+
+    Gaps are transparent, and so are images that are not `there`.
+    """
+    gap = max(2, images.shape[-1] // 32)
+    opaque = torch.full_like(images, 255)
+    if there is not None:
+        opaque *= there[:, None, None, None]
+    alpha = make_grid(opaque, columns, gap=gap, fill=0)[..., :1]
+    tiles = torch.cat([make_grid(images, columns, gap=gap), alpha], dim=-1).numpy()
+    axes.imshow(tiles, interpolation="none")
     hide_axes(axes)
-    return tiles.shape[0]
+    return tiles.shape[:2]
 
 
 def _empty_panels(figure: Figure, rows: int, columns: int) -> np.ndarray:

@@ -6,20 +6,28 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
 
 from dcgan_utils.data.statistics import COLOURS, Horizon
-from dcgan_utils.plots.style import BLUE, GREEN, ORANGE, Figure, styled, suptitle_left
+from dcgan_utils.plots.style import (
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    SMALL,
+    Figure,
+    draw_panels,
+    is_narrow,
+    legend_below,
+    styled,
+    suptitle_left,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
 
 
 CHANNEL_COLOURS = dict(zip(COLOURS, ("#c53030", GREEN, BLUE), strict=True))
-CHANNEL_MAPS = {
-    colour: LinearSegmentedColormap.from_list(colour, ["black", ink, "white"])
-    for colour, ink in CHANNEL_COLOURS.items()
-}
 _STATISTICS = "Per-pixel minimum, maximum, mean, variance and standard deviation"
 
 
@@ -32,16 +40,14 @@ def statistics_in_colour(
     Both are from `statistics.PixelStatistics`. Variance and deviation are not colours: in the
     upper row they are brightened until their greatest value is full.
     """
-    figure = Figure(4.0)
-    panels = figure.subplots(2, len(per_colour))
-    for (name, values), above, below in zip(per_colour.items(), *panels, strict=True):
+    figure, panels = _sheet(2, len(per_colour))
+    for column, (name, values) in zip(panels.T, per_colour.items(), strict=True):
+        above, below = column
         is_level = name in ("minimum", "maximum", "mean")
         _draw_image(above, values, top=255.0 if is_level else max(float(values.max()), 1e-9))
-        above.set_title(name, fontsize=9, loc="center")
         pooled = over_colours[name]
-        _draw_map(below, pooled, "gray", (pooled.min(), pooled.max()))
-    panels[0, 0].set_ylabel("in colour")
-    panels[1, 0].set_ylabel("over all colours")
+        _draw_scale([below], _draw_map(below, pooled, (pooled.min(), pooled.max())))
+    _name_sheet(panels, ["in colour", "over all colours"], list(per_colour))
     suptitle_left(figure, "Each pixel over all images: in colour, and over all three colours")
     return figure.describe(
         f"{_STATISTICS} as images: in colour, and in grey over all three colours with a scale."
@@ -50,15 +56,14 @@ def statistics_in_colour(
 
 @styled
 def statistics_of_each_colour(per_colour: Mapping[str, np.ndarray]) -> Figure:
-    """Draw each statistic of red, green and blue, with one scale per column."""
-    figure = Figure(5.9)
-    panels = figure.subplots(len(COLOURS), len(per_colour))
-    for column, (name, values) in zip(panels.T, per_colour.items(), strict=True):
-        column[0].set_title(name, fontsize=9, loc="center")
-        for axes, colour, channel in zip(column, COLOURS, values, strict=True):
-            _draw_map(axes, channel, CHANNEL_MAPS[colour], (values.min(), values.max()))
-    for axes, colour in zip(panels[:, 0], COLOURS, strict=True):
-        axes.set_ylabel(colour)
+    """Draw each statistic of red, green and blue in grey, with one scale per statistic."""
+    figure, panels = _sheet(len(COLOURS), len(per_colour))
+    for column, values in zip(panels.T, per_colour.values(), strict=True):
+        limits = values.min(), values.max()
+        for axes, channel in zip(column, values, strict=True):
+            drawn = _draw_map(axes, channel, limits)
+        _draw_scale(list(column), drawn)
+    _name_sheet(panels, list(COLOURS), list(per_colour))
     suptitle_left(figure, "Each pixel over all images, for red, green and blue")
     return figure.describe(f"{_STATISTICS} of red, green and blue, one row each, with scales.")
 
@@ -68,15 +73,14 @@ def channel_histograms(histograms: Mapping[str, np.ndarray]) -> Figure:
     """Draw each collection's counts of levels ``(3, 256)`` as shares; the first one is filled."""
     shares = {name: 100 * n / n.sum(axis=1, keepdims=True) for name, n in histograms.items()}
     (first, filled), *others = shares.items()
-    figure = Figure(3.1)
-    panels = figure.subplots(1, 3, sharey=True)
+    figure, panels = draw_panels(3, 2.0 if is_narrow() else 3.1, sharey=True)
     for channel, (axes, (colour, ink)) in enumerate(
         zip(panels, CHANNEL_COLOURS.items(), strict=True)
     ):
         axes.fill_between(range(256), filled[channel], color=ink, alpha=0.45, lw=0, label=first)
         for name, share in others:
-            axes.plot(share[channel], color="#22252a", lw=1.2, label=name)
-        axes.set_title(colour, fontsize=9)
+            axes.plot(share[channel], color=INK, lw=1.2, label=name)
+        axes.set_title(colour, fontsize=SMALL)
         axes.set(xlabel="level", xlim=(0, 255))
     # Pure black and pure white may be far above the rest: their bars may leave the frame.
     ordered = np.sort(np.concatenate([*shares.values()]), axis=1)
@@ -84,7 +88,7 @@ def channel_histograms(histograms: Mapping[str, np.ndarray]) -> Figure:
     panels[0].set(ylim=(0, top), ylabel="share in %")
     _label_cut_bars(panels, filled, top)
     if others:
-        panels[0].legend(fontsize=8)
+        legend_below(figure, panels[0])
     suptitle_left(figure, "Frequency of each level")
     return figure.describe(
         f"Histograms of the red, green and blue levels of {' and '.join(histograms)}."
@@ -102,7 +106,7 @@ def horizon_line(mean: np.ndarray, found: Horizon) -> Figure:
     right.plot(found.brightness, np.arange(height), color=BLUE, lw=1.8)
     right.locator_params(axis="x", nbins=5)
     right.tick_params(labelleft=False)
-    right.set(xlabel="mean brightness of the row, 0 to 255", title="From top to bottom")
+    right.set(xlabel="brightness, 0-255", title="From top to bottom")
     text = "the rows show no clear horizon"
     if found.is_clear:
         _draw_horizon(left, right, found.position * height - 0.5)
@@ -113,27 +117,47 @@ def horizon_line(mean: np.ndarray, found: Horizon) -> Figure:
 def _draw_image(axes: Axes, values: np.ndarray, top: float) -> None:
     """Draw values ``(3, H, W)`` as a colour image in which `top` is full."""
     image = np.clip(values / top, 0, 1).transpose(1, 2, 0)
-    axes.imshow(image, interpolation="nearest")
+    axes.imshow(image, interpolation="none")
     axes.set(xticks=[], yticks=[])
     axes.grid(visible=False)
 
 
-def _draw_map(
-    axes: Axes,
-    values: np.ndarray,
-    colours: str | LinearSegmentedColormap,
-    limits: tuple[float, float],
-) -> None:
-    """Draw values ``(H, W)`` as an image with its scale below."""
+def _sheet(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
+    """Make a figure of panels, rows by columns; if it is narrow, rows and columns change places."""
+    if is_narrow():
+        figure = Figure(columns * 3.6 / (rows + 0.6) + 0.4)
+        return figure, figure.subplots(columns, rows).T
+    figure = Figure(rows * 1.5 + 1.0)
+    return figure, figure.subplots(rows, columns)
+
+
+def _name_sheet(panels: np.ndarray, rows: list[str], columns: list[str]) -> None:
+    """Name the rows and columns of a sheet at its left and upper edge."""
+    above, left = (panels[:, 0], panels[0]) if is_narrow() else (panels[0], panels[:, 0])
+    for axes, name in zip(above, rows if is_narrow() else columns, strict=True):
+        axes.set_title(name.replace(" deviation", "\ndeviation"), fontsize=SMALL, loc="center")
+    for axes, name in zip(left, columns if is_narrow() else rows, strict=True):
+        axes.set_ylabel(name.replace(" deviation", "\ndeviation"), fontsize=SMALL)
+
+
+def _draw_map(axes: Axes, values: np.ndarray, limits: tuple[float, float]) -> AxesImage:
+    """Draw values ``(H, W)`` as a grey image."""
     low, high = limits
     if high - low < 1e-9:  # one value everywhere would be stretched beyond the possible range
         low, high = min(low, 0.0), max(high, 1.0)
-    drawn = axes.imshow(values, colours, vmin=low, vmax=high, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     axes.grid(visible=False)
-    bar = axes.figure.colorbar(drawn, ax=axes, orientation="horizontal", shrink=0.9, pad=0.03)
-    bar.ax.tick_params(labelsize=7, length=2)
-    bar.ax.locator_params(nbins=4)
+    return axes.imshow(values, "gray", vmin=low, vmax=high, interpolation="none")
+
+
+def _draw_scale(panels: list[Axes], drawn: AxesImage) -> None:
+    """Draw the scale of maps below them; in a narrow figure beside them."""
+    side = (
+        {"orientation": "vertical", "shrink": 0.9} if is_narrow() else {"orientation": "horizontal"}
+    )
+    bar = panels[0].figure.colorbar(drawn, ax=panels, pad=0.03, aspect=15, **side)
+    bar.ax.tick_params(labelsize=SMALL, length=2)
+    bar.ax.locator_params(nbins=3)
     bar.outline.set_visible(False)
 
 
@@ -143,7 +167,7 @@ def _label_cut_bars(panels: Sequence[Axes], shares: np.ndarray, top: float) -> N
         for level, side in ((0, "left"), (255, "right")):
             if share[level] > top:
                 text = f"{level}: {share[level]:.0f} %"
-                axes.text(abs(level - 6), 0.97 * top, text, ha=side, va="top", fontsize=8)
+                axes.text(abs(level - 6), 0.97 * top, text, ha=side, va="top", fontsize=SMALL)
 
 
 def _draw_horizon(left: Axes, right: Axes, row: float) -> None:

@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "EdaConfig",
             "LatentConfig",
             "StudyConfig",
+            "TrainingsConfig",
         ],
         "doctor": ["examine"],
         "playground": ["write_playground"],

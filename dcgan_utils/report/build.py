@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,8 +29,17 @@ from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.gan.priors import Prior
 from dcgan_utils.report.chapters import Chapter, Timetable
 from dcgan_utils.report.configs import BenchmarkConfig, choose_chapters
+from dcgan_utils.report.opening import open_report, open_study
 from dcgan_utils.report.playground import write_playground
-from dcgan_utils.report.site import PLAYGROUND, Link, Page, make_page, write_index, write_site
+from dcgan_utils.report.site import (
+    PLAYGROUND,
+    Link,
+    Opening,
+    Page,
+    make_page,
+    write_index,
+    write_site,
+)
 from dcgan_utils.runs.run import Run, is_finished, run_name
 from dcgan_utils.runs.transfer import locate_source
 from dcgan_utils.study.grid import Grid
@@ -75,11 +84,6 @@ def build_page(
 # --- A report ---
 
 
-_LEAD = (
-    "The collection itself, and what augmentation does to it; one DCGAN per noise distribution, "
-    "all else equal; how much detail a generator can draw at all; a walk through the latent "
-    "space; and all runs compared."
-)
 _NEEDS = {"latent": 1, "compare": 2}  # trained runs, at least
 _BRIEF_CAPACITY = {"copies": 512, "epochs": 20, "batch_size": 16}  # about a minute
 
@@ -124,9 +128,10 @@ def plan_report(
     *,
     preset: str = "quick",
     parameters: dict[str, Any] | None = None,
-    benchmark: dict[str, Any] | None = None,
     only: str | None = None,
     skip: str | None = None,
+    also: str | None = None,
+    benchmark: dict[str, Any] | None = None,
 ) -> Report:
     """Plan a report: explore a collection, train once per prior, compare the runs.
 
@@ -138,14 +143,15 @@ def plan_report(
         Specs separated by commas.
     preset, parameters
         Passed on to ``train.ipynb``.
-    benchmark
-        Parameters of ``benchmark.ipynb``, which then measures the speed at the end, in about ten
-        minutes; ``None`` leaves it out.
     only, skip
         Names of chapters separated by commas: those that are built, or those that are not. They
-        are ``eda``, ``augment``, ``train``, ``capacity``, ``latent``, ``compare`` and
-        ``benchmark``. Without ``train``, ``latent`` and ``compare`` show runs that are trained
-        already.
+        are ``eda``, ``augment``, ``train``, ``compare``, ``latent``, and on request ``details``
+        (one page per training), ``capacity`` and ``benchmark`` (ten minutes). Without ``train``,
+        the others show runs that are trained already.
+    also
+        Chapters on request that are built beside the others.
+    benchmark
+        Parameters of ``benchmark.ipynb``.
 
     Raises
     ------
@@ -154,7 +160,7 @@ def plan_report(
         extra ``lab`` is not installed.
     """
     require_lab()
-    chosen = choose_chapters(only, skip, benchmark=benchmark is not None)
+    chosen = choose_chapters(only, skip, also)
     source = locate(dataset).source
     given = {**(parameters or {}), "preset": preset, "dataset": source}
     if start_from := locate_source(TrainConfig.check(**given).start_from):
@@ -170,33 +176,34 @@ def plan_report(
         BenchmarkConfig.resolve(**speed)
         image_files(source, first.img_size)
     configs = [config.for_collection(count) for config in configs]
-    trainings = [
-        _training(images.name, given, prior, config, run_name(config, images))
-        for prior, config in zip(noise, configs, strict=True)
-    ]
+    named = {run_name(config, images): config for config in configs}
     trained, missing = [], []
     if "train" not in chosen:
-        trained = [chapter.run for chapter in trainings if is_finished(chapter.run)]
-        missing = [p.label for p, c in zip(noise, trainings, strict=True) if c.run not in trained]
-    there = len(trainings) - len(missing)
+        trained = [run for run in named if is_finished(run)]
+        missing = [config.prior.label for run, config in named.items() if run not in trained]
+    there = len(named) - len(missing)
     lacking = [name for name, needs in _NEEDS.items() if name in chosen and needs > there]
     if lacking and (only is not None or chosen == {*lacking}):
-        raise _needs_runs(lacking[0], len(trainings), missing)
+        raise _needs_runs(lacking[0], len(named), missing)
     name = report_name(images.name, images.source)  # makes a folder, so all is checked before
     measured = {"samples": max(6, min(count, 200)), "device": first.device, "seed": first.seed}
     chapters = [
         *_about_collection(images.name, common, first),
-        *trainings,
-        _capacity(common, first),
+        _trainings(images.name, given, named),
         *_about_runs(measured, name),
+        *(
+            _details(given, config.prior, {} if "train" in chosen else {run: config})
+            for run, config in named.items()
+        ),
+        _capacity(common, first),
         Chapter("benchmark", {"output": name} | speed, **_BENCHMARK),
     ]
-    todo = [chapter for chapter in chapters if chapter.notebook in chosen.difference(lacking)]
+    todo = [chapter for chapter in chapters if chapter.name in chosen.difference(lacking)]
     about = (
         f"{images.name}: {count} images; noises {', '.join(prior.label for prior in noise)}; "
         f"{_describe_parameters(first)}"
     )
-    if missing and {"latent", "compare"} & chosen:
+    if missing and {*_NEEDS} & chosen:
         about += f"\nNot trained yet, so not shown: {', '.join(missing)}"
     folder = ensure_dir(report_dir(name))
     return Report(images.name, folder, about, chapters, trained, Timetable(todo, count))
@@ -238,18 +245,37 @@ def _about_collection(name: str, common: dict[str, Any], config: TrainConfig) ->
     ]
 
 
-def _training(
-    name: str, given: dict[str, Any], prior: Prior, config: TrainConfig, run: str
-) -> Chapter:
+def _trainings(name: str, given: dict[str, Any], runs: Mapping[str, TrainConfig]) -> Chapter:
+    """Return the chapter that trains: all noises side by side, or the only one."""
+    noises = [str(config.prior) for config in runs.values()]
+    if len(noises) > 1:
+        return Chapter(
+            "trainings",
+            given | {"noises": ", ".join(noises)},
+            name="train",
+            title="The trainings",
+            summary=f"One DCGAN per noise, trained on {name}: how they learn, side by side.",
+            runs=runs,
+        )
+    return Chapter(
+        "train",
+        given | {"noise": noises[0]},
+        title="The training",
+        summary=f"A DCGAN, trained on {name}: networks, losses, and images over time.",
+        runs=runs,
+    )
+
+
+def _details(given: dict[str, Any], prior: Prior, runs: Mapping[str, TrainConfig]) -> Chapter:
+    """Return the chapter about one training, step by step; ``runs`` are those it trains."""
     return Chapter(
         "train",
         given | {"noise": str(prior)},
+        name="details",
         title=f"Training with {prior.label}",
-        summary=f"A DCGAN trained on {name}, its noise of mean {prior.mean:.3g} and "
-        f"standard deviation {prior.std:.3g}.",
+        summary="This training alone: networks, losses, and images over time.",
         stem=f"train-{prior.slug}",
-        run=run,
-        config=config,
+        runs=runs,
     )
 
 
@@ -265,18 +291,18 @@ def _capacity(common: dict[str, Any], config: TrainConfig) -> Chapter:
 def _about_runs(measured: dict[str, Any], output: str) -> list[Chapter]:
     return [
         Chapter(
+            "compare",
+            measured | {"output": output},
+            title="Which noise?",
+            summary="Prediction, samples side by side, measures, and the study's claims.",
+            needs=_NEEDS["compare"],
+        ),
+        Chapter(
             "latent",
             measured,
             title="A walk through the latent space",
             summary="Along a vector, between vectors, to the nearest training images.",
             needs=_NEEDS["latent"],
-        ),
-        Chapter(
-            "compare",
-            measured | {"output": output},
-            title="The noises compared",
-            summary="Prediction, samples side by side, measures, and the study's claims.",
-            needs=_NEEDS["compare"],
         ),
     ]
 
@@ -314,9 +340,9 @@ def build_report(
         if on_chapter is not None:
             on_chapter(chapter)
         page = pages[chapter] = _build_chapter(report, chapter)
-        write_index(report.folder, report.name, [*pages.values()], lead=_LEAD)
-        if chapter.run and not page.failed:
-            report.trained.append(chapter.run)
+        write_index(report.folder, report.name, [*pages.values()], _opening(report, pages.values()))
+        ended = [run for run in chapter.runs if is_finished(run)]
+        report.trained += [run for run in ended if run not in report.trained]
         report.timetable.end(page)
         if on_page is not None:
             on_page(chapter, page)
@@ -325,7 +351,12 @@ def build_report(
             pages[chapter] = page
     ordered = [pages[chapter] for chapter in report.chapters if chapter in pages]
     _add_playground(report, ordered)
-    return write_site(report.folder, report.name, ordered, lead=_LEAD), ordered
+    return write_site(report.folder, report.name, ordered, _opening(report, ordered)), ordered
+
+
+def _opening(report: Report, pages: Iterable[Page]) -> Opening:
+    exists = (report.folder / PLAYGROUND).exists()
+    return open_report(report.name, report.timetable.images, [*pages], has_playground=exists)
 
 
 def _build_chapter(report: Report, chapter: Chapter) -> Page:
@@ -429,14 +460,14 @@ def build_study(
                 pages.append(_build_comparison(grid, name, which, runs))
                 if on_page is not None:
                     on_page(pages[-1])
-        lead = (
+        about = (
             f"{len(finished)} of {len(table)} trainings are finished: {len(grid.arms)} arms with "
             f"up to {len(grid.seeds)} seeds each. Runs with the same seed see the images in the "
             "same order."
         )
         links = [_link_to_run(folder, row) for row in table.itertuples()]
         links = [link for link in links if (folder / link.href).exists()]
-        return write_site(folder, grid.name, pages, lead=lead, links=links), pages
+        return write_site(folder, grid.name, pages, open_study(about, pages), links=links), pages
 
 
 def _update_run_page(row: Any) -> None:

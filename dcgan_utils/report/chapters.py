@@ -6,7 +6,7 @@ import contextlib
 import math
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -23,15 +23,16 @@ from dcgan_utils.runs.run import epoch_seconds, is_finished
 from dcgan_utils.runs.training import train_batch
 from dcgan_utils.study.benchmark import seconds_of
 
-# In reading order, with the seconds that each takes on two cores at 64 px; `train` besides its
-# epochs.
+# In reading order, with the seconds that each takes on two cores at 64 px, besides the epochs of
+# trainings.
 SECONDS = {
     "eda": 80,
     "augment": 10,
-    "train": 12,
-    "capacity": 60,
+    "train": 40,
+    "trainings": 60,
     "latent": 50,
-    "compare": 120,
+    "compare": 90,
+    "capacity": 60,
     "benchmark": 600,
 }
 
@@ -48,10 +49,12 @@ class Chapter:
         Its parameters, but for the runs.
     title, summary
         For the page and the index.
+    name
+        By which it is chosen; by default the notebook's stem.
     stem
         Of the executed copy; by default the notebook's.
-    run, config
-        The run that it trains, if it trains one.
+    runs
+        The runs that it trains, with their parameters.
     needs
         How many trained runs it shows, at least.
     """
@@ -60,15 +63,19 @@ class Chapter:
     values: dict[str, Any]
     title: str
     summary: str
+    name: str = ""
     stem: str = ""
-    run: str = ""
-    config: TrainConfig | None = None
+    runs: Mapping[str, TrainConfig] = field(default_factory=dict)
     needs: int = 0
+
+    def __post_init__(self):
+        object.__setattr__(self, "name", self.name or self.notebook)
+        object.__setattr__(self, "stem", self.stem or self.notebook)
 
     @property
     def copy(self) -> str:
         """Name of the executed notebook."""
-        return f"{self.stem or self.notebook}.ipynb"
+        return f"{self.stem}.ipynb"
 
 
 # --- How long ---
@@ -103,7 +110,7 @@ class Timetable:
 
     def end(self, page: Page) -> None:
         """Note that it has ended, with this page."""
-        if not self.current.run and not page.failed:
+        if not self.current.runs and not page.failed:
             self._took += page.seconds
             self._expected += SECONDS[self.current.notebook]
         self.current = None
@@ -118,7 +125,7 @@ class Timetable:
             return "Writing the pages"
         left = self._left(self.current) - (time.time() - self._latest_news())
         if left > 0:
-            is_known = bool(epoch_seconds(self.current.run)) if self.current.run else False
+            is_known = any(map(epoch_seconds, self.current.runs))
             state = f"{'' if is_known else 'about '}{clock(left)} left"
         else:
             state = f"{clock(time.time() - self.began)} so far"
@@ -137,27 +144,29 @@ class Timetable:
         """Return the seconds of a chapter that has not begun, or since the latest news of it."""
         scale = self._took / self._expected if self._expected else 1.0
         around = SECONDS[chapter.notebook] * scale
-        if not chapter.run or is_finished(chapter.run):
-            return around
-        epochs = chapter.config.epochs - len(epoch_seconds(chapter.run))
-        return around + epochs * self._pace(chapter)
+        epochs = (
+            config.epochs - len(epoch_seconds(run))
+            for run, config in chapter.runs.items()
+            if not is_finished(run)
+        )
+        return around + sum(n * self._pace(chapter) for n in epochs)
 
     def _latest_news(self) -> float:
         """Return when the current chapter began, or its latest epoch ended."""
-        history = runs_dir() / self.current.run / "history.csv"
-        is_told = self.current.run and history.exists()
-        return max(self.began, history.stat().st_mtime) if is_told else self.began
+        histories = (runs_dir() / run / "history.csv" for run in self.current.runs)
+        return max(self.began, *(path.stat().st_mtime for path in histories if path.exists()), 0)
 
     def _pace(self, chapter: Chapter) -> float:
-        """Return the seconds per epoch of a training, from its own latest epochs or others'."""
-        for run in (chapter.run, *(other.run for other in self.chapters if other.run)):
+        """Return the seconds per epoch of a chapter's trainings, from the latest epochs of any."""
+        known = [*reversed(chapter.runs), *(run for other in self.chapters for run in other.runs)]
+        for run in known:
             if seconds := epoch_seconds(run)[-Pace.LATEST :]:
                 return statistics.mean(seconds)
         return self._timed_pace
 
     @cached_property
     def _timed_pace(self) -> float:
-        config = next(chapter.config for chapter in self.chapters if chapter.config)
+        config = next(config for chapter in self.chapters for config in chapter.runs.values())
         return time_epoch(config, self.images)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from dcgan_utils.core.errors import WorkbookError, did_you_mean
 from dcgan_utils.core.parameters import (
@@ -34,18 +34,19 @@ from dcgan_utils.gan.config import (
 )
 from dcgan_utils.runs.transfer import locate_source
 
-CHAPTERS = ("eda", "augment", "train", "capacity", "latent", "compare", "benchmark")
+CHAPTERS = ("eda", "augment", "train", "compare", "latent", "details", "capacity", "benchmark")
+ON_REQUEST = {"details", "capacity", "benchmark"}
 
 
-def choose_chapters(only: str | None, skip: str | None, *, benchmark: bool) -> set[str]:
+def choose_chapters(only: str | None, skip: str | None, also: str | None = None) -> set[str]:
     """Return the names of the chosen chapters.
 
     Parameters
     ----------
     only, skip
-        Names separated by commas; at most one of both.
-    benchmark
-        Whether the benchmark is wanted beside them.
+        Names separated by commas: these, or all but these; at most one of both.
+    also
+        Names of those that are built on request, beside the others.
 
     Raises
     ------
@@ -54,9 +55,10 @@ def choose_chapters(only: str | None, skip: str | None, *, benchmark: bool) -> s
     """
     if only is not None and skip is not None:
         raise WorkbookError("'only' and 'skip' exclude each other: give one of them.")
+    more = set() if also is None else _names("also", also)
     if only is not None:
-        return _names("only", only) | ({"benchmark"} if benchmark else set())
-    chosen = {*CHAPTERS} if benchmark else {*CHAPTERS} - {"benchmark"}
+        return _names("only", only) | more
+    chosen = {*CHAPTERS} - ON_REQUEST | more
     if skip is not None:
         chosen -= _names("skip", skip)
     if not chosen:
@@ -90,6 +92,10 @@ def check_report(dataset: str, noises: str, preset: str, parameters: dict[str, A
     given = {**parameters, "preset": preset, "dataset": locate(dataset).source}
     for prior in priors.parse_list(noises):
         locate_source(TrainConfig.check(**given, noise=str(prior)).start_from)
+
+
+def _canonical_noises(value: Any) -> str:
+    return ", ".join(map(str, priors.parse_list(value)))
 
 
 class EdaConfig(Parameters):
@@ -162,6 +168,29 @@ class AblationConfig(Parameters):
         """Return the parameters of a preset, with this dataset, size and number of epochs."""
         names = {"dataset", "epochs", "img_size", "width", "seed", "device"}
         return TrainConfig.resolve(**self.model_dump(include=names), preset=preset)
+
+
+class TrainingsConfig(TrainConfig):
+    """What ``trainings.ipynb`` trains: the parameters of a training, once per noise; immutable."""
+
+    noise: str = Field("", exclude=True)
+    noises: Annotated[str, BeforeValidator(_canonical_noises)]
+
+    @classmethod
+    def _completed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the values; a missing one, or ``None``, means the preset's value."""
+        if values.get("noise"):
+            raise WorkbookError(f"write noises for noise: noises is {values['noise']}.")
+        return super()._completed({"noises": "uniform, normal, gamma"} | values) | {"noise": ""}
+
+    @property
+    def trainings(self) -> list[TrainConfig]:
+        """The parameters of each training."""
+        common = self.model_dump(exclude={"noises"})
+        return [
+            TrainConfig.resolve(**common, noise=str(prior))
+            for prior in priors.parse_list(self.noises)
+        ]
 
 
 class CapacityConfig(Parameters):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dcgan_utils.core.environment import environment, needs_extra
 from dcgan_utils.core.errors import WorkbookError, first_line
 from dcgan_utils.core.files import ensure_dir, expand_path, write_bytes
-from dcgan_utils.report import content
+from dcgan_utils.report import content, glossary
 from dcgan_utils.report.markdown import render_markdown
 
 if TYPE_CHECKING:
@@ -180,8 +180,28 @@ def make_page(
     return page
 
 
+@dataclass(frozen=True)
+class Opening:
+    """What the index says before it lists the pages.
+
+    Attributes
+    ----------
+    answers
+        Questions, and answers in Markdown.
+    result
+        Stem of the page whose image stands below them, if it exists.
+    evidence, introduction
+        More Markdown, below that and in the end; may be empty.
+    """
+
+    answers: Sequence[tuple[str, str]]
+    result: str = ""
+    evidence: str = ""
+    introduction: str = ""
+
+
 def write_site(
-    folder: Path, name: str, pages: Sequence[Page], *, lead: str, links: Sequence[Link] = ()
+    folder: Path, name: str, pages: Sequence[Page], opening: Opening, *, links: Sequence[Link] = ()
 ) -> Path:
     """Write the index, the page that shows two side by side, and a menu into every page.
 
@@ -193,8 +213,8 @@ def write_site(
         Of the collection or study.
     pages
         In reading order.
-    lead
-        First paragraph of the index.
+    opening
+        What the index begins with.
     links
         More pages, listed in the index and offered side by side.
 
@@ -210,7 +230,7 @@ def write_site(
         _write(page.html, _render(executed, page, pages))
     shown = [Link(page.title, page.html.name) for page in pages]
     shown += [link for link in links if not link.note]
-    trained = [n for n, link in enumerate(shown) if Path(link.href).stem.startswith("train")]
+    trained = [n for n, link in enumerate(shown) if Path(link.href).stem.startswith("train-")]
     left, right, *_ = [*trained, *range(len(shown)), 0, 0]
     text = render(
         "beside.html.j2",
@@ -222,26 +242,44 @@ def write_site(
         zoom=load_asset("zoom.js"),
     )
     _write(folder / "beside.html", text)
-    return write_index(folder, name, pages, lead=lead, links=links, whole=True)
+    _write_glossary(folder, pages)
+    return write_index(folder, name, pages, opening, links=links, whole=True)
+
+
+def _write_glossary(folder: Path, pages: Sequence[Page]) -> None:
+    from markupsafe import Markup
+
+    entries = [
+        (entry.anchor, entry.heading, Markup(render_markdown(entry.text)))
+        for entry in glossary.entries()
+    ]
+    path = folder / glossary.PAGE
+    write_page(path, "glossary.html.j2", title="Glossary", pages=pages, entries=entries)
 
 
 def write_index(
     folder: Path,
     name: str,
     pages: Sequence[Page],
+    opening: Opening,
     *,
-    lead: str,
     links: Sequence[Link] = (),
     whole: bool = False,
 ) -> Path:
     """Write ``index.html``; its menu is complete only if the site is ``whole``."""
+    from markupsafe import Markup
+
+    result = (page for page in pages if page.image and page.html.stem == opening.result)
     text = render(
         "report.html.j2",
         title=f"{name}: what the noise does to the images",
-        lead=lead,
+        answers=[(question, Markup(render_markdown(text))) for question, text in opening.answers],
+        result=next(result, None),
+        evidence=Markup(render_markdown(opening.evidence)),
+        introduction=Markup(render_markdown(opening.introduction)),
         bar=_bar("index.html", "Overview", pages, _more(folder) if whole else ()),
         playground=PLAYGROUND if whole and (folder / PLAYGROUND).exists() else "",
-        pages=sorted(pages, key=lambda page: not page.finding),  # results come first
+        pages=pages,
         links=links,
         css=style_sheet(),
         environment=environment(),
@@ -298,7 +336,7 @@ def _more(folder: Path, writing: str = "") -> list[Link]:
     """Return the entries of a whole site's menu that are not made from notebooks."""
     exists = writing == PLAYGROUND or (folder / PLAYGROUND).exists()
     playground = [Link("Playground", PLAYGROUND)] if exists else []
-    return [*playground, Link("Side by side", "beside.html")]
+    return [*playground, Link("Side by side", "beside.html"), Link("Glossary", glossary.PAGE)]
 
 
 @cache
@@ -327,12 +365,14 @@ def _render(notebook: NotebookNode, page: Page, pages: Sequence[Page] = ()) -> s
     more = _more(page.html.parent) if pages else ()
     cells, _ = _exporter().from_notebook_node(content.prepare(notebook))
     body, sections = content.mark_sections(cells)
+    body = content.below_title(body, page.finding)
+    body = glossary.link_terms(body) if pages else glossary.unlink(body)
     return render(
         "page.html.j2",
         page=page,
         css=style_sheet(),
         bar=_bar(page.html.name, page.title, pages, more, sections=sections, code=True),
-        body=Markup(content.below_title(body, page.finding)),
+        body=Markup(body),
         before=pages[place - 1] if place > 0 else None,
         after=pages[place + 1] if 0 <= place < len(pages) - 1 else None,
         script=load_asset("zoom.js") + load_asset("page.js"),

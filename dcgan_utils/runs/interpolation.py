@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -13,10 +14,13 @@ from dcgan_utils.core import progress
 from dcgan_utils.core.errors import WorkbookError, first_line
 from dcgan_utils.core.files import ensure_dir, expand_path, warn_if_not_writable, write_gif
 from dcgan_utils.core.seeds import stream
-from dcgan_utils.data.tensors import as_image, to_float
+from dcgan_utils.data.statistics import sharpness
+from dcgan_utils.data.tensors import as_image, rms_difference, to_float
 from dcgan_utils.gan.priors import Prior
 from dcgan_utils.runs import sampling
 from dcgan_utils.runs.run import Run
+
+JUMP = 3  # times the mean step, from which on the largest step of a walk counts as a jump
 
 
 def sample_endpoints(
@@ -224,6 +228,30 @@ def describe_midpoints(prior: Prior, start: torch.Tensor, end: torch.Tensor) -> 
         f"At the midpoint of the first pair, lerp is **{straight:.2f}** times as far from the "
         f"prior's mean as the endpoints are on average, prior-aware slerp **{aware:.2f}** times."
     )
+
+
+def describe_walks(walks: torch.Tensor) -> str:
+    """Say in Markdown whether the images between two vectors stay sharp, and whether they jump.
+
+    Parameters
+    ----------
+    walks
+        uint8, shape ``(n, steps, 3, H, W)``: n walks of three images or more each.
+    """
+    steps = torch.tensor([[rms_difference(*pair) for pair in pairwise(walk)] for walk in walks])
+    ends = sum(rms_difference(walk[0], walk[-1]) for walk in walks) / len(walks)
+    if ends < 1:
+        return "**Between two vectors** nothing changes: this generator draws one image."
+    largest = (steps.amax(dim=1) / steps.mean(dim=1).clamp(min=1e-6)).mean().item()
+    found = "the images change all the way" if largest < JUMP else "the images jump"
+    text = (
+        f"**Between two vectors** {found}: on average the largest step is {largest:.1f} times the "
+        "mean step"
+    )
+    detail = [sharpness(walks[:, place]).mean() for place in (0, walks.shape[1] // 2, -1)]
+    if (at_ends := (detail[0] + detail[2]) / 2) > 0:
+        text += f", and halfway the fine detail is {detail[1] / at_ends:.0%} of that at the ends"
+    return f"{text} (walks: {len(walks)})."
 
 
 # --- To a given image ---

@@ -430,6 +430,12 @@ class Run:
         return text
 
     @property
+    def trained_at(self) -> float:
+        """When its last epoch ended, in seconds since 1970; without epochs, when it began."""
+        files = (self.folder / "history.csv", self.folder / "config.json")
+        return max(file.stat().st_mtime for file in files if file.exists())
+
+    @property
     def minutes(self) -> float:
         """Training time of the complete epochs."""
         history = self.history()
@@ -726,6 +732,17 @@ def find_run(name: str | Path | Run) -> Run:
         fitting = ", ".join(run.name for run in runs)
         raise WorkbookError(f"'{name}' means {len(runs)} runs: {fitting}. Name one of them.")
     return runs[0]
+
+
+def latest_run(pattern: str) -> Run:
+    """Return the run that was trained last of those that `find_runs` finds.
+
+    Raises
+    ------
+    WorkbookError
+        If there is none; the message lists those that exist.
+    """
+    return max(find_runs(pattern), key=lambda run: run.trained_at)
 
 
 def find_runs(pattern: str) -> list[Run]:

@@ -75,8 +75,6 @@ def describe(run: Run) -> dict[str, Any]:
     """
     last, config = run.last_row(), run.about["config"]
     epochs = int(last.get("epoch", 0))
-    files = (run.folder / "history.csv", run.folder / "config.json")
-    changed = max(file.stat().st_mtime for file in files if file.exists())
     return {
         "run": run.name,
         "collection": run.about["data"]["name"],
@@ -87,7 +85,7 @@ def describe(run: Run) -> dict[str, Any]:
         "share": last.get("share_between_images"),
         "kid": _kid(run, epochs),
         "state": _state(run, epochs),
-        "when": datetime.fromtimestamp(changed),
+        "when": datetime.fromtimestamp(run.trained_at),
     }
 
 

@@ -180,6 +180,46 @@ def reproducible() -> contextlib.AbstractContextManager:
     )
 
 
+def train_each(
+    configs: Sequence[TrainConfig],
+    dataset: Dataset,
+    *,
+    watchers: Callable[[], Sequence[Watcher]] = tuple,
+) -> tuple[dict[str, Run], dict[str, str]]:
+    """Train one run per config; one that fails does not keep the others from being trained.
+
+    Parameters
+    ----------
+    configs
+        They differ in their noise.
+    dataset
+        As for `train`.
+    watchers
+        Called before each training.
+
+    Returns
+    -------
+    trained : dict of Run
+        By label of the prior.
+    failed : dict of str
+        Why a training failed, by label of the prior.
+
+    Raises
+    ------
+    TrainingInterrupted
+        After Ctrl-C; the same call goes on.
+    """
+    trained, failed = {}, {}
+    for config in configs:
+        label = config.prior.label
+        try:
+            trained[label] = train(config, dataset, watchers=watchers())
+        except WorkbookError as error:
+            failed[label] = str(error)
+            logger.warning("%s: %s", label, error)
+    return trained, failed
+
+
 def train_batch(model: DCGAN, images: torch.Tensor) -> dict[str, float]:
     """Update both networks on one batch.
 

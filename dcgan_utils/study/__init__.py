@@ -5,10 +5,17 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "claims": ["as_markdown"],
         "compare": ["CLOSENESS", "Comparison", "VARIETY", "find", "reading"],
+        "findings": [
+            "assess",
+            "assess_each",
+            "describe_outcomes",
+            "describe_study",
+            "outcome_table",
+            "study_verdicts",
+        ],
         "grid": ["load_grid", "tasks"],
-        "schedule": ["connect", "run_grid"],
+        "schedule": ["connect", "describe_grid", "run_grid"],
         "theory": ["doses", "scale_identity", "second_moments", "sensitivities", "shares"],
     },
 )

@@ -148,6 +148,42 @@ def describe_speed(by_batch: Mapping[int, pd.DataFrame], table: pd.DataFrame) ->
     )
 
 
+def describe_finding(
+    by_batch: Mapping[int, pd.DataFrame], table: pd.DataFrame, quality: pd.DataFrame | None
+) -> str:
+    """Say in Markdown how many times as fast the workbook is, how sure that is, and at what cost.
+
+    Parameters
+    ----------
+    by_batch
+        The result of `alternate` for each batch size.
+    table
+        From `summary`.
+    quality
+        From `precision_and_quality`, or None if that was skipped.
+    """
+    lines = []
+    for batch, turns in by_batch.items():
+        by_loop = ratios(turns)
+        loop = by_loop.columns[-1]  # in the precision that was chosen
+        ratio = by_loop[loop]
+        lines.append(
+            f"**At batch size {batch} the {loop}, trains {ratio.median():.1f} times as fast as the "
+            f"textbook's loop**; it was faster in {(ratio > 1).sum()} of {len(ratio)} turns "
+            f"({ratio.min():.1f} to {ratio.max():.1f} times), and reaches "
+            f"{table.loc[(batch, loop), 'of the ceiling']:.0%} of what the machine can do."
+        )
+    cost = "Whether the images suffer was not measured here: `quality_seeds` asks for it."
+    if quality is not None:
+        kid = quality.groupby("precision")["kid"].mean()
+        cost = (
+            f"The images: KID {kid['bf16']:.3f} in bf16 and {kid['fp32']:.3f} in fp32, on average "
+            f"over {quality['seed'].nunique()} seeds."
+        )
+    lines.append(f"The speed is that of this machine, and right only if nothing else ran. {cost}")
+    return "\n\n".join(lines)
+
+
 def summary(
     by_batch: Mapping[int, pd.DataFrame], operations: float, ceilings: Mapping[str, float]
 ) -> pd.DataFrame:

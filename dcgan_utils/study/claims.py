@@ -457,19 +457,18 @@ def _draw_study(arms: Arms, seeds: int, rng: np.random.Generator) -> Arms:
 
 
 def as_markdown(claims: Iterable[Claim]) -> str:
-    """Return claims as Markdown, one paragraph per claim, the verdict first in its last line."""
-    return "\n\n".join(
+    """Return claims as Markdown, one paragraph per claim; those that are not tested are folded."""
+    claims = list(claims)
+    tested = [claim for claim in claims if claim.verdict != NOT_TESTED]
+    paragraphs = [
         f"**({claim.letter}) {claim.study}**<br>\n*Theory:* {claim.theory}<br>\n"
         f"**{claim.verdict.capitalize()}**: {claim.reason}"
-        for claim in claims
-    )
-
-
-def as_table(claims: Iterable[Claim]) -> str:
-    """Return claims, verdicts and reasons as a Markdown table; it leaves out what is not tested."""
-    rows = (
-        f"| ({claim.letter}) {claim.study} | **{claim.verdict}** | {claim.reason} |"
-        for claim in claims
-        if claim.verdict != NOT_TESTED
-    )
-    return "\n".join(["| claim | verdict | reason |", "|:---|:---|:---|", *rows])
+        for claim in tested
+    ]
+    if others := [one for one in claims if one not in tested]:
+        listed = "\n".join(
+            f"- ({claim.letter}) {claim.study} Here {claim.reason}" for claim in others
+        )
+        summary = f"<summary>{len(others)} claims are not tested</summary>"
+        paragraphs.append(f'<details class="more">{summary}\n\n{listed}\n\n</details>')
+    return "\n\n".join(paragraphs)

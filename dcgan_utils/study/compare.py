@@ -25,7 +25,8 @@ from dcgan_utils.metrics import distances, evaluation, features, intervals
 from dcgan_utils.metrics.embed import umap_embedding
 from dcgan_utils.runs import sampling
 from dcgan_utils.runs.run import Run, find_runs
-from dcgan_utils.study import claims
+from dcgan_utils.study import claims, findings
+from dcgan_utils.study.findings import AnyRun
 from dcgan_utils.study.record import (
     IMAGES,
     Record,
@@ -35,7 +36,6 @@ from dcgan_utils.study.record import (
     is_record,
 )
 
-AnyRun = Run | RecordedRun
 BASELINE = "real-vs-real baseline"
 
 
@@ -480,6 +480,11 @@ def describe_look(table: pd.DataFrame, looks: Sequence[int]) -> str:
 # --- All results in one object ---
 
 
+def _divergence(run: AnyRun) -> int | None:
+    """Return the epoch at which the losses diverged; a record keeps too few epochs to tell."""
+    return run.divergence_epoch() if isinstance(run, Run) else None
+
+
 def _group(ratio: float, first_norm: str) -> str:
     name = f"|mean| / std = {ratio:.3g}" if ratio else "mean 0"
     return name if first_norm == "channel" else f"{name}, BatchNorm per {first_norm}"
@@ -646,6 +651,21 @@ class Comparison:
         return differences(self.table, measure, looks=self.looks)
 
     @cached_property
+    def outcomes(self) -> dict[str, findings.Outcome]:
+        """How the first training of each group ended; see `findings`."""
+        anchors = {"real": self.anchors.loc[BASELINE], "grey": self.anchors.loc["grey"]}
+        measured = dict(zip(self.table["run"], self.table.to_dict("records"), strict=True))
+        return {
+            name: findings.judge_outcome(measured[run.name], anchors, diverged=_divergence(run))
+            for name, run in self.first.items()
+        }
+
+    def describe_outcomes(self) -> str:
+        """Describe in Markdown how the trainings ended, and how far one may trust that."""
+        seeds = min(len(group) for group in self.grouped.values())
+        return findings.describe_outcomes(self.outcomes, self.first, seeds=seeds)
+
+    @cached_property
     def claims(self) -> list[claims.Claim]:
         """The study's claims with their verdicts; see `claims.judge`."""
         return claims.judge(self.table, looks=self.looks)
@@ -668,13 +688,11 @@ class Comparison:
         return describe_samples(self.table, self.anchors, label)
 
     def describe_claims(self) -> str:
-        """Describe in Markdown how many claims have each verdict, and list those tested."""
+        """Return the claims with their verdicts in Markdown, and on which runs they are judged."""
         counts = Counter(claim.verdict for claim in self.claims)
         brief = ", ".join(f"{counts[v]} {v}" for v in claims.VERDICTS if counts[v])
-        text = f"Claims: {brief}. {describe_look(self.table, self.looks)}"
-        if counts[claims.NOT_TESTED] == len(self.claims):
-            return text
-        return f"{text}\n\n{claims.as_table(self.claims)}"
+        look = describe_look(self.table, self.looks)
+        return f"Claims: {brief}. {look}\n\n{claims.as_markdown(self.claims)}"
 
     @cached_property
     def _images(self) -> dict[str, torch.Tensor]:

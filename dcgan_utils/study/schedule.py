@@ -374,6 +374,27 @@ def _announce(task: Task) -> None:
         get_worker().log_event(_BEGUN, task.run)
 
 
+def describe_grid(table: pd.DataFrame) -> str:
+    """Say in Markdown how many runs of a grid are finished, and how much they can decide.
+
+    Parameters
+    ----------
+    table
+        From `run_grid`.
+    """
+    finished = table[table["failed"] == ""]
+    text = f"**{len(finished)} of {len(table)} trainings are finished.**"
+    if finished.empty:
+        return f"{text} There is nothing to compare."
+    arms = finished.groupby(["collection", "architecture", "noise", "first_norm"], dropna=False)
+    seeds = arms["seed"].nunique()
+    number = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
+    text += f" Each of {len(seeds)} arms has {number} seed{'s' * (number != '1')}."
+    if seeds.min() < 2:
+        text += " With one seed nothing can be decided: the images are a hint."
+    return f"{text} The verdicts, and how sure they are, begin each page of the comparison."
+
+
 def run_grid(
     grid: Grid,
     *,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
@@ -14,6 +15,7 @@ import torch
 from dcgan_utils.core import progress
 from dcgan_utils.core.errors import NotEnoughData, WorkbookError
 from dcgan_utils.core.seeds import stream
+from dcgan_utils.data.decode import COPIES
 from dcgan_utils.data.listing import normalise_name
 from dcgan_utils.data.load import Dataset, synthetic_dataset
 from dcgan_utils.data.tensors import rms_difference, to_float, to_uint8
@@ -125,6 +127,70 @@ def augmented(
     return to_uint8(augment_inputs(policy, to_float(images), rng, probability=probability))
 
 
+def changes_by_policy(dataset: Dataset, copies: torch.Tensor, *, seed: int) -> pd.Series:
+    """Return how much each kind of augmentation changes an image.
+
+    Parameters
+    ----------
+    dataset
+        The images; at most 64 of them, drawn at random, are changed.
+    copies
+        From `load.load_copies`.
+    seed
+        Of the draw and the changes.
+
+    Returns
+    -------
+    pandas.Series
+        The RMSE (0-255) between an image and its changed version, on average over the images, for
+        ``copies``, ``layers``, ``diffaugment`` and ``ada`` (at probability 1/2); and for
+        ``another image`` that between two of them, NaN if there is but one.
+    """
+    import pandas as pd
+
+    count = len(dataset.images)
+    chosen = torch.randperm(count, generator=stream(seed, "changes"))[:64]
+    images = dataset.images[chosen]
+    repeated = images.repeat(len(COPIES), 1, 1, 1)
+    changed = {"copies": torch.cat([kind[chosen] for kind in copies.split(count)[1:]])}
+    for policy in ("layers", "diffaugment", "ada"):
+        changed[policy] = augmented(policy, repeated, seed=seed, probability=0.5)
+    rows = {policy: _mean_rmse(views, repeated) for policy, views in changed.items()}
+    apart = _mean_rmse(images, images.roll(1, dims=0)) if len(images) > 1 else math.nan
+    return pd.Series(rows | {"another image": apart})
+
+
+def _mean_rmse(some: torch.Tensor, others: torch.Tensor) -> float:
+    """Return the RMSE of each pair of images, on average over the pairs."""
+    squares = (some.float() - others.float()).square()
+    return squares.mean(dim=(1, 2, 3)).sqrt().mean().item()
+
+
+def describe_changes(changes: pd.Series, trial: pd.DataFrame | None) -> str:
+    """Say in Markdown which augmentation changes images how much, and which one helped.
+
+    Parameters
+    ----------
+    changes
+        From `changes_by_policy`.
+    trial
+        From `measure_trials`, or None if there was no trial.
+    """
+    kinds = changes.drop("another image").sort_values()
+    text = (
+        f"**{kinds.index[-1]}** changes an image most (RMSE {kinds.iloc[-1]:.0f} of 255), "
+        f"**{kinds.index[0]}** least ({kinds.iloc[0]:.0f})."
+    )
+    if (apart := changes["another image"]) > 0:
+        text += (
+            f" Two images of the collection differ by {apart:.0f}: the strongest change is "
+            f"{kinds.iloc[-1] / apart:.0%} of that."
+        )
+    if trial is None:
+        return f"{text}\n\n**Whether it helps** was not tried here: `trial_images` asks for it."
+    return f"{text}\n\n**Does it help?** {describe_augmentations(trial)}"
+
+
 def augmentations(
     config: TrainConfig, policies: Iterable[str], dataset: Dataset, images: int
 ) -> dict[str, TrainConfig]:
@@ -171,7 +237,7 @@ def describe_augmentations(table: pd.DataFrame) -> str:
         f"**{best}** has the smallest KID ({kid[best]:.3f}), **{worst}** the largest "
         f"({kid[worst]:.3f}); the most varied images come from "
         f"**{table['diversity'].idxmax()}**. There is one training per policy: another seed may "
-        "reverse differences of a few hundredths in KID."
+        "reverse the order."
     )
 
 
@@ -211,16 +277,20 @@ def ablations(config: TrainConfig, changes: str) -> dict[str, TrainConfig]:
     return variants
 
 
-def ablation_summary(kid: pd.Series, preset: str, baseline: str) -> str:
+def ablation_summary(table: pd.DataFrame | None, preset: str, baseline: str) -> str:
     """Describe in Markdown what each change of `ablations` does to the KID of a preset.
 
     Parameters
     ----------
-    kid
-        Indexed by the names of `ablations`, and ``"preset <baseline>"``.
+    table
+        From `measure_trials`, indexed by the names of `ablations` and ``"preset <baseline>"``; or
+        None if there were too few images.
     preset, baseline
         The preset that was changed, and the one to which it is compared.
     """
+    if table is None:
+        return "Nothing can be said of the changes: there are too few images to measure them."
+    kid = table["kid"]
     own, other = kid["as it is"], kid[f"preset {baseline}"]
     compared = f"KID is **{own:.3f}** with `{preset}` as it is, and {other:.3f} with `{baseline}`."
     effect = (kid - own).drop(["as it is", f"preset {baseline}"]).sort_values()
@@ -229,8 +299,8 @@ def ablation_summary(kid: pd.Series, preset: str, baseline: str) -> str:
     return (
         f"{compared} The change that raises it most is **{effect.index[-1]}** "
         f"({effect.iloc[-1]:+.3f}), the one that raises it least **{effect.index[0]}** "
-        f"({effect.iloc[0]:+.3f}). There is one training per change: differences below 0.05 may "
-        "be due to chance."
+        f"({effect.iloc[0]:+.3f}). There is one training per change: another seed may move KID as "
+        "far, which `seed: 1` among the changes shows."
     )
 
 
@@ -354,6 +424,19 @@ def describe_capacity(distances: pd.Series, others: float | None) -> str:
     if share < 0.1:
         verdict = "has the capacity: it reproduces the image"
     return (
-        f"{reached} Other images of the collection are {others:.0f} from it, so {share:.0%} of "
-        f"that distance is left. The generator **{verdict}**."
+        f"The generator **{verdict}**. {reached} Other images of the collection are {others:.0f} "
+        f"from it, so {share:.0%} of that distance is left. "
+        f"{_what_capacity_means(distances, share)}"
     )
+
+
+def _what_capacity_means(distances: pd.Series, share: float) -> str:
+    if share < 0.1:
+        return (
+            "If a whole collection gives worse images, the reason is not a network too small for "
+            "one image. It was one image and one training."
+        )
+    before = distances.iloc[-max(2, len(distances) // 4)]
+    if distances.iloc[-1] < 0.95 * before:
+        return "The distance was still falling at the end: train longer before you blame the width."
+    return "The distance had stopped falling: try a larger `width`, or another seed."

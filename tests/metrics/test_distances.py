@@ -309,6 +309,19 @@ def test_memorisation_is_described():
     assert "and **50%** by pixels." in text
 
 
+def test_copies_are_found_beyond_what_chance_allows():
+    real = vectors(200, 0)
+    text = distances.describe_copies({"features": (real, real[:50])})
+    assert text.startswith("**Copies:** more than chance allows. Of 50 samples 100%")
+    text = distances.describe_copies({"features": (real, vectors(400, 1))})
+    assert text.startswith("**Copies:** no sign of copies. Of 400 samples ")
+    assert "about 5%, and up to 7% by chance" in text
+    text = distances.describe_copies({"features": (real[:1], real[:1])})
+    assert text == (
+        "**Copies:** not looked for. At least 2 real and 2 generated images are needed."
+    )
+
+
 # --- What counts as near -------------------------------------------------------------------
 
 # Their nearest neighbours lie 1, 1, 2, 3, ... 40 away: nearer than 2 are 5 % of them.

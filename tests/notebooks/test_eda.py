@@ -1,5 +1,6 @@
 """The exploration's notebook on odd collections, cell by cell, where a warning is an error."""
 
+import base64
 import csv
 import io
 import re
@@ -42,7 +43,8 @@ def undrawn(monkeypatch):
     """Let a figure show one pixel: the same figures are drawn in the tests without this."""
     pixel = io.BytesIO()
     Image.new("L", (1, 1)).save(pixel, "PNG")
-    monkeypatch.setattr(Figure, "encode", lambda figure: (pixel.getvalue(), "png"))
+    data = {"image/png": base64.b64encode(pixel.getvalue()).decode()}
+    monkeypatch.setattr(Figure, "_repr_mimebundle_", lambda figure, **_: (data, {}))
 
 
 def collection_of(folder, arrays, labels=None):
@@ -72,7 +74,10 @@ def test_few_images(explore, tmp_path, n, undrawn):
     assert f"15 nearest neighbours; different images here: {n}." in text
     assert ("Principal components take at least 3" in text) == (n < 3)
     assert f"There are only {n} different images, so there are no more clusters" in text
-    assert figures >= (10 if n < 3 else 15)
+    assert figures >= (9 if n < 3 else 14)
+    assert f"**few has {n} image{'s' * (n > 1)}.** A discriminator soon knows so few" in text
+    assert ("**What they share**" in text) == (n > 1)
+    assert "no duplicate and no outlier was found" in text
 
 
 @pytest.mark.parametrize(
@@ -91,7 +96,9 @@ def test_images_that_do_not_differ(explore, tmp_path, arrays, undrawn):
     assert rows[:2] == ["image,repeats,how,bits", "01.png,00.png,pixel for pixel,0"]
     assert len(rows) == 40, "all are there; the page shows eight"
     assert "different images here: 1." in text
-    assert figures >= 10
+    assert figures >= 9
+    assert "**Look at:** exact copies (39). Decide whether" in text
+    assert "What they share" not in text and "**Groups:**" not in text
 
 
 def test_flat_images_of_many_colours(explore, tmp_path, undrawn):
@@ -99,7 +106,8 @@ def test_flat_images_of_many_colours(explore, tmp_path, undrawn):
     flat = np.broadcast_to(levels, (20, 30, 40, 3))
     text, figures = explore(dataset=collection_of(tmp_path / "flat", flat), img_size=32)
     assert "silhouette is highest" in text
-    assert figures >= 17
+    assert figures >= 16
+    assert re.search(r"\*\*Groups:\*\* 10 clusters of pixels (stand|run) .*\(silhouette 0", text)
 
 
 def test_labels_another_collection_and_clusters_of_features(explore, tmp_path):
@@ -119,7 +127,7 @@ def test_labels_another_collection_and_clusters_of_features(explore, tmp_path):
     assert re.search(r"By features of efficientnet_lite0: \*\*KID [\d.]+\*\*, \*\*FID [\d.]+", text)
     assert float(re.search(r"area under the ROC curve of \*\*([\d.]+)", text)[1]) > 0.7
     assert "take at least" not in text
-    assert figures >= 21
+    assert figures >= 20
     exported = reports_dir() / "here" / "projector"
     assert (exported / "projector_config.pbtxt").exists()
     header = (exported / "metadata.tsv").read_text().splitlines()[0]
@@ -129,10 +137,13 @@ def test_labels_another_collection_and_clusters_of_features(explore, tmp_path):
 def test_what_stands_out_is_listed_with_its_image(explore, tmp_path, undrawn):
     arrays = noise_images(20)
     arrays[4] = arrays[4] // 20
-    explore(dataset=collection_of(tmp_path / "mixed", arrays), img_size=32, fit="pad")
+    dataset = collection_of(tmp_path / "mixed", arrays)
+    text, _ = explore(dataset=dataset, img_size=32, fit="pad")
     header, *rows = (reports_dir() / "mixed" / "outliers.csv").read_text().splitlines()
     assert header == "image,what,why,value,median,score"
     assert [row.split(",")[0] for row in rows if ",dark," in row] == ["04.png"]
+    images = {row.split(",")[0] for row in rows}
+    assert f"**Look at:** dark, blurred or isolated images ({len(images)})." in text
 
 
 def test_an_extractor_that_is_missing_is_refused_before_the_images_are_loaded(
@@ -163,14 +174,14 @@ def test_odd_names_and_odd_labels(explore, tmp_path):
     assert "Round canvases according to the labels: 0." in text
     assert "**2** repeat an earlier one" in text
     assert "nan" not in text
-    assert figures >= 10
+    assert figures >= 9
 
 
 def test_many_clusters(explore, tmp_path, undrawn):
     dataset = collection_of(tmp_path / "many", noise_images(32))
     text, figures = explore(dataset=dataset, img_size=32, k=30, cluster=29)
     assert "there are no more clusters" not in text
-    assert figures >= 17
+    assert figures >= 16
 
 
 def test_a_run_stands_beside_what_it_was_trained_on(explore, tiny, collection, undrawn):

@@ -224,19 +224,64 @@ def test_configure_logs_checks_and_shows(capsys):
         notebook.configure(namespace | {"epochs": 0}, TrainConfig)
 
 
-def test_a_slider_is_for_jupyterlab_alone(monkeypatch):
-    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
-    assert notebook.slider(some(3), ["a", "b", "c"]) is None
+@pytest.fixture
+def looked_at(monkeypatch):
+    """Let the cells believe that somebody looks at them in JupyterLab."""
     monkeypatch.setenv("JPY_SESSION_NAME", "walk.ipynb")
-    assert notebook.slider(some(3), ["a", "b", "c"]) is None, "this is no kernel"
     monkeypatch.setattr(notebook.live, "in_kernel", lambda: True)
-    place, seen = notebook.slider(some(3), ["a", "b", "c"]).children
-    before = seen.value
+
+
+def test_a_slider_is_for_jupyterlab_alone(monkeypatch):
+    walks = torch.stack([some(3)])
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    assert notebook.slider(walks, ["a", "b", "c"]) is None
+    monkeypatch.setenv("JPY_SESSION_NAME", "walk.ipynb")
+    assert notebook.slider(walks, ["a", "b", "c"]) is None, "this is no kernel"
+
+
+def test_a_slider_moves_a_row_of_images_of_one_size(looked_at):
+    walks = torch.stack([some(3), 255 - some(3)])
+    place, row = notebook.slider(walks, ["a", "b", "c"]).children
+    assert len(row.children) == 2
+    assert place.value == 1, "it begins in the middle"
     place.value = 2
-    assert seen.value != before
-    shown = np.asarray(Image.open(io.BytesIO(seen.value)))
-    assert shown.shape == (256, 256, 3)
-    assert (shown[4, 4] == some(3)[2, :, 0, 0].numpy()).all()
+    for walk, image in zip(walks, row.children, strict=True):
+        assert (image.layout.width, image.layout.height) == ("256px", "256px")
+        shown = np.asarray(Image.open(io.BytesIO(image.value)))
+        assert shown.shape == (256, 256, 3)
+        assert (shown[4, 4] == walk[2, :, 0, 0].numpy()).all()
+
+
+PAGE = '<!DOCTYPE html><title>x</title><p id="in">"play" & more</p>'
+
+
+def test_a_page_is_linked_and_framed_where_somebody_looks(
+    looked_at, browser, tmp_path, monkeypatch
+):
+    (tmp_path / "reports").mkdir()
+    page = tmp_path / "reports" / "a page.html"
+    page.write_text(PAGE)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    shown = notebook.show_page(page, "Play <here>").data
+    assert '<a href="../reports/a%20page.html">Play &lt;here&gt;</a>' in shown
+    (tmp_path / "work" / "cell.html").write_text(shown)
+    tab = browser.new_page()
+    tab.goto((tmp_path / "work" / "cell.html").as_uri())
+    assert tab.frame_locator("iframe").locator("#in").inner_text() == '"play" & more'
+    assert tab.locator("iframe").get_attribute("title") == "Play <here>"
+    tab.locator("a").click()
+    assert tab.title() == "x"
+    tab.close()
+
+
+def test_a_page_is_only_linked_where_nobody_looks(tmp_path, monkeypatch):
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    (tmp_path / "page.html").write_text(PAGE)
+    monkeypatch.chdir(tmp_path)
+    assert (
+        notebook.show_page(tmp_path / "page.html", "x").data == '<p><a href="page.html">x</a></p>'
+    )
 
 
 def test_a_table_shows_the_images_that_it_names_and_escapes_its_texts():

@@ -61,7 +61,20 @@ def test_fifteen_hundred_thumbnails_stay_small():
 
 def test_small_images_are_not_enlarged():
     assert data_of(make(images=paint(40, side=16)))["side"] == 16
-    assert data_of(make())["side"] == 32
+    assert data_of(make())["side"] == 48
+    assert data_of(make(images=paint(40, side=96)))["side"] == 64
+
+
+def test_an_image_in_a_pile_can_be_seen():
+    rng = np.random.default_rng(0)
+    piles = np.repeat([[0, 0, 0], [10, 0, 0], [0, 10, 0]], 30, axis=0)
+    points = np.array(data_of(make(90, points=piles + rng.normal(0, 1e-3, piles.shape)))["points"])
+    points = points.reshape(90, 3)
+    distance = np.linalg.norm(points[:, None] - points, axis=-1)
+    np.fill_diagonal(distance, np.inf)
+    assert distance.min() > 0.08
+    pile = np.arange(90) // 30
+    assert (pile[distance.argmin(axis=1)] == pile).mean() > 0.9, "neighbours stay neighbours"
 
 
 @pytest.mark.parametrize(
@@ -338,37 +351,37 @@ def test_clouds_on_one_page_do_not_interfere(visit):
         assert tab.get_by_role("button", name="Show images").count() == number + 1
 
 
-def test_it_turns_slowly_until_touched_or_out_of_sight(visit):
-    tab = visit(make(), "<div style='height: 3000px'></div>", reduced_motion="no-preference")
-    canvas = tab.locator(CANVAS)
-    still = """canvas => {
-        const before = window.last;
-        window.last = canvas.toDataURL();
-        return before === window.last;
-    }"""
-    handle = canvas.element_handle()
-    changes(canvas, lambda: None)
-    tab.evaluate("scrollTo(0, 2500)")
-    tab.wait_for_function(still, arg=handle, polling=100)
-    changes(canvas, lambda: tab.evaluate("scrollTo(0, 0)"))
-    changes(canvas, lambda: None)
-    canvas.focus()
-    tab.keyboard.press("ArrowLeft")
-    settle(tab)
-    before = drawing(canvas)
-    settle(tab)
-    settle(tab)
-    assert drawing(canvas) == before
-
-
-def test_it_stands_still_where_motion_is_not_wanted(visit):
-    tab = visit(make())
+def test_nothing_moves_by_itself(visit):
+    tab = visit(make(), reduced_motion="no-preference")
     before = drawing(tab.locator(CANVAS))
     settle(tab)
     settle(tab)
     assert drawing(tab.locator(CANVAS)) == before
 
 
+@pytest.mark.parametrize("size", [(800, 700), (360, 700)])
+def test_it_fills_the_box_when_it_opens(visit, size):
+    points = np.random.default_rng(0).normal(size=(300, 3)) * [1, 1, 0.01]
+    tab = visit(
+        make(300, points=points), viewport=dict(zip(("width", "height"), size, strict=True))
+    )
+    canvas = tab.locator(CANVAS)
+    rows, columns = canvas.evaluate(f"""canvas => {{
+        const pixels = ({PIXELS})(canvas), rows = new Set(), columns = new Set();
+        for (let i = 3; i < pixels.length; i += 4) if (pixels[i]) {{
+            const place = (i - 3) / 4;
+            columns.add(place % canvas.width);
+            rows.add(Math.floor(place / canvas.width));
+        }}
+        return [rows.size / canvas.height, columns.size / canvas.width];
+    }}""")
+    assert max(rows, columns) > 0.9
+
+
 def test_without_javascript_there_is_a_sentence(visit):
     tab = visit(make(), java_script_enabled=False)
-    assert "needs JavaScript" in tab.locator("noscript").inner_text()
+    assert "File > Trust Notebook" in tab.locator(".wait").inner_text()
+
+
+def test_with_javascript_the_sentence_is_gone(visit):
+    assert visit(make()).locator(".wait").count() == 0

@@ -1,6 +1,7 @@
 """Every figure is drawn, as wide as the page, and described."""
 
 import inspect
+import re
 
 import numpy as np
 import pandas as pd
@@ -60,10 +61,10 @@ OF_IMAGES = {
     "file_sizes": lambda x: plots.file_sizes(range(1000, 1000 + len(x)), x, captions(x)),
     "file_sizes, equal": lambda x: plots.file_sizes([500] * len(x), x, captions(x)),
     "dimensions": lambda x: plots.dimensions(
-        [(40 + i, 30 - i) for i in range(len(x))], {"PNG": len(x)}, {"RGB": len(x)}
+        [(40 + i, 30 - i) for i in range(len(x))], {"PNG": len(x), "GIF": 1}, {"RGB": len(x)}
     ),
     "dimensions, equal": lambda x: plots.dimensions(
-        [(40, 30)] * len(x), {"PNG": len(x)}, {"RGB": 1, "P": len(x) - 1}
+        [(40, 30)] * len(x), {"PNG": len(x)}, {"RGB": 1, "P": len(x)}
     ),
     "round_canvases": lambda x: plots.round_canvases(x, range(len(x)), captions(x)),
     "statistics_in_colour": lambda x: plots.statistics_in_colour(
@@ -91,7 +92,10 @@ OF_IMAGES = {
 @pytest.mark.parametrize("images", IMAGES.values(), ids=IMAGES)
 @pytest.mark.parametrize("draw", OF_IMAGES.values(), ids=OF_IMAGES)
 def test_a_figure_of_images(draw, images):
-    assert_drawn(draw(images))
+    figure = draw(images)
+    assert_drawn(figure)
+    if images is IMAGES["noise"]:
+        assert_legible(figure)
 
 
 # --- Of tables ---------------------------------------------------------------------------
@@ -118,7 +122,6 @@ DIFFERENCES = pd.DataFrame(
     columns=["found", "low", "high", "decided"],
     index=["Gamma(2, 1)", "U(-1, 1)"],
 )
-ONE_SEED = DIFFERENCES.assign(low=np.nan, high=np.nan, decided=False)
 BASELINE = {"kid": 0, "coverage": 1, "share_between_images": 1}
 DOSES = pd.DataFrame(
     [(n, r, n**0.5 * r, 1 / (1 + n * r)) for n in (4, 100) for r in (0.5, 2.0)],
@@ -185,6 +188,11 @@ def generator():
     return networks.layer_table(network, (100,))
 
 
+def discriminator():
+    _, network = networks.build_networks("pokemon", noise_size=100, img_size=64, width=8)
+    return networks.layer_table(network, (3, 64, 64))
+
+
 # What is drawn, and words of its description.
 OF_TABLES = {
     "cluster_sizes, many": (lambda: plots.cluster_sizes(range(100, 0, -1), what="pixels"),
@@ -199,6 +207,14 @@ OF_TABLES = {
         "output are 100, 64×4×4, 32×8×8, 16×16×16, 8×32×32, 3×64×64."),
     "losses": (lambda: plots.losses(HISTORY, expected=EXPECTED),
         "the discriminator's from 2.00 to 0.07, the generator's from 1.00 to 0.03."),
+    "network_diagram, of an image": (lambda: plots.network_diagram(
+            discriminator(), start="3 × 64 × 64", title="D", color=plots.ORANGE,
+            source=some(1)[0], result=0.71),
+        "output are 3×64×64, 8×32×32,"),
+    "network_diagram, of a vector": (lambda: plots.network_diagram(
+            generator(), start="100", title="G", color=plots.BLUE,
+            source=torch.randn(100, generator=stream(0, "z")), result=some(1)[0]),
+        "8×32×32, 3×64×64."),
     "losses, diverged": (lambda: plots.losses(HISTORY, expected=EXPECTED, diverged=20),
         "From epoch 20 on they have diverged"),
     "probabilities": (lambda: plots.probabilities(HISTORY, real_label=0.8, fake_label=0.1),
@@ -229,9 +245,6 @@ OF_TABLES = {
         "coverage"),
     "differences_to_reference": (lambda: plots.differences_to_reference(DIFFERENCES, "kid"),
         "KID compared with N(0, 1): Gamma(2, 1) 2.00 [1.50, 2.60]; U(-1, 1)"),
-    "differences_to_reference, one seed": (
-        lambda: plots.differences_to_reference(ONE_SEED, "share_between_images"),
-        "share between images compared with N(0, 1): Gamma(2, 1) 2.00 [nan, nan]"),
     "kid_bars": (lambda: plots.kid_bars(pd.Series({"none": 0.3, "both": -0.01}), baseline=0.0),
         "none 0.300, both -0.010; the real-vs-real baseline is 0.000"),
     "losses_overlaid": (lambda: plots.losses_overlaid(HISTORIES, unit="images shown"),
@@ -253,6 +266,16 @@ def test_a_figure_of_a_table(draw, words):
     figure = draw()
     assert assert_drawn(figure)[-15:].std() > 1, "an empty strip at the bottom"
     assert words in figure.get_label()
+    assert_legible(figure)
+
+
+def assert_legible(figure):
+    """Check that text is 11 px high on a phone (322 px) and a page (794 px), and not cut off."""
+    for drawn, pixels in ((figure, 794), (figure.narrow(), 322)):
+        svg = drawn.as_svg()
+        wide = float(re.search(r'viewBox="0 0 ([\d.]+)', svg)[1])
+        sizes = [float(size) for size in re.findall(r"font(?:-size)?: ([\d.]+)px", svg)]
+        assert min(sizes) * pixels / wide >= 11
 
 
 @pytest.mark.parametrize("noise_size", [1, 100])
@@ -286,14 +309,17 @@ def test_images_are_shown_as_they_are():
     dark = torch.full((2, 3, 32, 32), 100, dtype=torch.uint8)
     dark[1] = 104
     axes = plots.image_grid(dark, **TEXTS).axes[0]
-    assert set(np.unique(axes.images[0].get_array())) == {100, 104, 255}
+    shown = axes.images[0].get_array()
+    assert set(np.unique(shown[shown[..., 3] == 255][:, :3])) == {100, 104}
+    assert (shown[0, 32:34, 3] == 0).all(), "gaps are transparent"
 
 
-def test_short_rows_end_in_white():
+def test_short_rows_end_in_nothing():
     black = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
     axes = plots.image_rows({"two": black, "one": black[:1]}, **TEXTS).axes[0]
     shown = axes.images[0].get_array()
-    assert [shown[y, x].max() for y, x in [(0, 0), (0, -1), (-1, 0), (-1, -1)]] == [0, 0, 0, 255]
+    corners = [shown[y, x, 3] for y, x in [(0, 0), (0, -1), (-1, 0), (-1, -1)]]
+    assert corners == [255, 255, 255, 0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["two", "one"]
 
 
@@ -305,7 +331,7 @@ def test_any_number_of_grids_fits(count):
 
 def test_names_are_not_formulas_and_long_ones_are_cut():
     figure = plots.captioned(some(2), ["a$^.jpg", "x" * 99], **TEXTS)
-    assert [axes.get_title() for axes in figure.axes[:2]] == ["a$^.jpg", "…" + 21 * "x"]
+    assert [axes.get_title() for axes in figure.axes[:2]] == ["a$^.jpg", "…" + 18 * "x"]
 
 
 def test_of_many_round_canvases_fifteen_are_drawn():
@@ -313,6 +339,26 @@ def test_of_many_round_canvases_fifteen_are_drawn():
     captions = [axes.get_title() for axes in figure.axes if axes.images]
     assert captions == [f"{number}" for number in range(2, 17)]
     assert "15 of the 18 found" in figure.get_suptitle()
+
+
+def test_differences_without_intervals_and_sizes_that_are_all_the_same_have_a_reason():
+    one_seed = DIFFERENCES.assign(low=np.nan, high=np.nan, decided=False)
+    with pytest.raises(NotEnoughData, match="train more seeds"):
+        plots.differences_to_reference(one_seed, "kid")
+    with pytest.raises(NotEnoughData, match="All 2 images are 40 × 30 pixels, PNG, RGB"):
+        plots.dimensions([(40, 30)] * 2, {"PNG": 2}, {"RGB": 2})
+
+
+def test_a_claim_is_the_title_only_where_the_numbers_say_so():
+    table = runs(2)
+    anchors = pd.DataFrame({"kid": [0.0, 0.32]}, index=["real-vs-real baseline", "grey"])
+    titles = []
+    for shifted in (0.4, 0.1):
+        kid = np.where(table["|mean| / std"] == 0, 0.2, shifted)
+        figure = plots.noise_evidence(curves(), table.assign(kid=kid), anchors)
+        titles.append(figure.get_suptitle().replace("\n", " "))
+    assert "its KID is 0.20 on average, that of other noise 0.40" in titles[0]
+    assert "nearer" not in titles[1]
 
 
 def test_where_no_round_canvas_was_found_there_is_a_reason():

@@ -13,7 +13,7 @@ import nbformat
 import numpy as np
 import pytest
 from helpers import FORKS, QUICK_UMAP, SMALL_FEATURES, TINY
-from in_process import execute_in_process
+from in_process import StandIn, execute_in_process
 from PIL import Image
 
 from dcgan_utils.cli import main
@@ -81,7 +81,11 @@ def report(tmp_path_factory):
         parameters = {**TINY, "img_size": "32"}  # text, as the command line gives it
         parameters["augment"] = "auto"
         planned = plan_report(
-            str(images), "gamma,N(0, 100)", parameters=parameters, benchmark=TINY_BENCHMARK
+            str(images),
+            "gamma,N(0, 100)",
+            parameters=parameters,
+            also="details,capacity,benchmark",
+            benchmark=TINY_BENCHMARK,
         )
         return build_report(planned)
 
@@ -91,15 +95,16 @@ def report(tmp_path_factory):
 
 def test_a_report_has_a_page_for_each_notebook(report):
     index, pages = report
-    assert [page.failed for page in pages] == [""] * 8
+    assert [page.failed for page in pages] == [""] * 9
     assert [page.html.name for page in pages] == [
         "eda.html",
         "augment.html",
+        "trainings.html",
+        "compare.html",
+        "latent.html",
         "train-gamma.html",
         "train-normal_0_10.html",
         "capacity.html",
-        "latent.html",
-        "compare.html",
         "benchmark.html",
     ]
     text = index.read_text()
@@ -129,21 +134,29 @@ def test_progress_is_not_written_into_pages(report):
 
 def test_figures_have_alternative_texts(report):
     for page in report[1]:
-        images = re.findall(r"<img[^>]*>", page.html.read_text())
-        assert len(images) >= 3
-        for image in images:
-            alternative = re.search(r'alt="([^"]+)"', image)
+        html = page.html.read_text()
+        images = re.findall(r"<img[^>]*>", html)
+        drawings = re.findall(r"<svg[^>]*role=\"img\"[^>]*>", html)
+        assert len(drawings) >= 3
+        for image in images + drawings:
+            alternative = re.search(r'(?:alt|aria-label)="([^"]+)"', image)
             assert alternative, image[:80]
             assert "No description" not in alternative[1]
 
 
-def test_the_index_tells_the_collection_and_the_verdicts(report):
-    text = report[0].read_text()
-    assert "Images: 8 (8 PNG; 8 RGB; 48 x 36)" in text
-    assert "&lt;i&gt;broken" in text
-    assert "here there are 8" in text, "why so few images give no verdicts"
-    assert text.count('href="playground.html"') == 2, "in the menu and above the cards"
-    playground = report[0].with_name("playground.html").read_text()
+def test_the_index_answers_five_questions_and_shows_what_was_found(report):
+    index, pages = report
+    text = index.read_text()
+    questions = re.findall(r"<dt>([^<]*)</dt>", text)
+    assert len(questions) == 5
+    assert "from 8 images of odd" in text
+    assert "8 images" in pages[0].finding
+    assert pages[0].finding in text
+    assert "Here there are 8" in pages[3].html.read_text(), "why so few images give no verdicts"
+    assert "&lt;i&gt;broken" in pages[0].html.read_text()
+    assert text.count('href="playground.html"') >= 2, "in the menu and among the cards"
+    assert "27 trainings" in text, "the evidence behind a single run"
+    playground = index.with_name("playground.html").read_text()
     assert '"label": "Gamma(2, 1)"' in playground
     assert '<nav class="menu"' in playground
 
@@ -166,7 +179,7 @@ def open_tab(browser, *, width=360, scheme="light"):
 
 def site(report):
     index, pages = report
-    others = (index.with_name(name) for name in ("beside.html", "playground.html"))
+    others = (index.with_name(f"{name}.html") for name in ("beside", "playground", "glossary"))
     return [index, *others, *(page.html for page in pages)]
 
 
@@ -190,7 +203,7 @@ def assert_shown(tab, width):
 
 def test_pages_open_from_disk_without_network_and_axe_finds_nothing_serious(report, browser):
     tab, problems, requests = open_tab(browser, width=360)
-    dark = {*site(report)[:4], report[1][-1].html}  # the others have the colours of these
+    dark = {*site(report)[:5], report[1][-1].html}  # the others have the colours of these
     for path in site(report):
         tab.emulate_media(color_scheme="light")
         tab.set_viewport_size({"width": 360, "height": 800})
@@ -219,7 +232,7 @@ def assert_leads_to_every_other(tab, path, paths):
 
 def test_formulas_are_rendered_and_code_is_folded(report, browser):
     tab, _, _ = open_tab(browser)
-    tab.goto(report[1][2].html.as_uri())
+    tab.goto(report[1][5].html.as_uri())
     formulas = tab.locator(".formula svg")
     assert formulas.count() >= 2
     for position in range(formulas.count()):
@@ -248,8 +261,8 @@ def test_pages_lead_to_others_by_keyboard_alone(report, browser):
         tab.keyboard.press("Tab")
     tab.keyboard.press("Enter")
     tab.wait_for_url("**/augment.html")
-    tab.get_by_role("link", name="Training with Gamma(2, 1) →").click()
-    tab.wait_for_url("**/train-gamma.html")
+    tab.get_by_role("link", name="The trainings →").click()
+    tab.wait_for_url("**/trainings.html")
     assert not problems
 
 
@@ -273,16 +286,19 @@ def no_notebook_runs(monkeypatch):
 
 
 def test_a_report_with_a_failing_notebook_goes_on_and_fails(image_folder, monkeypatch, capsys):
+    stand_in = StandIn()
+
     def execute(name, output, parameters):
-        nbformat.write(nbformat.v4.new_notebook(), output)
-        return "ValueError: boom" if parameters.get("noise") == "gamma(2, 1)" else ""
+        failed = stand_in(name, output, parameters)
+        return "ValueError: boom" if name == "augment" else failed
 
     monkeypatch.setattr(build, "execute_notebook", execute)
-    arguments = ["report", "--dataset", str(image_folder), "--noises", "gamma,uniform,normal"]
-    assert main(arguments) == 1
+    tiny = [word for name, value in TINY.items() for word in ("-p", name, str(value))]
+    noises = ["--noises", "gamma,uniform"]
+    assert main(["report", "--dataset", str(image_folder), *noises, *tiny]) == 1
     said = capsys.readouterr().out
-    assert "Gamma(2, 1): FAILED: ValueError: boom" in said
-    assert "The noises compared: done" in said
+    assert "Augmentation: FAILED: ValueError: boom" in said
+    assert "Which noise?: done" in said
     index = reports_dir() / "ten-images" / "index.html"
     assert str(index) in said
     assert "boom" in index.read_text()
@@ -356,6 +372,7 @@ def test_collections_of_one_name_have_reports_of_their_own(image_folder, monkeyp
         return ""
 
     monkeypatch.setattr(build, "execute_notebook", execute)
+    monkeypatch.setattr(build, "is_finished", lambda run: True)
     for place in ("a/pics", "b/pics", "a/benchmark", "b/pics"):
         folder = image_folder.parent / place
         if not folder.exists():

@@ -338,7 +338,7 @@ def test_notebooks_cannot_be_copied_into_a_file(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("installed", [False, True], ids=["checkout", "wheel"])
-def test_lab_opens_the_notebooks_and_hands_on_the_options(
+def test_lab_opens_copies_of_the_notebooks_and_hands_on_the_options(
     installed, monkeypatch, tmp_path, home, capsys
 ):
     from jupyterlab.labapp import LabApp
@@ -349,7 +349,27 @@ def test_lab_opens_the_notebooks_and_hands_on_the_options(
         monkeypatch.setattr("dcgan_utils.core.files._PACKAGED", notebooks_dir())
     monkeypatch.chdir(tmp_path)
     assert main(["lab", "--port", "8890", "--no-browser"]) == 0
-    folder = "notebooks" if installed else str(notebooks_dir())
-    assert opened == [[folder, "--port", "8890", "--no-browser"]]
-    assert (tmp_path / "notebooks" / "train.ipynb").exists() == installed
+    folder = "notebooks" if installed else "work"
+    root, url, *others = opened[0]
+    assert root == f"--ServerApp.root_dir={home}"
+    assert url == f"--LabApp.default_url=/lab/tree/{folder}/start.ipynb"
+    assert others == ["--port", "8890", "--no-browser"]
+    assert {"start.ipynb", "glossary.md", "grid.yaml"} <= {
+        file.name for file in (home / folder).iterdir()
+    }
     assert os.environ["DCGAN_HOME"] == str(home)
+    assert capsys.readouterr().out == ""
+
+
+def test_lab_keeps_a_copy_that_is_older_than_the_notebook_and_says_so(monkeypatch, home, capsys):
+    from jupyterlab.labapp import LabApp
+
+    monkeypatch.setattr(LabApp, "launch_instance", lambda arguments: None)
+    mine = home / "work" / "eda.ipynb"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    os.utime(mine, (0, 0))
+    assert main(["lab"]) == 0
+    assert mine.read_text() == "mine"
+    said = f"Older than this version's, in '{mine.parent}': eda.ipynb. Delete or rename"
+    assert capsys.readouterr().out.startswith(said)

@@ -1,8 +1,10 @@
 """The notebooks: how they are stored, which parameters they take, what they find and refuse."""
 
+import ast
 import functools
 import os
 import re
+import shlex
 import shutil
 
 import nbformat
@@ -101,6 +103,102 @@ def test_the_start_lists_every_other_notebook_in_reading_order():
     assert listed[:3] == ["eda", "augment", "train"]
 
 
+ENDS = ["In short", "Take away", "Exercises", "References", "Provenance"]
+
+
+def headings(notebook):
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return re.findall(r"^#{1,3} (.+)", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_notebook_ends_in_what_to_take_away_exercises_and_references(name):
+    notebook = nbformat.read(notebooks_dir() / f"{name}.ipynb", as_version=4)
+    last = [heading for heading in headings(notebook) if heading in ENDS]
+    assert last in (ENDS, ENDS[1:]), "train and compare place their findings themselves"
+    found = [c for c in notebook.cells if "finding" in c.metadata.get("tags", [])]
+    assert len(found) == (name not in ("train", "compare"))
+    (take,) = (c.source for c in notebook.cells if c.source.startswith("## Take away"))
+    assert len(re.findall(r"[.!?](?: |$)", take)) <= 4
+    (exercises,) = (c.source for c in notebook.cells if c.source.startswith("## Exercises"))
+    assert re.findall(r"^\*\*(\d)\.\*\*", exercises, re.M) == ["1", "2", "3"]
+    assert exercises.count("<details><summary>Answer</summary>\n\n") == 3
+    assert len(fences(name)) == 3
+    references = [c.source for c in notebook.cells if c.source.startswith("## References")]
+    assert "](https://" in references[0]
+
+
+def fences(name):
+    """Return the language and code of each exercise of a notebook."""
+    notebook = nbformat.read(notebooks_dir() / f"{name}.ipynb", as_version=4)
+    (exercises,) = (c.source for c in notebook.cells if c.source.startswith("## Exercises"))
+    return re.findall(r"^```(python|sh)\n(.*?)^```", exercises, re.M | re.S)
+
+
+COMMANDS = [
+    line
+    for name in CONFIGS
+    for language, code in fences(name)
+    if language == "sh"
+    for line in code.splitlines()
+    if line.startswith(("dcgan", "papermill"))
+]
+
+
+@pytest.mark.parametrize("line", dict.fromkeys(COMMANDS))
+def test_the_commands_of_exercises_have_parameters_that_exist(line):
+    program, *words = shlex.split(line)
+    given = {n: v for flag, n, v in zip(words, words[1:], words[2:], strict=False) if flag == "-p"}
+    assert given
+    if program == "papermill":
+        CONFIGS[words[0].removesuffix(".ipynb")].check(**given)
+    else:
+        assert words[:2] == ["train", "plein_air"]
+        TrainConfig.check(**given, noise=words[words.index("--noise") + 1])
+
+
+# --- Code that is folded in JupyterLab ---
+
+TELLS = re.compile(r"describe|as_markdown|_summary$|_table$")
+ROOMS = {"core", "data", "gan", "runs", "metrics", "study", "trials", "benchmark", "report", "live"}
+SHOWS = {"display", "Markdown", "print", "dict", "zip", "len", "range", "min", "max"}
+
+
+def draws_or_tells(cell):
+    """Tell whether a cell does nothing but show what other cells have loaded or made."""
+    for node in ast.walk(ast.parse(cell.source)):
+        if not isinstance(node, ast.Call):
+            continue
+        name, *rest = reversed(ast.unparse(node.func).split("."))
+        root = rest[-1] if rest else ""
+        if root in ("plots", "notebook") or (root == "" and name in SHOWS):
+            continue
+        if (root in ROOMS or not rest) and not TELLS.search(name):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("name", [*CONFIGS, "start"])
+def test_code_is_folded_only_where_it_draws_or_tells(name):
+    cells = nbformat.read(notebooks_dir() / f"{name}.ipynb", as_version=4).cells
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    folded = [c for c in code if c.metadata.get("jupyter", {}).get("source_hidden")]
+    for cell in folded:
+        assert draws_or_tells(cell), cell.source
+        assert not {"parameters"} & {*cell.metadata.get("tags", [])}
+        made = {n.id for n in ast.walk(ast.parse(cell.source)) if is_stored(n)}
+        others = "\n".join(c.source for c in code if c is not cell)
+        for word in made:
+            assert not re.search(rf"\b{word}\b(?! *=)", others) or word in REUSED, cell.source
+
+
+REUSED = {"title", "figure", "name", "names"}  # each cell that uses them assigns them
+
+
+def is_stored(node):
+    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+
+
 # --- papermill -----------------------------------------------------------------------------
 
 
@@ -179,7 +277,7 @@ def test_wrong_parameters_are_refused_in_a_sentence(image_folder, name, wrong, s
     assert sentence in str(refusal.value)
 
 
-def test_the_start_is_the_five_functions_of_the_package(image_folder):
+def test_the_start_looks_trains_watches_walks_and_asks_which_noise(home, image_folder):
     small = ", ".join(f"{name}={value!r}" for name, value in TINY.items())
     notebook = executed(
         "start",
@@ -189,15 +287,13 @@ def test_the_start_is_the_five_functions_of_the_package(image_folder):
             "img_size=32, epochs=12": small,
         },
     )
-    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    five = {"load_dataset", "train", "sample", "load_generator", "find_runs"}
-    assert {*re.findall(r"dg\.(\w+)", code)} == five | {"plots", "notebook"}
+    headings = re.findall(r"^## (\d\. .*)", "\n".join(c.source for c in notebook.cells), re.M)
+    assert headings == ["1. Look", "2. Train", "3. Watch", "4. Walk", "5. Ask which noise"]
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     shown = [output.get("data", {}) for output in outputs]
-    assert any("Three line charts up to epoch 2" in data.get("text/html", "") for data in shown)
-    assert any(
-        re.match(r"\[Run\('ten-images-normal-", data["text/plain"]) for data in shown if data
-    )
+    assert sum("image/png" in data or "image/jpeg" in data for data in shown) >= 5
+    trained = {path.name[:17] for path in (home / "reports" / "runs").iterdir()}
+    assert trained == {"ten-images-normal", "ten-images-gamma-"}
 
 
 # --- What they find ------------------------------------------------------------------------
@@ -251,6 +347,7 @@ def labelled(tmp_path):
 def undrawn(monkeypatch):
     """Let a figure show nothing: test_figures draws them all, and the report those of a page."""
     monkeypatch.setattr(Figure, "encode", lambda figure: (b"", "png"))
+    monkeypatch.setattr(Figure, "_repr_mimebundle_", lambda figure, **_: ({"image/png": ""}, {}))
 
 
 def test_compare_measures_judges_and_keeps_the_numbers(home, labelled, tiny, quick_umap, undrawn):
@@ -345,3 +442,31 @@ def test_a_finished_run_is_shown_without_what_was_deleted(name, trained, image_f
     }
     text = execute_cells(name, **parameters[name])
     assert ("only that holds the discriminator" in text) == (name == "train")
+
+
+# --- Exercises ---
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("eda", LITTLE | {"k": 3}),
+        ("augment", LITTLE),
+        ("latent", {"samples": 4, "projection_steps": 2, "device": "cpu"}),
+    ],
+)
+def test_exercises_run_at_the_end_of_their_notebook(
+    name, parameters, trained, image_folder, quick_umap, undrawn
+):
+    own = {"run": trained.name} if name == "latent" else {"dataset": str(image_folder)}
+    codes = [code for language, code in fences(name) if language == "python"]
+    cells = executed(name, more=codes, **own, **parameters).cells[-len(codes) :]
+    assert all(cell.outputs for cell in cells)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_exercises_are_code_and_no_sketch(name):
+    for language, code in fences(name):
+        if language == "python":
+            ast.parse(code)

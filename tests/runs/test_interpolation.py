@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from helpers import some
 from PIL import Image
 from scipy import stats
 
@@ -161,6 +162,28 @@ def test_midpoints_are_described():
     text = interpolation.describe_midpoints(parse("normal"), *torch.eye(2))
     assert "lerp is **0.71** times" in text
     assert "prior-aware slerp **1.00** times" in text
+
+
+def test_walks_are_found_to_be_even_to_jump_or_to_stand_still():
+    from_black, to_white = torch.zeros(3, 32, 32), torch.full((3, 32, 32), 200.0)
+    shares = torch.linspace(0, 1, 9)
+    even = torch.stack([torch.lerp(from_black, to_white, share) for share in shares])
+    sudden = torch.stack([to_white if share > 0.5 else from_black for share in shares])
+    text = interpolation.describe_walks(torch.stack([even, even]).to(torch.uint8))
+    assert "the images change all the way: on average the largest step is 1.0 times" in text
+    assert "fine detail" not in text, "the ends have none to compare with"
+    assert "(walks: 2)" in text
+    text = interpolation.describe_walks(sudden[None].to(torch.uint8))
+    assert "the images jump: on average the largest step is 8.0 times" in text
+    text = interpolation.describe_walks(even[:1].repeat(9, 1, 1, 1)[None].to(torch.uint8))
+    assert "nothing changes" in text
+
+
+def test_a_walk_that_blurs_halfway_is_seen():
+    noise = some(2).float()
+    walk = torch.stack([torch.lerp(*noise, share) for share in torch.linspace(0, 1, 9)])
+    text = interpolation.describe_walks(walk.to(torch.uint8)[None])
+    assert "halfway the fine detail is 53% of that at the ends" in text, "half, and rounding"
 
 
 def test_a_projection_is_described():

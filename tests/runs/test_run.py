@@ -16,7 +16,7 @@ from dcgan_utils.data.load import synthetic_dataset
 from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.runs import checkpoint
 from dcgan_utils.runs.checkpoint import epochs_to_keep
-from dcgan_utils.runs.run import Run, find_runs, run_name
+from dcgan_utils.runs.run import Run, find_runs, latest_run, run_name
 
 
 @pytest.fixture
@@ -425,3 +425,15 @@ def test_runs_on_disk_keep_their_names(changes, name):
     )
     assert collection.data_hash == "757383b1a6755fc8b9097a5cb1c4172c"
     assert run_name(TrainConfig.resolve(precision="fp32", **changes), collection) == name
+
+
+def test_the_latest_run_is_the_one_whose_history_was_written_last(tiny, collection):
+    for noise, hours in (("normal", 2), ("gamma", 0), ("uniform", 1)):
+        run = Run.create(tiny(noise=noise), collection)
+        run.log_epoch({"epoch": 1, "g_loss": 0.5, "seconds": 1.0})
+        for name in ("history.csv", "config.json"):
+            os.utime(run.folder / name, (hours * 3600, hours * 3600))
+    assert latest_run("ten-images").config.noise == "normal(0, 1)"
+    assert latest_run("ten-images-[gu]*").config.noise == "uniform(-1, 1)"
+    with pytest.raises(WorkbookError, match="no run"):
+        latest_run("nowhere")

@@ -91,6 +91,26 @@ def test_the_summary_tells_the_median_the_range_and_the_highest_peak():
 
 
 @pytest.mark.slow
+def test_the_finding_is_the_ratio_of_the_turns_and_how_often_it_was_above_1():
+    speeds = {"textbook": [10, 10, 10], "workbook, fp32": [5, 5, 5], "workbook, bf16": [9, 20, 30]}
+    rows = [
+        {"loop": loop, "turn": turn, "images_per_second": speed, "peak_memory": 1}
+        for loop, three in speeds.items()
+        for turn, speed in enumerate(three)
+    ]
+    by_batch = {64: pd.DataFrame(rows)}
+    table = benchmark.summary(by_batch, 1, dict.fromkeys(speeds, 40))
+    text = benchmark.describe_finding(by_batch, table, None)
+    assert "At batch size 64 the workbook, bf16, trains 2.0 times as fast" in text
+    assert "faster in 2 of 3 turns (0.9 to 3.0 times), and reaches 50%" in text
+    assert "Whether the images suffer was not measured here" in text
+    quality = pd.DataFrame(
+        {"precision": ["fp32", "bf16"] * 2, "seed": [0, 0, 1, 1], "kid": [0.1, 0.2, 0.3, 0.2]}
+    )
+    text = benchmark.describe_finding(by_batch, table, quality)
+    assert "KID 0.200 in bf16 and 0.200 in fp32, on average over 2 seeds" in text
+
+
 def test_the_memory_is_weighed_after_each_epoch(tiny, image_folder):
     weighed = benchmark.memory_over_epochs(tiny(dataset=str(image_folder)), epochs=3)
     assert weighed["epoch"].tolist() == [1, 2, 3]

@@ -333,9 +333,17 @@ def test_the_grids_train_the_arms_of_the_protocol(collection):
 
 
 def test_claims_in_markdown():
-    found = judge(runs())
-    text, table = claims.as_markdown(found), claims.as_table(found)
+    text = claims.as_markdown(judge(runs()))
     assert "**(c) Another mean makes the images much worse.**" in text
     assert "**Confirmed**: " in text
-    assert table.splitlines()[1] == "|:---|:---|:---|"
-    assert all(line.count("|") == 4 for line in table.splitlines())
+    assert "<details" not in text
+
+
+def test_claims_that_are_not_tested_are_folded():
+    table = runs()
+    text = claims.as_markdown(judge(table[table["noise"].isin(["normal(0, 1)", "gamma(2, 1)"])]))
+    shown, folded = text.split("<details")
+    assert "**(b1)" in shown
+    assert "**(c)" not in shown
+    assert "9 claims are not tested</summary>" in folded
+    assert "- (c) Another mean makes the images much worse. Here there are no runs with" in folded

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from dcgan_utils.core.errors import NotEnoughData
-from dcgan_utils.study import claims, compare
+from dcgan_utils.study import claims, compare, schedule
 
 
 def numbers(**by_noise):
@@ -93,3 +93,19 @@ def test_every_measure_says_which_direction_is_good_and_where_it_misleads():
     assert set(compare.READING) == set(names)
     table = compare.reading(compare.VARIETY)
     assert table.loc["share between images", "good"] == "near 1"
+
+
+def test_what_a_grid_can_decide_is_said_by_the_number_of_its_seeds():
+    arm = {"collection": "a", "architecture": "dcgan", "first_norm": "channel", "failed": ""}
+    noises, seeds = ("normal", "normal", "gamma", "gamma"), (0, 1, 0, 1)
+    rows = [arm | {"noise": n, "seed": s} for n, s in zip(noises, seeds, strict=True)]
+    text = schedule.describe_grid(pd.DataFrame(rows))
+    assert text.startswith("**4 of 4 trainings are finished.** Each of 2 arms has 2 seeds.")
+    assert "nothing can be decided" not in text
+    rows[3]["failed"] = "out of memory"
+    text = schedule.describe_grid(pd.DataFrame(rows))
+    assert "**3 of 4 trainings are finished.** Each of 2 arms has 1 to 2 seeds." in text
+    assert "With one seed nothing can be decided" in text
+    for row in rows:
+        row["failed"] = "no disk"
+    assert schedule.describe_grid(pd.DataFrame(rows)).endswith("There is nothing to compare.")

@@ -183,13 +183,15 @@ def test_a_generator_learns_a_single_image(tiny, collection):
 
 
 def test_what_each_change_costs_is_described():
-    kid = pd.Series({"as it is": 0.1, "flip: false": 0.15, "ema: 0": 0.09, "preset monet": 0.4})
-    text = trials.ablation_summary(kid, "best", "monet")
+    kid = {"as it is": 0.1, "flip: false": 0.15, "ema: 0": 0.09, "preset monet": 0.4}
+    table = pd.DataFrame({"kid": kid})
+    text = trials.ablation_summary(table, "best", "monet")
     assert "KID is **0.100** with `best` as it is, and 0.400 with `monet`." in text
     assert "The change that raises it most is **flip: false** (+0.050)" in text
     assert "the one that raises it least **ema: 0** (-0.010)" in text
-    both = trials.ablation_summary(kid.iloc[[0, 3]], "best", "monet")
+    both = trials.ablation_summary(table.iloc[[0, 3]], "best", "monet")
     assert both == "KID is **0.100** with `best` as it is, and 0.400 with `monet`."
+    assert "too few images" in trials.ablation_summary(None, "best", "monet")
 
 
 @pytest.mark.parametrize(
@@ -199,10 +201,39 @@ def test_what_each_change_costs_is_described():
 def test_the_capacity_is_judged_by_the_other_images(last, verdict):
     distances = pd.Series([60.0, last], index=[20, 40])
     text = trials.describe_capacity(distances, 50.0)
-    assert text.startswith(f"After epoch 40 the RMSE between the generated images and the "
-                           f"original is **{last:.1f}** (0-255). Other images")  # fmt: skip
-    assert f"so {last / 50:.0%} of that distance is left. The generator **{verdict}" in text
+    assert text.startswith(f"The generator **{verdict}")
+    assert f"original is **{last:.1f}** (0-255). Other images of the collection are 50" in text
+    assert f"so {last / 50:.0%} of that distance is left." in text
     assert "no other image" in trials.describe_capacity(distances, None)
+
+
+@pytest.mark.parametrize(
+    ("course", "advice"),
+    [
+        ([60, 50, 40, 30], "train longer"),
+        ([60, 30, 30, 30], "larger `width`"),
+        ([60, 2, 2, 2], "It was one image and one training"),
+    ],
+)
+def test_a_poor_copy_is_blamed_on_the_width_only_if_it_got_no_better(course, advice):
+    distances = pd.Series(map(float, course), index=[10, 20, 30, 40])
+    assert advice in trials.describe_capacity(distances, 50.0)
+
+
+def test_how_much_each_augmentation_changes_an_image(collection):
+    copies = torch.cat([collection.images] * 6)
+    changes = trials.changes_by_policy(collection, copies, seed=0)
+    assert changes["copies"] == 0, "these are the images themselves"
+    assert changes[["layers", "diffaugment", "ada", "another image"]].min() > 5
+    known = pd.Series({"copies": 10.0, "layers": 30.0, "ada": 20.0, "another image": 60.0})
+    text = trials.describe_changes(known, None)
+    assert text.startswith("**layers** changes an image most (RMSE 30 of 255), **copies** least")
+    assert "differ by 60: the strongest change is 50% of that." in text
+    assert "was not tried here" in text
+    alone = trials.describe_changes(known.replace(60.0, float("nan")), None)
+    assert "Two images" not in alone
+    trial = pd.DataFrame({"kid": [0.2, 0.1], "diversity": [1, 2]}, index=["none", "pil"])
+    assert "**pil** has the smallest KID" in trials.describe_changes(known, trial)
 
 
 def test_images_are_shown_as_the_discriminator_sees_them(collection):
