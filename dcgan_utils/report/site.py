@@ -365,14 +365,13 @@ def _render(notebook: NotebookNode, page: Page, pages: Sequence[Page] = ()) -> s
     more = _more(page.html.parent) if pages else ()
     cells, _ = _exporter().from_notebook_node(content.prepare(notebook))
     body, sections = content.mark_sections(cells)
-    body = content.below_title(body, page.finding)
     body = glossary.link_terms(body) if pages else glossary.unlink(body)
     return render(
         "page.html.j2",
         page=page,
         css=style_sheet(),
         bar=_bar(page.html.name, page.title, pages, more, sections=sections, code=True),
-        body=Markup(body),
+        body=Markup(content.below_title(body, page.finding)),
         before=pages[place - 1] if place > 0 else None,
         after=pages[place + 1] if 0 <= place < len(pages) - 1 else None,
         script=load_asset("zoom.js") + load_asset("page.js"),
