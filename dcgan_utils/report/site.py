@@ -394,5 +394,5 @@ def _exporter() -> HTMLExporter:
     return HTMLExporter(
         template_name="workbook",
         extra_template_basedirs=[str(TEMPLATES)],
-        filters={"markdown2html": render_markdown},
+        filters={"markdown2html": render_markdown, "figure_html": content.figure_html},
     )
