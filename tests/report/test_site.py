@@ -15,7 +15,7 @@ from PIL import Image
 from dcgan_utils.cli import main
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.report.content import tidy_tables
-from dcgan_utils.report.site import Link, Page, make_page, page_of, write_index, write_site
+from dcgan_utils.report.site import Link, Opening, Page, make_page, page_of, write_index, write_site
 
 
 def written(folder, name, *cells):
@@ -45,14 +45,15 @@ def test_the_index_escapes_what_it_is_given(tmp_path):
     page = Page("<b>t</b>", "<b>s</b>", tmp_path / "a&b.ipynb", tmp_path / "a.html", 1, "", "")
     failed = Page("t", "s", tmp_path / "c.ipynb", tmp_path / "c.html", 1, "<b>f</b>", "")
     link = Link("<b>l</b>", 'x"y.html', "<b>n</b>")
-    index = write_index(tmp_path, "<b>name</b>", [page, failed], lead="<b>", links=[link])
+    opening = Opening([("<b>question</b>", "*answer*")])
+    index = write_index(tmp_path, "<b>name</b>", [page, failed], opening, links=[link])
     text = index.read_text()
     assert "<b>" not in text
     assert text.count("&lt;b&gt;") >= 7
     assert "x%22y.html" in text
 
 
-def test_pages_with_a_finding_come_first_on_the_index(tmp_path):
+def test_the_index_shows_covers_and_findings_in_reading_order(tmp_path):
     stream = io.BytesIO()
     Image.new("RGB", (2000, 900), "red").save(stream, "PNG")
     drawn = {"image/png": base64.b64encode(stream.getvalue()).decode()}
@@ -68,8 +69,8 @@ def test_pages_with_a_finding_come_first_on_the_index(tmp_path):
     )
     with Image.open(io.BytesIO(base64.b64decode(plain.image))) as cover:
         assert cover.size == (640, 288)
-    text = write_index(tmp_path, "n", [plain, hinted], lead="").read_text()
-    assert text.index("Told</a></h2>") < text.index("Plain</a></h2>")
+    text = write_index(tmp_path, "n", [plain, hinted], Opening(())).read_text()
+    assert text.index("Plain</a></h3>") < text.index("Told</a></h3>")
     assert "<strong>b</strong>" in text
     assert "3 &lt; 4<br>files" in text
 
@@ -197,7 +198,7 @@ def test_headings_have_addresses_of_their_own_and_are_the_contents(tmp_path):
 def test_a_site_has_a_menu_on_every_page_and_a_way_to_the_next(tmp_path):
     pages = [make_page(written(tmp_path, name), title=name.upper()) for name in ("a", "b", "c")]
     assert "<nav" not in pages[0].html.read_text()
-    write_site(tmp_path, "n", pages, lead="", links=[Link("run", "../runs/r/train.html")])
+    write_site(tmp_path, "n", pages, Opening(()), links=[Link("run", "../runs/r/train.html")])
     for name in ("index", "beside", "a", "b", "c"):
         text = (tmp_path / f"{name}.html").read_text()
         assert text.count('aria-current="page"') == 1
@@ -211,7 +212,7 @@ def test_a_site_has_a_menu_on_every_page_and_a_way_to_the_next(tmp_path):
 @pytest.mark.parametrize("count", [0, 1])
 def test_a_site_of_few_pages_is_whole(tmp_path, count):
     pages = [make_page(written(tmp_path, f"p{n}"), title=str(n)) for n in range(count)]
-    assert write_site(tmp_path, "n", pages, lead="nothing yet").exists()
+    assert write_site(tmp_path, "n", pages, Opening([("Found?", "nothing yet")])).exists()
     assert "nothing yet" in (tmp_path / "index.html").read_text()
 
 
