@@ -29,6 +29,8 @@ from dcgan_utils.plots.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+TITLE = 1.2  # inches, more than a title takes: with less, images are smaller; the rest is cut off
+
 
 @styled
 def image_grid(
@@ -36,7 +38,7 @@ def image_grid(
 ) -> Figure:
     """Draw images in rows; `note` is a smaller line below the title."""
     columns = min(columns, len(images))
-    figure = Figure(width() * -(-len(images) // columns) / columns + 0.35)
+    figure = Figure(width() * -(-len(images) // columns) / columns + TITLE)
     axes = figure.subplots()
     _draw_tiles(axes, images, columns)
     set_title(axes, title, note)
@@ -120,7 +122,7 @@ def image_rows(
     """
     columns = max(len(images) for images in rows.values())
     filled = [pad(row, (0,) * 7 + (columns - len(row),), value=255) for row in rows.values()]
-    figure = Figure(width() * len(rows) / columns + 0.4)
+    figure = Figure(width() * len(rows) / columns + TITLE)
     axes = figure.subplots()
     lengths = [len(images) for images in rows.values()]
     there = torch.arange(columns)[None] < torch.tensor(lengths)[:, None]
@@ -135,7 +137,7 @@ def image_rows(
         middles = (np.arange(columns) + 0.5) * across / columns
         axes.set_xticks(middles[: len(heads)], heads)
         axes.tick_params(labeltop=True, labelbottom=False)
-    set_title(axes, title, note, above=16 if heads else 0, inches=width() - 0.7)
+    set_title(axes, title, note, above=16 if heads else 0, inches=width() - 0.9)
     return figure.describe(description)
 
 

@@ -41,6 +41,7 @@ def for_page(drawn: str, description: str) -> str:
     inner = re.sub(r"<image [^>]*>", _smaller_image, inner)
     inner = re.sub(r'\b(?:d|x|y)="[^"]*"', lambda it: _rounded(it[0]), inner)
     inner = re.sub(r"(font(?:-family)?: (?:[\w.]+ )*)'[^;\"]*", rf"\g<1>{_FONT}", inner)
+    inner = inner.replace("fill: #ffffff", "fill: var(--paper, #fff)")  # behind names on dots
     for kind in ("fill", "stroke"):
         for color, strength in _STRENGTH.items():
             opacity = f"; {kind}-opacity: {strength}" if strength < 1 else ""

@@ -6,7 +6,7 @@ import base64
 import copy
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dcgan_utils.report.markdown import render_markdown
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from bs4 import Tag
     from nbformat import NotebookNode
 
-FINDING, COVER = "finding", "cover"  # tags of cells
+FINDING, COVER, DRAWING = "finding", "cover", "drawing"  # tags of cells
+NARROW_MIME = "application/vnd.dcgan.narrow+xml"  # that of `plots.svg`, which would load torch
 
 _PROGRESS = re.compile(  # lines that `live` and trainings log
     r".*\bepoch \d+/\d+|.*: [\d,]+ of [\d,]+$|Training \d+ of \d+: "
@@ -40,6 +41,23 @@ def cover_of(notebook: NotebookNode) -> str:
             image.convert("RGB").save(buffer, "JPEG", quality=85)
             return base64.b64encode(buffer.getvalue()).decode()
     return ""
+
+
+def drawing_of(notebook: NotebookNode) -> str:
+    """Return the figure of the cell tagged `DRAWING` as HTML; empty if there is none."""
+    from markupsafe import Markup
+
+    for output in _outputs_tagged(notebook, DRAWING):
+        if "image/svg+xml" in output.get("data", {}):
+            return Markup(figure_html(output.data))
+    return ""
+
+
+def figure_html(data: Mapping[str, str]) -> str:
+    """Return a figure's drawings, of which the page shows that for its width."""
+    drawings = {"wide": data["image/svg+xml"], "narrow": data.get(NARROW_MIME, "")}
+    parts = [svg.replace("<svg ", f'<svg class="{n}" ', 1) for n, svg in drawings.items()]
+    return f'<figure class="figure">{"".join(parts)}</figure>'
 
 
 def finding_of(notebook: NotebookNode) -> str:

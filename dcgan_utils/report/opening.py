@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from dcgan_utils.core.errors import escape_markdown
 from dcgan_utils.report.site import PLAYGROUND, Opening, Page, load_asset
 from dcgan_utils.study.claims import VERDICTS
 from dcgan_utils.study.findings import describe_study, study_verdicts
@@ -34,7 +35,8 @@ def open_report(name: str, images: int, pages: Sequence[Page], *, has_playground
             (
                 "What was asked?",
                 "What does the *noise*, the random numbers from which a generator starts, do to "
-                f"the images that it learns from {images:,} images of {name}, all else equal?",
+                f"the images that it learns from {images:,} images of {escape_markdown(name)}, all "
+                "else equal?",
             ),
             ("What was found?", found),
             ("How sure is it?", f"One training of each noise is a hint; {_study_in_brief()}."),
@@ -57,7 +59,11 @@ def open_study(about: str, pages: Sequence[Page]) -> Opening:
     pages
         The comparisons.
     """
-    found = [f"{page.title} {headline(page)}" for page in pages if page.finding and not page.failed]
+    found = [
+        f"{escape_markdown(page.title)} {headline(page)}"
+        for page in pages
+        if page.finding and not page.failed
+    ]
     return Opening(
         answers=[
             ("What was asked?", "What does the noise do to the images, whatever the seed?"),
@@ -72,7 +78,7 @@ def open_study(about: str, pages: Sequence[Page]) -> Opening:
 def headline(page: Page) -> str:
     """Return what a page puts first in bold as Markdown; all of its finding if that has none."""
     bold = re.search(r"<strong>(.*?)</strong>", page.finding, re.S)
-    return f"**{bold[1]}.**" if bold else str(page.finding)
+    return f"**{bold[1].rstrip('.')}.**" if bold else str(page.finding)
 
 
 def _study_in_brief() -> str:

@@ -67,6 +67,8 @@ class Page:
     finding
         HTML of the texts of the cell tagged ``finding``: what was found, in a few sentences. They
         stand at the top of the page, and the index shows them too.
+    drawing
+        HTML of the figure of the cell tagged ``drawing``, of a network, or empty.
     """
 
     title: str
@@ -77,6 +79,7 @@ class Page:
     failed: str
     image: str
     finding: str = ""
+    drawing: str = ""
 
 
 @dataclass(frozen=True)
@@ -174,8 +177,12 @@ def make_page(
 
     executed = nbformat.read(notebook, as_version=4)
     html = html or notebook.with_suffix(".html")
-    found, image = content.finding_of(executed), content.cover_of(executed)
-    page = Page(title, summary, notebook, html, seconds, failed, image, found)
+    page = Page(
+        *(title, summary, notebook, html, seconds, failed),
+        image=content.cover_of(executed),
+        finding=content.finding_of(executed),
+        drawing=content.drawing_of(executed),
+    )
     _write(html, _render(executed, page))
     return page
 
@@ -277,6 +284,7 @@ def write_index(
         result=next(result, None),
         evidence=Markup(render_markdown(opening.evidence)),
         introduction=Markup(render_markdown(opening.introduction)),
+        drawing=next((page.drawing for page in pages if page.drawing), ""),
         bar=_bar("index.html", "Overview", pages, _more(folder) if whole else ()),
         playground=PLAYGROUND if whole and (folder / PLAYGROUND).exists() else "",
         pages=pages,
@@ -386,5 +394,5 @@ def _exporter() -> HTMLExporter:
     return HTMLExporter(
         template_name="workbook",
         extra_template_basedirs=[str(TEMPLATES)],
-        filters={"markdown2html": render_markdown},
+        filters={"markdown2html": render_markdown, "figure_html": content.figure_html},
     )

@@ -206,6 +206,8 @@ def train_each(
 
     Raises
     ------
+    WorkbookError
+        If all of them fail.
     TrainingInterrupted
         After Ctrl-C; the same call goes on.
     """
@@ -217,6 +219,8 @@ def train_each(
         except WorkbookError as error:
             failed[label] = str(error)
             logger.warning("%s: %s", label, error)
+    if not trained:
+        raise WorkbookError("; ".join(f"{label}: {why}" for label, why in failed.items()))
     return trained, failed
 
 

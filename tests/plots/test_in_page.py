@@ -28,16 +28,28 @@ SHOWN = """() => {
     });
 }"""
 
+# The colours of what lies behind names on dots.
+BEHIND_NAMES = """() => {
+    const all = [...document.querySelectorAll('.figure [style*="--paper"]')];
+    return [...new Set(all.map((one) => getComputedStyle(one).fill))];
+}"""
+
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """Return the page of a notebook with an image, a chart, and an SVG that is not ours."""
+    """Return the page of a notebook with an image, charts, and an SVG that is not ours."""
     red = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
     red[:, 0] = 255
     red[0, 0, 0, :] = torch.arange(32)  # more than a few colours would not be a map
     figures = [
         plots.image_grid(torch.cat([red, some(3)]), title="Images", description="four images"),
         plots.cluster_sizes([3, 2, 1], what="pixels"),
+        plots.scatter_plane(
+            np.eye(4)[:, :2],
+            np.array([0, 1, 2, 2]),
+            ["cluster 0", "cluster 1", "cluster 2"],
+            title="Plane",
+        ),
     ]
     bundles = [figure._repr_mimebundle_()[0] for figure in figures]
     foreign = '<?xml version="1.0"?><svg viewBox="0 0 9 9"><text>foreign</text></svg>'
@@ -58,10 +70,12 @@ def test_a_page_shows_the_drawing_for_its_width_in_its_colours(browser, page, wi
     tab.goto(page.as_uri())
     ink = tab.evaluate("getComputedStyle(document.body).color")
     shown = tab.evaluate(SHOWN)
-    assert [one["kind"] for one in shown] == [kind, kind, "wide"]
-    assert all(one["color"] == ink for one in shown[:2])
-    assert all(one["smallest"] >= 11 for one in shown[:2])
+    assert [one["kind"] for one in shown] == [kind, kind, kind, "wide"]
+    assert all(one["color"] == ink for one in shown[:3])
+    assert all(one["smallest"] >= 11 for one in shown[:3])
     assert shown[0]["label"] == "four images"
+    paper = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert tab.evaluate(BEHIND_NAMES) == [paper]
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     drawn = tab.locator(f".figure .{kind}").first.screenshot()
     pixels = np.asarray(Image.open(io.BytesIO(drawn)).convert("RGB")).astype(int)

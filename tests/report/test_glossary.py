@@ -52,7 +52,9 @@ def test_terms_are_linked_nowhere_but_in_prose(html):
 
 def test_what_follows_code_and_a_stray_end_of_a_link_is_prose_again():
     linked = glossary.link_terms(in_prose("</a><code>seed</code> seed"))
-    assert linked.count('class="term"') == 1
+    assert linked == in_prose(
+        '</a><code>seed</code> <a class="term" href="glossary.html#seed">seed</a>'
+    )
 
 
 @pytest.fixture

@@ -14,8 +14,19 @@ from PIL import Image
 
 from dcgan_utils.cli import main
 from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.plots.svg import NARROW_MIME
+from dcgan_utils.report import content
 from dcgan_utils.report.content import tidy_tables
-from dcgan_utils.report.site import Link, Opening, Page, make_page, page_of, write_index, write_site
+from dcgan_utils.report.opening import open_report
+from dcgan_utils.report.site import (
+    Link,
+    Opening,
+    Page,
+    make_page,
+    page_of,
+    write_index,
+    write_site,
+)
 
 
 def written(folder, name, *cells):
@@ -45,7 +56,7 @@ def test_the_index_escapes_what_it_is_given(tmp_path):
     page = Page("<b>t</b>", "<b>s</b>", tmp_path / "a&b.ipynb", tmp_path / "a.html", 1, "", "")
     failed = Page("t", "s", tmp_path / "c.ipynb", tmp_path / "c.html", 1, "<b>f</b>", "")
     link = Link("<b>l</b>", 'x"y.html', "<b>n</b>")
-    opening = Opening([("<b>question</b>", "*answer*")])
+    opening = open_report("<b>", 8, [page, failed], has_playground=False)
     index = write_index(tmp_path, "<b>name</b>", [page, failed], opening, links=[link])
     text = index.read_text()
     assert "<b>" not in text
@@ -53,7 +64,7 @@ def test_the_index_escapes_what_it_is_given(tmp_path):
     assert "x%22y.html" in text
 
 
-def test_the_index_shows_covers_and_findings_in_reading_order(tmp_path):
+def test_the_index_shows_what_was_found_and_the_image_of_the_result(tmp_path):
     stream = io.BytesIO()
     Image.new("RGB", (2000, 900), "red").save(stream, "PNG")
     drawn = {"image/png": base64.b64encode(stream.getvalue()).decode()}
@@ -61,18 +72,35 @@ def test_the_index_shows_covers_and_findings_in_reading_order(tmp_path):
     hinted = make_page(
         written(
             tmp_path,
-            "hinted",
-            shown("finding", {"text/markdown": "| a |\n|---|\n| **b** |", "text/plain": ""}),
+            "compare",
+            shown("finding", {"text/markdown": "**A and `B` learned.** So much."}),
             shown("finding", text="3 < 4\nfiles"),
+            shown("cover", drawn),
+            shown("drawing", {"image/svg+xml": "<svg ></svg>", NARROW_MIME: "<svg id='n'></svg>"}),
         ),
         title="Told",
     )
     with Image.open(io.BytesIO(base64.b64decode(plain.image))) as cover:
         assert cover.size == (640, 288)
-    text = write_index(tmp_path, "n", [plain, hinted], Opening(())).read_text()
-    assert text.index("Plain</a></h3>") < text.index("Told</a></h3>")
-    assert "<strong>b</strong>" in text
+    opening = open_report("n", 1234, [plain, hinted], has_playground=True)
+    text = write_index(tmp_path, "n", [plain, hinted], opening).read_text()
+    answer = re.search(r"<dt>What was found\?</dt><dd>(.*?)</dd>", text, re.S)[1]
+    assert answer.strip() == "<p><strong>A and <code>B</code> learned.</strong></p>"
+    assert "1,234 images of n" in text
+    result = re.search(r'<figure class="result"><a href="([^"]*)"', text)
+    assert result[1] == "compare.html"
     assert "3 &lt; 4<br>files" in text
+    assert '<svg class="wide" ></svg><svg class="narrow" id=\'n\'></svg>' in text
+
+
+def test_without_a_finished_training_the_index_says_so(tmp_path):
+    text = write_index(tmp_path, "n", [], open_report("n", 5, [], has_playground=False)).read_text()
+    assert "no training is finished" in text
+    assert '<figure class="result">' not in text
+
+
+def test_narrow_drawings_have_one_name():
+    assert content.NARROW_MIME == NARROW_MIME
 
 
 # --- What a page shows ---
@@ -212,7 +240,7 @@ def test_a_site_has_a_menu_on_every_page_and_a_way_to_the_next(tmp_path):
 @pytest.mark.parametrize("count", [0, 1])
 def test_a_site_of_few_pages_is_whole(tmp_path, count):
     pages = [make_page(written(tmp_path, f"p{n}"), title=str(n)) for n in range(count)]
-    assert write_site(tmp_path, "n", pages, Opening([("Found?", "nothing yet")])).exists()
+    assert write_site(tmp_path, "n", pages, Opening([("Why?", "nothing yet")])).exists()
     assert "nothing yet" in (tmp_path / "index.html").read_text()
 
 
