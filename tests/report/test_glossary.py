@@ -71,7 +71,7 @@ def written(tmp_path):
 
 def test_a_page_of_a_site_leads_to_terms_that_are_there(written):
     page = site.make_page(written, title="One")
-    site.write_site(written.parent, "site", [page], lead="")
+    site.write_site(written.parent, "site", [page], site.Opening(()))
     html = page.html.read_text()
     assert '<a href="glossary.html">glossary</a>' in html
     anchors = re.findall(r'href="glossary\.html#([\w-]+)"', html)

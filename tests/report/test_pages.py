@@ -303,7 +303,7 @@ def test_figures_of_two_pages_stand_in_pairs_and_the_address_keeps_the_pages(sit
     players.nth(1).get_by_role("slider").press("Home")
     assert players.nth(1).locator("output").inner_text() == "epoch 1"
     assert players.nth(0).locator("output").inner_text() == "epoch 2"
-    again = open_page(site[2], width=360)
+    again = open_page(site[0], width=360)
     again.goto(tab.url)
     again.wait_for_selector(".pair h2")
     assert again.get_by_label("The first page").input_value() == "train-normal.html"
