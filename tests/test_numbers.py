@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dcgan_utils.gan.config import PRESETS
 from dcgan_utils.runs.run import run_name
 from dcgan_utils.study import claims
 from dcgan_utils.study.record import Record
@@ -152,6 +153,30 @@ def test_the_speeds_are_those_of_the_benchmark():
     assert "2.7 times as fast at batch 128 and 2.3 times at\nbatch 64" in README
     page = (ROOT / "docs/benchmark.md").read_text("utf-8")
     assert "2.7 times as fast at batch 128 and 2.3 times at batch 64" in page
+
+
+def test_what_quick_reaches_is_in_its_table():
+    table = pd.read_csv(REPORTS / "quick.csv")
+    table = table[table["cpu_seconds"].between(89, 94) & (table["noise"] == "normal")]
+    names = ["architecture", "width", "batch_size", "lr", "augment", "noise_size"]
+    settings = [
+        ("dcgan", 32, 8, 2e-4, "none", 16),
+        ("resize", 24, 16, 4e-4, "ada", 100),
+        ("resize", 16, 8, 4e-4, "ada", 100),
+        ("resize", 16, 16, 8e-4, "ada", 100),
+        ("resize", 16, 16, 4e-4, "none", 100),
+        ("resize", 16, 16, 8e-4, "none", 100),
+        ("resize", 16, 16, 4e-4, "ada", 100),
+        ("resize", 16, 16, 4e-4, "ada", 16),
+    ]
+    rows = table_after("the preset `quick`\n")[1:]
+    for row, values in zip(rows, settings, strict=True):
+        own = table[(table[names] == list(values)).all(axis=1)].sort_values("seed")
+        for collection, cell in zip(("plein_air", "monet"), row[1:], strict=True):
+            kids = own.loc[own["collection"] == collection, "kid"]
+            assert cell == ", ".join(f"{kid:.3f}" for kid in kids)
+    own = PRESETS["quick"]
+    assert tuple(own[name] for name in names) == settings[-1]
 
 
 def test_results_name_only_files_that_are_there():
