@@ -328,7 +328,7 @@ def select_examples(
     -------
     dict of torch.Tensor
         uint8 images. ``nearest to real ones`` and ``farthest from real ones`` are selected by the
-        distance of the features to the nearest real image. ``most alike`` are pairs side by side
+        distance of the features to the nearest real image. ``most alike, in pairs`` are pairs side by side
         without repetitions.
     """
     vectors = [features.extract(images, device=device).vectors for images in (real, generated)]
@@ -337,7 +337,7 @@ def select_examples(
     return {
         "nearest to real ones": generated[by_distance[:count]],
         "farthest from real ones": generated[by_distance[::-1][:count].copy()],
-        "most alike": generated[distances.closest_pairs(vectors[1], pairs).flatten()],
+        "most alike, in pairs": generated[distances.closest_pairs(vectors[1], pairs).flatten()],
     }
 
 

@@ -165,7 +165,7 @@ def test_exhibits_are_chosen_by_rule(monkeypatch):
     assert {name: images[:, 0, 0, 0].tolist() for name, images in shown.items()} == {
         "nearest to real ones": [10, 50, 90, 92],
         "farthest from real ones": [200, 141, 92, 90],
-        "most alike": [90, 92, 10, 50],
+        "most alike, in pairs": [90, 92, 10, 50],
     }
 
 
