@@ -328,8 +328,8 @@ def select_examples(
     -------
     dict of torch.Tensor
         uint8 images. ``nearest to real ones`` and ``farthest from real ones`` are selected by the
-        distance of the features to the nearest real image. ``most alike, in pairs`` are pairs side by side
-        without repetitions.
+        distance of the features to the nearest real image. ``most alike, in pairs`` are pairs side
+        by side without repetitions.
     """
     vectors = [features.extract(images, device=device).vectors for images in (real, generated)]
     by_distance = distances.nearest(*vectors)[1].argsort(kind="stable")
