@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from helpers import TINY
-from in_process import execute_cells, executed
+from in_process import execute_cells, execute_in_process, executed
 from papermill.cli import _resolve_type, papermill
 from PIL import Image
 
@@ -32,7 +32,9 @@ from dcgan_utils.report.configs import (
     EdaConfig,
     LatentConfig,
     StudyConfig,
+    TrainingsConfig,
 )
+from dcgan_utils.runs.run import run_name
 from dcgan_utils.runs.training import train
 from dcgan_utils.study import benchmark
 
@@ -41,6 +43,7 @@ pytestmark = pytest.mark.usefixtures("small_features", "sensitivities_once")
 IMPORT = re.compile(r"(from|import) ")
 CONFIGS = {
     "train": TrainConfig,
+    "trainings": TrainingsConfig,
     "eda": EdaConfig,
     "compare": CompareConfig,
     "study": StudyConfig,
@@ -88,7 +91,8 @@ def test_a_notebook_has_exactly_the_parameters_of_its_config(name, kind):
 
     notebook = load_notebook_node(str(notebooks_dir() / f"{name}.ipynb"))
     parameters = _infer_parameters(notebook)
-    assert {p.name for p in parameters} == set(kind.model_fields)
+    shown = {field for field, about in kind.model_fields.items() if not about.exclude}
+    assert {p.name for p in parameters} == shown
     assert all(p.help for p in parameters), "papermill --help-notebook shows it"
 
 
@@ -100,7 +104,7 @@ def test_the_start_lists_every_other_notebook_in_reading_order():
     text = (notebooks_dir() / "start.ipynb").read_text(encoding="utf-8")
     listed = re.findall(r"\| \[(\w+)\]\(\1\.ipynb\) \|", text)
     assert {*listed} == {*CONFIGS}
-    assert listed[:3] == ["eda", "augment", "train"]
+    assert listed[:4] == ["eda", "augment", "train", "trainings"]
 
 
 ENDS = ["In short", "Take away", "Exercises", "References", "Provenance"]
@@ -115,9 +119,9 @@ def headings(notebook):
 def test_a_notebook_ends_in_what_to_take_away_exercises_and_references(name):
     notebook = nbformat.read(notebooks_dir() / f"{name}.ipynb", as_version=4)
     last = [heading for heading in headings(notebook) if heading in ENDS]
-    assert last in (ENDS, ENDS[1:]), "train and compare place their findings themselves"
+    assert last == ENDS
     found = [c for c in notebook.cells if "finding" in c.metadata.get("tags", [])]
-    assert len(found) == (name not in ("train", "compare"))
+    assert len(found) == 1
     (take,) = (c.source for c in notebook.cells if c.source.startswith("## Take away"))
     assert len(re.findall(r"[.!?](?: |$)", take)) <= 4
     (exercises,) = (c.source for c in notebook.cells if c.source.startswith("## Exercises"))
@@ -297,6 +301,37 @@ def test_the_start_looks_trains_watches_walks_and_asks_which_noise(home, image_f
 
 
 # --- What they find ------------------------------------------------------------------------
+
+
+def told_in_short(notebook):
+    """Return the sentences of the cell that tells what was found."""
+    (finding,) = (c for c in notebook.cells if "finding" in c.metadata.get("tags", []))
+    (told,) = (output.data["text/markdown"] for output in finding.outputs)
+    return told
+
+
+def test_trainings_gives_each_noise_a_verdict(home, image_folder):
+    own = {"dataset": str(image_folder), "noises": "normal, N(3, 1)"}
+    told = told_in_short(executed("trainings", **own, **TINY))
+    assert re.match(r"\*\*.*(learned|collapsed|won)", told)
+    assert re.search(r"KID: [\d.]+ with N\(0, 1\), [\d.]+ with N\(3, 1\);", told)
+    assert len(list((home / "reports" / "runs").glob("ten-images-*/progress.gif"))) == 2
+
+
+def test_a_training_that_fails_leaves_the_others_and_is_named_in_the_end(
+    home, image_folder, tmp_path
+):
+    own = {"dataset": str(image_folder), **TINY}
+    name = run_name(TrainConfig.resolve(**own, noise="gamma"), load_dataset(image_folder, 32))
+    place = home / "reports" / "runs" / name
+    place.parent.mkdir(parents=True)
+    place.write_text("no folder")
+    output = tmp_path / "out.ipynb"
+    failed = execute_in_process("trainings", output, {**own, "noises": "gamma, normal"})
+    assert failed.startswith("WorkbookError: Gamma(2, 1): ")
+    told = told_in_short(nbformat.read(output, as_version=4))
+    assert "N(0, 1)" in told
+    assert "Gamma" not in told
 
 
 def test_augment_tries_the_policies_when_asked(home, image_folder):
