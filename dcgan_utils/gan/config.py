@@ -62,7 +62,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "img_size": 64,
         "width": 16,
         "batch_size": 16,
-        "epochs": 60,
+        "epochs": 50,
         "sample_size": 32,
         "lr": 4e-4,
         "augment": "ada",
