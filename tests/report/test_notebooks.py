@@ -165,7 +165,7 @@ def test_the_commands_of_exercises_have_parameters_that_exist(line):
 
 TELLS = re.compile(r"describe|as_markdown|_summary$|_table$")
 ROOMS = {"core", "data", "gan", "runs", "metrics", "study", "trials", "benchmark", "report", "live"}
-SHOWS = {"display", "Markdown", "print", "dict", "zip", "len", "range", "min", "max"}
+SHOWS = {"display", "Markdown", "print", "dict", "zip", "map", "str", "len", "range", "min", "max"}
 
 
 def draws_or_tells(cell):
