@@ -193,10 +193,11 @@ def _describe_parameters(config: type[Parameters]) -> None:
     """Describe the fields as the notebook does; pdoc would show what checks them."""
     notebook = f"{config.__name__.removesuffix('Config').lower()}.ipynb"
     stated = inspect_notebook(str(ROOT / "notebooks" / notebook))
-    for name, field in config.model_fields.items():
-        config.__annotations__[name] = stated[name]["inferred_type_name"]
-        field.description = stated[name]["help"]
-        field.default = literal_eval(stated[name]["default"])
+    for name, parameter in stated.items():
+        field = config.model_fields[name]
+        config.__annotations__[name] = parameter["inferred_type_name"]
+        field.description = parameter["help"]
+        field.default = literal_eval(parameter["default"])
 
 
 # --- Links ---

@@ -21,12 +21,17 @@ from dcgan_utils.plots import style
 from dcgan_utils.runs.training import Watcher
 
 TINY = {
+    "architecture": "dcgan",
     "img_size": 32,
     "width": 8,
     "noise_size": 8,
     "batch_size": 4,
     "epochs": 2,
     "sample_size": 6,
+    "lr": 2e-4,
+    "augment": "none",
+    "flip": False,
+    "ema": 0.99,
     "precision": "fp32",
     "device": "cpu",
 }

@@ -57,6 +57,7 @@ OF_IMAGES = {
     "labelled_grids": lambda x: plots.labelled_grids({"real": x, "new": x}, **TEXTS),
     "image_rows": lambda x: plots.image_rows({"a": x, "b": x[:1]}, **TEXTS, side="row"),
     "samples_over_epochs": lambda x: plots.samples_over_epochs({1: x, 5: x}),
+    "samples_side_by_side": lambda x: plots.samples_side_by_side({"N(0, 1)": {1: x, 5: x}}),
     "captioned": lambda x: plots.captioned(x, captions(x), **TEXTS),
     "file_sizes": lambda x: plots.file_sizes(range(1000, 1000 + len(x)), x, captions(x)),
     "file_sizes, equal": lambda x: plots.file_sizes([500] * len(x), x, captions(x)),
@@ -249,6 +250,8 @@ OF_TABLES = {
         "none 0.300, both -0.010; the real-vs-real baseline is 0.000"),
     "losses_overlaid": (lambda: plots.losses_overlaid(HISTORIES, unit="images shown"),
         "one line each for U(-1, 1), Gamma(2, 1)"),
+    "shares_over_epochs": (lambda: plots.shares_over_epochs(HISTORIES),
+        "In the samples it ends at: U(-1, 1) "),
     "benchmark_turns": (lambda: plots.benchmark_turns({64: turns(30.0, 80.0)}),
         "at batch 64 the workbook, bf16, is 3.5 times (3.0 to 4.0) as fast"),
     "benchmark_turns, two": (

@@ -181,7 +181,7 @@ def test_fit_and_background_reach_the_exploration_and_the_trainings(wide_folder)
 
 
 def test_only_parameters_that_differ_from_the_preset_are_named(image_folder):
-    report = plan_report(str(image_folder), "gamma", parameters={"epochs": "7", "width": "32"})
+    report = plan_report(str(image_folder), "gamma", parameters={"epochs": "7", "width": "16"})
     assert report.about == "ten-images: 10 images; noises Gamma(2, 1); preset quick, epochs 7"
 
 
