@@ -144,7 +144,8 @@ class Film:
 
     def watch(self, *, until):
         """Look ten times a second until `until` holds; it is given this film."""
-        self.tab.locator(f"{AREA} svg[role=img]").first.wait_for()
+        for part in (BAR, f"{AREA} svg[role=img]"):
+            self.tab.locator(part).first.wait_for(state="attached")
         for _ in range(PATIENCE // 100):
             self.look()
             if until(self):
@@ -156,6 +157,7 @@ class Film:
         seen = self.tab.evaluate(
             """selector => {
                 const bar = document.querySelector(selector);
+                bar.scrollIntoView({block: "center"});  // as who looks does; the rest is not laid out
                 const part = bar.closest(".jp-OutputArea-child");
                 const area = bar.closest(".jp-OutputArea");
                 return {done: bar.value, text: part.innerText,
@@ -187,7 +189,7 @@ def test_a_training_is_seen_to_learn_to_stop_and_to_go_on(lab, tab, forty):
 
     choose(tab, "Kernel", "Interrupt Kernel.*")
     message = tab.locator(AREA, has_text="The state is saved in").first
-    message.wait_for()
+    message.wait_for(state="attached")
     assert "Traceback" not in message.text_content()
     assert "Run it again to resume." in message.text_content()
     (folder,) = (lab[2] / "reports" / "runs").iterdir()
@@ -197,7 +199,7 @@ def test_a_training_is_seen_to_learn_to_stop_and_to_go_on(lab, tab, forty):
     assert f"Stopped in epoch {stopped + 1} of {EPOCHS}" in film.text
 
     choose(tab, "Run", "Run All Cells")
-    tab.locator(AREA, has_text=f"resumes from epoch {stopped}").first.wait_for()
+    tab.locator(AREA, has_text=f"resumes from epoch {stopped}").first.wait_for(state="attached")
     again = Film(tab).watch(until=lambda f: f"Epoch {EPOCHS} of {EPOCHS}" in f.text)
     assert stopped <= again.dones[0] < EPOCHS, "the bar begins where the run stood"
     assert again.dones == sorted(again.dones)
@@ -205,7 +207,7 @@ def test_a_training_is_seen_to_learn_to_stop_and_to_go_on(lab, tab, forty):
     assert max(again.lefts) < 3 * max(film.lefts), "the time left is that of the epochs left"
     assert again.parts <= parts + 1, "what is shown is renewed, not repeated"
 
-    tab.locator(AREA, has_text="torchvision").first.wait_for()  # the end
+    tab.locator(AREA, has_text="torchvision").first.wait_for(state="attached")  # the end
     choose(tab, "File", "Save Notebook")
     tab.wait_for_timeout(1000)
     saved = nbformat.read(lab[1] / "film.ipynb", as_version=4)

@@ -411,7 +411,7 @@ def test_losses_part_by_the_sum_of_both_and_by_the_labels(
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
-        ({"preset": "quick"}, "ramp-normal-s0-929adf60"),
+        ({"preset": "quick"}, "ramp-normal-s0-7a5c9e1a"),
         ({"preset": "monet"}, "ramp-normal-s0-9498ea68"),
         ({"preset": "pokemon"}, "ramp-normal-s0-fea96aea"),
         ({"preset": "best"}, "ramp-normal-s0-0cbbc02d"),
