@@ -157,7 +157,7 @@ class Film:
         seen = self.tab.evaluate(
             """selector => {
                 const bar = document.querySelector(selector);
-                bar.scrollIntoView({block: "center"});  // as who looks does; the rest is not laid out
+                bar.scrollIntoView({block: "center"});  // the rest is not laid out
                 const part = bar.closest(".jp-OutputArea-child");
                 const area = bar.closest(".jp-OutputArea");
                 return {done: bar.value, text: part.innerText,
