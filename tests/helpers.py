@@ -36,6 +36,9 @@ TINY = {
     "device": "cpu",
 }
 
+# a grid has a list of its own for the architecture
+TINY_GRID = {name: value for name, value in TINY.items() if name != "architecture"}
+
 
 def after_epoch(call):
     """Return a watcher of trainings that calls with each row of the history."""
@@ -174,7 +177,7 @@ parameters: {{{parameters}}}
 
 def written_grid(folder, image_folder, seeds=(0, 1), **parameters):
     """Write a grid of tiny runs, and return its path."""
-    small = TINY | {"kid_samples": 0, "architecture": None} | parameters
+    small = TINY_GRID | {"kid_samples": 0} | parameters
     small = ", ".join(f"{name}: {value}" for name, value in small.items() if value is not None)
     path = folder / "grid.yaml"
     path.write_text(GRID.format(image_folder=image_folder, seeds=list(seeds), parameters=small))

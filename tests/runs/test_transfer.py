@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import torch
-from helpers import TINY, Stop, assert_equal_runs, equal_states, stop_after
+from helpers import TINY_GRID, Stop, assert_equal_runs, equal_states, stop_after
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import runs_dir
@@ -254,7 +254,7 @@ def test_a_source_is_named_so_that_it_is_found_from_anywhere(
     file = source.folder / "weights" / "epoch_0002.pt"
     monkeypatch.chdir(file.parent)
     assert locate_source(file.name) == str(file)
-    parameters, images = TINY | {"start_from": file.name}, str(collection.source)
+    parameters, images = TINY_GRID | {"start_from": file.name}, str(collection.source)
     grid = Grid.resolve(collections=images, noises="normal", parameters=parameters)
     assert tasks(grid)[0].parameters["start_from"] == str(file)
     report = plan_report(images, "normal", parameters=parameters, only="train")
