@@ -21,6 +21,7 @@ from PIL import Image
 from torch import nn
 
 from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.files import data_dir
 from dcgan_utils.data.sources import PAINTED
 from dcgan_utils.data.statistics import share_between_images
 from dcgan_utils.data.tensors import make_grid
@@ -271,11 +272,11 @@ def _describe_real(run: Run) -> dict[str, Any]:
     painted by this package: others are not passed on.
     """
     try:
-        images = collection_of(run).images
+        collection = collection_of(run)
     except WorkbookError:
         return {"realShare": None, "real": None}
-    real = None
-    if run.config.dataset in PAINTED:
+    images, real = collection.images, None
+    if collection.source in [data_dir() / name for name in PAINTED]:
         chosen = images[:: max(1, len(images) // 16)][:16]
         buffer = io.BytesIO()
         grid = make_grid(chosen, 4, gap=0).numpy()
