@@ -22,9 +22,10 @@ from torch import nn
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import data_dir
+from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.sources import PAINTED
 from dcgan_utils.data.statistics import share_between_images
-from dcgan_utils.data.tensors import make_grid
+from dcgan_utils.data.tensors import make_grid, to_uint8
 from dcgan_utils.gan import priors
 from dcgan_utils.gan.convolutions import ResizeConv2d
 from dcgan_utils.gan.priors import Prior
@@ -208,6 +209,32 @@ def write_playground(
         engine=load_asset("playground-engine.js"),
         script=load_asset("playground.js"),
     )
+
+
+COVER = (0.1, 1.0, 10.0), (1.0, 2.0, 4.0)  # factors; means in standard deviations
+
+
+@torch.no_grad()
+def draw_cover(run: Run) -> bytes:
+    """Return a JPEG of what the page shows: three vectors scaled, then moved.
+
+    The columns are `COVER`. The first BatchNorm normalises by a batch of 64 vectors, as in
+    training.
+    """
+    generator, prior = load_generator(run, device="cpu"), run.config.prior
+    generator.blocks[0].train()
+    z = prior.sample(64, run.config.noise_size, generator=stream(run.config.seed, "cover"))
+    factors, means = COVER
+    blocks = [[factor * z for factor in factors], [z + mean * prior.std for mean in means]]
+    grids = [
+        make_grid(torch.stack([to_uint8(generator(one))[:3] for one in block], 1).flatten(0, 1), 3)
+        for block in blocks
+    ]
+    white = torch.full_like(grids[0][:, :16], 255)
+    buffer = io.BytesIO()
+    image = torch.cat([grids[0], white, grids[1]], dim=1)
+    Image.fromarray(image.numpy()).save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
 
 
 def _choose_epochs(run: Run, last: int | None, count: int) -> list[int]:
