@@ -8,6 +8,7 @@ quantiles. ``templates/playground-engine.js`` is the forward pass.
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import json
 from collections.abc import Sequence
@@ -268,8 +269,9 @@ def _choose_epochs(run: Run, last: int | None, count: int) -> list[int]:
 
 def _describe(run: Run, epochs: Sequence[int]) -> dict[str, Any]:
     config, prior = run.config, run.config.prior
-    states = [_state(run, epoch, 16 if epoch == epochs[-1] else 8) for epoch in epochs]
-    layers, norm = as_convolutions(load_generator(run, epoch=epochs[-1], device="cpu"))
+    networks = [as_convolutions(load_generator(run, epoch=epoch, device="cpu")) for epoch in epochs]
+    states = [_state(run, *network, bits=8) for network in networks[:-1]]
+    layers, norm = networks[-1]
     return {
         "name": run.name,
         "collection": run.about["data"]["name"],
@@ -287,7 +289,7 @@ def _describe(run: Run, epochs: Sequence[int]) -> dict[str, Any]:
         "side": config.img_size,
         "ink": prior_color(prior),
         "layers": [_shape(layer) for layer in layers],
-        "states": states,
+        "states": [*states, _state(run, layers, norm, bits=16)],
         **_describe_real(run),
     }
 
@@ -312,31 +314,36 @@ def _describe_real(run: Run) -> dict[str, Any]:
     return {"realShare": share_between_images(images) or None, "real": real}
 
 
-def _state(run: Run, epoch: int, bits: int) -> dict[str, Any]:
+def _state(
+    run: Run, layers: Sequence[Layer], norm: FirstNorm | None, *, bits: int
+) -> dict[str, Any]:
     """Return the numbers of one epoch: weights in 16 or 8 bits, the rest in 32."""
-    generator = load_generator(run, epoch=epoch, device="cpu")
-    layers, norm = as_convolutions(generator)
-    layers[0] = _standardize(run.config.prior, layers[0])
-    parts = [norm.factor, norm.summand, norm.mean, norm.variance] if norm else []
-    codes, rest = [], [part.ravel() for part in parts]
-    for layer in layers:
-        weight = layer.weight
-        if bits == 8:
-            factors = np.maximum(abs(weight).max(axis=(0, 1, 2)), np.finfo(np.float32).tiny) / 127
-            codes.append(np.rint(weight / factors).astype(np.int8).ravel())
-            rest.append(factors)
-        else:
-            with np.errstate(over="ignore"):
-                codes.append(weight.astype(np.float16).ravel())
-        rest.append(layer.bias.ravel())
-    codes, rest = np.concatenate(codes), np.concatenate(rest).astype(np.float32)
-    if not (np.isfinite(codes).all() and np.isfinite(rest).all()):
-        raise WorkbookError(f"the weights of '{run.name}' are too large for 16 bits.")
-    return {"epoch": epoch, "bits": bits, "weights": _pack(codes), "rest": _pack(rest)}
+    first, *others = layers
+    codes = []
+    rest = [norm.factor, norm.summand, norm.mean, norm.variance] if norm else []
+    for layer in (_standardize(run.config.prior, first), *others):
+        code, unit = _encode(layer.weight, bits)
+        codes.append(code.ravel())
+        rest += [unit, layer.bias]
+    numbers = np.concatenate([part.ravel() for part in rest])
+    if not np.isfinite(numbers).all():
+        raise WorkbookError(f"weights of '{run.name}' are not finite numbers; it cannot draw.")
+    return {"bits": bits, "weights": _zip(np.concatenate(codes)), "rest": _zip(numbers)}
+
+
+def _encode(weight: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a weight as multiples of one unit per output channel, and these units, in 32 bits.
+
+    So weights of any scale fit half precision, or the integers from -127 to 127.
+    """
+    peaks = np.maximum(abs(weight).max(axis=(0, 1, 2)), np.finfo(np.float32).tiny)
+    if bits == 16:
+        return (weight / peaks).astype(np.float16), peaks
+    return np.rint(127 * (weight / peaks)).astype(np.int8), peaks / 127
 
 
 def _standardize(prior: Prior, first: Layer) -> Layer:
-    """Change the first layer to take standardized vectors, so that any scale fits 16 bits."""
+    """Change the first layer to take standardized vectors: a mean would multiply its rounding."""
     pattern = prior.mean * first.weight.sum(axis=2)  # what a mean adds, at each of 4x4 positions
     return replace(first, weight=prior.std * first.weight, bias=first.bias + pattern)
 
@@ -369,3 +376,7 @@ def _table(prior: Prior, noise_size: int) -> dict[str, Any]:
 
 def _pack(numbers: np.ndarray) -> str:
     return base64.b64encode(numbers.tobytes()).decode()
+
+
+def _zip(numbers: np.ndarray) -> str:
+    return base64.b64encode(gzip.compress(numbers.tobytes(), mtime=0)).decode()
