@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from markupsafe import Markup
 from torch import nn
 
 from dcgan_utils.core.errors import WorkbookError
@@ -31,6 +32,9 @@ from dcgan_utils.study.claims import arm_label, arm_of
 OFFERED = (
     "normal, uniform, gamma, N(-1, 1), N(1, 1), N(0, 0.01), N(0, 100), standardized(gamma), "
     "laplace, exponential, student_t(3), bernoulli, sphere"
+)
+SCRIPTS = tuple(
+    f"playground{name}.js" for name in ("-vectors", "-state", "-draw", "-figures", "-image", "")
 )
 REACH, STEPS = 5.0, 801  # the tables go from N(0, 1)'s -5 to 5, in so many values
 
@@ -180,7 +184,7 @@ def write_playground(
         data=data,
         bytes=len(json.dumps(data)),
         engine=load_asset("playground-engine.js"),
-        script=load_asset("playground.js"),
+        script=Markup("\n").join(map(load_asset, SCRIPTS)),
     )
 
 
