@@ -238,11 +238,14 @@ def _add_playground(added: argparse._SubParsersAction) -> None:
         "playground",
         commands.playground,
         "write a page in which trained generators draw, in any browser",
-        ['"plein_air-*"', '"plein_air-*" --output playground.html'],
+        ['"plein_air-*"', '"plein_air-*" --epochs 6'],
     )
     _add_runs(playground)
     playground.add_argument(
         "--output", help="the HTML file; by default reports/playground/<collection>.html"
+    )
+    playground.add_argument(
+        "--epochs", type=int, default=1, metavar="N", help="N epochs of each run, with a slider"
     )
 
 

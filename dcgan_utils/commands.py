@@ -266,7 +266,7 @@ def playground(options: argparse.Namespace) -> int:
         data = runs[0].about["data"]
         stem = Path(grids[0]).stem if grids else report_name(data["name"], Path(data["source"]))
         path = report_dir("playground") / f"{stem}.html"
-    path = write_playground(runs, path)
+    path = write_playground(runs, path, epochs=options.epochs)
     _say(f"The page: {path} ({path.stat().st_size / 1e6:.1f} MB, generators: {len(runs)})")
     return 0
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import NamedTuple
 
 import torch
 from torch.nn import functional as F
@@ -85,17 +86,42 @@ def augment_inputs(
     return images
 
 
-def random_layers(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Rotate, mirror and zoom like the second study, each with probability 1/2.
+class LayerChanges(NamedTuple):
+    """What the second study's random layers do to ``n`` images; each of shape ``(n,)``.
 
-    A rotation by up to 0.2 pi either way (Keras' factor 0.1 of a full turn), a horizontal flip,
-    and a zoom of up to 10 % in or out of images of shape ``(n, 3, H, W)``. Pixels from outside
-    the image repeat its border, which for creatures is the background.
+    Attributes
+    ----------
+    angle
+        Of the rotation, in radians: within 0.2 pi either way (Keras' factor 0.1 of a full turn);
+        0 where an image is not rotated.
+    mirrored
+        bool.
+    scale
+        The side of what is shown, relative to the image: 0.9 to 1.1; 1 without a zoom.
     """
-    rotated, mirrored, zoomed = torch.rand(3, len(images), generator=rng) < 0.5
-    angle, zoom = 2 * torch.rand(2, len(images), generator=rng) - 1
-    angle = torch.where(rotated, angle * 0.2 * math.pi, 0.0)
-    scale = torch.where(zoomed, 1 + 0.1 * zoom, 1.0)
+
+    angle: torch.Tensor
+    mirrored: torch.Tensor
+    scale: torch.Tensor
+
+
+def draw_layers(count: int, rng: torch.Generator) -> LayerChanges:
+    """Draw the changes to so many images: each of the three happens with probability 1/2."""
+    rotated, mirrored, zoomed = torch.rand(3, count, generator=rng) < 0.5
+    angle, zoom = 2 * torch.rand(2, count, generator=rng) - 1
+    return LayerChanges(
+        angle=torch.where(rotated, angle * 0.2 * math.pi, 0.0),
+        mirrored=mirrored,
+        scale=torch.where(zoomed, 1 + 0.1 * zoom, 1.0),
+    )
+
+
+def random_layers(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """Rotate, mirror and zoom images of shape ``(n, 3, H, W)`` at random, as `draw_layers` says.
+
+    Pixels from outside the image repeat its border, which for creatures is the background.
+    """
+    angle, mirrored, scale = draw_layers(len(images), rng)
     flip = torch.where(mirrored, -1.0, 1.0)
     cosine, sine, zero = scale * angle.cos(), scale * angle.sin(), torch.zeros(len(images))
     rows = [

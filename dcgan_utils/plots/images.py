@@ -150,13 +150,17 @@ def captioned(
     description: str,
     columns: int = 5,
 ) -> Figure:
-    """Draw images in rows, each above its caption."""
+    """Draw images in rows, each above its caption; on a narrow screen three in a row."""
     columns = min(columns, 3) if is_narrow() else columns
-    rows = -(-len(images) // columns)
-    figure = Figure(rows * (width() / columns + 0.2) + 0.35)
-    panels = _empty_panels(figure, rows, columns)
-    for axes, image, caption in zip(panels, images, captions, strict=False):
-        draw_image(axes, image, shorten(caption, int(12 * width() / columns)))
+    down, side = -(-len(images) // columns), width() / columns
+    letters = int(12 * side)
+    words = [[shorten(word, letters) for word in caption.split(" ")] for caption in captions]
+    wrapped = [wrap(" ".join(caption), SMALL, inches=side) for caption in words]
+    lines = 1 + max(caption.count("\n") for caption in wrapped)
+    figure = Figure(down * (side + 0.05 + 0.15 * lines) + 0.35)
+    panels = _empty_panels(figure, down, columns)
+    for axes, image, caption in zip(panels, images, wrapped, strict=False):
+        draw_image(axes, image, caption)
     suptitle_left(figure, title)
     return figure.describe(description)
 

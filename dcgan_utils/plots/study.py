@@ -374,7 +374,7 @@ def losses_overlaid(histories: Mapping[str, pd.DataFrame], *, unit: str = "epoch
         What their column ``epoch`` counts.
     """
     alike = {"across": 3, "narrow": 2, "sharex": True, "sharey": True}
-    figure, panels = draw_panels(len(histories), 2.1, **alike)
+    figure, panels = draw_panels(len(histories), 2.8, **alike)
     histories = dict(sorted(histories.items(), key=lambda item: ratio_of(item[0])))
     for axes, (name, history) in zip(panels, histories.items(), strict=True):
         history = history.assign(discriminator=history["d_loss_real"] + history["d_loss_fake"])
@@ -382,9 +382,9 @@ def losses_overlaid(histories: Mapping[str, pd.DataFrame], *, unit: str = "epoch
         _draw_band(axes, history, "epoch", "g_loss", color=BLUE, label="generator")
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
         axes.set_title(wrap(name, inches=axes.get_position().width * width()), fontsize=10)
-        axes.set_ylim(bottom=0)
         axes.set(xlabel=unit, ylabel="loss")
         axes.label_outer()
+    panels[0].set_ylim(bottom=0)  # of all, once all is drawn: it ends the search for limits
     suptitle_left(figure, "Losses of both networks")
     legend_below(figure, panels[0])
     return figure.describe(_describe_lines("Losses of discriminator and generator", histories))
@@ -455,8 +455,8 @@ def benchmark_turns(by_batch: Mapping[int, pd.DataFrame]) -> Figure:
         axes.set(xlabel="turn", xlim=(0.5, table["turn"].max() + 0.5))
         axes.set_title(f"batch {batch}: {span}")
         axes.set_ylabel("images per second, more is better")
-        axes.set_ylim(bottom=0)
         texts.append(f"at batch {batch} the {names[-1]}, is {span} as fast as the textbook")
+    panels[0].set_ylim(bottom=0)
     legend_below(figure, panels[0])
     return figure.describe(f"Images per second of each loop by turn: {'; '.join(texts)}.")
 

@@ -88,7 +88,7 @@ def _is_text(output: NotebookNode) -> bool:
 
 
 def prepare(notebook: NotebookNode) -> NotebookNode:
-    """Return a copy without progress of the past, the finding and papermill's banner.
+    """Return a copy without progress of the past, the finding, papermill's banner, repetitions.
 
     Tables become tables for people. Of a page that was shown in a frame the link remains.
     """
@@ -99,6 +99,7 @@ def prepare(notebook: NotebookNode) -> NotebookNode:
         if cell.cell_type == "code":
             cell.outputs = [kept for output in cell.outputs if (kept := _without_progress(output))]
     _lift_finding(prepared)
+    _say_once(prepared)
     for cell in prepared.cells:
         for output in cell.get("outputs", []):
             html = output.get("data", {}).get("text/html", "")
@@ -143,6 +144,26 @@ def _lift_finding(notebook: NotebookNode) -> None:
         if above and not any(c.get("outputs") for c in between) and _begins_section(below):
             above.source = re.sub(r"(^|\n)#+ [^\n]*\s*$", "", above.source)
     _keep(notebook, lambda cell: cell.cell_type != "markdown" or cell.source.strip())
+
+
+def _say_once(notebook: NotebookNode) -> None:
+    """Give the reason why there is no result once, where several cells have the same.
+
+    The texts between them go too: they explain what is not there.
+    """
+    reason, since, superfluous = "", [], []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            since.append(cell)
+            if _begins_section(cell):
+                reason = ""
+        elif outputs := cell.get("outputs"):
+            said = "".join(output.get("data", {}).get("text/markdown", "") for output in outputs)
+            if said and said == reason:
+                cell.outputs = []
+                superfluous += since
+            reason, since = said if re.fullmatch(r"\*[^*]+\*", said) else "", []
+    _keep(notebook, lambda cell: not any(cell is other for other in superfluous))
 
 
 def _begins_section(cell: NotebookNode | None) -> bool:

@@ -1,13 +1,14 @@
 """Trained generators in one HTML page, which runs them in the browser.
 
-The page contains each generator as transposed convolutions with BatchNorm folded in, its weights
-in half precision, and each prior as a table of its quantiles; ``templates/playground-engine.js``
-is the forward pass.
+The page contains each generator as transposed convolutions with BatchNorm folded in, except the
+first BatchNorm, which the page can also compute as in training; and each prior as a table of its
+quantiles. ``templates/playground-engine.js`` is the forward pass.
 """
 
 from __future__ import annotations
 
 import base64
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,16 +18,21 @@ from typing import Any
 import numpy as np
 import torch
 from markupsafe import Markup
+from PIL import Image
 from torch import nn
 
 from dcgan_utils.core.errors import WorkbookError
+from dcgan_utils.core.files import data_dir
+from dcgan_utils.data.sources import PAINTED
+from dcgan_utils.data.statistics import share_between_images
+from dcgan_utils.data.tensors import make_grid
 from dcgan_utils.gan import priors
 from dcgan_utils.gan.convolutions import ResizeConv2d
 from dcgan_utils.gan.priors import Prior
-from dcgan_utils.plots.style import palette
-from dcgan_utils.report.site import Page, load_asset, write_page
+from dcgan_utils.plots.looks import prior_color
+from dcgan_utils.report.site import TEMPLATES, Page, load_asset, write_page
 from dcgan_utils.runs.run import Run
-from dcgan_utils.runs.sampling import load_generator
+from dcgan_utils.runs.sampling import collection_of, load_generator
 from dcgan_utils.study.claims import arm_label, arm_of
 
 OFFERED = (
@@ -36,21 +42,22 @@ OFFERED = (
 SCRIPTS = tuple(
     f"playground{name}.js" for name in ("-vectors", "-state", "-draw", "-figures", "-image", "")
 )
+BARS = 16  # that show a vector
 REACH, STEPS = 5.0, 801  # the tables go from N(0, 1)'s -5 to 5, in so many values
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A transposed convolution, and what follows it.
+    """A transposed convolution, which ReLU follows, or tanh if it is the last.
 
     Attributes
     ----------
     weight : float32 array, shape (kernel, kernel, inputs, outputs)
-    bias : float32 array, shape (outputs,), or (4, 4, outputs) where each position has its own
+    bias : float32 array, shape (outputs,), or (4, 4, outputs) of the first layer
     stride, padding, side : int
         ``side`` is that of the output, a square, in pixels.
-    activation : str
-        ``"relu"`` or ``"tanh"``.
+    blurred : bool
+        Whether the kernel is 3x3, and becomes one of 4x4 as in `ResizeConv2d.blurred`.
     """
 
     weight: np.ndarray
@@ -58,62 +65,73 @@ class Layer:
     stride: int
     padding: int
     side: int
-    activation: str
+    blurred: bool = False
+
+
+@dataclass(frozen=True)
+class FirstNorm:
+    """The BatchNorm after the first layer.
+
+    Attributes
+    ----------
+    factor, summand, mean, variance : float32 arrays
+        Of shape (channels,), or (4, 4, channels) where each unit is normalised alone. Mean and
+        variance are the kept ones.
+    """
+
+    factor: np.ndarray
+    summand: np.ndarray
+    mean: np.ndarray
+    variance: np.ndarray
 
 
 @torch.no_grad()
-def fold_batchnorm(generator: nn.Module) -> list[Layer]:
-    """Return a generator in evaluation mode as nothing but transposed convolutions.
+def as_convolutions(generator: nn.Module) -> tuple[list[Layer], FirstNorm | None]:
+    """Return a generator in evaluation mode as transposed convolutions and its first BatchNorm.
 
-    BatchNorm with its running statistics is one factor and one summand per channel, or per unit,
-    which are folded into the convolution before it.
+    The other BatchNorms, with their kept statistics, are one factor and one summand per channel,
+    which are folded into the convolutions before them.
 
     Parameters
     ----------
     generator
-        One of `networks.ARCHITECTURES`, on the CPU.
+        One of `networks.ARCHITECTURES`, on the CPU. Where its first block has no BatchNorm, None
+        is returned for it.
     """
-    layers, side = [], 1
-    for first, *rest in generator.blocks:
-        weight, bias, stride, padding, side = _as_convolution(first, side)
+    (first, *rest), *blocks = generator.blocks
+    start, side = _first_layer(first), 4
+    norms = [norm for norm in rest if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)]
+    layers = [start]
+    for up, *rest in blocks:
+        blurred = isinstance(up, ResizeConv2d)
+        stride, padding = (2, 1) if blurred else (up.stride[0], up.padding[0])
+        kernel, beyond = (4, 0) if blurred else (up.kernel_size[0], up.output_padding[0])
+        side = (side - 1) * stride - 2 * padding + kernel + beyond
+        weight, bias = up.weight.permute(2, 3, 0, 1), up.weight.new_zeros(up.weight.shape[1])
         for norm in rest:
-            if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
-                factor, summand = _factor_and_summand(norm)
-                weight = weight * (factor if factor.ndim == 1 else factor[:, :, None])
-                bias = bias * factor + summand
-        activation = "tanh" if isinstance(rest[-1], nn.Tanh) else "relu"
-        arrays = weight.contiguous().numpy(), bias.contiguous().numpy()
-        layers.append(Layer(*arrays, stride, padding, side, activation))
-    return layers
+            if isinstance(norm, nn.BatchNorm2d):
+                factor = norm.weight / (norm.running_var + norm.eps).sqrt()
+                weight, bias = weight * factor, norm.bias - norm.running_mean * factor
+        arrays = weight.contiguous().numpy(), bias.numpy()
+        layers.append(Layer(*arrays, stride, padding, side, blurred))
+    return layers, _kept(norms[0]) if norms else None
 
 
-def _factor_and_summand(
-    norm: nn.BatchNorm1d | nn.BatchNorm2d,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return what BatchNorm multiplies and adds: per channel, or ``(4, 4, channels)`` per unit."""
-    factor = norm.weight / (norm.running_var + norm.eps).sqrt()
-    summand = norm.bias - norm.running_mean * factor
-    if isinstance(norm, nn.BatchNorm2d):
-        return factor, summand
-    # Each place of a 4x4 feature map is one place of the kernel, since the input has one pixel.
-    return tuple(part.unflatten(0, (-1, 4, 4)).permute(1, 2, 0) for part in (factor, summand))
-
-
-def _as_convolution(
-    module: nn.Module, side: int
-) -> tuple[torch.Tensor, torch.Tensor, int, int, int]:
-    """Return weight ``(k, k, in, out)``, bias, stride, padding, and the side of the output."""
+def _first_layer(module: nn.Module) -> Layer:
     if isinstance(module, nn.Linear):  # a transposed convolution of one pixel to 4x4
         weight = module.weight.unflatten(0, (-1, 4, 4)).permute(1, 2, 3, 0)
-        return weight, module.bias.unflatten(0, (-1, 4, 4)).permute(1, 2, 0), 1, 0, 4
-    if isinstance(module, ResizeConv2d):
-        weight, stride, padding, beyond = module.blurred(), 2, 1, 0
+        bias = module.bias.unflatten(0, (-1, 4, 4)).permute(1, 2, 0)
     else:
-        weight, (stride, _), (padding, _) = module.weight, module.stride, module.padding
-        beyond = module.output_padding[0]
-    kernel = weight.shape[2]
-    after = (side - 1) * stride - 2 * padding + kernel + beyond
-    return weight.permute(2, 3, 0, 1), weight.new_zeros(weight.shape[1]), stride, padding, after
+        weight = module.weight.permute(2, 3, 0, 1)
+        bias = weight.new_zeros(4, 4, weight.shape[-1])
+    return Layer(weight.contiguous().numpy(), bias.contiguous().numpy(), 1, 0, 4)
+
+
+def _kept(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> FirstNorm:
+    values = [norm.weight, norm.bias, norm.running_mean, norm.running_var]
+    if isinstance(norm, nn.BatchNorm1d):
+        values = [part.unflatten(0, (-1, 4, 4)).permute(1, 2, 0).contiguous() for part in values]
+    return FirstNorm(*(part.numpy() for part in values))
 
 
 def quantiles(prior: Prior, *, noise_size: int) -> np.ndarray:
@@ -144,34 +162,42 @@ def _is_sphere(prior: Prior) -> bool:
 
 
 def write_playground(
-    runs: Sequence[Run], path: Path, *, epoch: int | None = None, pages: Sequence[Page] = ()
+    runs: Sequence[Run],
+    path: Path,
+    *,
+    epoch: int | None = None,
+    epochs: int = 1,
+    pages: Sequence[Page] = (),
 ) -> Path:
     """Write one page that contains the generators of some runs, and needs nothing else.
 
     Parameters
     ----------
     runs
-        Each with a checkpoint, finished or not. A generator of width 32 at 64 px takes 3 MB.
+        Each with a checkpoint, finished or not. A generator of width 32 at 64 px takes 2 MB, and
+        half as much for each further epoch.
     path
         The HTML file.
     epoch
-        One of the runs' `Run.kept_epochs`; by default the last checkpoint.
+        The last epoch, one of the runs' `Run.kept_epochs`; by default that of the last checkpoint.
+    epochs
+        Number of epochs, the last among them; the others are kept epochs, in 8 bits.
     pages
         Of the site that it belongs to, for the menu.
 
     Raises
     ------
     WorkbookError
-        If a run cannot be read, or the page cannot be written.
+        If a run cannot be read or has not kept enough epochs, or the page cannot be written.
     """
     if not runs:
         raise WorkbookError("a playground needs at least one run.")
+    shown = [_choose_epochs(run, epoch, epochs) for run in runs]
     own = [run.config.prior for run in runs]
     size = max(run.config.noise_size for run in runs)
     offered = dict.fromkeys([*priors.parse_list(OFFERED), *own])
-    inks = palette(len(runs))
     data = {
-        "runs": [_describe(run, ink, epoch) for run, ink in zip(runs, inks, strict=True)],
+        "runs": [_describe(run, which) for run, which in zip(runs, shown, strict=True)],
         "priors": [_table(prior, size) for prior in offered],
         "reach": REACH,
     }
@@ -183,48 +209,115 @@ def write_playground(
         pages=pages,
         data=data,
         bytes=len(json.dumps(data)),
+        kernel=base64.b64encode((TEMPLATES / "playground-kernel.wasm").read_bytes()).decode(),
         engine=load_asset("playground-engine.js"),
         script=Markup("\n").join(map(load_asset, SCRIPTS)),
     )
 
 
-def _describe(run: Run, ink: str, epoch: int | None) -> dict[str, Any]:
+def _choose_epochs(run: Run, last: int | None, count: int) -> list[int]:
+    """Return so many epochs up to the last; early ones are nearer together, for they differ more.
+
+    Raises
+    ------
+    WorkbookError
+        If the run has not kept so many, or not the last.
+    """
+    if count < 1:
+        raise WorkbookError(f"epochs must be at least 1, not {count}.")
+    if last is None:
+        last, _ = run.latest_weights()
+    else:
+        run.require_weights(last)
+    before = [epoch for epoch in run.kept_epochs() if epoch < last]
+    if len(before) < count - 1:
+        raise WorkbookError(
+            f"'{run.name}' has kept the weights of {len(before) + 1} epochs up to epoch {last}: "
+            f"show at most so many, not {count}."
+        )
+    if count == 1:
+        return [last]
+    chosen = []
+    for goal in np.geomspace(before[0], last, count)[:-1]:
+        left = [epoch for epoch in before if epoch not in chosen]
+        chosen.append(min(left, key=lambda epoch: abs(np.log(epoch / goal))))
+    return [*sorted(chosen), last]
+
+
+def _describe(run: Run, epochs: Sequence[int]) -> dict[str, Any]:
     config, prior = run.config, run.config.prior
-    layers = _standardize(prior, fold_batchnorm(load_generator(run, epoch=epoch, device="cpu")))
-    numbers = np.concatenate([part.ravel() for layer in layers for part in _parts(layer)])
-    with np.errstate(over="ignore"):
-        halves = numbers.astype(np.float16)
-    if not np.isfinite(halves).all():
-        raise WorkbookError(f"the weights of '{run.name}' are too large for 16 bits.")
+    states = [_state(run, epoch, 16 if epoch == epochs[-1] else 8) for epoch in epochs]
+    layers, norm = as_convolutions(load_generator(run, epoch=epochs[-1], device="cpu"))
     return {
         "name": run.name,
         "collection": run.about["data"]["name"],
         "prior": str(prior),
         "label": arm_label(arm_of(config.noise, config.first_norm)),
         "architecture": config.architecture,
-        "pools": config.architecture != "pokemon" and config.first_norm == "channel",
+        "norm": config.first_norm if norm else None,
+        "normed": norm.mean.size if norm else 0,
         "width": config.width,
-        "epochs": epoch or len(run.history()),
+        "epochs": list(epochs),
         "mean": prior.mean,
         "std": prior.std,
         "seed": config.seed,
         "noiseSize": config.noise_size,
         "side": config.img_size,
-        "ink": ink,
+        "ink": prior_color(prior),
         "layers": [_shape(layer) for layer in layers],
-        "numbers": _pack(halves),
+        "states": states,
+        "directions": _directions(layers[0], norm),
+        **_describe_real(run),
     }
 
 
-def _standardize(prior: Prior, layers: list[Layer]) -> list[Layer]:
+def _describe_real(run: Run) -> dict[str, Any]:
+    """Return what the page needs of the real images, as far as it may have them.
+
+    These are the share of variance between them, and sixteen images as one WebP if they were
+    painted by this package: others are not passed on.
+    """
+    try:
+        collection = collection_of(run)
+    except WorkbookError:
+        return {"realShare": None, "real": None}
+    images, real = collection.images, None
+    if collection.source in [data_dir() / name for name in PAINTED]:
+        chosen = images[:: max(1, len(images) // 16)][:16]
+        buffer = io.BytesIO()
+        grid = make_grid(chosen, 4, gap=0).numpy()
+        Image.fromarray(grid).save(buffer, "WEBP", quality=80)
+        real = f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return {"realShare": share_between_images(images) or None, "real": real}
+
+
+def _state(run: Run, epoch: int, bits: int) -> dict[str, Any]:
+    """Return the numbers of one epoch: weights in 16 or 8 bits, the rest in 32."""
+    generator = load_generator(run, epoch=epoch, device="cpu")
+    layers, norm = as_convolutions(generator)
+    layers[0] = _standardize(run.config.prior, layers[0])
+    parts = [norm.factor, norm.summand, norm.mean, norm.variance] if norm else []
+    codes, rest = [], [part.ravel() for part in parts]
+    for layer in layers:
+        weight = layer.weight
+        if bits == 8:
+            factors = np.maximum(abs(weight).max(axis=(0, 1, 2)), np.finfo(np.float32).tiny) / 127
+            codes.append(np.rint(weight / factors).astype(np.int8).ravel())
+            rest.append(factors)
+        else:
+            with np.errstate(over="ignore"):
+                codes.append(weight.astype(np.float16).ravel())
+        rest.append(layer.bias.ravel())
+    codes, rest = np.concatenate(codes), np.concatenate(rest).astype(np.float32)
+    if not (np.isfinite(codes).all() and np.isfinite(rest).all()):
+        raise WorkbookError(f"the weights of '{run.name}' are too large for 16 bits.")
+    return {"epoch": epoch, "bits": bits, "weights": _pack(codes), "rest": _pack(rest)}
+
+
+def _standardize(prior: Prior, first: Layer) -> Layer:
     """Change the first layer to take standardized vectors, so that any scale fits 16 bits."""
-    first, *others = layers
     pattern = prior.mean * first.weight.sum(axis=2)  # what a mean adds, at each of 4x4 positions
-    return [replace(first, weight=prior.std * first.weight, bias=first.bias + pattern), *others]
-
-
-def _parts(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
-    return layer.weight, layer.bias
+    return replace(first, weight=prior.std * first.weight, bias=first.bias + pattern)
 
 
 def _shape(layer: Layer) -> dict[str, Any]:
@@ -237,7 +330,7 @@ def _shape(layer: Layer) -> dict[str, Any]:
         "padding": layer.padding,
         "side": layer.side,
         "biases": layer.bias.size,
-        "activation": layer.activation,
+        "blurred": layer.blurred,
     }
 
 
@@ -255,3 +348,18 @@ def _table(prior: Prior, noise_size: int) -> dict[str, Any]:
 
 def _pack(numbers: np.ndarray) -> str:
     return base64.b64encode(numbers.tobytes()).decode()
+
+
+def _directions(first: Layer, norm: FirstNorm | None) -> str | None:
+    """Return the orthonormal directions of a vector that change the first block's output most.
+
+    There are as many as bars on the page; None if the vector itself has no more numbers.
+    """
+    columns = np.moveaxis(first.weight, 2, 0)
+    if len(columns) <= BARS:
+        return None
+    if norm:
+        columns = columns * norm.factor / np.sqrt(norm.variance)
+    matrix = columns.reshape(len(columns), -1)
+    _, vectors = np.linalg.eigh(matrix @ matrix.T)  # the eigenvalues ascend
+    return _pack(vectors.T[::-1][:BARS].astype(np.float32))

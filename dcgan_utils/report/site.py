@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 TEMPLATES = Path(__file__).parent / "templates"
-PLAYGROUND = "playground.html"  # in a site's folder
+PLAYGROUND, BESIDE = "playground.html", "beside.html"  # in a site's folder
 
 # --- Templates ---
 
@@ -210,7 +210,9 @@ class Opening:
 def write_site(
     folder: Path, name: str, pages: Sequence[Page], opening: Opening, *, links: Sequence[Link] = ()
 ) -> Path:
-    """Write the index, the page that shows two side by side, and a menu into every page.
+    """Write the index, the glossary, and a menu into every page.
+
+    Where there are pages of several trainings, one more page shows two of them side by side.
 
     Parameters
     ----------
@@ -223,7 +225,7 @@ def write_site(
     opening
         What the index begins with.
     links
-        More pages, listed in the index and offered side by side.
+        More pages, listed in the index.
 
     Returns
     -------
@@ -232,25 +234,33 @@ def write_site(
     """
     import nbformat
 
+    _write_beside(folder, name, pages, links)
     for page in pages:
         executed = nbformat.read(page.notebook, as_version=4)
         _write(page.html, _render(executed, page, pages))
-    shown = [Link(page.title, page.html.name) for page in pages]
-    shown += [link for link in links if not link.note]
-    trained = [n for n, link in enumerate(shown) if Path(link.href).stem.startswith("train-")]
-    left, right, *_ = [*trained, *range(len(shown)), 0, 0]
-    text = render(
-        "beside.html.j2",
-        title=f"{name}: two pages side by side",
-        bar=_bar("beside.html", "Side by side", pages, _more(folder)),
-        css=style_sheet(),
-        links=shown,
-        chosen=(left, right if right != left else min(left + 1, len(shown) - 1)),
-        zoom=load_asset("zoom.js"),
-    )
-    _write(folder / "beside.html", text)
     _write_glossary(folder, pages)
     return write_index(folder, name, pages, opening, links=links, whole=True)
+
+
+def _write_beside(folder: Path, name: str, pages: Sequence[Page], links: Sequence[Link]) -> None:
+    """Write the page that pairs the figures of two trainings' pages, if there are two."""
+    shown = [Link(page.title, page.html.name) for page in pages]
+    shown += [link for link in links if not link.note]
+    trained = [link for link in shown if re.fullmatch("train(-.*)?", Path(link.href).stem)]
+    path = folder / BESIDE
+    if len(trained) < 2:
+        path.unlink(missing_ok=True)
+        return
+    path.touch()  # so that the menu lists it
+    text = render(
+        "beside.html.j2",
+        title=f"{name}: two trainings side by side",
+        bar=_bar(BESIDE, "Side by side", pages, _more(folder)),
+        css=style_sheet(),
+        links=trained,
+        zoom=load_asset("zoom.js"),
+    )
+    _write(path, text)
 
 
 def _write_glossary(folder: Path, pages: Sequence[Page]) -> None:
@@ -342,9 +352,9 @@ def _bar(
 
 def _more(folder: Path, writing: str = "") -> list[Link]:
     """Return the entries of a whole site's menu that are not made from notebooks."""
-    exists = writing == PLAYGROUND or (folder / PLAYGROUND).exists()
-    playground = [Link("Playground", PLAYGROUND)] if exists else []
-    return [*playground, Link("Side by side", "beside.html"), Link("Glossary", glossary.PAGE)]
+    made = {"Playground": PLAYGROUND, "Side by side": BESIDE}
+    exist = [name for name, file in made.items() if file == writing or (folder / file).exists()]
+    return [*(Link(name, made[name]) for name in exist), Link("Glossary", glossary.PAGE)]
 
 
 @cache

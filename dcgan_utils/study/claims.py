@@ -404,7 +404,8 @@ def power_table(table: pd.DataFrame, *, looks: Sequence[int] = ()) -> pd.DataFra
     -------
     pandas.DataFrame
         Indexed by ``claim``: its ``verdict``, and ``seeds``, the smallest number that decides it in
-        80 of 100 studies; ``more than 96`` if an estimate lies too close to what is asked for.
+        80 of 100 studies; ``more than 96`` if an estimate lies too close to what is asked for, and
+        ``unknown`` as long as there are no two seeds that vary.
     """
     import pandas as pd
 
@@ -421,7 +422,7 @@ def power_table(table: pd.DataFrame, *, looks: Sequence[int] = ()) -> pd.DataFra
 
 def _seeds_needed(question: Question, runs: Runs) -> str:
     if not all(np.isfinite(runs.difference(test).error) for test in question.tests):
-        return "unknown: it takes two seeds that vary"
+        return "unknown"
     place = bisect_left(SIZES, True, key=lambda n: _power(question, runs, n) >= POWER)
     return str(SIZES[place]) if place < len(SIZES) else f"more than {SIZES[-1]}"
 

@@ -19,7 +19,7 @@ from dcgan_utils.data.decode import COPIES
 from dcgan_utils.data.listing import normalise_name
 from dcgan_utils.data.load import Dataset, synthetic_dataset
 from dcgan_utils.data.tensors import rms_difference, to_float, to_uint8
-from dcgan_utils.gan.augment import augment_inputs, views_per_image
+from dcgan_utils.gan.augment import augment_inputs, draw_layers, views_per_image
 from dcgan_utils.gan.config import TrainConfig
 from dcgan_utils.metrics.evaluation import evaluate_run
 from dcgan_utils.runs.run import Run
@@ -125,6 +125,36 @@ def augmented(
     """
     rng = stream(seed, policy)
     return to_uint8(augment_inputs(policy, to_float(images), rng, probability=probability))
+
+
+def describe_layers(policy: str, count: int, *, seed: int) -> list[str]:
+    """Say what the random layers do to each of the images that `augmented` returns.
+
+    Parameters
+    ----------
+    policy, seed
+        Those given to `augmented`: ``"layers"`` or ``"both"``.
+    count
+        Number of images.
+
+    Returns
+    -------
+    list of str
+        Such as ``"20° left, mirrored, 6% larger"``, in the order in which the changes are made.
+    """
+    changes = draw_layers(count, stream(seed, policy))
+    return [_describe_layer(*change) for change in zip(*changes, strict=True)]
+
+
+def _describe_layer(angle: torch.Tensor, mirrored: torch.Tensor, scale: torch.Tensor) -> str:
+    parts = []
+    if angle:
+        parts.append(f"{abs(math.degrees(angle)):.0f}° {'left' if angle > 0 else 'right'}")
+    if mirrored:
+        parts.append("mirrored")
+    if scale != 1:
+        parts.append(f"{abs(1 / scale - 1):.0%} {'larger' if scale < 1 else 'smaller'}")
+    return ", ".join(parts) or "unchanged"
 
 
 def changes_by_policy(dataset: Dataset, copies: torch.Tensor, *, seed: int) -> pd.Series:

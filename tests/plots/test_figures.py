@@ -270,11 +270,23 @@ def test_a_figure_of_a_table(draw, words):
     assert assert_drawn(figure)[-15:].std() > 1, "an empty strip at the bottom"
     assert words in figure.get_label()
     assert_legible(figure)
+    assert_whole(figure)
+
+
+def assert_whole(figure):
+    """Check that no line leaves its panel at the top or bottom."""
+    for axes in figure.axes:
+        low, high = sorted(axes.get_ylim())
+        for line in axes.lines:
+            if line.get_transform().contains_branch(axes.transData):
+                y = np.asarray(line.get_ydata(), float)
+                within = (y >= low) & (y <= high) | ~np.isfinite(y)
+                assert within.all(), (axes.get_title(), line.get_label())
 
 
 def assert_legible(figure):
-    """Check that text is 11 px high on a phone (322 px) and a page (794 px), and not cut off."""
-    for drawn, pixels in ((figure, 794), (figure.narrow(), 322)):
+    """Check that text is 11 px high on a phone (322 px) and where the wide drawing begins."""
+    for drawn, pixels in ((figure, 704), (figure.narrow(), 322)):
         svg = drawn.as_svg()
         wide = float(re.search(r'viewBox="0 0 ([\d.]+)', svg)[1])
         sizes = [float(size) for size in re.findall(r"font(?:-size)?: ([\d.]+)px", svg)]

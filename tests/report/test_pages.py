@@ -61,7 +61,7 @@ def site(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DCGAN_HOME", str(home))
         notebooks = {
-            "made-up": made_up_notebook(),
+            "train-made-up": made_up_notebook(),
             "train-normal": executed("train", dataset=str(images), **TINY),
         }
     pages = []
@@ -69,7 +69,7 @@ def site(tmp_path_factory):
         nbformat.write(content, home / f"{name}.ipynb")
         pages.append(make_page(home / f"{name}.ipynb", title=name))
     write_site(home, "Two pages", pages, Opening(()))
-    return [home / f"{name}.html" for name in ("made-up", "train-normal", "beside")]
+    return [home / f"{name}.html" for name in ("train-made-up", "train-normal", "beside")]
 
 
 @pytest.fixture
@@ -288,7 +288,7 @@ def test_formulas_fit_on_a_phone(site, open_page):
 def test_figures_of_two_pages_stand_in_pairs_and_the_address_keeps_the_pages(site, open_page):
     tab = open_page(site[2])
     first, second = tab.get_by_label("The first page"), tab.get_by_label("The second page")
-    second.select_option(label="train-normal")
+    first.select_option(label="train-normal")
     tab.wait_for_function(
         "[...document.querySelectorAll('.pair h2')].some((h) => h.textContent === 'Training')"
     )
@@ -313,9 +313,17 @@ def test_figures_of_two_pages_stand_in_pairs_and_the_address_keeps_the_pages(sit
 
 def test_pages_without_a_common_heading_go_by_order(site, open_page):
     tab = open_page(site[2])
-    assert tab.get_by_label("The first page").input_value() == "train-normal.html"
-    assert tab.get_by_label("The second page").input_value() == "made-up.html"
+    assert tab.get_by_label("The first page").input_value() == "train-made-up.html"
+    assert tab.get_by_label("The second page").input_value() == "train-normal.html"
     assert " | " in tab.locator(".pair h2").first.inner_text()
+
+
+def test_no_title_lies_below_the_button_that_enlarges(site, open_page):
+    tab = open_page(site[0], width=360)
+    for figure in tab.locator(".zoomable").all():
+        drawing = figure.locator("> :first-child").bounding_box()
+        button = figure.locator(".enlarge").bounding_box()
+        assert button["y"] + button["height"] <= drawing["y"] + 1
 
 
 # --- For everybody -------------------------------------------------------------------------

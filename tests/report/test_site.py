@@ -156,6 +156,32 @@ def test_progress_of_the_past_is_left_out_and_results_stay(tmp_path):
     assert "<progress" not in html
 
 
+def reason(text):
+    return shown("skipped", {"text/markdown": f"*{text}*", "text/plain": ""})
+
+
+def test_a_reason_is_given_once_and_what_it_leaves_unexplained_goes(tmp_path):
+    cells = [
+        new_markdown_cell("## Side by side\n\nTwo collections."),
+        reason("There is no second collection."),
+        new_markdown_cell("The filled curve is the first."),
+        reason("There is no second collection."),
+        reason("It takes two seeds."),
+        new_markdown_cell("The dots are runs."),
+        printed("numbers"),
+        new_markdown_cell("## Another section"),
+        reason("There is no second collection."),
+        new_markdown_cell("Words in the end."),
+    ]
+    html = page_text(tmp_path, *cells)
+    assert html.count("<em>There is no second collection.</em>") == 2
+    assert "filled curve" not in html
+    kept = ("Two collections", "It takes two seeds", "The dots", "numbers", "Words in the end")
+    assert all(text in html for text in kept)
+    twice = [shown("found", {"text/markdown": "It *learned*.", "text/plain": ""}) for _ in "12"]
+    assert page_text(tmp_path, *twice).count("It <em>learned</em>.") == 2
+
+
 def test_long_texts_are_folded(tmp_path):
     text = "".join(f"line {number}\n" for number in range(40))
     html = page_text(tmp_path, printed(text), printed("short\n" * 25))
@@ -224,17 +250,31 @@ def test_headings_have_addresses_of_their_own_and_are_the_contents(tmp_path):
 
 
 def test_a_site_has_a_menu_on_every_page_and_a_way_to_the_next(tmp_path):
-    pages = [make_page(written(tmp_path, name), title=name.upper()) for name in ("a", "b", "c")]
+    names = ("eda", "train-b", "latent")
+    pages = [make_page(written(tmp_path, name), title=name.upper()) for name in names]
     assert "<nav" not in pages[0].html.read_text()
     write_site(tmp_path, "n", pages, Opening(()), links=[Link("run", "../runs/r/train.html")])
-    for name in ("index", "beside", "a", "b", "c"):
+    for name in ("index", "beside", *names):
         text = (tmp_path / f"{name}.html").read_text()
         assert text.count('aria-current="page"') == 1
-        assert all(f'href="{other}.html"' in text for other in ("index", "beside", "a", "b", "c"))
-    middle = (tmp_path / "b.html").read_text()
-    assert 'rel="prev" href="a.html"' in middle
-    assert 'rel="next" href="c.html"' in middle
-    assert 'value="../runs/r/train.html"' in (tmp_path / "beside.html").read_text()
+        assert all(f'href="{other}.html"' in text for other in ("index", "beside", *names))
+    middle = (tmp_path / "train-b.html").read_text()
+    assert 'rel="prev" href="eda.html"' in middle
+    assert 'rel="next" href="latent.html"' in middle
+
+
+def test_only_trainings_are_offered_side_by_side(tmp_path):
+    pages = [
+        make_page(written(tmp_path, name), title=name) for name in ("eda", "train-b", "train-c")
+    ]
+    links = [Link("run", "../runs/r/train.html"), Link("failed", "train-d.html", note="failed")]
+    write_site(tmp_path, "n", pages, Opening(()), links=links)
+    offered = re.findall('<option value="([^"]*)"', (tmp_path / "beside.html").read_text())
+    assert offered == 2 * ["train-b.html", "train-c.html", "../runs/r/train.html"]
+    write_site(tmp_path, "n", pages[:2], Opening(()))
+    assert not (tmp_path / "beside.html").exists()
+    for page in ("index", "eda", "train-b"):
+        assert "beside.html" not in (tmp_path / f"{page}.html").read_text()
 
 
 @pytest.mark.parametrize("count", [0, 1])

@@ -1,3 +1,4 @@
+import re
 import unicodedata
 from dataclasses import replace
 
@@ -244,6 +245,30 @@ def test_images_are_shown_as_the_discriminator_sees_them(collection):
     assert turned.dtype == torch.uint8
     assert not torch.equal(turned, images)
     assert torch.equal(turned, trials.augmented("layers", images, seed=0))
+
+
+def test_each_random_layer_is_named_as_it_is_seen():
+    side, count = 64, 200
+    half_disc = torch.full((3, side, side), 255, dtype=torch.uint8)
+    x = torch.arange(side) - (side - 1) / 2
+    half_disc[:, (torch.hypot(x[:, None], x[None]) < side / 3) & (x[None] < 0)] = 0
+    seen = trials.augmented("layers", half_disc.expand(count, -1, -1, -1), seed=0)
+    dark = 1 - seen[:, 0].double() / 255
+    right, up = (dark * x[None]).sum((1, 2)), (dark * -x[:, None]).sum((1, 2))
+    area = dark.sum((1, 2)) / (1 - half_disc[0].double() / 255).sum()
+    kinds = set()
+    for i, said in enumerate(trials.describe_layers("layers", count, seed=0)):
+        mirrored, turned = "mirrored" in said, re.search(r"(\d+)° (left|right)", said)
+        assert bool(right[i] > 0) == mirrored
+        # the half disc looks to the left: turned left, it goes down, whether mirrored or not
+        angle = torch.atan2(-up[i], right[i].abs()).rad2deg().item()
+        expected = int(turned[1]) * (1 if turned[2] == "left" else -1) if turned else 0
+        assert angle == pytest.approx(expected, abs=1)
+        zoom = re.search(r"(\d+)% (larger|smaller)", said)
+        larger = int(zoom[1]) / 100 * (1 if zoom[2] == "larger" else -1) if zoom else 0
+        assert area[i].sqrt().item() == pytest.approx(1 + larger, abs=0.02)
+        kinds.add((bool(turned), mirrored, bool(zoom)))
+    assert len(kinds) == 8
 
 
 @pytest.mark.parametrize("change", ["flip: false", "device: cpu", "img_size: 64", "kid_samples: 9"])

@@ -1,0 +1,70 @@
+// --- Drawing in workers ------------------------------------------------------------------------
+
+const engine = URL.createObjectURL(new Blob([$("engine").textContent], { type: "text/javascript" }));
+const workers = Array.from({ length: Math.min(4, Math.max(1, navigator.hardwareConcurrency || 1)) }, () => {
+  const worker = { thread: new Worker(engine), known: new Set(), jobs: new Map() };
+  worker.thread.postMessage({ binary: $("kernel").textContent });
+  worker.thread.onmessage = ({ data: { ticket, pixels } }) => {
+    worker.jobs.get(ticket).done(pixels);
+    worker.jobs.delete(ticket);
+  };
+  worker.thread.onerror = (event) => {
+    const reason = new Error(event.message || "no reason given");
+    worker.jobs.forEach(({ failed }) => failed(reason));
+    worker.jobs.clear();
+  };
+  return worker;
+});
+let tickets = 0;
+
+function ask(worker, index, epoch, vectors, how) {
+  const name = `${index}:${epoch}`, ticket = ++tickets;
+  const run = worker.known.has(name) ? undefined : data.runs[index];
+  worker.known.add(name);
+  return new Promise((done, failed) => {
+    worker.jobs.set(ticket, { done, failed });
+    worker.thread.postMessage({ ticket, name, run, epoch, vectors, ...how });
+  });
+}
+
+// The share of the variance that lies between images, as the package computes it: unbiased, so
+// that few images can be compared with many.
+function shareBetween(pixels, images) {
+  const size = pixels.length / images;
+  let sum = 0;
+  for (let channel = 0; channel < 3; channel++) {
+    const means = new Float64Array(images);  // of each image
+    for (let image = 0; image < images; image++) {
+      for (let i = channel; i < size; i += 4) means[image] += pixels[image * size + i] / (size / 4);
+    }
+    let between = 0, shared = 0;
+    for (let i = channel; i < size; i += 4) {
+      let value = 0, square = 0, pattern = 0, patterns = 0;
+      for (let image = 0; image < images; image++) {
+        const found = pixels[image * size + i], without = found - means[image];
+        value += found;
+        square += found * found;
+        pattern += without;
+        patterns += without * without;
+      }
+      const variance = (patterns - pattern * pattern / images) / (images - 1);
+      between += (square - value * value / images) / (images - 1);
+      shared += (pattern / images) ** 2 - variance / images;
+    }
+    sum += between > 0 ? between / (between + Math.max(0, shared)) / 3 : 0;
+  }
+  return sum;
+}
+
+// Draw the first `shown` of a batch of latent vectors, one after the other in a Float32Array.
+// Workers share the images; each computes the first layer of the whole batch, which is little.
+async function drawBatch(index, vectors, { epoch, shown, training }) {
+  const run = data.runs[index], parts = Math.min(workers.length, Math.ceil(shown / 4));
+  const drawn = await Promise.all(workers.slice(0, parts).map((worker, i) => {
+    const [first, last] = [i, i + 1].map((k) => Math.round((k * shown) / parts));
+    return ask(worker, index, epoch, vectors, { first, last, training });
+  }));
+  const pixels = new Uint8ClampedArray(drawn.reduce((sum, part) => sum + part.length, 0));
+  drawn.reduce((at, part) => (pixels.set(part, at), at + part.length), 0);
+  return { pixels, share: run.realShare ? shareBetween(pixels, shown) / run.realShare : null };
+}
