@@ -1,9 +1,9 @@
 """DCGANs on small image collections.
 
 The rooms: `core`, `data`, `gan`, `runs`, `metrics`, `study`, `plots`, `report`; `live` shows long
-work while it goes on, and `notebook` has what a notebook's cell needs. The five functions of a
-lecture: `load_dataset`, `train`, `sample`, `load_generator`, `find_runs`. All are loaded when they
-are first used, so that ``import dcgan_utils`` itself costs nothing.
+work while it goes on, and `notebook` has what a notebook's cell needs. The six functions of a
+lecture: `load_dataset`, `train`, `sample`, `load_generator`, `find_runs`, `play`. All are loaded
+when they are first used, so that ``import dcgan_utils`` itself costs nothing.
 """
 
 import importlib
@@ -24,6 +24,7 @@ _FUNCTIONS = {
     "sample": "runs.sampling",
     "load_generator": "runs.sampling",
     "find_runs": "runs.run",
+    "play": "notebook",
 }
 __all__ = [*_ROOMS, *_FUNCTIONS]
 

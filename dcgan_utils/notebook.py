@@ -11,14 +11,18 @@ import contextlib
 import hashlib
 import inspect
 import io
+import json
 import logging
 import math
 import os
 import symtable
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
 from dcgan_utils import live
 from dcgan_utils.core.environment import provenance as provenance_text
@@ -270,8 +274,6 @@ def table_with_images(
     columns
         Those that hold names of images.
     """
-    from html import escape
-
     from IPython import display
 
     if table.empty:
@@ -336,10 +338,11 @@ def _enlarged(image: torch.Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def show_page(page: Path, text: str, *, height: int = 800) -> display.HTML:
-    """Link an HTML page; where somebody looks, show it in a frame as well.
+@dataclass(frozen=True)
+class ShownPage:
+    """An HTML page: in a cell a link and, where somebody looks, a frame; elsewhere its path.
 
-    Parameters
+    Attributes
     ----------
     page
         The file. The link is relative to the working directory, which is a notebook's folder.
@@ -348,20 +351,72 @@ def show_page(page: Path, text: str, *, height: int = 800) -> display.HTML:
     height
         Of the frame, in pixels.
     """
-    from html import escape
-    from urllib.parse import quote
 
-    from IPython import display
+    page: Path
+    text: str
+    height: int = 800
 
-    href = quote(os.path.relpath(page).replace(os.sep, "/"))
-    html = f'<p><a href="{href}">{escape(text)}</a></p>'
-    if live.in_front_end():
-        content = escape(page.read_text(encoding="utf-8"))
-        html += (
-            f'<iframe srcdoc="{content}" title="{escape(text)}" '
-            f'style="width: 100%; height: {height}px; border: 0"></iframe>'
+    def __repr__(self) -> str:
+        return str(self.page)
+
+    def _repr_html_(self) -> str:
+        href, text = quote(os.path.relpath(self.page).replace(os.sep, "/")), escape(self.text)
+        link = f'<p><a href="{href}">{text}</a></p>'
+        if not live.in_front_end():
+            return link
+        # Where a server can send the page, it does not become part of the notebook.
+        content = f'src="{href}"' if _is_served(self.page) else f'srcdoc="{self._content()}"'
+        style = f"width: 100%; height: {self.height}px; border: 0"
+        return (
+            f'{link}<iframe class="shown-page" {content} title="{text}" style="{style}"></iframe>'
         )
-    return display.HTML(html)
+
+    def _content(self) -> str:
+        return escape(self.page.read_text(encoding="utf-8"))
+
+
+def _is_served(page: Path) -> bool:
+    """Return whether a Jupyter server of this machine sends both this page and the notebook."""
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    both = page.resolve(), Path.cwd().resolve()
+    servers = [
+        json.loads(f.read_text()) for f in Path(jupyter_runtime_dir()).glob("jpserver-*.json")
+    ]
+    roots = [Path(server["root_dir"]).resolve() for server in servers]
+    return any(all(path.is_relative_to(root) for path in both) for root in roots)
+
+
+def play(*runs: Run | str, page: Path | None = None, epoch: int | None = None) -> ShownPage:
+    """Write the playground of trained runs, one page in which a browser draws their images.
+
+    Parameters
+    ----------
+    *runs
+        Runs, or their names; see `runs.find_run`.
+    page
+        The HTML file; by default that of the first run's name in ``reports/playground``.
+    epoch
+        An epoch whose weights were kept; by default the last checkpoint.
+
+    Returns
+    -------
+    ShownPage
+        Shows itself in a cell.
+
+    Raises
+    ------
+    WorkbookError
+        If a run is not found or cannot be read, or the page cannot be written.
+    """
+    from dcgan_utils.core.files import report_dir
+    from dcgan_utils.report.playground import write_playground
+    from dcgan_utils.runs.run import find_run
+
+    found = [find_run(run) for run in runs]
+    page = page or report_dir("playground") / f"{found[0].name}.html"
+    names = found[0].name if len(found) == 1 else f"{len(found)} runs"
+    return ShownPage(write_playground(found, page, epoch=epoch), f"The playground of {names}")
 
 
 def provenance(**facts: Any) -> None:

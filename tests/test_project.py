@@ -69,7 +69,9 @@ def test_training_does_not_import_what_only_figures_need():
     assert not {*figures, "tensorboard"} & set(modules.split())
 
 
-@pytest.mark.parametrize("name", ["load_dataset", "train", "sample", "load_generator", "find_runs"])
+@pytest.mark.parametrize(
+    "name", ["load_dataset", "train", "sample", "load_generator", "find_runs", "play"]
+)
 def test_the_package_offers_the_functions_of_a_lecture_on_first_use(name):
     assert name in dir(dcgan_utils)
     assert callable(getattr(dcgan_utils, name))

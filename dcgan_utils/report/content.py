@@ -22,6 +22,7 @@ _PROGRESS = re.compile(  # lines that `live` and trainings log
     r".*\bepoch \d+/\d+|.*: [\d,]+ of [\d,]+$|Training \d+ of \d+: "
     r"|.* is already finished: nothing to train\.$"
 )
+_FRAME = re.compile(r'<iframe class="shown-page".*?</iframe>')  # of `notebook.ShownPage`
 
 
 # --- What the index shows of a page ---
@@ -89,7 +90,7 @@ def _is_text(output: NotebookNode) -> bool:
 def prepare(notebook: NotebookNode) -> NotebookNode:
     """Return a copy without progress of the past, the finding, papermill's banner, repetitions.
 
-    Tables become tables for people.
+    Tables become tables for people. Of a page that was shown in a frame the link remains.
     """
     prepared = copy.deepcopy(notebook)
     # papermill's cells point at an error: the page does so itself.
@@ -104,6 +105,8 @@ def prepare(notebook: NotebookNode) -> NotebookNode:
             html = output.get("data", {}).get("text/html", "")
             if "<table" in html:
                 output.data["text/html"] = tidy_tables(html)
+            elif _FRAME.search(html):
+                output.data["text/html"] = _FRAME.sub("", html)
     return prepared
 
 

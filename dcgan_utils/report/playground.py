@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from markupsafe import Markup
 from PIL import Image
 from torch import nn
 
@@ -40,6 +41,10 @@ OFFERED = (
     "normal, uniform, gamma, N(-1, 1), N(1, 1), N(0, 0.01), N(0, 100), standardized(gamma), "
     "laplace, exponential, student_t(3), bernoulli, sphere"
 )
+SCRIPTS = tuple(
+    f"playground{name}.js" for name in ("-vectors", "-state", "-draw", "-figures", "-image", "")
+)
+BARS = 16  # that show a vector
 REACH, STEPS = 5.0, 801  # the tables go from N(0, 1)'s -5 to 5, in so many values
 
 
@@ -208,7 +213,7 @@ def write_playground(
         bytes=len(json.dumps(data)),
         kernel=base64.b64encode((TEMPLATES / "playground-kernel.wasm").read_bytes()).decode(),
         engine=load_asset("playground-engine.js"),
-        script=load_asset("playground.js"),
+        script=Markup("\n").join(map(load_asset, SCRIPTS)),
     )
 
 
@@ -290,6 +295,7 @@ def _describe(run: Run, epochs: Sequence[int]) -> dict[str, Any]:
         "ink": prior_color(prior),
         "layers": [_shape(layer) for layer in layers],
         "states": [*states, _state(run, layers, norm, bits=16)],
+        "directions": _directions(layers[0], norm),
         **_describe_real(run),
     }
 
@@ -380,3 +386,18 @@ def _pack(numbers: np.ndarray) -> str:
 
 def _zip(numbers: np.ndarray) -> str:
     return base64.b64encode(gzip.compress(numbers.tobytes(), mtime=0)).decode()
+
+
+def _directions(first: Layer, norm: FirstNorm | None) -> str | None:
+    """Return the orthonormal directions of a vector that change the first block's output most.
+
+    There are as many as bars on the page; None if the vector itself has no more numbers.
+    """
+    columns = np.moveaxis(first.weight, 2, 0)
+    if len(columns) <= BARS:
+        return None
+    if norm:
+        columns = columns * norm.factor / np.sqrt(norm.variance)
+    matrix = columns.reshape(len(columns), -1)
+    _, vectors = np.linalg.eigh(matrix @ matrix.T)  # the eigenvalues ascend
+    return _pack(vectors.T[::-1][:BARS].astype(np.float32))

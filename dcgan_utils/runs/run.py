@@ -320,6 +320,23 @@ class Run:
         """Whether the training has ended: the animation is the last file to be written."""
         return self.gif_path.exists()
 
+    def play(self, *, epoch: int | None = None) -> Any:
+        """Write a page in which a browser draws this run's images; see `notebook.play`.
+
+        Parameters
+        ----------
+        epoch
+            One of `kept_epochs`; by default the last checkpoint.
+
+        Returns
+        -------
+        notebook.ShownPage
+            In a cell a link and a frame; elsewhere its text is the path of the page.
+        """
+        import dcgan_utils  # what makes pages lies to the right of this room
+
+        return dcgan_utils.play(self, epoch=epoch)
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes from training this run; the lock of a dead process does not count.

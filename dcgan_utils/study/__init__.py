@@ -5,7 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "compare": ["CLOSENESS", "Comparison", "VARIETY", "find", "reading"],
+        "compare": ["CLOSENESS", "Comparison", "VARIETY", "find", "reading", "require_folder"],
         "findings": [
             "assess",
             "assess_each",

@@ -2,9 +2,11 @@
 
 import base64
 import io
+import json
 import logging
 import re
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,6 +26,8 @@ from dcgan_utils.report.configs import (
     LatentConfig,
     StudyConfig,
 )
+from dcgan_utils.report.content import prepare
+from dcgan_utils.runs.training import train
 
 
 @pytest.fixture(autouse=True)
@@ -255,17 +259,27 @@ def test_a_slider_moves_a_row_of_images_of_one_size(looked_at):
 PAGE = '<!DOCTYPE html><title>x</title><p id="in">"play" & more</p>'
 
 
-def test_a_page_is_linked_and_framed_where_somebody_looks(
-    looked_at, browser, tmp_path, monkeypatch
-):
-    (tmp_path / "reports").mkdir()
-    page = tmp_path / "reports" / "a page.html"
-    page.write_text(PAGE)
-    (tmp_path / "work").mkdir()
+@pytest.fixture
+def shown_page(tmp_path, monkeypatch):
+    """Return a page in ``reports``, as a notebook in ``work`` shows it."""
+    for folder in ("reports", "work", "runtime"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "reports" / "a page.html").write_text(PAGE)
     monkeypatch.chdir(tmp_path / "work")
-    shown = notebook.show_page(page, "Play <here>").data
-    assert '<a href="../reports/a%20page.html">Play &lt;here&gt;</a>' in shown
-    (tmp_path / "work" / "cell.html").write_text(shown)
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
+    return notebook.ShownPage(tmp_path / "reports" / "a page.html", "Play <here>")
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_a_page_is_linked_and_framed_where_somebody_looks(
+    served, shown_page, looked_at, browser, tmp_path
+):
+    about = {"root_dir": str(tmp_path if served else tmp_path / "work")}
+    (tmp_path / "runtime" / "jpserver-1.json").write_text(json.dumps(about))
+    html = shown_page._repr_html_()
+    assert '<a href="../reports/a%20page.html">Play &lt;here&gt;</a>' in html
+    assert ("srcdoc" in html) != served, "a page that can be sent is no part of the notebook"
+    (tmp_path / "work" / "cell.html").write_text(html)
     tab = browser.new_page()
     tab.goto((tmp_path / "work" / "cell.html").as_uri())
     assert tab.frame_locator("iframe").locator("#in").inner_text() == '"play" & more'
@@ -275,13 +289,30 @@ def test_a_page_is_linked_and_framed_where_somebody_looks(
     tab.close()
 
 
-def test_a_page_is_only_linked_where_nobody_looks(tmp_path, monkeypatch):
+def test_a_page_is_only_linked_where_nobody_looks(shown_page, monkeypatch):
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
-    (tmp_path / "page.html").write_text(PAGE)
-    monkeypatch.chdir(tmp_path)
-    assert (
-        notebook.show_page(tmp_path / "page.html", "x").data == '<p><a href="page.html">x</a></p>'
-    )
+    link = '<p><a href="../reports/a%20page.html">Play &lt;here&gt;</a></p>'
+    assert shown_page._repr_html_() == link
+    assert repr(shown_page) == str(shown_page.page)
+
+
+def test_an_exported_notebook_keeps_the_link_and_loses_the_frame(shown_page, looked_at):
+    output = nbformat.v4.new_output("display_data", {"text/html": shown_page._repr_html_()})
+    cell = nbformat.v4.new_code_cell("run.play()", outputs=[output])
+    prepared = prepare(nbformat.v4.new_notebook(cells=[cell]))
+    kept = prepared.cells[0].outputs[0].data["text/html"]
+    assert "<a href" in kept
+    assert "iframe" not in kept
+
+
+def test_a_run_is_played(tiny, collection, home):
+    run = train(tiny(), collection)
+    shown = run.play()
+    assert shown.page == home / "reports" / "playground" / f"{run.name}.html"
+    assert run.name in shown._repr_html_()
+    assert run.name in shown.page.read_text(encoding="utf-8")
+    with pytest.raises(WorkbookError, match="kept no weights of epoch 99"):
+        run.play(epoch=99)
 
 
 def test_a_table_shows_the_images_that_it_names_and_escapes_its_texts():
