@@ -30,7 +30,7 @@ from dcgan_utils.gan.priors import Prior
 from dcgan_utils.report.chapters import Chapter, Timetable
 from dcgan_utils.report.configs import BenchmarkConfig, choose_chapters
 from dcgan_utils.report.opening import open_report, open_study
-from dcgan_utils.report.playground import write_playground
+from dcgan_utils.report.playground import draw_cover, write_playground
 from dcgan_utils.report.site import (
     PLAYGROUND,
     Link,
@@ -388,7 +388,10 @@ def _add_playground(report: Report, pages: Sequence[Page]) -> None:
     try:
         path.unlink(missing_ok=True)
         if report.trained:
-            write_playground([Run(name) for name in report.trained], path, pages=pages)
+            runs = [Run(name) for name in report.trained]
+            epochs = min(6, *(len(run.kept_epochs()) for run in runs))
+            write_playground(runs, path, epochs=max(1, epochs), pages=pages)
+            path.with_suffix(".jpg").write_bytes(draw_cover(runs[0]))
     except (WorkbookError, OSError) as error:
         logger.warning("There is no playground: %s", error)
 

@@ -8,6 +8,7 @@ quantiles. ``templates/playground-engine.js`` is the forward pass.
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import json
 from collections.abc import Sequence
@@ -23,9 +24,10 @@ from torch import nn
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import data_dir
+from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.sources import PAINTED
 from dcgan_utils.data.statistics import share_between_images
-from dcgan_utils.data.tensors import make_grid
+from dcgan_utils.data.tensors import make_grid, to_uint8
 from dcgan_utils.gan import priors
 from dcgan_utils.gan.convolutions import ResizeConv2d
 from dcgan_utils.gan.priors import Prior
@@ -215,6 +217,32 @@ def write_playground(
     )
 
 
+COVER = (0.1, 1.0, 10.0), (1.0, 2.0, 4.0)  # factors; means in standard deviations
+
+
+@torch.no_grad()
+def draw_cover(run: Run) -> bytes:
+    """Return a JPEG of what the page shows: three vectors scaled, then moved.
+
+    The columns are `COVER`. The first BatchNorm normalises by a batch of 64 vectors, as in
+    training.
+    """
+    generator, prior = load_generator(run, device="cpu"), run.config.prior
+    generator.blocks[0].train()
+    z = prior.sample(64, run.config.noise_size, generator=stream(run.config.seed, "cover"))
+    factors, means = COVER
+    blocks = [[factor * z for factor in factors], [z + mean * prior.std for mean in means]]
+    grids = [
+        make_grid(torch.stack([to_uint8(generator(one))[:3] for one in block], 1).flatten(0, 1), 3)
+        for block in blocks
+    ]
+    white = torch.full_like(grids[0][:, :16], 255)
+    buffer = io.BytesIO()
+    image = torch.cat([grids[0], white, grids[1]], dim=1)
+    Image.fromarray(image.numpy()).save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
+
+
 def _choose_epochs(run: Run, last: int | None, count: int) -> list[int]:
     """Return so many epochs up to the last; early ones are nearer together, for they differ more.
 
@@ -246,8 +274,9 @@ def _choose_epochs(run: Run, last: int | None, count: int) -> list[int]:
 
 def _describe(run: Run, epochs: Sequence[int]) -> dict[str, Any]:
     config, prior = run.config, run.config.prior
-    states = [_state(run, epoch, 16 if epoch == epochs[-1] else 8) for epoch in epochs]
-    layers, norm = as_convolutions(load_generator(run, epoch=epochs[-1], device="cpu"))
+    networks = [as_convolutions(load_generator(run, epoch=epoch, device="cpu")) for epoch in epochs]
+    states = [_state(run, *network, bits=8) for network in networks[:-1]]
+    layers, norm = networks[-1]
     return {
         "name": run.name,
         "collection": run.about["data"]["name"],
@@ -265,7 +294,7 @@ def _describe(run: Run, epochs: Sequence[int]) -> dict[str, Any]:
         "side": config.img_size,
         "ink": prior_color(prior),
         "layers": [_shape(layer) for layer in layers],
-        "states": states,
+        "states": [*states, _state(run, layers, norm, bits=16)],
         "directions": _directions(layers[0], norm),
         **_describe_real(run),
     }
@@ -291,31 +320,36 @@ def _describe_real(run: Run) -> dict[str, Any]:
     return {"realShare": share_between_images(images) or None, "real": real}
 
 
-def _state(run: Run, epoch: int, bits: int) -> dict[str, Any]:
+def _state(
+    run: Run, layers: Sequence[Layer], norm: FirstNorm | None, *, bits: int
+) -> dict[str, Any]:
     """Return the numbers of one epoch: weights in 16 or 8 bits, the rest in 32."""
-    generator = load_generator(run, epoch=epoch, device="cpu")
-    layers, norm = as_convolutions(generator)
-    layers[0] = _standardize(run.config.prior, layers[0])
-    parts = [norm.factor, norm.summand, norm.mean, norm.variance] if norm else []
-    codes, rest = [], [part.ravel() for part in parts]
-    for layer in layers:
-        weight = layer.weight
-        if bits == 8:
-            factors = np.maximum(abs(weight).max(axis=(0, 1, 2)), np.finfo(np.float32).tiny) / 127
-            codes.append(np.rint(weight / factors).astype(np.int8).ravel())
-            rest.append(factors)
-        else:
-            with np.errstate(over="ignore"):
-                codes.append(weight.astype(np.float16).ravel())
-        rest.append(layer.bias.ravel())
-    codes, rest = np.concatenate(codes), np.concatenate(rest).astype(np.float32)
-    if not (np.isfinite(codes).all() and np.isfinite(rest).all()):
-        raise WorkbookError(f"the weights of '{run.name}' are too large for 16 bits.")
-    return {"epoch": epoch, "bits": bits, "weights": _pack(codes), "rest": _pack(rest)}
+    first, *others = layers
+    codes = []
+    rest = [norm.factor, norm.summand, norm.mean, norm.variance] if norm else []
+    for layer in (_standardize(run.config.prior, first), *others):
+        code, unit = _encode(layer.weight, bits)
+        codes.append(code.ravel())
+        rest += [unit, layer.bias]
+    numbers = np.concatenate([part.ravel() for part in rest])
+    if not np.isfinite(numbers).all():
+        raise WorkbookError(f"weights of '{run.name}' are not finite numbers; it cannot draw.")
+    return {"bits": bits, "weights": _zip(np.concatenate(codes)), "rest": _zip(numbers)}
+
+
+def _encode(weight: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a weight as multiples of one unit per output channel, and these units, in 32 bits.
+
+    So weights of any scale fit half precision, or the integers from -127 to 127.
+    """
+    peaks = np.maximum(abs(weight).max(axis=(0, 1, 2)), np.finfo(np.float32).tiny)
+    if bits == 16:
+        return (weight / peaks).astype(np.float16), peaks
+    return np.rint(127 * (weight / peaks)).astype(np.int8), peaks / 127
 
 
 def _standardize(prior: Prior, first: Layer) -> Layer:
-    """Change the first layer to take standardized vectors, so that any scale fits 16 bits."""
+    """Change the first layer to take standardized vectors: a mean would multiply its rounding."""
     pattern = prior.mean * first.weight.sum(axis=2)  # what a mean adds, at each of 4x4 positions
     return replace(first, weight=prior.std * first.weight, bias=first.bias + pattern)
 
@@ -348,6 +382,10 @@ def _table(prior: Prior, noise_size: int) -> dict[str, Any]:
 
 def _pack(numbers: np.ndarray) -> str:
     return base64.b64encode(numbers.tobytes()).decode()
+
+
+def _zip(numbers: np.ndarray) -> str:
+    return base64.b64encode(gzip.compress(numbers.tobytes(), mtime=0)).decode()
 
 
 def _directions(first: Layer, norm: FirstNorm | None) -> str | None:

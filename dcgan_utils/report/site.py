@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import re
 import shlex
@@ -286,6 +287,8 @@ def write_index(
     """Write ``index.html``; its menu is complete only if the site is ``whole``."""
     from markupsafe import Markup
 
+    play = folder / PLAYGROUND if whole and (folder / PLAYGROUND).exists() else None
+    cover = play.with_suffix(".jpg").read_bytes() if play else b""
     result = (page for page in pages if page.image and page.html.stem == opening.result)
     text = render(
         "report.html.j2",
@@ -296,7 +299,8 @@ def write_index(
         introduction=Markup(render_markdown(opening.introduction)),
         drawing=next((page.drawing for page in pages if page.drawing), ""),
         bar=_bar("index.html", "Overview", pages, _more(folder) if whole else ()),
-        playground=PLAYGROUND if whole and (folder / PLAYGROUND).exists() else "",
+        playground=play.name if play else "",
+        playground_cover=base64.b64encode(cover).decode(),
         pages=pages,
         links=links,
         css=style_sheet(),

@@ -155,6 +155,8 @@ def test_the_index_answers_five_questions_and_shows_what_was_found(report):
     assert "here there are 8" in pages[3].html.read_text(), "why so few images give no verdicts"
     assert "&lt;i&gt;broken" in pages[0].html.read_text()
     assert text.count('href="playground.html"') >= 2, "in the menu and among the cards"
+    assert text.count('class="cover"') == 1 + sum(bool(page.image) for page in pages)
+    assert all("base64,/9j/" in cover for cover in re.findall('class="cover".*?>.*?>', text))
     assert "27 trainings" in text, "the evidence behind a single run"
     playground = index.with_name("playground.html").read_text()
     assert '"label": "Gamma(2, 1)"' in playground

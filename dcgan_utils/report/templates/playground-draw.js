@@ -4,9 +4,10 @@ const engine = URL.createObjectURL(new Blob([$("engine").textContent], { type: "
 const workers = Array.from({ length: Math.min(4, Math.max(1, navigator.hardwareConcurrency || 1)) }, () => {
   const worker = { thread: new Worker(engine), known: new Set(), jobs: new Map() };
   worker.thread.postMessage({ binary: $("kernel").textContent });
-  worker.thread.onmessage = ({ data: { ticket, pixels } }) => {
-    worker.jobs.get(ticket).done(pixels);
+  worker.thread.onmessage = ({ data: { ticket, pixels, failed } }) => {
+    const job = worker.jobs.get(ticket);
     worker.jobs.delete(ticket);
+    pixels ? job.done(pixels) : job.failed(new Error(failed));
   };
   worker.thread.onerror = (event) => {
     const reason = new Error(event.message || "no reason given");
@@ -18,12 +19,15 @@ const workers = Array.from({ length: Math.min(4, Math.max(1, navigator.hardwareC
 let tickets = 0;
 
 function ask(worker, index, epoch, vectors, how) {
-  const name = `${index}:${epoch}`, ticket = ++tickets;
-  const run = worker.known.has(name) ? undefined : data.runs[index];
-  worker.known.add(name);
+  const name = `${index}:${epoch}`, ticket = ++tickets, job = { ticket, name, vectors, ...how };
+  if (!worker.known.has(name)) {
+    const { states, real, ...run } = data.runs[index];
+    Object.assign(job, { run, state: states[run.epochs.indexOf(epoch)] });
+    worker.known.add(name);
+  }
   return new Promise((done, failed) => {
     worker.jobs.set(ticket, { done, failed });
-    worker.thread.postMessage({ ticket, name, run, epoch, vectors, ...how });
+    worker.thread.postMessage(job);
   });
 }
 
@@ -66,5 +70,6 @@ async function drawBatch(index, vectors, { epoch, shown, training }) {
   }));
   const pixels = new Uint8ClampedArray(drawn.reduce((sum, part) => sum + part.length, 0));
   drawn.reduce((at, part) => (pixels.set(part, at), at + part.length), 0);
-  return { pixels, share: run.realShare ? shareBetween(pixels, shown) / run.realShare : null };
+  const share = run.realShare && shown > 1 ? shareBetween(pixels, shown) / run.realShare : null;
+  return { pixels, share };
 }

@@ -16,12 +16,18 @@ function fromHalf(bits) {
 }
 
 const HALVES = Float32Array.from({ length: 65536 }, (_, bits) => fromHalf(bits));
-const bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
+const bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
-// Weights in 16 bits, or in 8 bits as multiples of a factor per output channel.
-function weightsOf(layer, codes, factors) {
-  if (!factors) return Float32Array.from(codes, (code) => HALVES[code]);
-  return Float32Array.from(codes, (code, i) => code * factors[i % layer.after]);
+// Numbers of a typed array's kind, which the page holds as gzip.
+async function unzip(text, Kind) {
+  const stream = new Blob([bytesOf(text)]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Kind(await new Response(stream).arrayBuffer());
+}
+
+// Weights in 16 or 8 bits are multiples of a unit of their output channel.
+function decode(codes, units) {
+  const value = codes instanceof Uint16Array ? (code) => HALVES[code] : (code) => code;
+  return Float32Array.from(codes, (code, i) => value(code) * units[i % units.length]);
 }
 
 // A 3x3 convolution after upsampling is a 4x4 transposed one: its kernel, blurred by a 2x2 box.
@@ -143,17 +149,15 @@ function asProduct(weight, { before, after }) {
   return out;
 }
 
-function readGenerator(run, epoch) {
-  const state = run.states.find((one) => one.epoch === epoch);
-  const codes = state.bits === 16 ? new Uint16Array(bytesOf(state.weights)) : new Int8Array(bytesOf(state.weights));
-  const rest = new Float32Array(bytesOf(state.rest));
+async function readGenerator(run, state) {
+  const codes = await unzip(state.weights, state.bits === 16 ? Uint16Array : Int8Array);
+  const rest = await unzip(state.rest, Float32Array);
   let code = 0, number = 0;
   const take = (count) => rest.subarray(number, (number += count));
   const norm = run.norm && Object.fromEntries(["factor", "summand", "mean", "variance"].map((name) => [name, take(run.normed)]));
   const layers = run.layers.map((layer, i) => {
     const count = layer.kernel ** 2 * layer.before * layer.after;
-    const factors = state.bits === 8 ? take(layer.after) : null;
-    let weight = weightsOf(layer, codes.subarray(code, (code += count)), factors);
+    let weight = decode(codes.subarray(code, (code += count)), take(layer.after));
     const bias = take(layer.biases);
     if (i === 0) {
       const outputs = 16 * layer.after, product = asProduct(weight, layer);
@@ -207,7 +211,7 @@ function draw({ layers, norm, mean, std }, vectors, { first, last, training }) {
   const input = roomFor("vectors", vectors.length), maps = roomFor("maps", count * start.outputs);
   const most = Math.max(...later.map((layer) => CHUNK * layer.side ** 2 * layer.outputs));
   const halves = [roomFor("one", most), roomFor("other", most)];
-  // The first layer takes standardized vectors, as 16 bits cannot hold tiny or huge weights.
+  // The first layer takes standardized vectors: a mean would multiply the rounding of its weights.
   heap().set(vectors.map((value) => (value - mean) / std), input / 4);
   compute(start, input, maps, count);
   if (norm) normalise(heap().subarray(maps / 4, maps / 4 + count * start.outputs), norm, training);
@@ -229,9 +233,13 @@ function draw({ layers, norm, mean, std }, vectors, { first, last, training }) {
 
 // A worker receives the kernel first, and each generator of an epoch before its first images.
 const generators = new Map();
-self.onmessage = ({ data: { binary, ticket, name, run, epoch, vectors, ...how } }) => {
+self.onmessage = async ({ data: { binary, ticket, name, run, state, vectors, ...how } }) => {
   if (binary !== undefined) return prepare(binary);
-  if (run) generators.set(name, readGenerator(run, epoch));
-  const pixels = draw(generators.get(name), vectors, how);
-  self.postMessage({ ticket, pixels }, [pixels.buffer]);
+  if (run) generators.set(name, readGenerator(run, state));
+  try {
+    const pixels = draw(await generators.get(name), vectors, how);
+    self.postMessage({ ticket, pixels }, [pixels.buffer]);
+  } catch (error) {
+    self.postMessage({ ticket, failed: error.message });
+  }
 };
