@@ -89,7 +89,7 @@ function layOutGrid(index, columns) {
   large.setAttribute("role", "img");
   large.setAttribute("aria-label", `The chosen image, ${title}`);
   const share = run.realShare === null ? null : shareBar(run);
-  const section = element("section", { className: "run" }, element("h3", {}, marked(run), title), grid, ...(share ? [share.row] : []));
+  const section = element("section", { className: "run" }, element("h3", {}, marked(run), title), ...(share ? [share.row] : []), grid);
   const box = { index, canvases, large, section, share };
   box.request = newestFirst(() => drawGrid(box));
   return box;
@@ -171,7 +171,7 @@ function describe() {
   $("pasted").hidden = !pasted;
   $("figures").hidden = Boolean(pasted);
   document.querySelectorAll("[name=run]").forEach((box) => { box.checked = state.runs.includes(Number(box.value)); });
-  setText("lesson-text", lessons().find(({ id }) => id === state.lesson)?.text ?? "Three things to try: each button sets everything, and says what to look at.");
+  setText("lesson-text", lessons().find(({ id }) => id === state.lesson)?.text ?? "Each of these buttons sets everything, and says what to look at.");
   const noises = own
     ? shown.map((run) => ({ ...noiseOf(run), ink: run.ink, label: titleOf(run), norm: run.norm }))
     : [{ ...first, ink: "var(--link)", label: `${first.prior.label}, moved`, norm: "channel" }];
