@@ -319,6 +319,11 @@ def share_between_images(images: torch.Tensor) -> float:
     return share.nan_to_num(0).mean().item()  # a channel that does not vary at all repeats
 
 
+def share_of_collection(images: torch.Tensor) -> float:
+    """Return `share_between_images` of at most 256 images of a collection, evenly spaced."""
+    return share_between_images(images[:: math.ceil(len(images) / 256)])
+
+
 # --- Pixels as vectors ---
 
 

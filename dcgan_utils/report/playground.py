@@ -26,7 +26,7 @@ from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.files import data_dir
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.sources import PAINTED
-from dcgan_utils.data.statistics import share_between_images
+from dcgan_utils.data.statistics import share_of_collection
 from dcgan_utils.data.tensors import make_grid, to_uint8
 from dcgan_utils.gan import priors
 from dcgan_utils.gan.convolutions import ResizeConv2d
@@ -261,7 +261,7 @@ def _choose_epochs(run: Run, last: int | None, count: int) -> list[int]:
     if len(before) < count - 1:
         raise WorkbookError(
             f"'{run.name}' has kept the weights of {len(before) + 1} epochs up to epoch {last}: "
-            f"show at most so many, not {count}."
+            f"show at most so many, not {count}, or train it longer."
         )
     if count == 1:
         return [last]
@@ -274,7 +274,7 @@ def _choose_epochs(run: Run, last: int | None, count: int) -> list[int]:
 
 def _describe(run: Run, epochs: Sequence[int]) -> dict[str, Any]:
     config, prior = run.config, run.config.prior
-    networks = [as_convolutions(load_generator(run, epoch=epoch, device="cpu")) for epoch in epochs]
+    networks = [as_convolutions(_load(run, epoch)) for epoch in epochs]
     states = [_state(run, *network, bits=8) for network in networks[:-1]]
     layers, norm = networks[-1]
     return {
@@ -294,10 +294,16 @@ def _describe(run: Run, epochs: Sequence[int]) -> dict[str, Any]:
         "side": config.img_size,
         "ink": prior_color(prior),
         "layers": [_shape(layer) for layer in layers],
-        "states": [*states, _state(run, layers, norm, bits=16)],
+        "states": [*states, _state(run, layers, norm, bits=12)],
         "directions": _directions(layers[0], norm),
         **_describe_real(run),
     }
+
+
+def _load(run: Run, epoch: int) -> nn.Module:
+    """Return a kept epoch's generator, or the checkpoint's, whose epoch need not be kept."""
+    kept = epoch if epoch in run.kept_epochs() else None
+    return load_generator(run, epoch=kept, device="cpu")
 
 
 def _describe_real(run: Run) -> dict[str, Any]:
@@ -313,17 +319,19 @@ def _describe_real(run: Run) -> dict[str, Any]:
     images, real = collection.images, None
     if collection.source in [data_dir() / name for name in PAINTED]:
         chosen = images[:: max(1, len(images) // 16)][:16]
+        sprite = Image.fromarray(make_grid(chosen, 4, gap=0).numpy())
+        sprite.thumbnail((512, 512))  # the page shows them small; some 40 kB
         buffer = io.BytesIO()
-        grid = make_grid(chosen, 4, gap=0).numpy()
-        Image.fromarray(grid).save(buffer, "WEBP", quality=80)
+        sprite.save(buffer, "WEBP", quality=60)
         real = f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-    return {"realShare": share_between_images(images) or None, "real": real}
+    share = share_of_collection(images)
+    return {"realShare": share if share > 0 else None, "real": real}
 
 
 def _state(
     run: Run, layers: Sequence[Layer], norm: FirstNorm | None, *, bits: int
 ) -> dict[str, Any]:
-    """Return the numbers of one epoch: weights in 16 or 8 bits, the rest in 32."""
+    """Return the numbers of one epoch: weights in 12 or 8 bits, the rest in 32."""
     first, *others = layers
     codes = []
     rest = [norm.factor, norm.summand, norm.mean, norm.variance] if norm else []
@@ -338,14 +346,11 @@ def _state(
 
 
 def _encode(weight: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return a weight as multiples of one unit per output channel, and these units, in 32 bits.
-
-    So weights of any scale fit half precision, or the integers from -127 to 127.
-    """
-    peaks = np.maximum(abs(weight).max(axis=(0, 1, 2)), np.finfo(np.float32).tiny)
-    if bits == 16:
-        return (weight / peaks).astype(np.float16), peaks
-    return np.rint(127 * (weight / peaks)).astype(np.int8), peaks / 127
+    """Return a weight as integers, multiples of one unit per output channel, and these units."""
+    most = 2 ** (bits - 1) - 1
+    units = np.maximum(abs(weight).max(axis=(0, 1, 2)) / most, np.finfo(np.float32).tiny)
+    with np.errstate(invalid="ignore"):  # what is not finite is refused with the units
+        return np.rint(weight / units).astype(np.int8 if bits == 8 else np.int16), units
 
 
 def _standardize(prior: Prior, first: Layer) -> Layer:

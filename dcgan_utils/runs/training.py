@@ -20,7 +20,7 @@ from dcgan_utils.core.errors import PlainMessage, WorkbookError
 from dcgan_utils.core.files import warn_if_not_writable, write_gif
 from dcgan_utils.core.seeds import stream
 from dcgan_utils.data.load import Dataset, load_copies
-from dcgan_utils.data.statistics import share_between_images
+from dcgan_utils.data.statistics import share_between_images, share_of_collection
 from dcgan_utils.data.tensors import make_grid, to_float, to_uint8
 from dcgan_utils.gan.augment import COPYING
 from dcgan_utils.gan.config import TrainConfig
@@ -263,8 +263,7 @@ class _Loop:
         self.order_rng = stream(config.seed, "order")
         self.flip_rng = stream(config.seed, "flip")
         self.fixed_noise = _fixed_noise(config, self.model.device)
-        some = dataset.images[:: math.ceil(len(dataset.images) / 256)]
-        self.real_share = share_between_images(some)
+        self.real_share = share_of_collection(dataset.images)
         self.epoch = 0  # complete epochs
         self.seen = 0  # images shown in the current epoch
         self.order = torch.arange(len(self.images))

@@ -27,7 +27,7 @@ KINDS = [
     *((name, "channel", "normal") for name in ARCHITECTURES),
     ("dcgan", "unit", "gamma"),
     ("resize", "channel", "N(0, 0.01)"),
-    ("dcgan", "channel", "normal(0, 1e5)"),
+    ("dcgan", "channel", "normal(0, 1e7)"),  # too large for half precision
 ]
 DRAW = """async ([index, vectors, how]) => {
   const { pixels, share } = await drawBatch(index, Float32Array.from(vectors.flat()), how);
@@ -199,14 +199,14 @@ def test_several_epochs_are_in_the_page_and_the_last_is_exact(run, tmp_path, tab
     assert epochs == sorted(epochs)
     assert epochs[-1] == 12
     assert set(epochs) <= set(run.kept_epochs())
-    assert [state["bits"] for state in described["states"]] == [8, 8, 8, 16]
+    assert [state["bits"] for state in described["states"]] == [8, 8, 8, 12]
     z = run.config.prior.sample(16, run.config.noise_size, generator=stream(0, "test"))
     differences = [
         (drawn(tab, run, z, epoch=epoch)[0].int() - expected(run, z, epoch=epoch).int()).abs()
         for epoch in epochs
     ]
     assert differences[-1].max() <= 2
-    assert max(one.float().mean() for one in differences) < 3, "8 bits"
+    assert max(one.float().mean() for one in differences) < 1, "8 bits"
     first, last = (expected(run, z, epoch=epoch) for epoch in (epochs[0], epochs[-1]))
     assert difference(first, last) > 20, "they are different generators"
 
@@ -232,13 +232,19 @@ def test_an_earlier_epoch_is_another_generator(run, tmp_path):
     assert last["states"][0]["weights"] != third["states"][0]["weights"]
 
 
-def test_weights_that_16_bits_cannot_hold_are_refused(run, tmp_path, monkeypatch):
+def test_weights_that_are_not_finite_are_refused(run, tmp_path, monkeypatch):
     loaded = load_generator(run, device="cpu")
     with torch.no_grad():
-        loaded.blocks[1][0].weight.fill_(1e5)
+        loaded.blocks[1][0].weight[0, 0, 0, 0] = torch.nan
     monkeypatch.setattr(playground, "load_generator", lambda *_, **__: loaded)
-    with pytest.raises(WorkbookError, match="too large for 16 bits"):
+    with pytest.raises(WorkbookError, match="not finite"):
         playground.write_playground([run], tmp_path / "page.html")
+
+
+def test_a_checkpoint_is_enough(run, tmp_path):
+    shutil.rmtree(run.folder / "weights")
+    (described,) = page_data(playground.write_playground([run], tmp_path / "page.html"))["runs"]
+    assert described["epochs"] == [12]
 
 
 def test_only_images_that_were_painted_here_are_passed_on(run, collection, tmp_path, monkeypatch):

@@ -7,27 +7,12 @@ const padded = (count) => Math.ceil(count / LANES) * LANES;
 
 // --- Numbers of the page -----------------------------------------------------------------------
 
-// Half precision: sign, five bits of exponent, ten of fraction.
-function fromHalf(bits) {
-  const sign = bits >> 15 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction ? NaN : sign * Infinity;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-}
-
-const HALVES = Float32Array.from({ length: 65536 }, (_, bits) => fromHalf(bits));
 const bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
 // Numbers of a typed array's kind, which the page holds as gzip.
 async function unzip(text, Kind) {
   const stream = new Blob([bytesOf(text)]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Kind(await new Response(stream).arrayBuffer());
-}
-
-// Weights in 16 or 8 bits are multiples of a unit of their output channel.
-function decode(codes, units) {
-  const value = codes instanceof Uint16Array ? (code) => HALVES[code] : (code) => code;
-  return Float32Array.from(codes, (code, i) => value(code) * units[i % units.length]);
 }
 
 // A 3x3 convolution after upsampling is a 4x4 transposed one: its kernel, blurred by a 2x2 box.
@@ -150,14 +135,15 @@ function asProduct(weight, { before, after }) {
 }
 
 async function readGenerator(run, state) {
-  const codes = await unzip(state.weights, state.bits === 16 ? Uint16Array : Int8Array);
+  const codes = await unzip(state.weights, state.bits === 8 ? Int8Array : Int16Array);
   const rest = await unzip(state.rest, Float32Array);
   let code = 0, number = 0;
   const take = (count) => rest.subarray(number, (number += count));
   const norm = run.norm && Object.fromEntries(["factor", "summand", "mean", "variance"].map((name) => [name, take(run.normed)]));
   const layers = run.layers.map((layer, i) => {
     const count = layer.kernel ** 2 * layer.before * layer.after;
-    let weight = decode(codes.subarray(code, (code += count)), take(layer.after));
+    const units = take(layer.after);  // of each output channel: a weight is a multiple of it
+    let weight = Float32Array.from(codes.subarray(code, (code += count)), (one, k) => one * units[k % layer.after]);
     const bias = take(layer.biases);
     if (i === 0) {
       const outputs = 16 * layer.after, product = asProduct(weight, layer);
