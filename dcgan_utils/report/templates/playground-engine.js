@@ -7,7 +7,11 @@ const padded = (count) => Math.ceil(count / LANES) * LANES;
 
 // --- Numbers of the page -----------------------------------------------------------------------
 
-const bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+function bytesOf(text) {
+  const letters = atob(text), bytes = new Uint8Array(letters.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = letters.charCodeAt(i);
+  return bytes;
+}
 
 // Numbers of a typed array's kind, which the page holds as gzip.
 async function unzip(text, Kind) {
@@ -143,7 +147,7 @@ async function readGenerator(run, state) {
   const layers = run.layers.map((layer, i) => {
     const count = layer.kernel ** 2 * layer.before * layer.after;
     const units = take(layer.after);  // of each output channel: a weight is a multiple of it
-    let weight = Float32Array.from(codes.subarray(code, (code += count)), (one, k) => one * units[k % layer.after]);
+    let weight = new Float32Array(codes.subarray(code, (code += count))).map((one, k) => one * units[k % layer.after]);
     const bias = take(layer.biases);
     if (i === 0) {
       const outputs = 16 * layer.after, product = asProduct(weight, layer);

@@ -288,6 +288,7 @@ for (const [name, belongs] of GROUPS) {
 }
 if (abouts.size === 1) $("runs").append(element("p", { className: "soft", textContent: [...abouts][0] }));
 $("runs-of").hidden = data.runs.length < 2;
+$("training").parentElement.hidden = $("training-text").hidden = data.runs.every((run) => run.norm === null);
 $("epoch-row").hidden = epochs.length < 2;
 $("epoch").max = epochs.length - 1;
 $("share-legend").hidden = data.runs.every((run) => run.realShare === null);
