@@ -446,7 +446,11 @@ TRIAL = LITTLE | {"width": 8, "batch_size": 4, "samples": 6}
     [
         ("eda", LITTLE | {"k": 3}, ["reports/ten-images"]),
         ("augment", TRIAL | {"trial_images": 20, "policies": "none, pil"}, ["reports/augment"]),
-        ("latent", {"samples": 4, "projection_steps": 2, "device": "cpu"}, ["reports/latent"]),
+        (
+            "latent",
+            {"samples": 4, "projection_steps": 2, "device": "cpu"},
+            ["reports/latent", "reports/playground"],
+        ),
         ("compare", {"samples": 10, "device": "cpu"}, ["reports/compare", "{run}/metrics.json"]),
         ("train", TINY | {"kid_samples": 4}, ["{run}/quality.csv"]),
     ],

@@ -49,12 +49,17 @@ function layOut() {
   const columns = Math.min(8, Math.sqrt(state.count));
   boxes = state.runs.map((index) => layOutGrid(index, columns));
   const groups = GROUPS.map(([name, belongs]) => [name, boxes.filter(({ index }) => belongs(data.runs[index]))]).filter(([, some]) => some.length);
-  const across = Math.min(3, Math.max(...groups.map(([, some]) => some.length)));
+  // Few generators stand in one row, to be compared; more have a row for each group.
+  const across = boxes.length <= 3 ? boxes.length : Math.min(3, Math.max(...groups.map(([, some]) => some.length)));
   $("grids").style.setProperty("--across", across);
   $("grids").style.setProperty("--columns", columns);
-  $("grids").replaceChildren(...realImages(across, columns), ...groups.flatMap(([name, some]) => [
-    element("h2", { textContent: name }), element("div", { className: "runs" }, ...some.map(({ section }) => section)),
-  ]));
+  $("grids").classList.toggle("pair", boxes.length === 2);
+  $("grids").replaceChildren(...realImages(across, columns), ...groups.map(([name, some]) => {
+    const row = element("div", { className: "runs" }, ...some.map(({ section }) => section));
+    const group = element("section", {}, element("h2", { textContent: name }), row);
+    group.style.setProperty("--across", boxes.length <= 3 ? some.length : across);
+    return group;
+  }));
   $("large").replaceChildren(...boxes.map(({ index, large }) => element("figure", {}, large, element("figcaption", { textContent: titleOf(data.runs[index]) }))));
 }
 
@@ -71,7 +76,7 @@ function realImages(across, columns) {
   const row = element("div", { className: "runs real" }, ...cells);
   row.setAttribute("role", "img");
   row.setAttribute("aria-label", `Images of the collection ${run.collection}`);
-  return [element("h2", { textContent: `Real images: ${run.collection}` }), row];
+  return [element("section", { className: "whole" }, element("h2", { textContent: `Real images: ${run.collection}` }), row)];
 }
 
 function layOutGrid(index, columns) {
@@ -197,6 +202,13 @@ function change(changes) {
 
 let ready = Promise.resolve();  // resolves when everything is drawn
 let waits = false;  // a slider moves faster than the screen: one request per frame is enough
+let isFirst = true;  // the first grid is seen before the workers have read the other generators
+
+async function drawAll() {
+  if (isFirst) await boxes[0].request();
+  isFirst = false;
+  await Promise.all([...boxes.map((box) => box.request()), showImage()]);
+}
 
 function requestRedraw() {
   setText("busy", "drawing");
@@ -204,7 +216,7 @@ function requestRedraw() {
   waits = true;
   requestAnimationFrame(async () => {
     waits = false;
-    const mine = ready = Promise.all([...boxes.map((box) => box.request()), showImage()]);
+    const mine = ready = drawAll();
     try {
       await mine;
       if (mine === ready && !waits) setText("busy", "");
@@ -276,6 +288,7 @@ for (const [name, belongs] of GROUPS) {
 }
 if (abouts.size === 1) $("runs").append(element("p", { className: "soft", textContent: [...abouts][0] }));
 $("runs-of").hidden = data.runs.length < 2;
+$("training").parentElement.hidden = $("training-text").hidden = data.runs.every((run) => run.norm === null);
 $("epoch-row").hidden = epochs.length < 2;
 $("epoch").max = epochs.length - 1;
 $("share-legend").hidden = data.runs.every((run) => run.realShare === null);
