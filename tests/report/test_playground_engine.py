@@ -83,15 +83,16 @@ def test_the_images_are_pytorch_s(architecture, first_norm, noise, tiny, collect
     z = run.config.prior.sample(32, 20, generator=stream(0, "test"))
     std = run.config.prior.std
     assert expected(run, z).float().std() > 5, "images of something"
-    for vectors in (z, 10 * z, z + 3 * std):
+    for vectors in (z, 10 * z, z / 10, z + 3 * std):
         for training in (False, True):
             images = expected(run, vectors, training=training)
             found, share = drawn(tab, run, vectors, training=training)
             assert difference(found, images) <= 2
             real = share_between_images(collection.images)
             assert share == pytest.approx(share_between_images(found) / real, abs=1e-6)
-    part, _ = drawn(tab, run, z, shown=5, training=True)
-    assert difference(part, expected(run, z, training=True)[:5]) <= 2
+    few = z[:4]  # where it matters most which vectors the statistics are of, and how
+    part, _ = drawn(tab, run, few, shown=2, training=True)
+    assert difference(part, expected(run, few, training=True)[:2]) <= 2
 
 
 @pytest.mark.slow

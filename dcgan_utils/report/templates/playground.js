@@ -207,7 +207,8 @@ let isFirst = true;  // the first grid is seen before the workers have read the 
 async function drawAll() {
   if (isFirst) await boxes[0].request();
   isFirst = false;
-  await Promise.all([...boxes.map((box) => box.request()), showImage()]);
+  await Promise.all(boxes.map((box) => box.request()));
+  await showImage();
 }
 
 function requestRedraw() {
