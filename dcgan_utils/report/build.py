@@ -37,6 +37,7 @@ from dcgan_utils.report.site import (
     Opening,
     Page,
     make_page,
+    write_beside,
     write_index,
     write_site,
 )
@@ -350,6 +351,7 @@ def build_report(
         if chapter not in report.timetable.chapters and (page := _earlier_page(report, chapter)):
             pages[chapter] = page
     ordered = [pages[chapter] for chapter in report.chapters if chapter in pages]
+    write_beside(report.folder, report.name, ordered)  # the playground's menu leads to it
     _add_playground(report, ordered)
     return write_site(report.folder, report.name, ordered, _opening(report, ordered)), ordered
 
@@ -390,8 +392,8 @@ def _add_playground(report: Report, pages: Sequence[Page]) -> None:
         if report.trained:
             runs = [Run(name) for name in report.trained]
             epochs = min(6, *(len(run.kept_epochs()) for run in runs))
+            path.with_suffix(".jpg").write_bytes(draw_cover(runs[0]))  # the index shows both
             write_playground(runs, path, epochs=max(1, epochs), pages=pages)
-            path.with_suffix(".jpg").write_bytes(draw_cover(runs[0]))
     except (WorkbookError, OSError) as error:
         logger.warning("There is no playground: %s", error)
 

@@ -198,8 +198,10 @@ def write_playground(
     own = [run.config.prior for run in runs]
     size = max(run.config.noise_size for run in runs)
     offered = dict.fromkeys([*priors.parse_list(OFFERED), *own])
+    described = [_describe(run, which) for run, which in zip(runs, shown, strict=True)]
+    earlier = [run.pop("earlier") for run in described]
     data = {
-        "runs": [_describe(run, which) for run, which in zip(runs, shown, strict=True)],
+        "runs": described,
         "priors": [_table(prior, size) for prior in offered],
         "reach": REACH,
     }
@@ -210,7 +212,8 @@ def write_playground(
         title=f"{', '.join(collections)}: play with the noise",
         pages=pages,
         data=data,
-        bytes=len(json.dumps(data)),
+        earlier=earlier,  # the page draws before it has read them
+        bytes=len(json.dumps([data, earlier])),
         kernel=base64.b64encode((TEMPLATES / "playground-kernel.wasm").read_bytes()).decode(),
         engine=load_asset("playground-engine.js"),
         script=Markup("\n").join(map(load_asset, SCRIPTS)),
@@ -275,7 +278,6 @@ def _choose_epochs(run: Run, last: int | None, count: int) -> list[int]:
 def _describe(run: Run, epochs: Sequence[int]) -> dict[str, Any]:
     config, prior = run.config, run.config.prior
     networks = [as_convolutions(_load(run, epoch)) for epoch in epochs]
-    states = [_state(run, *network, bits=8) for network in networks[:-1]]
     layers, norm = networks[-1]
     return {
         "name": run.name,
@@ -294,7 +296,8 @@ def _describe(run: Run, epochs: Sequence[int]) -> dict[str, Any]:
         "side": config.img_size,
         "ink": prior_color(prior),
         "layers": [_shape(layer) for layer in layers],
-        "states": [*states, _state(run, layers, norm, bits=12)],
+        "state": _state(run, layers, norm, bits=12),
+        "earlier": [_state(run, *network, bits=8) for network in networks[:-1]],
         "directions": _directions(layers[0], norm),
         **_describe_real(run),
     }

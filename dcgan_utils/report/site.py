@@ -235,7 +235,7 @@ def write_site(
     """
     import nbformat
 
-    _write_beside(folder, name, pages, links)
+    write_beside(folder, name, pages, links)
     for page in pages:
         executed = nbformat.read(page.notebook, as_version=4)
         _write(page.html, _render(executed, page, pages))
@@ -243,7 +243,9 @@ def write_site(
     return write_index(folder, name, pages, opening, links=links, whole=True)
 
 
-def _write_beside(folder: Path, name: str, pages: Sequence[Page], links: Sequence[Link]) -> None:
+def write_beside(
+    folder: Path, name: str, pages: Sequence[Page], links: Sequence[Link] = ()
+) -> None:
     """Write the page that pairs the figures of two trainings' pages, if there are two."""
     shown = [Link(page.title, page.html.name) for page in pages]
     shown += [link for link in links if not link.note]

@@ -18,11 +18,24 @@ const workers = Array.from({ length: Math.min(4, Math.max(1, navigator.hardwareC
 });
 let tickets = 0;
 
-function ask(worker, index, epoch, vectors, how) {
+// Earlier epochs stand at the end of the page, so that the last is drawn before they are read.
+const whole = new Promise((done) => {
+  document.readyState === "loading" ? addEventListener("DOMContentLoaded", done) : done();
+});
+let earlier = null;
+
+async function stateOf(index, epoch) {
+  const { epochs, state } = data.runs[index], place = epochs.indexOf(epoch);
+  if (place === epochs.length - 1) return state;
+  earlier ??= whole.then(() => JSON.parse($("earlier").textContent));
+  return (await earlier)[index][place];
+}
+
+function ask(worker, index, epoch, state, vectors, how) {
   const name = `${index}:${epoch}`, ticket = ++tickets, job = { ticket, name, vectors, ...how };
   if (!worker.known.has(name)) {
-    const { states, real, ...run } = data.runs[index];
-    Object.assign(job, { run, state: states[run.epochs.indexOf(epoch)] });
+    const { state: last, real, ...run } = data.runs[index];
+    Object.assign(job, { run, state });
     worker.known.add(name);
   }
   return new Promise((done, failed) => {
@@ -64,9 +77,10 @@ function shareBetween(pixels, images) {
 // Workers share the images; each computes the first layer of the whole batch, which is little.
 async function drawBatch(index, vectors, { epoch, shown, training }) {
   const run = data.runs[index], parts = Math.min(workers.length, Math.ceil(shown / 4));
+  const state = await stateOf(index, epoch);
   const drawn = await Promise.all(workers.slice(0, parts).map((worker, i) => {
     const [first, last] = [i, i + 1].map((k) => Math.round((k * shown) / parts));
-    return ask(worker, index, epoch, vectors, { first, last, training });
+    return ask(worker, index, epoch, state, vectors, { first, last, training });
   }));
   const pixels = new Uint8ClampedArray(drawn.reduce((sum, part) => sum + part.length, 0));
   drawn.reduce((at, part) => (pixels.set(part, at), at + part.length), 0);
