@@ -41,9 +41,7 @@ OFFERED = (
     "normal, uniform, gamma, N(-1, 1), N(1, 1), N(0, 0.01), N(0, 100), standardized(gamma), "
     "laplace, exponential, student_t(3), bernoulli, sphere"
 )
-SCRIPTS = tuple(
-    f"playground{name}.js" for name in ("-vectors", "-state", "-draw", "-figures", "-image", "")
-)
+SCRIPTS = tuple(f"playground{name}.js" for name in ("-vectors", "-state", "-figures", "-image", ""))
 BARS = 16  # that show a vector
 REACH, STEPS = 5.0, 801  # the tables go from N(0, 1)'s -5 to 5, in so many values
 
@@ -216,6 +214,7 @@ def write_playground(
         bytes=len(json.dumps([data, earlier])),
         kernel=base64.b64encode((TEMPLATES / "playground-kernel.wasm").read_bytes()).decode(),
         engine=load_asset("playground-engine.js"),
+        drawing=load_asset("playground-draw.js"),
         script=Markup("\n").join(map(load_asset, SCRIPTS)),
     )
 

@@ -1,5 +1,7 @@
 // --- Drawing in workers ------------------------------------------------------------------------
 
+const $ = (id) => document.getElementById(id);
+
 const engine = URL.createObjectURL(new Blob([$("engine").textContent], { type: "text/javascript" }));
 const workers = Array.from({ length: Math.min(4, Math.max(1, navigator.hardwareConcurrency || 1)) }, () => {
   const worker = { thread: new Worker(engine), known: new Set(), jobs: new Map() };

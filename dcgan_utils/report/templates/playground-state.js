@@ -1,6 +1,5 @@
 // --- What is shown: kept in the address -----------------------------------------------------------
 
-const $ = (id) => document.getElementById(id);
 const BATCH = 64;  // vectors that the first BatchNorm normalises by, shown or not
 const COUNTS = [4, 16, 36, 64];
 
