@@ -85,8 +85,8 @@ def _study_in_brief() -> str:
     table = study_verdicts()
     counts = [f"{n} {word}" for word in VERDICTS if (n := int((table["verdict"] == word).sum()))]
     trainings = table.drop_duplicates("collection")["trainings"].sum()
-    judged = ", ".join(counts)
-    return f"the noise study of {trainings} trainings judges the claims behind it: {judged}"
+    names, judged = " and ".join(table["collection"].unique()), ", ".join(counts)
+    return f"the noise study of {trainings} trainings judges the claims on {names}: {judged}"
 
 
 def _verdict_table() -> str:

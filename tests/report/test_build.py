@@ -157,7 +157,7 @@ def test_the_index_answers_five_questions_and_shows_what_was_found(report):
     assert text.count('href="playground.html"') >= 2, "in the menu and among the cards"
     assert text.count('class="cover"') == 1 + sum(bool(page.image) for page in pages)
     assert all("base64,/9j/" in cover for cover in re.findall('class="cover".*?>.*?>', text))
-    assert "27 trainings" in text, "the evidence behind a single run"
+    assert "54 trainings judges the claims on monet and plein_air" in text, "the evidence"
     playground = index.with_name("playground.html").read_text()
     assert '"label": "Gamma(2, 1)"' in playground
     assert '<nav class="menu"' in playground
