@@ -371,22 +371,22 @@ def bars(shown):
 
 @pytest.mark.slow
 def test_papermill_in_a_terminal_shows_the_training_and_how_to_go_on(image_folder, tmp_path, home):
-    command = papermill(image_folder, tmp_path / "out.ipynb", epochs=400)
-    shown = in_terminal(command, stop_after=r"training: .* [1-9]\d\.\d/400")
+    command = papermill(image_folder, tmp_path / "out.ipynb", epochs=4000)
+    shown = in_terminal(command, stop_after=r"training: .* [1-9]\d\.\d/4000")
     done, left = bars(shown)
     assert len(set(done)) > 2 and done == sorted(done)
     assert any(re.fullmatch(r"\d\d:\d\d", time) for time in left)
     assert "Executing Training" in shown
     after = shown.rpartition("epochs [")[2]
-    stopped = re.search(r"Stopped in epoch (\d+) of 400\. All is saved: run the same again", after)
+    stopped = re.search(r"Stopped in epoch (\d+) of 4000\. All is saved: run the same again", after)
     assert stopped, after
     assert "Traceback" not in shown and "ZMQError" not in shown
 
     (folder,) = (home / "reports" / "runs").iterdir()
     epochs = len(pd.read_csv(folder / "history.csv"))
     assert epochs == int(stopped[1]) - 1
-    command = papermill(image_folder, tmp_path / "out.ipynb", epochs=400)
-    shown = in_terminal(command, stop_after=r"training: .*\d/400")
+    command = papermill(image_folder, tmp_path / "out.ipynb", epochs=4000)
+    shown = in_terminal(command, stop_after=r"training: .*\d/4000")
     assert bars(shown)[0][0] == epochs, "the bar begins where the run stood"
 
 
