@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import inspect
 import io
-import json
 import logging
 import math
 import os
@@ -377,13 +376,10 @@ class ShownPage:
 
 def _is_served(page: Path) -> bool:
     """Return whether a Jupyter server of this machine sends both this page and the notebook."""
-    from jupyter_core.paths import jupyter_runtime_dir
+    from jupyter_server.serverapp import list_running_servers
 
     both = page.resolve(), Path.cwd().resolve()
-    servers = [
-        json.loads(f.read_text()) for f in Path(jupyter_runtime_dir()).glob("jpserver-*.json")
-    ]
-    roots = [Path(server["root_dir"]).resolve() for server in servers]
+    roots = [Path(server["root_dir"]).resolve() for server in list_running_servers()]
     return any(all(path.is_relative_to(root) for path in both) for root in roots)
 
 
@@ -413,6 +409,8 @@ def play(*runs: Run | str, page: Path | None = None, epoch: int | None = None) -
     from dcgan_utils.report.playground import write_playground
     from dcgan_utils.runs.run import find_run
 
+    if not runs:
+        raise WorkbookError("name at least one run to play with.")
     found = [find_run(run) for run in runs]
     page = page or report_dir("playground") / f"{found[0].name}.html"
     names = found[0].name if len(found) == 1 else f"{len(found)} runs"

@@ -76,6 +76,20 @@ def test_the_verdicts_are_what_the_rule_says_of_the_record():
             assert found[letter].reason.startswith(reason), letter
 
 
+def test_the_seeds_that_open_claims_would_take_are_those_of_the_simulation():
+    seeds = {}
+    for name in ("monet", "plein_air"):
+        measures = pd.read_csv(REPORTS / f"noise-study/{name}/{name}-dcgan-measures.csv")
+        seeds[name] = claims.power_table(measures, looks=(3, 5, 8))["seeds"].to_dict()
+    others = sorted(int(n) for letter, n in seeds["monet"].items() if letter != "b2")
+    assert f"To decide b2 would take {seeds['monet']['b2']} seeds" in RESULTS
+    assert f"other open claims need {others[0]} to {others[-1]} in all" in RESULTS
+    many = [letter for letter, n in seeds["plein_air"].items() if n == "more than 96"]
+    few = sorted(int(n) for letter, n in seeds["plein_air"].items() if letter not in many)
+    assert f"{many[0]}, {many[1]} and {many[2]} would take more than 96 seeds" in RESULTS
+    assert f"there, the others {few[0]} to {few[-1]} in all" in RESULTS
+
+
 @pytest.mark.parametrize(("column", "collection"), [(1, "monet"), (2, "plein_air")])
 def test_the_pilot_s_verdicts_are_what_the_rule_says(column, collection):
     table = pd.read_csv(REPORTS / f"noise-study/pilot/{collection}-measures.csv")

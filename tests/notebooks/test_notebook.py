@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import logging
+import os
 import re
 
 import nbformat
@@ -274,8 +275,10 @@ def shown_page(tmp_path, monkeypatch):
 def test_a_page_is_linked_and_framed_where_somebody_looks(
     served, shown_page, looked_at, browser, tmp_path
 ):
-    about = {"root_dir": str(tmp_path if served else tmp_path / "work")}
+    about = {"root_dir": str(tmp_path if served else tmp_path / "work"), "pid": os.getpid()}
     (tmp_path / "runtime" / "jpserver-1.json").write_text(json.dumps(about))
+    dead = {"root_dir": str(tmp_path), "pid": 2**22 + 1}
+    (tmp_path / "runtime" / "jpserver-2.json").write_text(json.dumps(dead))
     html = shown_page._repr_html_()
     assert '<a href="../reports/a%20page.html">Play &lt;here&gt;</a>' in html
     assert ("srcdoc" in html) != served, "a page that can be sent is no part of the notebook"
@@ -360,3 +363,8 @@ def test_of_a_long_time_evenly_many_frames_are_shown_and_the_last():
     assert 40 <= len(names) <= 60
     assert names[-1] == "epoch 249"
     assert len(frames_in(html)) == 1 + len(names)
+
+
+def test_playing_needs_a_run():
+    with pytest.raises(WorkbookError, match="name at least one run"):
+        notebook.play()
