@@ -1,6 +1,7 @@
 """The playground's engine: what its workers draw, compared with PyTorch, in a headless browser."""
 
 import base64
+import io
 import json
 import re
 import shutil
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import TINY
+from PIL import Image
 
 from dcgan_utils.core.errors import WorkbookError
 from dcgan_utils.core.seeds import stream
@@ -275,3 +277,16 @@ def test_a_generator_is_its_convolutions(spec, tiny, collection):
     assert layers[0].weight.shape[:3] == (4, 4, run.config.noise_size)
     assert all(np.isfinite(layer.weight).all() for layer in layers)
     assert TINY["img_size"] == 32
+
+
+def test_the_cover_shows_that_a_scale_cancels_and_a_mean_does_not(tiny, collection):
+    run = train(tiny(epochs=8, noise_size=20, **LIVELY), collection)
+    image = Image.open(io.BytesIO(playground.draw_cover(run)))
+    assert image.size == (2 * 3 * 32 + 16, 3 * 32)
+    pixels = torch.from_numpy(np.array(image)).float()
+    scaled, moved = (
+        pixels[:, start : start + 96].view(3, 32, 3, 32, 3).transpose(1, 2) for start in (0, 112)
+    )
+    assert (scaled[:, 0] - scaled[:, 2]).abs().mean() < 4, "a tenth and ten times"
+    between = [block[:, 2].var(dim=0).mean() for block in (scaled, moved)]
+    assert between[1] < 0.5 * between[0]
